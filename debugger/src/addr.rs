@@ -1,0 +1,196 @@
+//! A type per kind of number, so that the compiler catches a mixed-up one.
+//!
+//! Under UKL everything shares one address space and one privilege level: a wrong address still
+//! reads something.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A virtual address in the guest.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Addr(pub u64);
+
+/// A guest-physical address.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PhysAddr(pub u64);
+
+/// What a running kernel adds to an address of its vmlinux (KASLR); wraps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slide(pub u64);
+
+/// A count of executed guest instructions. Never a time.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Insns(pub u64);
+
+/// Addresses from `start` up to, not including, `end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct AddrRange {
+    pub start: Addr,
+    pub end: Addr,
+}
+
+impl Addr {
+    /// Whether this lies in the half of the address space that Linux keeps for the kernel.
+    #[must_use]
+    pub const fn in_kernel_half(self) -> bool {
+        self.0 >> 63 == 1
+    }
+
+    #[must_use]
+    pub const fn wrapping_add(self, bytes: u64) -> Self {
+        Self(self.0.wrapping_add(bytes))
+    }
+
+    #[must_use]
+    pub const fn wrapping_sub(self, bytes: u64) -> Self {
+        Self(self.0.wrapping_sub(bytes))
+    }
+}
+
+impl Add<u64> for Addr {
+    type Output = Self;
+
+    fn add(self, bytes: u64) -> Self {
+        self.wrapping_add(bytes)
+    }
+}
+
+/// The distance in bytes; wraps when `other` is above `self`.
+impl Sub for Addr {
+    type Output = u64;
+
+    fn sub(self, other: Self) -> u64 {
+        self.0.wrapping_sub(other.0)
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for PhysAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "phys {:#x}", self.0)
+    }
+}
+
+impl fmt::Display for PhysAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+/// In JSON an address is a string, `"0xffffffff81601060"`: a number would lose bits in many readers.
+impl Serialize for Addr {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#x}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Addr {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl Serialize for PhysAddr {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:#x}", self.0))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no address: write it in hexadecimal, such as 0xffffffff81000000")]
+pub struct NoAddress(pub String);
+
+/// Hexadecimal, with or without `0x`.
+impl FromStr for Addr {
+    type Err = NoAddress;
+
+    fn from_str(text: &str) -> Result<Self, NoAddress> {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        u64::from_str_radix(digits, 16)
+            .map(Self)
+            .map_err(|_| NoAddress(text.to_owned()))
+    }
+}
+
+impl AddrRange {
+    #[must_use]
+    pub const fn new(start: Addr, end: Addr) -> Self {
+        Self { start, end }
+    }
+
+    #[must_use]
+    pub fn contains(&self, addr: Addr) -> bool {
+        self.start <= addr && addr < self.end
+    }
+
+    /// Bytes; 0 when `end` is not above `start`.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.end.0.saturating_sub(self.start.0)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Display for AddrRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.start, self.end)
+    }
+}
+
+impl fmt::Display for Insns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.to_string();
+        for (i, digit) in digits.chars().enumerate() {
+            if i > 0 && (digits.len() - i).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_read_and_print_as_hexadecimal() {
+        let addr: Addr = "0xffffffff81601060".parse().unwrap();
+        assert_eq!(addr.to_string(), "ffffffff81601060");
+        assert_eq!(
+            serde_json::to_string(&addr).unwrap(),
+            "\"0xffffffff81601060\""
+        );
+        assert!("0xg".parse::<Addr>().is_err());
+    }
+
+    #[test]
+    fn counts_print_with_separators() {
+        assert_eq!(Insns(0).to_string(), "0");
+        assert_eq!(Insns(999).to_string(), "999");
+        assert_eq!(Insns(1_234_567).to_string(), "1,234,567");
+    }
+}

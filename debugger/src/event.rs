@@ -1,0 +1,384 @@
+//! All that can happen: what the session tells the model, and what a command is answered with.
+
+use serde::Serialize;
+
+use crate::addr::{Addr, AddrRange, Insns, PhysAddr};
+use crate::crossing::{CrossingKind, Mode};
+use crate::known::Known;
+use crate::origin::Origin;
+
+/// Numbers the commands sent to a session, so that an answer finds its asker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A virtual CPU, counted from 0 as the guest and QEMU do (the protocol's thread id is one more).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Vcpu(pub u32);
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// What is being debugged, once it is known.
+    Target(TargetInfo),
+    Run(Run),
+    /// Each command is answered once.
+    Answer(RequestId, Result<Answer, Failure>),
+    /// Bytes from the guest's serial line, in order.
+    Serial(Vec<u8>),
+    Work(Work),
+    /// The crossings seen so far, folded; sent a few times a second while a trace runs.
+    Trace(TraceNews),
+    /// Something worth a line in the console that nobody asked for.
+    Notice(String),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TargetInfo {
+    /// The image's name, or the address attached to.
+    pub name: String,
+    pub mode: Option<Mode>,
+    /// `tcg`, `kvm`, `recording`, or `unknown`.
+    pub accelerator: String,
+    pub vcpus: u32,
+    /// What is missing, each with its consequence: "no DWARF in vmlinux: no source lines".
+    pub lacks: Vec<String>,
+}
+
+/// A wish is not a fact: only the target's answer moves this on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Run {
+    Starting,
+    Running,
+    /// Asked to stop; the target has not answered.
+    Stopping,
+    Stopped(Stop),
+    /// The target is gone, and why.
+    Ended(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stop {
+    pub reason: StopReason,
+    pub vcpu: Vcpu,
+    #[serde(flatten)]
+    pub place: Place,
+    /// Instructions executed by the command that ended here, where they were counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stepped: Option<Insns>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum StopReason {
+    Attached,
+    Step,
+    Breakpoint {
+        number: u32,
+    },
+    Watchpoint {
+        number: u32,
+        addr: Addr,
+    },
+    /// By the user.
+    Interrupted,
+    /// `fin`, `until`, `cross back`: where it was to arrive.
+    Arrived,
+    Crossing {
+        kind: CrossingKind,
+        call: String,
+        into_kernel: bool,
+    },
+    /// A signal the stub reported that none of the above explains.
+    Signal {
+        number: u8,
+    },
+}
+
+/// An address and what is known of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Place {
+    #[serde(rename = "pc")]
+    pub addr: Addr,
+    pub symbol: Option<String>,
+    /// Bytes from the symbol's start.
+    pub offset: u64,
+    pub origin: Origin,
+    pub file: Option<String>,
+    pub line: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A sentence: what was done.
+    Done(String),
+    /// A run-control command ended here.
+    Stopped(Stop),
+    #[serde(rename = "frames")]
+    Backtrace(Vec<Frame>),
+    Registers(Vec<Register>),
+    Memory(MemoryDump),
+    Disassembly(Vec<DisassemblyLine>),
+    Source(SourceWindow),
+    Value(Value),
+    #[serde(rename = "variables")]
+    Variables(Vec<Variable>),
+    Breakpoints(Vec<BreakpointInfo>),
+    Threads(Vec<ThreadInfo>),
+    Why(Why),
+    #[serde(rename = "regions")]
+    Space(Vec<RegionInfo>),
+    Address(AddressInfo),
+    #[serde(rename = "symbols")]
+    Symbols(Vec<SymbolInfo>),
+    /// Lines as they are: a monitor's output, help.
+    #[serde(rename = "lines")]
+    Text(Vec<String>),
+}
+
+/// A command that was not done: what was tried, what was found, the next step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{tried}: {found}; {next}")]
+pub struct Failure {
+    pub tried: String,
+    pub found: String,
+    pub next: String,
+}
+
+impl Failure {
+    pub fn new(
+        tried: impl Into<String>,
+        found: impl Into<String>,
+        next: impl Into<String>,
+    ) -> Self {
+        Self {
+            tried: tried.into(),
+            found: found.into(),
+            next: next.into(),
+        }
+    }
+}
+
+/// One frame of the one backtrace over both worlds, innermost first.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Frame {
+    pub n: u32,
+    #[serde(flatten)]
+    pub place: Place,
+    /// Inlined into the next frame, at the same address.
+    pub inlined: bool,
+    /// Set on the first frame beyond the boundary: how control came from it into the frame above.
+    pub crossing: Option<CrossingKind>,
+    /// What that crossing was: `write`, `asm_exc_page_fault`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// How this frame was found: `registers`, `cfi`, `orc`, `entry frame`, `frame pointer`, `scan`.
+    pub found_by: &'static str,
+    /// The stack pointer in this frame, where known.
+    pub sp: Option<Addr>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Register {
+    pub name: String,
+    /// Bits, as the target description says.
+    pub bits: u32,
+    /// `0x…`, most significant digit first.
+    pub value: String,
+    /// Since the previous stop.
+    pub changed: bool,
+    /// A symbol, a decoded flag word, the kind of stack.
+    pub note: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MemoryDump {
+    pub addr: Addr,
+    /// Bytes per unit: 1, 2, 4 or 8.
+    pub unit: u8,
+    /// gdb's format letter: x d u o t c s i a.
+    pub format: char,
+    #[serde(serialize_with = "hex")]
+    pub bytes: Vec<u8>,
+    /// The lines as `x` prints them.
+    pub lines: Vec<String>,
+}
+
+fn hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    serializer.serialize_str(&text)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DisassemblyLine {
+    #[serde(flatten)]
+    pub place: Place,
+    #[serde(serialize_with = "hex")]
+    pub bytes: Vec<u8>,
+    pub mnemonic: String,
+    /// Operands with addresses resolved to symbols.
+    pub operands: String,
+    /// Where a branch or call goes, or what a rip-relative operand names, with its origin.
+    pub target: Option<Place>,
+    /// The instruction passes the boundary: `syscall`, `sysret`, `iret`, a bypass call, a shortcut.
+    pub crossing: Option<CrossingKind>,
+    /// The program counter is here.
+    pub current: bool,
+    /// A breakpoint's number.
+    pub breakpoint: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SourceWindow {
+    pub file: String,
+    /// Line number of `lines[0]`, from 1.
+    pub first: u32,
+    pub current: Option<u32>,
+    pub lines: Vec<String>,
+    pub origin: Origin,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Value {
+    pub expression: String,
+    pub text: String,
+    /// The bits, where the value is a number.
+    pub bits: Option<u64>,
+    pub type_name: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Variable {
+    pub name: String,
+    pub type_name: String,
+    pub value: Known<String>,
+    pub argument: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BreakpointInfo {
+    pub number: u32,
+    /// As the user wrote it.
+    pub location: String,
+    /// One breakpoint may stand at several places (homonyms, inlined copies).
+    pub places: Vec<Place>,
+    pub temporary: bool,
+    pub condition: Option<String>,
+    pub hits: u64,
+    /// `planted`, `pending`, or `failed: why`.
+    pub state: String,
+    /// `breakpoint`, `watch`, `rwatch`, `awatch`.
+    pub kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ThreadInfo {
+    pub vcpu: Vcpu,
+    pub current: bool,
+    pub state: String,
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// How we came to be on this side of the boundary.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Why {
+    pub side: Side,
+    pub kind: Known<CrossingKind>,
+    /// `write`, `asm_sysvec_apic_timer_interrupt`.
+    pub call: Known<String>,
+    /// `fd = 1`, `buf = 0x7ffffffdfea7`, as the kernel will see them.
+    pub arguments: Vec<(String, String)>,
+    /// The application instruction that crossed, or that control will return to.
+    pub from: Known<Place>,
+    /// `task stack of the current task`, `application stack`, `IRQ stack`, `entry stack`.
+    pub stack: Known<String>,
+    /// Instructions executed since the crossing.
+    pub since: Known<Insns>,
+    /// The privilege level now, and what the saved frame says.
+    pub ring: Known<String>,
+    /// The whole, in sentences.
+    pub sentences: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    App,
+    Kernel,
+    Unknown,
+}
+
+/// A region of the one address space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RegionInfo {
+    #[serde(flatten)]
+    pub range: AddrRange,
+    pub size: u64,
+    /// `r-x`; `?` where no page table was read.
+    pub permissions: String,
+    pub origin: Origin,
+    /// `.text, 23,356 symbols`, `stack of syscalls/1`, `direct map`.
+    pub what: String,
+    /// The band of the layout it lies in: `kernel image`, `direct map`, `user half`.
+    pub band: String,
+}
+
+/// What one address is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AddressInfo {
+    #[serde(flatten)]
+    pub place: Place,
+    pub region: Option<RegionInfo>,
+    pub walk: Known<Vec<PageTableEntry>>,
+    pub physical: Known<PhysAddr>,
+}
+
+/// One level of a page-table walk, outermost first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PageTableEntry {
+    /// `pgd`, `p4d`, `pud`, `pmd`, `pte`.
+    pub level: &'static str,
+    pub index: u16,
+    pub entry: u64,
+    pub at: PhysAddr,
+    /// `present, writable, no-execute, 2 MiB page`.
+    pub meaning: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SymbolInfo {
+    pub name: String,
+    pub addr: Addr,
+    pub size: u64,
+    pub origin: Origin,
+    pub file: Option<String>,
+    pub line: Option<u32>,
+    /// Others bear the same name.
+    pub homonyms: u32,
+}
+
+/// Named slow work: shown with its name and a percentage, and cancelled by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    pub name: String,
+    pub done: u64,
+    /// 0 where it is not known.
+    pub total: u64,
+    pub finished: bool,
+}
+
+/// The state of a running trace.
+#[derive(Clone, Debug)]
+pub struct TraceNews {
+    pub report: std::sync::Arc<crate::trace::report::Report>,
+    pub events: u64,
+    pub events_per_s: f64,
+    pub running: bool,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::Unknown
+    }
+}

@@ -1,0 +1,3 @@
+//! Records → crossings → paths → statistics → differences.
+
+pub mod report;

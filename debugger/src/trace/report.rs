@@ -1,0 +1,163 @@
+//! What a trace is folded into: classes of crossings, each with its path, counted exactly.
+//!
+//! These types are the JSON of `uklscope report`, `compare` and `diff`: their names are stable.
+
+use serde::{Deserialize, Serialize};
+
+use crate::crossing::{CrossingKind, Mode};
+use crate::origin::Origin;
+
+pub const SCHEMA: u32 = 1;
+
+/// One run in one mode.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub schema: u32,
+    pub mode: Mode,
+    /// Records dropped; 0 under the lossless policy.
+    pub lost: u64,
+    /// Instructions executed while recording.
+    pub insns: u64,
+    /// Function entries and returns folded.
+    pub events: u64,
+    /// What wrote the records: `plugin`, `stub`, `probes`.
+    pub engine: String,
+    /// Most frequent first.
+    pub classes: Vec<Class>,
+    /// What a reader must know to believe the figures: crossings cut off at the ends, faults inside paths.
+    pub notes: Vec<String>,
+}
+
+/// Crossings of one kind and call that took the same path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Class {
+    /// A hash of the path's shape: the same in every run of the same image.
+    pub id: String,
+    pub kind: CrossingKind,
+    /// `getppid`, `tcp_sendmsg`, `asm_exc_page_fault`.
+    pub call: String,
+    pub count: u64,
+    /// The most frequent count of instructions in the kernel, from its first to the return.
+    pub instructions: u64,
+    /// Every member has that count.
+    pub exact: bool,
+    pub min: u64,
+    pub max: u64,
+    /// An interrupt, fault or task switch was cut out of the path.
+    pub interrupted: bool,
+    pub phases: Phases,
+    pub path: Node,
+}
+
+/// Own instructions of the path, by phase; their sum is the path's total.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phases {
+    pub entry: u64,
+    pub entry_work: u64,
+    pub dispatch: u64,
+    pub copy: u64,
+    pub service: u64,
+    pub exit_work: u64,
+    pub exit: u64,
+}
+
+/// One function in a path, and what it called, in the order of the calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    pub symbol: String,
+    pub origin: Origin,
+    /// Instructions of this function alone, in the class's most frequent variant.
+    pub own: u64,
+    /// With everything it called.
+    pub total: u64,
+    pub calls: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    pub children: Vec<Self>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Same,
+    Removed,
+    Added,
+    /// Under another caller.
+    Moved,
+    /// In both, with another own count.
+    Cost,
+}
+
+/// One call in two runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    pub call: String,
+    pub mode_a: Mode,
+    pub mode_b: Mode,
+    pub kind_a: CrossingKind,
+    pub kind_b: CrossingKind,
+    /// Totals of the dominant classes.
+    pub a: u64,
+    pub b: u64,
+    pub removed: u64,
+    pub added: u64,
+    /// `a - removed + added == b`, summed from the rows and not from the totals.
+    pub balanced: bool,
+    pub rows: Vec<Row>,
+}
+
+/// A row of the ladder, in the order of execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    pub verdict: Verdict,
+    pub symbol: String,
+    pub origin: Origin,
+    pub depth_a: Option<u32>,
+    pub depth_b: Option<u32>,
+    /// Own instructions in each run; 0 where it did not run.
+    pub a: u64,
+    pub b: u64,
+}
+
+/// `uklscope diff`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Diff {
+    pub schema: u32,
+    pub pairs: Vec<Pair>,
+}
+
+/// `uklscope compare`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    pub schema: u32,
+    pub image: String,
+    pub runs: Vec<Report>,
+    pub pairs: Vec<Pair>,
+}
+
+impl Phases {
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.entry
+            + self.entry_work
+            + self.dispatch
+            + self.copy
+            + self.service
+            + self.exit_work
+            + self.exit
+    }
+
+    /// With their names, in the order of a path.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, u64); 7] {
+        [
+            ("entry", self.entry),
+            ("entry_work", self.entry_work),
+            ("dispatch", self.dispatch),
+            ("copy", self.copy),
+            ("service", self.service),
+            ("exit_work", self.exit_work),
+            ("exit", self.exit),
+        ]
+    }
+}
