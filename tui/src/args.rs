@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Parser, Subcommand, ValueEnum};
+use debugger::crossing::Mode;
+
+use crate::batch;
+
+/// The debugger for the boundary between an application and the kernel it is linked into.
+///
+/// Without a command it opens the last image used, else a recording that is built in.
+#[derive(Debug, Parser)]
+#[command(name = "uklscope", version, max_term_width = 100)]
+pub struct Args {
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Boot an image and open the screen on it.
+    Run(RunArgs),
+    /// Join a running gdb stub: any QEMU, any kernel.
+    Attach(AttachArgs),
+    /// Open a recording in the same screens.
+    Open(OpenArgs),
+    /// The debugger's commands without a screen.
+    Exec(batch::exec::ExecArgs),
+    /// Record the crossings of a run.
+    Trace(batch::trace::TraceArgs),
+    /// Tables of a recording: counts, exact instructions, phases.
+    Report(batch::report::ReportArgs),
+    /// What differs between two recordings, as a ladder and a ledger.
+    Diff(batch::diff::DiffArgs),
+    /// Trace an image in each mode and print them side by side.
+    Compare(batch::compare::CompareArgs),
+    /// The address-space map.
+    Space(batch::space::SpaceArgs),
+    /// Symbols with origin, address, size and source; homonyms side by side.
+    Symbols(batch::symbols::SymbolsArgs),
+    /// The images that are built.
+    Images,
+    /// What this machine has and lacks, with the command that mends it.
+    Doctor,
+    /// The table of keys and commands, for the book.
+    #[command(hide = true)]
+    Reference,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// A folder with image.toml, or the name of an image built by 'cargo xtask image'.
+    #[arg(required_unless_present_all = ["kernel", "vmlinux"])]
+    pub image: Option<String>,
+    #[command(flatten)]
+    pub boot: Boot,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct AttachArgs {
+    /// host:port, or the path of a UNIX socket.
+    pub address: String,
+    /// The kernel that runs there, with symbols.
+    #[arg(long, value_name = "FILE")]
+    pub vmlinux: Option<PathBuf>,
+    /// Go on though the build-id in the guest is not the vmlinux's.
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct OpenArgs {
+    /// A recording made by 'uklscope trace'.
+    pub file: PathBuf,
+}
+
+/// How to boot; shared by every command that does.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Boot {
+    /// How the application runs: linux, ukl, bypass or shortcut; else the image's own default.
+    #[arg(long)]
+    pub mode: Option<Mode>,
+    /// Virtual CPUs.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub smp: u32,
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: Accel,
+    /// A kernel that someone else built; with --vmlinux it stands for an image.
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// That kernel's ELF file with symbols.
+    #[arg(long, value_name = "FILE")]
+    pub vmlinux: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// More for the kernel's command line.
+    #[arg(long, value_name = "TEXT")]
+    pub append: Option<String>,
+    /// Go on though the build-id in the guest is not the vmlinux's.
+    #[arg(long)]
+    pub force: bool,
+    /// For the application.
+    #[arg(last = true, value_name = "APP ARGS")]
+    pub app_args: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Accel {
+    #[default]
+    Tcg,
+    Kvm,
+}
+
+impl Args {
+    /// Carries out the command; what it prints goes to `out`.
+    ///
+    /// # Errors
+    /// When what was asked failed; the message names the next step.
+    pub fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
+        let json = self.json;
+        match self.command {
+            None | Some(Command::Run(_) | Command::Attach(_) | Command::Open(_)) => {
+                bail!("opening the screen: it is not built yet; use 'uklscope exec'")
+            }
+            Some(Command::Exec(args)) => batch::exec::run(&args, json, out),
+            Some(Command::Trace(args)) => batch::trace::run(&args, json, out),
+            Some(Command::Report(args)) => batch::report::run(&args, json, out),
+            Some(Command::Diff(args)) => batch::diff::run(&args, json, out),
+            Some(Command::Compare(args)) => batch::compare::run(&args, json, out),
+            Some(Command::Space(args)) => batch::space::run(&args, json, out),
+            Some(Command::Symbols(args)) => batch::symbols::run(&args, json, out),
+            Some(Command::Images) => batch::images::run(json, out),
+            Some(Command::Doctor) => batch::doctor::run(json, out),
+            Some(Command::Reference) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_image_can_be_named_or_given_by_its_files() {
+        let parse = |words: &str| Args::try_parse_from(words.split(' '));
+        assert!(parse("uklscope run syscalls --mode bypass -- 7").is_ok());
+        assert!(parse("uklscope run --kernel bzImage --vmlinux vmlinux").is_ok());
+        assert!(parse("uklscope run --kernel bzImage").is_err());
+        assert!(parse("uklscope run syscalls --mode fast").is_err());
+        assert!(parse("uklscope run syscalls --smp 0").is_err());
+        assert!(parse("uklscope").is_ok_and(|args| args.command.is_none()));
+        assert!(parse("uklscope images --json").is_ok_and(|args| args.json));
+    }
+}

@@ -1,0 +1,11 @@
+//! The commands without a screen, one file each: `run(args, json, out)`.
+
+pub mod compare;
+pub mod diff;
+pub mod doctor;
+pub mod exec;
+pub mod images;
+pub mod report;
+pub mod space;
+pub mod symbols;
+pub mod trace;

@@ -1,0 +1,64 @@
+//! The screen of uklscope and its commands without a screen.
+//!
+//! Keys and typed lines become [`debugger::command::Command`]s, which a session carries out beside
+//! the screen; its events are folded into [`debugger::model::Model`], and the panels draw that.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub mod args;
+pub mod batch;
+
+use args::Args;
+
+/// Runs one invocation; the exit code is 0 on success, 1 when the thing asked failed, 2 on bad usage.
+pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(command_line) {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    match args.run(&mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if reader_left(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("uklscope: {error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Help and version are answers; the rest is bad usage, told in this program's own form.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nothing can be done about a closed standard output.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let found = text
+        .split("\n\nUsage:")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .trim_start_matches("error: ");
+    let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
+    complain(&format!(
+        "uklscope: reading the command line: {found}; 'uklscope --help' lists the commands"
+    ));
+    ExitCode::from(2)
+}
+
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// `uklscope … | head` ends quietly when `head` has seen enough.
+fn reader_left(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind == Some(io::ErrorKind::BrokenPipe)
+    })
+}
