@@ -124,8 +124,10 @@ pub enum Command {
         count: u32,
         syntax: Syntax,
     },
+    /// `count` lines around the location, or around the selected frame's line.
     List {
         location: Option<Location>,
+        count: u32,
     },
     Info(Info),
     /// Regions, or what one address is.
@@ -136,5 +138,7 @@ pub enum Command {
         pattern: String,
     },
     Monitor(String),
+    /// Gives up the work of that name (`event::Work`).
+    Cancel(String),
     Help(Option<String>),
 }
