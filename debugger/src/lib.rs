@@ -14,3 +14,5 @@ pub mod trace;
 
 pub mod command;
 pub mod event;
+
+pub mod session;
