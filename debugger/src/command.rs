@@ -4,20 +4,34 @@
 //! gdb has one.
 
 use crate::addr::Addr;
+use crate::event::Failure;
 use crate::origin::Origin;
+
+mod complete;
+mod location;
+mod parse;
+mod reference;
+mod table;
+
+pub use complete::{Names, complete};
+pub use parse::parse;
+pub use reference::{help, reference};
+pub use table::{Entry, Group, TABLE};
 
 /// A place as the user writes it; the session resolves it against the symbols.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// `*0xffffffff81000000` or a bare number with `0x`.
     Addr(Addr),
+    /// `*main+4`, `*$rip`: the address an expression gives.
+    Expression(String),
     /// `ksys_write`; with `app:write` or `kernel:fs:write` one of several homonyms is chosen.
     Symbol {
         name: String,
         origin: Option<String>,
     },
-    /// `read_write.c:636`
-    Line { file: String, line: u32 },
+    /// `read_write.c:636`; without a file (`636`) it is the one of the current frame.
+    Line { file: Option<String>, line: u32 },
 }
 
 /// Where `until` ends.
@@ -58,6 +72,7 @@ pub enum Syntax {
 pub enum Info {
     Registers,
     Locals,
+    Arguments,
     Breakpoints,
     Threads,
     Symbol(String),
@@ -77,8 +92,14 @@ pub enum Command {
         kind: WatchKind,
         expression: String,
     },
+    /// All of them when no number is given.
     Delete {
         number: Option<u32>,
+    },
+    /// Stop there only when the expression is not 0; always again when there is none.
+    Condition {
+        number: u32,
+        expression: Option<String>,
     },
     Continue,
     /// Stop the running target.
@@ -111,6 +132,14 @@ pub enum Command {
     Frame {
         n: u32,
     },
+    /// Towards the callers.
+    Up {
+        count: u32,
+    },
+    /// Towards the innermost frame.
+    Down {
+        count: u32,
+    },
     Examine {
         format: Format,
         expression: String,
@@ -119,6 +148,12 @@ pub enum Command {
         format: Option<char>,
         expression: String,
     },
+    /// `set $rax = 1`, `set *(int *)0xffffffff81000000 = 2`.
+    Set {
+        target: String,
+        value: String,
+    },
+    /// The whole function when `count` is 0.
     Disassemble {
         location: Option<Location>,
         count: u32,
@@ -141,4 +176,49 @@ pub enum Command {
     /// Gives up the work of that name (`event::Work`).
     Cancel(String),
     Help(Option<String>),
+}
+
+/// Why a line is no command.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    #[error("nothing was typed")]
+    Empty,
+    #[error("no command has this name")]
+    Unknown { word: String, near: Vec<&'static str> },
+    #[error("it may mean {}", .candidates.join(", "))]
+    Ambiguous {
+        word: String,
+        candidates: Vec<&'static str>,
+    },
+    #[error("{found}")]
+    Arguments {
+        /// The line as it was typed.
+        line: String,
+        found: String,
+        /// The usage of the command: `break LOCATION [if CONDITION]`.
+        expected: String,
+    },
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        let found = error.to_string();
+        match error {
+            CommandError::Empty => Self::new("reading a command", found, "'help' lists them"),
+            CommandError::Unknown { word, near } => {
+                let next = if near.is_empty() {
+                    "'help' lists them".to_owned()
+                } else {
+                    format!("nearest: {}", near.join(", "))
+                };
+                Self::new(format!("reading '{word}'"), found, next)
+            }
+            CommandError::Ambiguous { word, .. } => {
+                Self::new(format!("reading '{word}'"), found, "type more of the name")
+            }
+            CommandError::Arguments { line, expected, .. } => {
+                Self::new(format!("reading '{line}'"), found, format!("write {expected}"))
+            }
+        }
+    }
 }
