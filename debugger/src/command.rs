@@ -184,7 +184,10 @@ pub enum CommandError {
     #[error("nothing was typed")]
     Empty,
     #[error("no command has this name")]
-    Unknown { word: String, near: Vec<&'static str> },
+    Unknown {
+        word: String,
+        near: Vec<&'static str>,
+    },
     #[error("it may mean {}", .candidates.join(", "))]
     Ambiguous {
         word: String,
@@ -216,9 +219,11 @@ impl From<CommandError> for Failure {
             CommandError::Ambiguous { word, .. } => {
                 Self::new(format!("reading '{word}'"), found, "type more of the name")
             }
-            CommandError::Arguments { line, expected, .. } => {
-                Self::new(format!("reading '{line}'"), found, format!("write {expected}"))
-            }
+            CommandError::Arguments { line, expected, .. } => Self::new(
+                format!("reading '{line}'"),
+                found,
+                format!("write {expected}"),
+            ),
         }
     }
 }

@@ -352,7 +352,8 @@ pub const TABLE: &[Entry] = &[
         "source lines",
         Symbols,
         |i| Ok(Command::List {
-            location: i.optional().map(|text| location(&text)).transpose()?
+            location: i.optional().map(|text| location(&text)).transpose()?,
+            count: 10,
         })
     ),
     row!(
@@ -374,6 +375,15 @@ pub const TABLE: &[Entry] = &[
         "ask QEMU's monitor",
         Nothing,
         |i| Ok(Command::Monitor(i.required("command for the monitor")?))
+    ),
+    row!(
+        Other,
+        "cancel",
+        [],
+        "WORK",
+        "give up slow work of that name",
+        Nothing,
+        |i| Ok(Command::Cancel(i.required("work's name")?))
     ),
     row!(
         Other,

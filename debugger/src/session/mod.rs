@@ -1,3 +1,12 @@
 //! The only input and output: the live target, QEMU, and what is kept on disk.
+//!
+//! A session is one thread that owns everything about a target. It is asked by commands through a
+//! [`Handle`], and tells what happens by events: each command is answered once, a command that
+//! runs the target when the target has stopped again.
 
+pub mod handle;
+pub mod options;
 pub mod store;
+
+pub use handle::{Handle, SymbolNames};
+pub use options::{AttachOptions, BootOptions, StopAt};

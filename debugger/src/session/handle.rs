@@ -1,0 +1,172 @@
+//! The near end of a session's thread.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::command::{Command, Names};
+use crate::event::{Event, RequestId};
+
+/// A session that is open. Dropping it ends the session, and the QEMU it started.
+#[derive(Debug)]
+pub struct Handle {
+    pub commands: Sender<(RequestId, Command)>,
+    pub events: Receiver<Event>,
+    /// For completion; fills itself when the symbols are read.
+    pub names: SymbolNames,
+    quit: Arc<AtomicBool>,
+    next: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The session thread's end.
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) commands: Receiver<(RequestId, Command)>,
+    pub(super) events: Sender<Event>,
+    pub(super) names: SymbolNames,
+    pub(super) quit: Arc<AtomicBool>,
+}
+
+/// How long a session may take to let its target go before its thread is left to itself.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+impl Handle {
+    /// Starts the session's thread.
+    pub(super) fn start(run: impl FnOnce(Port) + Send + 'static) -> Self {
+        let (commands, commands_out) = unbounded();
+        let (events_in, events) = unbounded();
+        let names = SymbolNames::default();
+        let quit = Arc::new(AtomicBool::new(false));
+        let port = Port {
+            commands: commands_out,
+            events: events_in,
+            names: names.clone(),
+            quit: Arc::clone(&quit),
+        };
+        let thread = std::thread::Builder::new()
+            .name("session".to_owned())
+            .spawn(move || run(port))
+            // Without a thread the events' channel is closed, which readers take as the end.
+            .ok();
+        Self {
+            commands,
+            events,
+            names,
+            quit,
+            next: 0,
+            thread,
+        }
+    }
+
+    /// Asks; the answer is the event with this number.
+    pub fn send(&mut self, command: Command) -> RequestId {
+        self.next += 1;
+        let id = RequestId(self.next);
+        // A session that has ended has said so by an event, and answers nothing.
+        let _ = self.commands.send((id, command));
+        id
+    }
+
+    /// Asks the thread to end, and does not wait for it.
+    pub fn quit(&self) {
+        self.quit.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.quit();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let until = Instant::now() + FAREWELL;
+        while !thread.is_finished() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Port {
+    pub(super) fn send(&self, event: Event) {
+        // Nobody listens any more: the thread sees `quit` next.
+        let _ = self.events.send(event);
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        self.quit.load(Ordering::Relaxed)
+    }
+}
+
+/// All symbols' names, sorted; shared with whoever completes a line.
+#[derive(Clone, Debug, Default)]
+pub struct SymbolNames(Arc<OnceLock<Vec<String>>>);
+
+impl SymbolNames {
+    pub(super) fn fill(&self, mut names: Vec<String>) {
+        names.sort_unstable();
+        names.dedup();
+        let _ = self.0.set(names);
+    }
+
+    /// Empty until the symbols are read.
+    #[must_use]
+    pub fn all(&self) -> &[String] {
+        self.0.get().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Names for SymbolNames {
+    fn symbols(&self, prefix: &str, limit: usize) -> Vec<String> {
+        let all = self.all();
+        let start = all.partition_point(|name| name.as_str() < prefix);
+        all[start..]
+            .iter()
+            .take_while(|name| name.starts_with(prefix))
+            .take(limit)
+            .cloned()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Answer;
+
+    #[test]
+    fn dropping_a_handle_ends_its_thread() {
+        let mut handle = Handle::start(|port| {
+            while !port.ended() {
+                if let Ok((id, _)) = port.commands.recv_timeout(Duration::from_millis(1)) {
+                    port.send(Event::Answer(id, Ok(Answer::Done("yes".to_owned()))));
+                }
+            }
+        });
+        let id = handle.send(Command::Continue);
+        let event = handle.events.recv_timeout(Duration::from_secs(5));
+        assert!(matches!(event, Ok(Event::Answer(answered, Ok(_))) if answered == id));
+        let events = handle.events.clone();
+        drop(handle);
+        assert!(events.recv().is_err());
+    }
+
+    #[test]
+    fn names_are_found_by_their_beginning() {
+        let names = SymbolNames::default();
+        assert!(names.symbols("k", 5).is_empty());
+        names.fill(
+            ["ksys_write", "main", "ksys_read"]
+                .map(str::to_owned)
+                .to_vec(),
+        );
+        assert_eq!(names.symbols("ksys", 5), ["ksys_read", "ksys_write"]);
+        assert_eq!(names.symbols("ksys", 1), ["ksys_read"]);
+    }
+}

@@ -1,0 +1,59 @@
+//! What a session is to be opened on.
+
+use std::path::PathBuf;
+
+use crate::crossing::Mode;
+
+/// Where a booted image is first handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StopAt {
+    /// At the kernel's `start_kernel`.
+    Kernel,
+    /// At the application's `main`.
+    #[default]
+    Main,
+    /// Not at all: it runs.
+    Nowhere,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootOptions {
+    /// The image's own default when not given.
+    pub mode: Option<Mode>,
+    /// How many operations the application does, where it can be told.
+    pub calls: Option<u64>,
+    pub smp: u32,
+    /// `tcg` or `kvm`.
+    pub accelerator: String,
+    /// More for the kernel's command line.
+    pub append: Option<String>,
+    pub stop_at: StopAt,
+    /// Go on though the build-id in the guest is not the vmlinux's.
+    pub force: bool,
+}
+
+impl Default for BootOptions {
+    fn default() -> Self {
+        Self {
+            mode: None,
+            calls: None,
+            smp: 1,
+            accelerator: "tcg".to_owned(),
+            append: None,
+            stop_at: StopAt::Main,
+            force: false,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AttachOptions {
+    /// The kernel that runs there, with symbols; without it only bare addresses are known.
+    pub vmlinux: Option<PathBuf>,
+    /// The ring-3 executable whose symbols hold in the user half.
+    pub twin: Option<PathBuf>,
+    /// The kernel's source tree, for source lines.
+    pub source: Option<PathBuf>,
+    /// Go on though the build-id in the guest is not the vmlinux's.
+    pub force: bool,
+}
