@@ -28,6 +28,8 @@ pub enum Event {
     Work(Work),
     /// The crossings seen so far, folded; sent a few times a second while a trace runs.
     Trace(TraceNews),
+    /// The same program in several modes, side by side.
+    Compared(std::sync::Arc<crate::trace::report::Comparison>),
     /// Something worth a line in the console that nobody asked for.
     Notice(String),
 }
@@ -375,10 +377,4 @@ pub struct TraceNews {
     pub events: u64,
     pub events_per_s: f64,
     pub running: bool,
-}
-
-impl Default for Origin {
-    fn default() -> Self {
-        Self::Unknown
-    }
 }

@@ -5,13 +5,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Displays and serialises as `app`, `libc`, `entry`, `kernel:net`, `unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     App,
     Libc,
     /// The assembly by which control enters and leaves the kernel.
     Entry,
     Kernel(Subsystem),
+    #[default]
     Unknown,
 }
 

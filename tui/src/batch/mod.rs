@@ -8,4 +8,5 @@ pub mod images;
 pub mod report;
 pub mod space;
 pub mod symbols;
+pub mod text;
 pub mod trace;

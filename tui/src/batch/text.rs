@@ -1,0 +1,337 @@
+//! Answers as lines of plain text: what `exec` prints and the screen's console shows.
+
+use debugger::addr::Addr;
+use debugger::event::{
+    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Frame, PageTableEntry, Place, RegionInfo,
+    Register, SourceWindow, Stop, StopReason, SymbolInfo, ThreadInfo, Value, Variable, Why,
+};
+use debugger::known::Known;
+
+/// The whole answer, one string a line, without a line end.
+#[must_use]
+pub fn lines(answer: &Answer) -> Vec<String> {
+    match answer {
+        Answer::Done(sentence) => vec![sentence.clone()],
+        Answer::Stopped(stop) => vec![stop_line(stop)],
+        Answer::Backtrace(frames) => backtrace(frames),
+        Answer::Registers(registers) => registers.iter().map(register).collect(),
+        Answer::Memory(dump) => dump.lines.clone(),
+        Answer::Disassembly(list) => list.iter().map(instruction).collect(),
+        Answer::Source(window) => source(window),
+        Answer::Value(value) => vec![value_line(value)],
+        Answer::Variables(list) => list.iter().map(variable).collect(),
+        Answer::Breakpoints(list) => breakpoints(list),
+        Answer::Threads(list) => list.iter().map(thread).collect(),
+        Answer::Why(why) => why_lines(why),
+        Answer::Space(regions) => regions.iter().map(region).collect(),
+        Answer::Address(info) => address(info),
+        Answer::Symbols(list) => list.iter().map(symbol).collect(),
+        Answer::Text(lines) => lines.clone(),
+    }
+}
+
+/// Why the target stopped, as a phrase: `breakpoint 2`.
+#[must_use]
+pub fn reason(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Attached => "attached".to_owned(),
+        StopReason::Step => "step".to_owned(),
+        StopReason::Breakpoint { number } => format!("breakpoint {number}"),
+        StopReason::Watchpoint { number, addr } => format!("watchpoint {number} at {addr:?}"),
+        StopReason::Interrupted => "interrupted".to_owned(),
+        StopReason::Arrived => "arrived".to_owned(),
+        StopReason::Crossing {
+            kind,
+            call,
+            into_kernel: true,
+        } => format!("{kind} {call}, into the kernel"),
+        StopReason::Crossing { kind, call, .. } => format!("{kind} {call}, back in the app"),
+        StopReason::Signal { number } => format!("signal {number}"),
+    }
+}
+
+/// `ksys_write+0x12`, or the address where no symbol is known.
+#[must_use]
+pub fn name(place: &Place) -> String {
+    match (&place.symbol, place.offset) {
+        (Some(symbol), 0) => symbol.clone(),
+        (Some(symbol), offset) => format!("{symbol}+{offset:#x}"),
+        (None, _) => format!("{:?}", place.addr),
+    }
+}
+
+/// `fs/read_write.c:636`, empty where no line is known.
+#[must_use]
+pub fn file_line(file: Option<&str>, line: Option<u32>) -> String {
+    match (file, line) {
+        (Some(file), Some(line)) => format!("{file}:{line}"),
+        (Some(file), None) => file.to_owned(),
+        (None, _) => String::new(),
+    }
+}
+
+/// `4 K`, `20.0 M`: three digits at most before the unit.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let units = ["B", "K", "M", "G", "T", "P"];
+    let (mut whole, mut tenth, mut unit) = (bytes, 0, 0);
+    while whole >= 1024 && unit + 1 < units.len() {
+        tenth = whole % 1024 * 10 / 1024;
+        whole /= 1024;
+        unit += 1;
+    }
+    match tenth {
+        0 => format!("{whole} {}", units[unit]),
+        _ => format!("{whole}.{tenth} {}", units[unit]),
+    }
+}
+
+fn place(place: &Place) -> String {
+    let at = file_line(place.file.as_deref(), place.line);
+    let letter = place.origin.letter();
+    let text = format!("{letter} {:?} {}  {at}", place.addr, name(place));
+    text.trim_end().to_owned()
+}
+
+fn stop_line(stop: &Stop) -> String {
+    let stepped = stop
+        .stepped
+        .map(|count| format!(", after {count} instructions"))
+        .unwrap_or_default();
+    let cpu = stop.vcpu.0;
+    let at = place(&stop.place);
+    format!("stopped: {}{stepped}  cpu{cpu}  {at}", reason(&stop.reason))
+}
+
+fn backtrace(frames: &[Frame]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for frame in frames {
+        if let Some(kind) = frame.crossing {
+            let call = frame.call.as_deref().unwrap_or("");
+            lines.push(format!("══ {kind} {call} ══").replace("  ", " "));
+        }
+        let inlined = if frame.inlined { "  (inlined)" } else { "" };
+        let at = file_line(frame.place.file.as_deref(), frame.place.line);
+        let line = format!(
+            "{} #{:<3}{} {}  {at}{inlined}",
+            frame.place.origin.letter(),
+            frame.n,
+            frame.place.addr,
+            name(&frame.place),
+        );
+        lines.push(line.trim_end().to_owned());
+    }
+    lines
+}
+
+fn register(register: &Register) -> String {
+    let changed = if register.changed { '*' } else { ' ' };
+    let note = register.note.as_deref().unwrap_or("");
+    let text = format!("{changed} {:<10} {}  {note}", register.name, register.value);
+    text.trim_end().to_owned()
+}
+
+fn instruction(line: &DisassemblyLine) -> String {
+    let mark = if line.current { '▶' } else { ' ' };
+    let crossing = line
+        .crossing
+        .map(|kind| format!("  ══ {kind}"))
+        .unwrap_or_default();
+    let text = format!(
+        "{} {}{mark} {:<7} {}{crossing}",
+        line.place.origin.letter(),
+        line.place.addr,
+        line.mnemonic,
+        line.operands,
+    );
+    text.trim_end().to_owned()
+}
+
+fn source(window: &SourceWindow) -> Vec<String> {
+    let numbered = (window.first..).zip(&window.lines).map(|(number, text)| {
+        let mark = if window.current == Some(number) {
+            '▶'
+        } else {
+            ' '
+        };
+        format!("{number:>5}{mark} {text}").trim_end().to_owned()
+    });
+    std::iter::once(format!("{} {}", window.origin.letter(), window.file))
+        .chain(numbered)
+        .collect()
+}
+
+fn value_line(value: &Value) -> String {
+    let type_name = value
+        .type_name
+        .as_deref()
+        .map(|name| format!("({name}) "))
+        .unwrap_or_default();
+    format!("{} = {type_name}{}", value.expression, value.text)
+}
+
+/// The value, or why there is none.
+#[must_use]
+pub fn known<T>(known: &Known<T>, text: impl FnOnce(&T) -> String) -> String {
+    match known {
+        Known::Yes(value) => text(value),
+        Known::Asked => "(asked)".to_owned(),
+        Known::No(why) => format!("(unknown: {why})"),
+    }
+}
+
+fn variable(variable: &Variable) -> String {
+    let value = known(&variable.value, String::clone);
+    let argument = if variable.argument { "argument " } else { "" };
+    format!(
+        "{argument}{} = {value}  ({})",
+        variable.name, variable.type_name
+    )
+}
+
+fn breakpoints(list: &[BreakpointInfo]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for one in list {
+        let condition = one
+            .condition
+            .as_deref()
+            .map(|text| format!(" if {text}"))
+            .unwrap_or_default();
+        let kind = match one.temporary {
+            true => "temporary breakpoint",
+            false => one.kind,
+        };
+        lines.push(format!(
+            "{} {kind} {}{condition}, {}, {} hits",
+            one.number, one.location, one.state, one.hits
+        ));
+        lines.extend(one.places.iter().map(|at| format!("    {}", place(at))));
+    }
+    if lines.is_empty() {
+        lines.push("no breakpoints".to_owned());
+    }
+    lines
+}
+
+fn thread(thread: &ThreadInfo) -> String {
+    let mark = if thread.current { '*' } else { ' ' };
+    let at = place(&thread.place);
+    format!("{mark} cpu{} {}  {at}", thread.vcpu.0, thread.state)
+}
+
+fn why_lines(why: &Why) -> Vec<String> {
+    let mut lines = why.sentences.clone();
+    lines.extend(
+        why.arguments
+            .iter()
+            .map(|(name, value)| format!("    {name} = {value}")),
+    );
+    lines
+}
+
+fn region(region: &RegionInfo) -> String {
+    format!(
+        "{} {:>9} {} {:<15} {}",
+        region.range,
+        size(region.size),
+        region.permissions,
+        region.origin.to_string(),
+        region.what
+    )
+}
+
+/// One level of a walk: `pmd 00b at 0x1234 → 0x…: present, writable`.
+#[must_use]
+pub fn walk_line(entry: &PageTableEntry) -> String {
+    format!(
+        "{} {:03x} at {} → {:#018x}: {}",
+        entry.level, entry.index, entry.at, entry.entry, entry.meaning
+    )
+}
+
+fn address(info: &AddressInfo) -> Vec<String> {
+    let mut lines = vec![place(&info.place)];
+    match &info.region {
+        Some(found) => lines.push(format!("in {}: {}", found.band, region(found))),
+        None => lines.push("in no known region".to_owned()),
+    }
+    lines.push(format!(
+        "physical {}",
+        known(&info.physical, ToString::to_string)
+    ));
+    match &info.walk {
+        Known::Yes(walk) => lines.extend(walk.iter().map(walk_line)),
+        other => lines.push(format!("page tables {}", known(other, |_| String::new()))),
+    }
+    lines
+}
+
+fn symbol(symbol: &SymbolInfo) -> String {
+    let homonyms = match symbol.homonyms {
+        0 => String::new(),
+        1 => "  (one other of this name)".to_owned(),
+        n => format!("  ({n} others of this name)"),
+    };
+    let at = file_line(symbol.file.as_deref(), symbol.line);
+    let addr: Addr = symbol.addr;
+    let text = format!(
+        "{} {addr} {:>7} {:<15} {}  {at}{homonyms}",
+        symbol.origin.letter(),
+        symbol.size,
+        symbol.origin.to_string(),
+        symbol.name,
+    );
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use debugger::crossing::CrossingKind;
+    use debugger::origin::Origin;
+
+    use super::*;
+
+    fn frame(n: u32, symbol: &str, origin: Origin, crossing: Option<CrossingKind>) -> Frame {
+        Frame {
+            n,
+            place: Place {
+                addr: Addr(0xffff_ffff_8112_a4e0),
+                symbol: Some(symbol.to_owned()),
+                origin,
+                file: Some("a.c".to_owned()),
+                line: Some(7),
+                ..Place::default()
+            },
+            inlined: false,
+            crossing,
+            call: crossing.map(|_| "write".to_owned()),
+            found_by: "cfi",
+            sp: None,
+        }
+    }
+
+    #[test]
+    fn a_backtrace_marks_the_crossing() {
+        let frames = [
+            frame(0, "ksys_write", Origin::kernel_source("fs/a.c"), None),
+            frame(1, "main", Origin::App, Some(CrossingKind::Syscall)),
+        ];
+        assert_eq!(
+            lines(&Answer::Backtrace(frames.to_vec())),
+            [
+                "k #0  ffffffff8112a4e0 ksys_write  a.c:7",
+                "══ syscall write ══",
+                "a #1  ffffffff8112a4e0 main  a.c:7",
+            ]
+        );
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(4096), "4 K");
+        assert_eq!(size(0x0060_1000), "6 M");
+        assert_eq!(size(0x0068_0000), "6.5 M");
+        assert_eq!(size(u64::MAX), "16383.9 P");
+    }
+}
