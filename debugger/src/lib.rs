@@ -14,5 +14,6 @@ pub mod trace;
 
 pub mod command;
 pub mod event;
+pub mod model;
 
 pub mod session;

@@ -1,0 +1,157 @@
+//! What is known of the target: a fold over [`Event`], one topic a file.
+//!
+//! Nothing here is styled and nothing here asks: views read it, and only the target's answers move
+//! it. Live targets and recordings look the same to it.
+
+mod console;
+mod crossings;
+mod log;
+mod requests;
+mod run;
+mod slot;
+mod work;
+
+pub use console::Console;
+pub use crossings::Crossings;
+pub use log::{Entry, Log};
+pub use requests::{Requests, Topic};
+pub use run::RunState;
+pub use slot::Slot;
+pub use work::Works;
+
+use crate::command::Command;
+use crate::event::{
+    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Frame, RegionInfo,
+    Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, ThreadInfo, Variable, Why,
+};
+
+#[derive(Debug, Default)]
+pub struct Model {
+    pub target: Option<TargetInfo>,
+    pub run: RunState,
+    pub requests: Requests,
+    pub registers: Slot<Vec<Register>>,
+    pub frames: Slot<Vec<Frame>>,
+    /// The frame that source, disassembly and locals are of.
+    pub selected_frame: u32,
+    pub source: Slot<SourceWindow>,
+    pub disassembly: Slot<Vec<DisassemblyLine>>,
+    pub variables: Slot<Vec<Variable>>,
+    pub breakpoints: Slot<Vec<BreakpointInfo>>,
+    pub threads: Slot<Vec<ThreadInfo>>,
+    pub why: Slot<Why>,
+    pub regions: Slot<Vec<RegionInfo>>,
+    pub address: Slot<AddressInfo>,
+    /// What the palette's pattern matched.
+    pub symbols: Slot<Vec<SymbolInfo>>,
+    pub crossings: Crossings,
+    pub console: Console,
+    pub log: Log,
+    pub works: Works,
+}
+
+impl Model {
+    /// Takes in one thing that happened.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Target(info) => {
+                for lack in &info.lacks {
+                    self.log.push(Entry::Notice(lack.clone()));
+                }
+                self.target = Some(info);
+            }
+            Event::Run(run) => {
+                if self.run.moved(run) {
+                    self.selected_frame = 0;
+                }
+            }
+            Event::Answer(id, result) => self.answer(id, result),
+            Event::Serial(bytes) => self.console.push(&bytes),
+            Event::Work(work) => self.works.news(work),
+            Event::Trace(news) => self.crossings.news(news),
+            Event::Compared(comparison) => self.crossings.compared(comparison),
+            Event::Notice(text) => self.log.push(Entry::Notice(text)),
+        }
+    }
+
+    /// Notes that `command` is on its way, and numbers it.
+    pub fn ask(&mut self, topic: Topic, command: &Command) -> RequestId {
+        self.requests
+            .ask(topic, command.clone(), self.run.generation)
+    }
+
+    /// Whether a panel that wants `command` should send it now: not when it is known as of this
+    /// stop, not while an earlier wish of the same topic is under way, and only of a stopped target.
+    #[must_use]
+    pub fn is_due(&self, topic: Topic, command: &Command) -> bool {
+        self.run.answers() && self.requests.is_due(topic, command, self.run.generation)
+    }
+
+    /// Whether `slot` holds what was true at the present stop.
+    #[must_use]
+    pub fn is_fresh<T>(&self, slot: &Slot<T>) -> bool {
+        self.run.answers() && slot.as_of == self.run.generation
+    }
+
+    fn answer(&mut self, id: RequestId, result: Result<Answer, Failure>) {
+        let Some(asked) = self.requests.settle(id) else {
+            return;
+        };
+        let as_of = asked.generation;
+        match (asked.topic, result) {
+            (Topic::Typed, result) => self.typed(&asked.command, result),
+            (Topic::Registers, result) => self.registers.set(as_of, result, registers),
+            (Topic::Backtrace, result) => self.frames.set(as_of, result, frames),
+            (Topic::Source, result) => self.source.set(as_of, result, source),
+            (Topic::Disassembly, result) => self.disassembly.set(as_of, result, disassembly),
+            (Topic::Locals, result) => self.variables.set(as_of, result, variables),
+            (Topic::Breakpoints, result) => self.breakpoints.set(as_of, result, breakpoints),
+            (Topic::Threads, result) => self.threads.set(as_of, result, threads),
+            (Topic::Why, result) => self.why.set(as_of, result, why),
+            (Topic::Space, result) => self.regions.set(as_of, result, regions),
+            (Topic::Address, result) => self.address.set(as_of, result, address),
+            (Topic::Symbols, result) => self.symbols.set(as_of, result, symbols),
+        }
+    }
+
+    /// A command of the user's own may have changed anything: what is shown is asked for again.
+    fn typed(&mut self, command: &Command, result: Result<Answer, Failure>) {
+        if let (Command::Frame { n }, Ok(_)) = (command, &result) {
+            self.selected_frame = *n;
+        }
+        self.run.touched();
+        self.log.push(match result {
+            Ok(answer) => Entry::Answer(Box::new(answer)),
+            Err(failure) => Entry::Failure(failure),
+        });
+    }
+}
+
+/// Each of these takes its own kind of answer and hands back any other.
+macro_rules! takes {
+    ($($name:ident: $variant:ident($type:ty)),* $(,)?) => {
+        $(fn $name(answer: Answer) -> Result<$type, Box<Answer>> {
+            match answer {
+                Answer::$variant(value) => Ok(value),
+                other => Err(Box::new(other)),
+            }
+        })*
+    };
+}
+
+takes! {
+    registers: Registers(Vec<Register>),
+    frames: Backtrace(Vec<Frame>),
+    source: Source(SourceWindow),
+    disassembly: Disassembly(Vec<DisassemblyLine>),
+    variables: Variables(Vec<Variable>),
+    breakpoints: Breakpoints(Vec<BreakpointInfo>),
+    threads: Threads(Vec<ThreadInfo>),
+    why: Why(Why),
+    regions: Space(Vec<RegionInfo>),
+    address: Address(AddressInfo),
+    symbols: Symbols(Vec<SymbolInfo>),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Whether the target runs, and where it last stopped.
+
+use crate::event::{Run, Stop};
+
+#[derive(Debug)]
+pub struct RunState {
+    pub now: Run,
+    pub last_stop: Option<Stop>,
+    /// Counts the states the target was seen in: data of an earlier one may no longer be true.
+    pub generation: u64,
+}
+
+impl Default for RunState {
+    fn default() -> Self {
+        Self {
+            now: Run::Starting,
+            last_stop: None,
+            generation: 0,
+        }
+    }
+}
+
+impl RunState {
+    /// Takes the target's own word; whether this is a new stop.
+    pub(super) fn moved(&mut self, run: Run) -> bool {
+        let stop = match &run {
+            Run::Stopped(stop) => Some(stop.clone()),
+            Run::Starting | Run::Running | Run::Stopping | Run::Ended(_) => None,
+        };
+        self.now = run;
+        let stopped = stop.is_some();
+        if stopped {
+            self.last_stop = stop;
+            self.generation += 1;
+        }
+        stopped
+    }
+
+    pub(super) const fn touched(&mut self) {
+        self.generation += 1;
+    }
+
+    /// Whether the target stands still and can be asked.
+    #[must_use]
+    pub const fn answers(&self) -> bool {
+        matches!(self.now, Run::Stopped(_))
+    }
+
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        matches!(self.now, Run::Running | Run::Stopping)
+    }
+
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.now, Run::Ended(_))
+    }
+}
