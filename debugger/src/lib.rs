@@ -10,6 +10,7 @@ pub mod known;
 pub mod origin;
 
 pub mod qemu;
+pub mod symbols;
 pub mod trace;
 
 pub mod command;

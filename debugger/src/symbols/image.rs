@@ -1,0 +1,273 @@
+//! One ELF file: its sections, symbols, notes and, when first asked for, its DWARF.
+
+use std::cell::OnceCell;
+use std::fmt;
+use std::path::Path;
+
+use addr2line::Context;
+use gimli::{EndianSlice, LittleEndian};
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object, ObjectSection, SectionFlags};
+
+use super::bytes::Bytes;
+use super::error::{Found, SymbolsError};
+use super::table::Table;
+use super::units::Units;
+use crate::addr::{Addr, AddrRange};
+
+pub(super) type Slice = EndianSlice<'static, LittleEndian>;
+
+/// A section as the file has it, in the file's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    pub name: String,
+    pub range: AddrRange,
+    /// Takes room in the guest's memory.
+    pub allocated: bool,
+    pub writable: bool,
+    pub executable: bool,
+    /// Its bytes in the file; none for `.bss` and its like.
+    pub(super) data: &'static [u8],
+}
+
+/// Fields are dropped in order: what borrows from `_bytes` stands before it.
+pub(super) struct Image {
+    pub(super) sections: Vec<Section>,
+    pub(super) table: Table,
+    context: OnceCell<Option<Context<Slice>>>,
+    units: OnceCell<Units>,
+    dwarf: OnceCell<gimli::Dwarf<Slice>>,
+    _bytes: Bytes,
+}
+
+impl fmt::Debug for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Image")
+            .field("sections", &self.sections.len())
+            .field("symbols", &self.table.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Image {
+    pub(super) fn open(path: &Path) -> Result<Self, SymbolsError> {
+        Self::read(Bytes::map(path)?).map_err(|found| SymbolsError::Unusable {
+            path: path.to_owned(),
+            next: found.next(),
+            found,
+        })
+    }
+
+    pub(super) fn read(bytes: Bytes) -> Result<Self, Found> {
+        // SAFETY: the slice goes into the fields of the struct that takes `bytes` as its last field.
+        let data = unsafe { bytes.slice() };
+        check_head(data)?;
+        let damaged = |error: object::Error| Found::Damaged(error.to_string());
+        let elf = ElfFile64::<Endianness, &'static [u8]>::parse(data).map_err(damaged)?;
+        let mut sections = Vec::new();
+        for section in elf.sections() {
+            let flags = match section.flags() {
+                SectionFlags::Elf { sh_flags, .. } => sh_flags.0,
+                _ => 0,
+            };
+            let start = Addr(section.address());
+            sections.push(Section {
+                name: section.name().map_err(damaged)?.to_owned(),
+                range: AddrRange::new(start, Addr(start.0.saturating_add(section.size()))),
+                allocated: flags & object::elf::SHF_ALLOC.0 != 0,
+                writable: flags & object::elf::SHF_WRITE.0 != 0,
+                executable: flags & object::elf::SHF_EXECINSTR.0 != 0,
+                data: section.data().map_err(damaged)?,
+            });
+        }
+        if elf.symbol_table().is_none_or(|table| elf_is_empty(&table)) {
+            return Err(Found::NoSymbolTable);
+        }
+        let table = Table::read(&elf);
+        Ok(Self {
+            sections,
+            table,
+            context: OnceCell::new(),
+            units: OnceCell::new(),
+            dwarf: OnceCell::new(),
+            _bytes: bytes,
+        })
+    }
+
+    pub(super) fn section(&self, name: &str) -> Option<&Section> {
+        self.sections.iter().find(|s| s.name == name)
+    }
+
+    pub(super) fn section_at(&self, addr: Addr) -> Option<&Section> {
+        self.sections
+            .iter()
+            .find(|s| s.allocated && !s.range.start.eq(&Addr(0)) && s.range.contains(addr))
+    }
+
+    /// What the file holds for an address, before the kernel patches or writes anything.
+    pub(super) fn initial(&self, addr: Addr, len: usize) -> Option<&[u8]> {
+        let section = self.section_at(addr)?;
+        let at = usize::try_from(addr - section.range.start).ok()?;
+        section.data.get(at..at.checked_add(len)?)
+    }
+
+    pub(super) fn has_lines(&self) -> bool {
+        let filled = |name| self.section(name).is_some_and(|s| !s.data.is_empty());
+        filled(".debug_info") && filled(".debug_line") && !self.compressed()
+    }
+
+    /// Whether the DWARF is compressed, which is not read.
+    pub(super) fn compressed(&self) -> bool {
+        let info = self.section(".debug_info");
+        let zlib = [1, 0, 0, 0, 0, 0, 0, 0];
+        let zstd = [2, 0, 0, 0, 0, 0, 0, 0];
+        self.section(".zdebug_info").is_some()
+            || info.is_some_and(|s| s.data.starts_with(&zlib) || s.data.starts_with(&zstd))
+    }
+
+    pub(super) fn dwarf(&self) -> &gimli::Dwarf<Slice> {
+        self.dwarf.get_or_init(|| self.load_dwarf())
+    }
+
+    fn load_dwarf(&self) -> gimli::Dwarf<Slice> {
+        let usable = self.has_lines();
+        let load = |id: gimli::SectionId| -> Result<Slice, gimli::Error> {
+            let section = self.section(id.name()).filter(|_| usable);
+            Ok(EndianSlice::new(
+                section.map_or(&[], |s| s.data),
+                LittleEndian,
+            ))
+        };
+        gimli::Dwarf::load(load).unwrap_or_else(|_| gimli::Dwarf::default())
+    }
+
+    /// `None` where there is no DWARF, or none that can be read.
+    pub(super) fn context(&self) -> Option<&Context<Slice>> {
+        let build = || {
+            self.has_lines()
+                .then(|| Context::from_dwarf(self.load_dwarf()).ok())?
+        };
+        self.context.get_or_init(build).as_ref()
+    }
+
+    pub(super) fn units(&self) -> &Units {
+        self.units.get_or_init(|| Units::read(self.dwarf()))
+    }
+
+    /// The build-id's bytes and where they lie in the guest's memory.
+    pub(super) fn build_id(&self) -> Option<(&[u8], AddrRange)> {
+        let notes = self.sections.iter().filter(|s| s.name.starts_with(".note"));
+        for section in notes {
+            if let Some((at, len)) = find_build_id(section.data) {
+                let start = section.range.start + at as u64;
+                let range = AddrRange::new(start, start + len as u64);
+                return Some((section.data.get(at..at + len)?, range));
+            }
+        }
+        None
+    }
+}
+
+fn elf_is_empty<'a>(table: &impl object::ObjectSymbolTable<'a>) -> bool {
+    table.symbols().next().is_none()
+}
+
+/// ELF: magic, class 2, data 1 at 4 and 5, the machine at 18.
+fn check_head(data: &[u8]) -> Result<(), Found> {
+    if data.is_empty() {
+        return Err(Found::Empty);
+    }
+    if !data.starts_with(b"\x7fELF") {
+        // Documentation/x86/boot.rst: the setup header's magic.
+        if data.get(0x202..0x206) == Some(b"HdrS") {
+            return Err(Found::BootImage);
+        }
+        let first_bytes = data[..data.len().min(8)].to_vec();
+        return Err(Found::NotElf { first_bytes });
+    }
+    let Some(head) = data.get(..64) else {
+        return Err(Found::Damaged(format!(
+            "{} bytes, less than its header",
+            data.len()
+        )));
+    };
+    let machine = u16::from_le_bytes([head[18], head[19]]);
+    if head[4] != 2 || head[5] != 1 || machine != object::elf::EM_X86_64.0 {
+        let bits = match head[4] {
+            1 => 32,
+            _ => 64,
+        };
+        return Err(Found::OtherMachine { bits, machine });
+    }
+    Ok(())
+}
+
+/// A note is {name size, descriptor size, type} and both, each padded to 4; type 3 of "GNU" is the
+/// build-id. Gives the descriptor's place.
+fn find_build_id(notes: &[u8]) -> Option<(usize, usize)> {
+    let word = |at: usize| {
+        let bytes = notes.get(at..at.checked_add(4)?)?;
+        Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
+    };
+    let mut at: usize = 0;
+    loop {
+        let (name_len, len, kind) = (word(at)?, word(at + 4)?, word(at + 8)?);
+        let name_at = at + 12;
+        let descriptor = name_at.checked_add(name_len.checked_next_multiple_of(4)?)?;
+        let end = descriptor.checked_add(len)?;
+        if kind == 3 && notes.get(name_at..name_at + 4) == Some(b"GNU\0") && end <= notes.len() {
+            return Some((descriptor, len));
+        }
+        at = descriptor.checked_add(len.checked_next_multiple_of(4)?)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wrong_file_is_named() {
+        assert_eq!(check_head(b""), Err(Found::Empty));
+        assert_eq!(
+            check_head(b"#!/bin/sh"),
+            Err(Found::NotElf {
+                first_bytes: b"#!/bin/s".to_vec()
+            })
+        );
+        let mut boot = vec![0; 0x300];
+        boot[0x202..0x206].copy_from_slice(b"HdrS");
+        assert_eq!(check_head(&boot), Err(Found::BootImage));
+        assert!(matches!(check_head(b"\x7fELF"), Err(Found::Damaged(_))));
+        let mut arm = vec![0; 64];
+        arm[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        arm[18] = 183;
+        assert_eq!(
+            check_head(&arm),
+            Err(Found::OtherMachine {
+                bits: 64,
+                machine: 183
+            })
+        );
+    }
+
+    #[test]
+    fn the_build_id_is_found_behind_other_notes() {
+        let mut notes = Vec::new();
+        for (kind, name, body) in [
+            (1_u32, *b"Xen\0", &b"abcde"[..]),
+            (3, *b"GNU\0", b"12345678"),
+        ] {
+            notes.extend(4_u32.to_le_bytes());
+            notes.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
+            notes.extend(kind.to_le_bytes());
+            notes.extend(name);
+            notes.extend(body);
+            notes.resize(notes.len().next_multiple_of(4), 0);
+        }
+        let (at, len) = find_build_id(&notes).unwrap();
+        assert_eq!(&notes[at..at + len], b"12345678");
+        assert_eq!(find_build_id(&notes[..20]), None);
+        assert_eq!(find_build_id(&[0xff; 40]), None);
+    }
+}

@@ -1,0 +1,341 @@
+//! What a vmlinux says of the code and data in it: names, lines, inlined calls, origins, types and
+//! how to unwind. Application and kernel lie in one file, and often share a name.
+//!
+//! In mode `linux` the application is a program of its own, the twin: addresses of the user half
+//! are looked up there, all others in vmlinux.
+
+mod bytes;
+mod error;
+mod image;
+mod lines;
+mod origins;
+mod search;
+mod table;
+mod units;
+
+use std::cell::OnceCell;
+use std::path::Path;
+
+use crate::addr::{Addr, AddrRange};
+use crate::origin::Origin;
+use bytes::Bytes;
+use image::Image;
+use table::Entry;
+
+pub use error::{Found, SymbolsError};
+pub use image::Section;
+pub use lines::{InlineFrame, PlaceData};
+pub use origins::Boundary;
+pub use search::Pattern;
+pub use table::{Kind, stem};
+
+/// `Send`, not `Sync`: one thread owns it.
+#[derive(Debug)]
+pub struct Symbols {
+    kernel: Image,
+    twin: Option<Image>,
+    boundary: Boundary,
+    roots: OnceCell<origins::Roots>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symbol<'a> {
+    pub name: &'a str,
+    pub addr: Addr,
+    /// Bytes; up to the next symbol where the table says none.
+    pub size: u64,
+    pub kind: Kind,
+    pub origin: Origin,
+    pub global: bool,
+    /// The base name of the source file, where the symbol table has it: local symbols only.
+    pub file: Option<&'a str>,
+}
+
+/// The ids of vmlinux and of the running kernel differ: the symbols would name the wrong things.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "comparing build-ids: vmlinux has {vmlinux}, the guest has {guest}; \
+     give the vmlinux of the running kernel, or force this one"
+)]
+pub struct Mismatch {
+    pub vmlinux: String,
+    /// The bytes found at the note's place, or why they could not be read.
+    pub guest: String,
+}
+
+impl Symbols {
+    pub fn open(vmlinux: &Path, twin: Option<&Path>) -> Result<Self, SymbolsError> {
+        let kernel = Image::open(vmlinux)?;
+        let twin = twin.map(Image::open).transpose()?;
+        Ok(Self::of(kernel, twin))
+    }
+
+    /// From bytes in memory: for tests and fuzzing.
+    pub fn from_bytes(vmlinux: Vec<u8>, twin: Option<Vec<u8>>) -> Result<Self, Found> {
+        let kernel = Image::read(Bytes::Owned(vmlinux))?;
+        let twin = twin
+            .map(|bytes| Image::read(Bytes::Owned(bytes)))
+            .transpose()?;
+        Ok(Self::of(kernel, twin))
+    }
+
+    fn of(kernel: Image, twin: Option<Image>) -> Self {
+        let boundary = Boundary::read(&kernel);
+        Self {
+            kernel,
+            twin,
+            boundary,
+            roots: OnceCell::new(),
+        }
+    }
+
+    /// Every symbol of this name: the application's beside the kernel's. Addresses first.
+    #[must_use]
+    pub fn lookup(&self, name: &str) -> Vec<Symbol<'_>> {
+        let mut found: Vec<_> = self
+            .images()
+            .flat_map(|image| image.table.named(name))
+            .map(|entry| self.symbol(entry))
+            .collect();
+        // Aliases of one place count once.
+        found.dedup_by_key(|symbol| (symbol.addr, symbol.kind));
+        found
+    }
+
+    /// The one address of a name that is known to be unique: a boundary symbol, a kernel variable.
+    #[must_use]
+    pub fn address_of(&self, name: &str) -> Option<Addr> {
+        let mut found = self.kernel.table.named(name);
+        found
+            .find(|entry| entry.global || entry.kind.is_address())
+            .map(|entry| Addr(entry.addr))
+    }
+
+    #[must_use]
+    pub fn at(&self, addr: Addr) -> Option<Symbol<'_>> {
+        let entry = self.image(addr)?.table.at(addr.0)?;
+        Some(self.symbol(entry))
+    }
+
+    /// The function itself and what the compiler split off it: `foo`, `foo.cold`, `foo.part.0`.
+    #[must_use]
+    pub fn parts(&self, name: &str) -> Vec<Symbol<'_>> {
+        self.images()
+            .flat_map(|image| image.table.prefixed(name))
+            .filter(|entry| entry.kind.is_code() && stem(entry.name) == name)
+            .map(|entry| self.symbol(entry))
+            .collect()
+    }
+
+    /// By address, the kernel's first.
+    pub fn iter(&self) -> impl Iterator<Item = Symbol<'_>> {
+        self.entries().map(|entry| self.symbol(entry))
+    }
+
+    /// Code with a size of its own or inferred, one per address, by address: function entries.
+    pub fn functions(&self) -> impl Iterator<Item = Symbol<'_>> {
+        let mut last = None;
+        self.entries()
+            .filter(move |entry| {
+                let new = entry.kind == Kind::Function && last != Some(entry.addr);
+                if new {
+                    last = Some(entry.addr);
+                }
+                new && entry.size > 0
+            })
+            .map(|entry| self.symbol(entry))
+    }
+
+    /// How many names an address may be looked up by.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.images().map(|image| image.table.len()).sum()
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Symbols that start in a range, by address: to describe a region.
+    pub fn starting_in(&self, range: AddrRange) -> impl Iterator<Item = Symbol<'_>> {
+        let image = self.image(range.start);
+        image
+            .map_or(&[][..], |image| image.table.starting_in(range))
+            .iter()
+            .map(|entry| self.symbol(entry))
+    }
+
+    #[must_use]
+    pub const fn boundary(&self) -> &Boundary {
+        &self.boundary
+    }
+
+    #[must_use]
+    pub const fn has_twin(&self) -> bool {
+        self.twin.is_some()
+    }
+
+    /// The sections of vmlinux, in the file's order.
+    #[must_use]
+    pub fn sections(&self) -> &[Section] {
+        &self.kernel.sections
+    }
+
+    #[must_use]
+    pub fn twin_sections(&self) -> &[Section] {
+        self.twin.as_ref().map_or(&[], |twin| &twin.sections)
+    }
+
+    /// What the files hold at an address: code before the kernel patched it, data before any write.
+    #[must_use]
+    pub fn initial(&self, addr: Addr, len: usize) -> Option<&[u8]> {
+        self.image(addr)?.initial(addr, len)
+    }
+
+    #[must_use]
+    pub fn build_id(&self) -> Option<&[u8]> {
+        self.kernel.build_id().map(|(id, _)| id)
+    }
+
+    /// Where the build-id's bytes lie in the guest's memory.
+    #[must_use]
+    pub fn build_id_location(&self) -> Option<AddrRange> {
+        self.kernel.build_id().map(|(_, range)| range)
+    }
+
+    /// Compares with the guest's; true where neither has one to compare.
+    pub fn check_build_id(
+        &self,
+        read: impl FnOnce(Addr, &mut [u8]) -> bool,
+    ) -> Result<(), Mismatch> {
+        let Some((id, range)) = self.kernel.build_id() else {
+            return Ok(());
+        };
+        let mut guest = vec![0; id.len()];
+        let readable = read(range.start, &mut guest);
+        if readable && guest == id {
+            return Ok(());
+        }
+        Err(Mismatch {
+            vmlinux: hex(id),
+            guest: match readable {
+                true => hex(&guest),
+                false => format!("nothing mapped at {} yet", range.start),
+            },
+        })
+    }
+
+    /// What is missing, each with its consequence.
+    #[must_use]
+    pub fn lacks(&self) -> Vec<String> {
+        let mut lacks = Vec::new();
+        let mut lack = |missing: bool, text: &str| {
+            if missing {
+                lacks.push(text.to_owned());
+            }
+        };
+        let kernel = &self.kernel;
+        lack(
+            kernel.compressed(),
+            "vmlinux has compressed DWARF, which is not read: no source lines, inlined calls, types; \
+             build without CONFIG_DEBUG_INFO_COMPRESSED",
+        );
+        lack(
+            !kernel.has_lines() && !kernel.compressed(),
+            "no DWARF in vmlinux: no source lines, inlined calls, locals or types, and kernel code \
+             is not told by subsystem; build with CONFIG_DEBUG_INFO_DWARF5",
+        );
+        lack(
+            kernel.section(".orc_unwind").is_none(),
+            "no ORC tables in vmlinux: a backtrace may end in the entry assembly; build with \
+             CONFIG_UNWINDER_ORC",
+        );
+        lack(
+            !self.boundary.has_app() && self.twin.is_none(),
+            "no application in vmlinux (no __ukl_text_start): all code is the kernel's",
+        );
+        lack(
+            kernel.build_id().is_none(),
+            "no build-id in vmlinux: nobody can tell whether it is the running kernel's",
+        );
+        let unreadable = kernel.table.unreadable;
+        if unreadable > 0 {
+            lacks.push(format!(
+                "{unreadable} names in vmlinux are not UTF-8: left out"
+            ));
+        }
+        lacks
+    }
+
+    fn image(&self, addr: Addr) -> Option<&Image> {
+        match addr.in_kernel_half() {
+            true => Some(&self.kernel),
+            false => self.twin.as_ref(),
+        }
+    }
+
+    fn images(&self) -> impl Iterator<Item = &Image> {
+        std::iter::once(&self.kernel).chain(&self.twin)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.images().flat_map(|image| image.table.iter())
+    }
+
+    fn symbol<'a>(&'a self, entry: &'a Entry) -> Symbol<'a> {
+        let addr = Addr(entry.addr);
+        Symbol {
+            name: entry.name,
+            addr,
+            size: entry.size,
+            kind: entry.kind,
+            origin: match entry.kind.is_address() {
+                true => self.origin(addr),
+                false => Origin::Unknown,
+            },
+            global: entry.global,
+            file: self.file_of(entry),
+        }
+    }
+
+    /// Application symbols were global before they were made local: no file symbol stands before
+    /// them that is theirs.
+    fn file_of<'a>(&'a self, entry: &'a Entry) -> Option<&'a str> {
+        let addr = Addr(entry.addr);
+        let boundary = &self.boundary;
+        if boundary.app_text.contains(addr) {
+            let unit = self.kernel.units().at(addr)?;
+            return Some(unit.name.rsplit('/').next().unwrap_or(unit.name));
+        }
+        entry.file.filter(|_| !boundary.app_data.contains(addr))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_may_move_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Symbols>();
+    }
+
+    #[test]
+    fn what_is_no_vmlinux_is_refused() {
+        assert!(matches!(
+            Symbols::from_bytes(Vec::new(), None),
+            Err(Found::Empty)
+        ));
+        let error = Symbols::open(Path::new("/nonexistent/vmlinux"), None).unwrap_err();
+        assert!(
+            error.to_string().contains("/nonexistent/vmlinux"),
+            "{error}"
+        );
+    }
+}
