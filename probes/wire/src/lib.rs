@@ -1,1 +1,32 @@
+//! The one definition of what passes from a probe to the debugger.
+//!
+//! A probe and the debugger share one mapping:
+//!
+//! ```text
+//! 0      Header           who made it, sizes, state
+//! 4096   Control × vCPUs  256 bytes each: the probe's line, the debugger's line
+//!        Chunk × vCPUs × chunks, each ChunkHeader and `chunk_records` records
+//!        Site × sites     sorted by address: what the probe is to look for
+//! ```
+//!
+//! A record is eight bytes: the low half of the instruction clock, and a site word (see [`record`]).
+//! Everything is little-endian and naturally aligned, as on the x86-64 that both ends run on.
 #![no_std]
+
+extern crate alloc;
+
+pub mod c_header;
+pub mod layout;
+pub mod record;
+pub mod site;
+
+pub use c_header::header;
+pub use layout::{Chunk, ChunkHeader, Control, Damage, Header, Policy, Shape, State};
+pub use record::{Kind, Record, Word};
+pub use site::{Site, SiteFlags};
+
+/// `UKLTRACE`, read as a little-endian number.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"UKLTRACE");
+
+/// Raised whenever a reader of the former layout would misread the new one.
+pub const VERSION: u32 = 1;

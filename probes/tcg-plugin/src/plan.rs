@@ -1,0 +1,216 @@
+//! What to do at each instruction of a block that QEMU translates. Data in, data out: no QEMU here.
+//!
+//! Decided by the bytes at translation: static keys and alternatives change the kernel's text while it
+//! runs, and QEMU translates the new bytes. The site table only says where functions begin.
+
+use iced_x86::{
+    Code, Decoder, DecoderError, DecoderOptions, FlowControl, Mnemonic, OpKind, Register,
+};
+use wire::{Kind, Site, SiteFlags, Word};
+
+/// An instruction as QEMU lists it.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    pub address: u64,
+    pub bytes: [u8; 16],
+    pub size: usize,
+}
+
+/// A callback to be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Index into the block.
+    pub at: usize,
+    pub what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Write a record. `after`: its stamp counts the instruction itself.
+    Record { word: Word, after: bool },
+    /// The address it writes is where a task's stack pointer is kept.
+    StackSaved,
+    /// The address it reads is where the next task's stack pointer is kept.
+    StackLoaded,
+}
+
+/// Where functions begin, sorted by address.
+#[derive(Clone, Copy, Debug)]
+pub struct Sites<'a>(pub &'a [Site]);
+
+impl Sites<'_> {
+    /// Index of the last site at or below the address.
+    fn below(&self, address: u64) -> Option<usize> {
+        self.0
+            .partition_point(|site| site.address <= address)
+            .checked_sub(1)
+    }
+
+    fn containing(&self, address: u64) -> Option<&Site> {
+        let site = &self.0[self.below(address)?];
+        (site.flags & SiteFlags::END == 0).then_some(site)
+    }
+
+    fn starting_at(&self, address: u64) -> Option<&Site> {
+        self.containing(address)
+            .filter(|site| site.address == address)
+    }
+}
+
+/// How many of the listed instructions the block executes.
+///
+/// QEMU 7.2 leaves a phantom at the end of the list: an instruction, not the block's only one, that
+/// crosses into the next page is rolled back and translated in the next block, but stays listed with the
+/// bytes read so far.
+#[must_use]
+pub fn executed(block: &[Listed]) -> usize {
+    match block {
+        [] | [_] => block.len(),
+        [.., last] => {
+            // No instruction is longer than 15 bytes.
+            let near_the_end = last.address & 0xfff > 0x1000 - 15;
+            block.len() - usize::from(near_the_end && is_cut(last))
+        }
+    }
+}
+
+fn is_cut(listed: &Listed) -> bool {
+    let mut decoder = decoder(listed);
+    let _ = decoder.decode();
+    decoder.last_error() == DecoderError::NoMoreBytes
+}
+
+fn decoder(listed: &Listed) -> Decoder<'_> {
+    Decoder::with_ip(
+        64,
+        &listed.bytes[..listed.size.min(15)],
+        listed.address,
+        DecoderOptions::NONE,
+    )
+}
+
+/// The hooks of a block, in the order of its instructions; `block` without a phantom.
+pub fn hooks(block: &[Listed], sites: Sites<'_>, out: &mut Vec<Hook>) {
+    out.clear();
+    let Some(first) = block.first() else { return };
+    // One search per block: the rest follows from the next site's address.
+    let mut next = sites.0.partition_point(|site| site.address < first.address);
+    for (at, listed) in block.iter().enumerate() {
+        while sites
+            .0
+            .get(next)
+            .is_some_and(|site| site.address < listed.address)
+        {
+            next += 1;
+        }
+        if let Some(site) = sites
+            .0
+            .get(next)
+            .filter(|site| site.address == listed.address)
+            && site.flags & SiteFlags::END == 0
+        {
+            if at > 0 && site.flags & SiteFlags::LABEL == 0 {
+                // Fallen into, not called: told as a jump to it.
+                out.push(Hook {
+                    at,
+                    what: record(jump_kind(site), site, false),
+                });
+            }
+            out.push(Hook {
+                at,
+                what: record(entry_kind(site), site, false),
+            });
+        }
+        let inside = next
+            .checked_sub(usize::from(
+                sites
+                    .0
+                    .get(next)
+                    .is_none_or(|site| site.address > listed.address),
+            ))
+            .and_then(|i| sites.0.get(i));
+        if inside.is_some_and(|site| site.flags & SiteFlags::SWITCHES != 0)
+            && let Some(what) = stack_switch(listed)
+        {
+            out.push(Hook { at, what });
+        }
+    }
+    // Whatever changes the flow ends a block.
+    if let Some(what) = block.last().and_then(|last| flow(last, sites)) {
+        out.push(Hook {
+            at: block.len() - 1,
+            what,
+        });
+    }
+}
+
+fn record(kind: Kind, site: &Site, after: bool) -> What {
+    What::Record {
+        word: Word::new(kind, site.word().function()),
+        after,
+    }
+}
+
+fn entry_kind(site: &Site) -> Kind {
+    site.word().kind().unwrap_or(Kind::Entry)
+}
+
+fn jump_kind(site: &Site) -> Kind {
+    if site.is_app() {
+        Kind::AppJump
+    } else {
+        Kind::Jump
+    }
+}
+
+/// What the last instruction of a block does, where it is to be recorded.
+fn flow(last: &Listed, sites: Sites<'_>) -> Option<What> {
+    let instruction = decoder(last).decode();
+    let inside = sites.containing(last.address);
+    let app = inside.is_some_and(|site| site.is_app());
+    let function = inside.map_or(wire::record::NO_FUNCTION, |site| site.word().function());
+    let after = |kind| {
+        Some(What::Record {
+            word: Word::new(kind, function),
+            after: true,
+        })
+    };
+    let kernel = inside.is_some() && !app;
+    match instruction.flow_control() {
+        FlowControl::Return => match instruction.code() {
+            Code::Sysretd | Code::Sysretq => after(Kind::Sysret),
+            Code::Iretw | Code::Iretd | Code::Iretq => after(Kind::Iret),
+            _ if app => after(Kind::AppReturn),
+            _ if kernel => after(Kind::Return),
+            // Outside every known function: a ring-3 program nobody asked about, or the firmware.
+            _ => None,
+        },
+        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
+            let target = sites.starting_at(instruction.near_branch_target())?;
+            if target.flags & SiteFlags::LABEL != 0 {
+                return None;
+            }
+            after(if app { Kind::AppJump } else { Kind::Jump })
+        }
+        FlowControl::IndirectBranch if app => after(Kind::AppJump),
+        FlowControl::IndirectBranch if kernel => after(Kind::Jump),
+        _ => None,
+    }
+}
+
+/// `mov %rsp, offset(%reg)` and `mov offset(%reg), %rsp`.
+fn stack_switch(listed: &Listed) -> Option<What> {
+    let instruction = decoder(listed).decode();
+    if instruction.mnemonic() != Mnemonic::Mov {
+        return None;
+    }
+    match (instruction.op0_kind(), instruction.op1_kind()) {
+        (OpKind::Memory, OpKind::Register) if instruction.op1_register() == Register::RSP => {
+            Some(What::StackSaved)
+        }
+        (OpKind::Register, OpKind::Memory) if instruction.op0_register() == Register::RSP => {
+            Some(What::StackLoaded)
+        }
+        _ => None,
+    }
+}

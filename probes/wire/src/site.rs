@@ -1,0 +1,69 @@
+//! The site table: the functions a probe is to report, sorted by address.
+
+use crate::record::{Kind, Word};
+
+/// One address at which a function is entered. Several addresses may enter the same function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Site {
+    pub address: u64,
+    /// The kind of its entry and the function's number.
+    pub word: u32,
+    pub flags: u32,
+}
+
+/// Bits of [`Site::flags`].
+#[derive(Clone, Copy, Debug)]
+pub struct SiteFlags;
+
+impl SiteFlags {
+    /// Reached by jumps or by falling into it, never by a call: a jump to it needs no record.
+    pub const LABEL: u32 = 1;
+    /// It holds the two instructions that store and load the stack pointer of a task.
+    pub const SWITCHES: u32 = 2;
+    /// Nothing is entered here: code from here on belongs to no function of interest.
+    pub const END: u32 = 4;
+}
+
+pub const SITE_BYTES: usize = 16;
+
+impl Site {
+    #[must_use]
+    pub const fn new(address: u64, kind: Kind, function: u32, flags: u32) -> Self {
+        Self {
+            address,
+            word: Word::new(kind, function).0,
+            flags,
+        }
+    }
+
+    #[must_use]
+    pub const fn word(self) -> Word {
+        Word(self.word)
+    }
+
+    /// Whether the function is the application's.
+    #[must_use]
+    pub const fn is_app(self) -> bool {
+        matches!(self.word().kind(), Some(Kind::AppEntry))
+    }
+
+    #[must_use]
+    pub fn encode(self) -> [u8; SITE_BYTES] {
+        let mut bytes = [0; SITE_BYTES];
+        bytes[..8].copy_from_slice(&self.address.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.word.to_le_bytes());
+        bytes[12..].copy_from_slice(&self.flags.to_le_bytes());
+        bytes
+    }
+
+    /// `None` where fewer than [`SITE_BYTES`] are left.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            address: u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?),
+            word: u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?),
+            flags: u32::from_le_bytes(bytes.get(12..16)?.try_into().ok()?),
+        })
+    }
+}
