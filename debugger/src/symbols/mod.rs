@@ -5,6 +5,7 @@
 //! are looked up there, all others in vmlinux.
 
 mod bytes;
+mod calls;
 mod error;
 mod image;
 mod lines;
@@ -12,6 +13,7 @@ mod origins;
 mod search;
 mod table;
 mod units;
+pub mod unwind;
 
 use std::cell::OnceCell;
 use std::path::Path;
