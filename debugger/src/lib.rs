@@ -9,6 +9,7 @@ pub mod crossing;
 pub mod known;
 pub mod origin;
 
+pub mod gdb;
 pub mod qemu;
 pub mod symbols;
 pub mod trace;
