@@ -10,6 +10,7 @@ pub mod known;
 pub mod origin;
 
 pub mod gdb;
+pub mod disasm;
 pub mod qemu;
 pub mod symbols;
 pub mod trace;

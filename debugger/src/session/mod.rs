@@ -8,6 +8,7 @@ pub mod breakpoints;
 pub mod handle;
 pub mod link;
 pub mod options;
+mod resolver;
 pub mod store;
 pub mod target;
 pub mod transcript;

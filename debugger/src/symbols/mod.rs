@@ -119,6 +119,13 @@ impl Symbols {
         Some(self.symbol(entry))
     }
 
+    /// The variable that covers an offset into each CPU's own area.
+    #[must_use]
+    pub fn per_cpu_at(&self, offset: u64) -> Option<Symbol<'_>> {
+        let entry = self.kernel.table.per_cpu(offset)?;
+        Some(self.symbol(entry))
+    }
+
     /// The function itself and what the compiler split off it: `foo`, `foo.cold`, `foo.part.0`.
     #[must_use]
     pub fn parts(&self, name: &str) -> Vec<Symbol<'_>> {

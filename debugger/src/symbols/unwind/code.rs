@@ -238,7 +238,9 @@ fn callee_saved(register: Register) -> Option<Reg> {
 mod tests {
     use super::*;
 
-    fn path(code: &[u8], at: u64) -> Option<(Base, i64, Vec<(Reg, Base, i64)>)> {
+    type Shape = (Base, i64, Vec<(Reg, Base, i64)>);
+
+    fn path(code: &[u8], at: u64) -> Option<Shape> {
         let end = 0x1000 + code.len() as u64;
         let function = AddrRange::new(Addr(0x1000), Addr(end));
         let path = to_return(function, Addr(0x1000 + at), code)?;
