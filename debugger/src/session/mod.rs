@@ -7,8 +7,10 @@
 pub mod breakpoints;
 pub mod handle;
 pub mod link;
+pub mod monitor;
 pub mod options;
 mod resolver;
+pub mod process;
 pub mod store;
 pub mod target;
 pub mod transcript;
