@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 use debugger::crossing::Mode;
 
-use crate::batch;
+use crate::{action, batch};
 
 /// The debugger for the boundary between an application and the kernel it is linked into.
 ///
@@ -138,7 +138,7 @@ impl Args {
             Some(Command::Symbols(args)) => batch::symbols::run(&args, json, out),
             Some(Command::Images) => batch::images::run(json, out),
             Some(Command::Doctor) => batch::doctor::run(json, out),
-            Some(Command::Reference) => Ok(()),
+            Some(Command::Reference) => Ok(write!(out, "{}", action::reference())?),
         }
     }
 }

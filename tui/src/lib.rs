@@ -9,8 +9,22 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+pub mod action;
 pub mod args;
 pub mod batch;
+pub mod history;
+pub mod keys;
+pub mod layout;
+pub mod look;
+pub mod overlay;
+pub mod panels;
+pub mod run;
+mod status;
+pub mod term;
+pub mod theme;
+pub mod ui;
+pub mod update;
+pub mod widgets;
 
 use args::Args;
 

@@ -37,6 +37,13 @@ impl Crossings {
         self.news = Some(news);
     }
 
+    /// No more news will come of the run that was traced.
+    pub fn stopped(&mut self) {
+        if let Some(news) = &mut self.news {
+            news.running = false;
+        }
+    }
+
     pub(super) fn compared(&mut self, comparison: Arc<Comparison>) {
         self.comparison = Some(comparison);
     }

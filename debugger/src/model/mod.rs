@@ -74,6 +74,22 @@ impl Model {
         }
     }
 
+    /// Takes in what a traced run beside the session tells: its crossings, work and notices. Its
+    /// state and its serial line are not those of the target on the screen.
+    pub fn traced(&mut self, event: Event) {
+        match event {
+            Event::Trace(_) | Event::Compared(_) | Event::Work(_) | Event::Notice(_) => {
+                self.apply(event);
+            }
+            Event::Run(crate::event::Run::Ended(why)) => {
+                self.crossings.stopped();
+                self.log
+                    .push(Entry::Notice(format!("the traced run ended: {why}")));
+            }
+            Event::Target(_) | Event::Run(_) | Event::Answer(..) | Event::Serial(_) => {}
+        }
+    }
+
     /// Notes that `command` is on its way, and numbers it.
     pub fn ask(&mut self, topic: Topic, command: &Command) -> RequestId {
         self.requests
@@ -116,8 +132,18 @@ impl Model {
 
     /// A command of the user's own may have changed anything: what is shown is asked for again.
     fn typed(&mut self, command: &Command, result: Result<Answer, Failure>) {
-        if let (Command::Frame { n }, Ok(_)) = (command, &result) {
-            self.selected_frame = *n;
+        let chooses = matches!(
+            command,
+            Command::Frame { .. } | Command::Up { .. } | Command::Down { .. }
+        );
+        match (&result, command) {
+            (Ok(Answer::Backtrace(frames)), _) if chooses => {
+                if let [frame] = frames.as_slice() {
+                    self.selected_frame = frame.n;
+                }
+            }
+            (Ok(_), Command::Frame { n }) => self.selected_frame = *n,
+            _ => {}
         }
         self.run.touched();
         self.log.push(match result {

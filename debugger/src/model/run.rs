@@ -8,6 +8,8 @@ pub struct RunState {
     pub last_stop: Option<Stop>,
     /// Counts the states the target was seen in: data of an earlier one may no longer be true.
     pub generation: u64,
+    /// Counts the stops alone: where the user looks is kept until the next one.
+    pub stops: u64,
 }
 
 impl Default for RunState {
@@ -16,6 +18,7 @@ impl Default for RunState {
             now: Run::Starting,
             last_stop: None,
             generation: 0,
+            stops: 0,
         }
     }
 }
@@ -32,6 +35,7 @@ impl RunState {
         if stopped {
             self.last_stop = stop;
             self.generation += 1;
+            self.stops += 1;
         }
         stopped
     }

@@ -1,0 +1,380 @@
+//! THE table of actions: it feeds the keys, the key line, the help and the book.
+
+use std::fmt::Write as _;
+
+use debugger::command::{self, Command, Location};
+use debugger::model::Model;
+
+use crate::overlay::{Overlay, Palette, Prompt, PromptKind};
+use crate::panels::{Act, Effect, PanelId, Screen, source};
+use crate::ui::Ui;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Action {
+    pub name: &'static str,
+    /// Keys that hold in the scope.
+    pub keys: &'static [&'static str],
+    /// Keys that hold on every screen.
+    pub anywhere: &'static [&'static str],
+    /// On the key line; empty where it is not to stand there.
+    pub short: &'static str,
+    pub help: &'static str,
+    pub scope: Scope,
+    pub run: fn(&mut Ui, &Model) -> Vec<Effect>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Everywhere,
+    Screen(Screen),
+    Panel(PanelId),
+}
+
+const fn action(
+    scope: Scope,
+    name: &'static str,
+    keys: &'static [&'static str],
+    short: &'static str,
+    help: &'static str,
+    run: fn(&mut Ui, &Model) -> Vec<Effect>,
+) -> Action {
+    Action {
+        name,
+        keys,
+        anywhere: &[],
+        short,
+        help,
+        scope,
+        run,
+    }
+}
+
+/// A command of the debugger on a key.
+const fn debug(
+    name: &'static str,
+    keys: &'static [&'static str],
+    anywhere: &'static [&'static str],
+    short: &'static str,
+    help: &'static str,
+    run: fn(&mut Ui, &Model) -> Vec<Effect>,
+) -> Action {
+    Action {
+        name,
+        keys,
+        anywhere,
+        short,
+        help,
+        scope: Scope::Screen(Screen::Debug),
+        run,
+    }
+}
+
+#[rustfmt::skip]
+pub const TABLE: &[Action] = &[
+    debug("continue", &["c"], &["F5"], "go", "run until something stops it", |_, m| go(m, "continue")),
+    debug("next", &["n"], &["F10"], "over", "to the next source line, over calls", |_, m| go(m, "next")),
+    debug("step", &["s"], &["F11"], "into", "to the next source line, into calls and across the boundary", |_, m| go(m, "step")),
+    debug("finish", &["f"], &["Shift-F11"], "out", "run until the selected frame returns", |_, m| go(m, "finish")),
+    debug("stepi", &["i"], &[], "insn", "one instruction", |_, m| go(m, "stepi")),
+    debug("nexti", &["o"], &[], "", "one instruction, over a call", |_, m| go(m, "nexti")),
+    debug("cross", &["x"], &[], "next crossing", "run to the next crossing of the boundary", |_, m| go(m, "cross")),
+    debug("cross back", &["X"], &[], "back to app", "run to the return to the application", |_, m| go(m, "cross back")),
+    debug("over kernel", &["K"], &[], "", "take the kernel as one opaque call", |_, m| go(m, "over kernel")),
+    debug("until app", &["A"], &[], "", "run until the application's code", |_, m| go(m, "until app")),
+    debug("break", &["b"], &["F9"], "break", "set or remove a breakpoint at the marked line or instruction", toggle_break),
+    debug("up", &["u"], &[], "", "select the caller's frame", |_, _| typed("up")),
+    debug("down", &["d"], &[], "", "select the called frame", |_, _| typed("down")),
+    debug("why", &["w"], &[], "", "show how control came to this side", |ui, _| focus(ui, PanelId::Why)),
+    debug("syntax", &["m"], &[], "", "disassemble in Intel's or AT&T's syntax", |ui, _| { ui.panels.disassembly.switch_syntax(); Vec::new() }),
+    action(Scope::Panel(PanelId::Breakpoints), "delete", &["Delete", "D"], "delete", "remove the marked breakpoint", delete),
+    action(Scope::Panel(PanelId::Strip), "zoom", &["Enter"], "zoom", "only the marked band, or all again", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Regions), "zoom", &["Enter"], "zoom", "only the band of the marked region, or all again", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Screen(Screen::Crossings), "path", &["Enter"], "path", "show the marked crossing's path", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |ui, _| { ui.show(Screen::Path); focus(ui, PanelId::Ladder) }),
+    action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace]),
+    action(Scope::Screen(Screen::Crossings), "filter", &["/"], "filter", "only crossings whose kind or call holds a text", filter),
+    action(Scope::Panel(PanelId::Tree), "fold", &["Enter"], "fold", "fold or unfold the marked call", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Ladder), "other modes", &["m"], "other modes", "against the next mode", |ui, m| ui.act(&Act::Side(1), m)),
+    action(Scope::Everywhere, "go to", &["g"], "go to", "show a symbol, a line or an address", |ui, _| prompt(ui, PromptKind::GoTo, "")),
+    action(Scope::Everywhere, "find", &["/"], "find", "to the next row with a text", |ui, _| prompt(ui, PromptKind::Find, "")),
+    action(Scope::Everywhere, "command", &[":"], "command", "a command of the debugger; Tab completes, Up recalls", |ui, _| prompt(ui, PromptKind::Command, "")),
+    action(Scope::Everywhere, "palette", &["Ctrl-P"], "", "search commands, actions and symbols", palette),
+    action(Scope::Everywhere, "help", &["?"], "help", "these keys", |ui, _| { ui.overlay = Overlay::Help(0); Vec::new() }),
+    action(Scope::Everywhere, "interrupt", &["Ctrl-C", "F6"], "", "stop the running target", interrupt),
+    action(Scope::Everywhere, "next panel", &["Tab"], "", "move the focus on", |ui, _| { ui.next_panel(1); Vec::new() }),
+    action(Scope::Everywhere, "previous panel", &["Shift-Tab"], "", "move the focus back", |ui, _| { ui.next_panel(-1); Vec::new() }),
+    action(Scope::Everywhere, "screen Debug", &["1"], "", "source, backtrace, registers", |_, _| vec![Effect::Show(Screen::Debug)]),
+    action(Scope::Everywhere, "screen Space", &["2"], "", "the one address space", |_, _| vec![Effect::Show(Screen::Space)]),
+    action(Scope::Everywhere, "screen Crossings", &["3"], "", "the crossings, counted", |_, _| vec![Effect::Show(Screen::Crossings)]),
+    action(Scope::Everywhere, "screen Path", &["4"], "", "one crossing's path, and the ladder", |_, _| vec![Effect::Show(Screen::Path)]),
+    action(Scope::Everywhere, "screen Console", &["7"], "", "the guest's serial line", |_, _| vec![Effect::Show(Screen::Console)]),
+    action(Scope::Everywhere, "row up", &["Up", "k"], "", "one row up", |ui, m| ui.act(&Act::Step(-1), m)),
+    action(Scope::Everywhere, "row down", &["Down", "j"], "", "one row down", |ui, m| ui.act(&Act::Step(1), m)),
+    action(Scope::Everywhere, "view up", &["PgUp"], "", "one view up", |ui, m| ui.act(&Act::Page(-1), m)),
+    action(Scope::Everywhere, "view down", &["PgDn", "Space"], "", "one view down", |ui, m| ui.act(&Act::Page(1), m)),
+    action(Scope::Everywhere, "first", &["Home"], "", "to the first row", |ui, m| ui.act(&Act::Home, m)),
+    action(Scope::Everywhere, "last", &["End"], "", "to the last row", |ui, m| ui.act(&Act::End, m)),
+    action(Scope::Everywhere, "left", &["Left", "h"], "", "fold, zoom out, the mode before", |ui, m| ui.act(&Act::Side(-1), m)),
+    action(Scope::Everywhere, "right", &["Right", "l"], "", "unfold, zoom in, the next mode", |ui, m| ui.act(&Act::Side(1), m)),
+    action(Scope::Everywhere, "choose", &["Enter"], "", "select the marked frame, follow the marked call, print the marked value", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Everywhere, "cancel", &["Esc"], "", "give up the work that is under way", cancel),
+    action(Scope::Everywhere, "quit", &["q"], "quit", "leave; asks when a guest would end", |ui, m| ui.leave(m)),
+];
+
+/// The action a key stands for, the nearest scope first.
+#[must_use]
+pub fn find(key: &str, screen: Screen, panel: PanelId) -> Option<&'static Action> {
+    let scopes = [
+        Scope::Panel(panel),
+        Scope::Screen(screen),
+        Scope::Everywhere,
+    ];
+    scopes
+        .into_iter()
+        .find_map(|scope| {
+            TABLE
+                .iter()
+                .find(|action| action.scope == scope && action.keys.contains(&key))
+        })
+        .or_else(|| TABLE.iter().find(|action| action.anywhere.contains(&key)))
+}
+
+/// What the key line offers, the nearest scope first.
+pub fn offered(screen: Screen, panel: PanelId) -> impl Iterator<Item = &'static Action> {
+    let scopes = [
+        Scope::Panel(panel),
+        Scope::Screen(screen),
+        Scope::Everywhere,
+    ];
+    scopes.into_iter().flat_map(move |scope| {
+        TABLE.iter().filter(move |action| {
+            action.scope == scope
+                && !action.short.is_empty()
+                && action
+                    .keys
+                    .first()
+                    .and_then(|key| find(key, screen, panel))
+                    .is_some_and(|found| found.name == action.name)
+        })
+    })
+}
+
+/// The table in Markdown, with the debugger's commands after it.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = String::from("# Keys\n\n| key | where | does |\n|---|---|---|\n");
+    for action in TABLE {
+        let keys: Vec<String> = action
+            .keys
+            .iter()
+            .chain(action.anywhere)
+            .map(|key| format!("`{key}`"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            keys.join(" "),
+            action.scope.name(),
+            action.help
+        );
+    }
+    let _ = write!(text, "\n# Commands\n\n{}", command::reference());
+    text
+}
+
+impl Scope {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Everywhere => "everywhere",
+            Self::Screen(screen) => screen.name(),
+            Self::Panel(panel) => panel.name(),
+        }
+    }
+}
+
+fn typed(line: &str) -> Vec<Effect> {
+    vec![Effect::Type(line.to_owned())]
+}
+
+/// Steps may be pressed ahead of the target, but not without end.
+const AHEAD: usize = 8;
+
+/// A command that runs the target: not while it runs already, but for steps that will end soon.
+fn go(model: &Model, line: &str) -> Vec<Effect> {
+    let is_step = |command: &Command| {
+        matches!(
+            command,
+            Command::Step { .. }
+                | Command::Next { .. }
+                | Command::StepInstruction { .. }
+                | Command::NextInstruction { .. }
+        )
+    };
+    let mut waiting = model.requests.waiting();
+    if model.run.is_running() && !waiting.next().is_some_and(is_step) {
+        return vec![Effect::Say("it runs; Ctrl-C stops it".to_owned())];
+    }
+    if model.requests.waiting().count() >= AHEAD {
+        return Vec::new();
+    }
+    typed(line)
+}
+
+fn focus(ui: &mut Ui, panel: PanelId) -> Vec<Effect> {
+    ui.set_focus(panel);
+    Vec::new()
+}
+
+fn prompt(ui: &mut Ui, kind: PromptKind, text: &str) -> Vec<Effect> {
+    ui.overlay = Overlay::Prompt(Prompt::new(kind, text));
+    Vec::new()
+}
+
+fn filter(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
+    let now = ui.look.filter.clone();
+    prompt(ui, PromptKind::Filter, &now)
+}
+
+fn palette(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
+    let palette = Palette::new(&ui.names);
+    ui.overlay = Overlay::Palette(palette);
+    Vec::new()
+}
+
+fn toggle_break(ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    match ui.focus() {
+        PanelId::Source => {
+            let Some(at) = ui.panels.source.marked(model) else {
+                return prompt(ui, PromptKind::Command, "break ");
+            };
+            let known = at
+                .rsplit_once(':')
+                .and_then(|(file, line)| source::breakpoint_at(model, file, line.parse().ok()?));
+            match known {
+                Some(number) => typed(&format!("delete {number}")),
+                None => typed(&format!("break {at}")),
+            }
+        }
+        PanelId::Disassembly => match ui.panels.disassembly.marked(model) {
+            Some(line) => match line.breakpoint {
+                Some(number) => typed(&format!("delete {number}")),
+                None => typed(&format!("break *{:?}", line.place.addr)),
+            },
+            None => prompt(ui, PromptKind::Command, "break "),
+        },
+        _ => prompt(ui, PromptKind::Command, "break "),
+    }
+}
+
+fn delete(ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    let marked = ui.panels.breakpoints.marked(model);
+    marked.map_or_else(Vec::new, |number| typed(&format!("delete {number}")))
+}
+
+fn interrupt(_ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    if model.run.answers() || model.run.has_ended() {
+        vec![Effect::Say("it stands still already; q leaves".to_owned())]
+    } else {
+        typed("interrupt")
+    }
+}
+
+fn cancel(_ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    let work = model.works.latest();
+    work.map_or_else(Vec::new, |work| typed(&format!("cancel {}", work.name)))
+}
+
+/// Shows a place that was typed: `ksys_write`, `read_write.c:636`, `0xffffffff81000000`.
+pub fn go_to(ui: &mut Ui, model: &Model, text: &str) -> Vec<Effect> {
+    let location = match command::parse(&format!("list {text}")) {
+        Ok(Command::List {
+            location: Some(location),
+            ..
+        }) => location,
+        _ => return vec![Effect::Say(format!("'{text}' is no place"))],
+    };
+    if ui.screen == Screen::Space {
+        match location {
+            Location::Addr(addr) => {
+                ui.look.address = Some(addr);
+                return Vec::new();
+            }
+            _ => return typed(&format!("space {text}")),
+        }
+    }
+    ui.show(Screen::Debug);
+    ui.panels.source.go(model, location.clone());
+    ui.panels.disassembly.go(model, location);
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_stands_for_two_actions_of_one_scope() {
+        for (i, a) in TABLE.iter().enumerate() {
+            for b in &TABLE[i + 1..] {
+                let same = a.scope == b.scope && a.keys.iter().any(|key| b.keys.contains(key));
+                assert!(!same, "{} and {}", a.name, b.name);
+                assert!(!a.anywhere.iter().any(|key| b.anywhere.contains(key)));
+            }
+        }
+    }
+
+    #[test]
+    fn the_nearest_scope_holds() {
+        let name = |key, screen, panel| find(key, screen, panel).map(|action| action.name);
+        assert_eq!(name("/", Screen::Debug, PanelId::Source), Some("find"));
+        assert_eq!(
+            name("/", Screen::Crossings, PanelId::Classes),
+            Some("filter")
+        );
+        assert_eq!(
+            name("F5", Screen::Console, PanelId::Serial),
+            Some("continue")
+        );
+        assert_eq!(name("c", Screen::Console, PanelId::Serial), None);
+    }
+
+    #[test]
+    fn what_an_action_types_is_a_command() {
+        for line in [
+            "continue",
+            "next",
+            "step",
+            "finish",
+            "stepi",
+            "nexti",
+            "cross",
+            "cross back",
+            "over kernel",
+            "until app",
+            "up",
+            "down",
+            "delete 1",
+            "break a.c:1",
+            "break *0xffffffff81000000",
+            "interrupt",
+            "cancel reading symbols",
+            "frame 2",
+            "print $rip",
+            "list *0xffffffff81000000",
+            "space main",
+        ] {
+            assert!(command::parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_book_lists_every_key() {
+        let book = reference();
+        for action in TABLE {
+            for key in action.keys.iter().chain(action.anywhere) {
+                assert!(book.contains(&format!("`{key}`")), "{key}");
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What the user looks at, where several panels show the same thing.
+
+use debugger::addr::Addr;
+use debugger::crossing::CrossingKind;
+use debugger::event::RegionInfo;
+use debugger::model::Model;
+use debugger::trace::report::{Class, Pair};
+
+use crate::widgets::cursor::Cursor;
+
+#[derive(Debug, Default)]
+pub struct Look {
+    /// The band of the address space that is zoomed into; all of it when none.
+    pub band: Option<String>,
+    /// Among the regions of that band.
+    pub region: Cursor,
+    /// An address that was gone to; else the marked region's first.
+    pub address: Option<Addr>,
+    /// The marked class of crossings; the table may be in another order with each news.
+    pub class: Option<(CrossingKind, String)>,
+    /// Only crossings whose kind or call holds this.
+    pub filter: String,
+    /// Which of the pairs of modes the ladder shows.
+    pub pair: usize,
+}
+
+impl Look {
+    pub fn regions<'a>(&'a self, model: &'a Model) -> Vec<&'a RegionInfo> {
+        let all = model.regions.yes().map_or(&[][..], Vec::as_slice);
+        all.iter()
+            .filter(|region| self.band.as_ref().is_none_or(|band| *band == region.band))
+            .collect()
+    }
+
+    /// The bands in the order of their addresses.
+    #[must_use]
+    pub fn bands(model: &Model) -> Vec<&str> {
+        let mut bands: Vec<&str> = Vec::new();
+        for region in model.regions.yes().into_iter().flatten() {
+            if !bands.contains(&region.band.as_str()) {
+                bands.push(&region.band);
+            }
+        }
+        bands
+    }
+
+    #[must_use]
+    pub fn region<'a>(&'a self, model: &'a Model) -> Option<&'a RegionInfo> {
+        let regions = self.regions(model);
+        regions.get(self.region.row(regions.len())).copied()
+    }
+
+    /// The address whose page-table walk is shown.
+    #[must_use]
+    pub fn address(&self, model: &Model) -> Option<Addr> {
+        self.address
+            .or_else(|| self.region(model).map(|region| region.range.start))
+    }
+
+    pub fn classes<'a>(&self, model: &'a Model) -> Vec<&'a Class> {
+        let filter = self.filter.to_lowercase();
+        let report = model.crossings.report();
+        report
+            .into_iter()
+            .flat_map(|report| &report.classes)
+            .filter(|class| {
+                class.call.to_lowercase().contains(&filter) || class.kind.name().contains(&filter)
+            })
+            .collect()
+    }
+
+    /// The row of the marked class; the first where it is gone.
+    #[must_use]
+    pub fn class_row(&self, classes: &[&Class]) -> usize {
+        let Some((kind, id)) = &self.class else {
+            return 0;
+        };
+        classes
+            .iter()
+            .position(|class| class.kind == *kind && class.id == *id)
+            .unwrap_or(0)
+    }
+
+    #[must_use]
+    pub fn class<'a>(&self, model: &'a Model) -> Option<&'a Class> {
+        let classes = self.classes(model);
+        classes.get(self.class_row(&classes)).copied()
+    }
+
+    /// The pair of modes the ladder shows for the marked class's call.
+    #[must_use]
+    pub fn pair<'a>(&self, model: &'a Model) -> Option<&'a Pair> {
+        let call = &self.class(model)?.call;
+        let pairs: Vec<&Pair> = model.crossings.pairs(call).collect();
+        pairs.get(self.pair % pairs.len().max(1)).copied()
+    }
+}

@@ -1,0 +1,102 @@
+//! The help: every key, by where it holds.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::action::{Scope, TABLE};
+use crate::panels::{PanelId, Screen};
+use crate::theme::Theme;
+use crate::widgets::cursor::Cursor;
+use crate::widgets::text;
+
+/// The keys that hold in this panel, the nearest first.
+fn lines(screen: Screen, panel: PanelId, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for scope in [
+        Scope::Panel(panel),
+        Scope::Screen(screen),
+        Scope::Everywhere,
+    ] {
+        let of_scope = TABLE.iter().filter(|action| action.scope == scope);
+        let rows: Vec<Line<'static>> = of_scope
+            .map(|action| {
+                let keys: Vec<&str> = action.keys.iter().chain(action.anywhere).copied().collect();
+                Line::from(vec![
+                    Span::styled(format!("  {:<16}", keys.join(" ")), theme.key()),
+                    Span::raw(action.help),
+                ])
+            })
+            .collect();
+        if !rows.is_empty() {
+            lines.push(Line::styled(
+                format!("{} keys", scope.name()),
+                theme.title(true),
+            ));
+            lines.extend(rows);
+        }
+    }
+    lines.push(Line::styled("the mouse selects and scrolls; ", theme.dim()));
+    lines.push(Line::styled(
+        "letters: a application, l libc, e entry, k kernel; ':help' tells the commands",
+        theme.dim(),
+    ));
+    lines
+}
+
+/// Draws the help over `area`, scrolled down by `scroll` rows.
+pub fn draw_help(
+    scroll: usize,
+    (screen, panel): (Screen, PanelId),
+    theme: Theme,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let lines = lines(screen, panel, theme);
+    let height = u16::try_from(lines.len())
+        .unwrap_or(u16::MAX)
+        .saturating_add(1);
+    let area = middle(area, 76, height);
+    clear(area, buf);
+    let title = format!(" help: {} ── Esc closes, j and k scroll ", panel.name());
+    text::put(buf, area, 0, Line::styled(title, theme.bar()));
+    let list = Rect::new(
+        area.x,
+        area.y + 1.min(area.height),
+        area.width,
+        area.height.saturating_sub(1),
+    );
+    let height = usize::from(list.height);
+    let mut cursor = Cursor::default();
+    cursor.go(
+        scroll + height.saturating_sub(1),
+        lines.len(),
+        height.max(1),
+    );
+    let top = cursor.top(lines.len(), height);
+    for (row, line) in lines.iter().skip(top).take(height).enumerate() {
+        text::put(buf, list, row, line.clone());
+    }
+}
+
+/// A rectangle in the middle, no larger than there is room.
+pub(super) fn middle(area: Rect, width: u16, height: u16) -> Rect {
+    let width = width.min(area.width);
+    let height = height.min(area.height);
+    Rect::new(
+        area.x + (area.width - width) / 2,
+        area.y + (area.height - height) / 2,
+        width,
+        height,
+    )
+}
+
+pub(super) fn clear(area: Rect, buf: &mut Buffer) {
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            buf[(x, y)].reset();
+            buf[(x, y)].set_style(Style::reset());
+        }
+    }
+}

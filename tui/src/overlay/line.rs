@@ -1,0 +1,291 @@
+//! A line that is typed: editing, completion, history.
+
+use debugger::command::{self, Names};
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use tui_input::{Input, InputRequest};
+
+use crate::history::History;
+use crate::theme::Theme;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptKind {
+    Command,
+    Find,
+    GoTo,
+    Filter,
+}
+
+#[derive(Debug)]
+pub struct Prompt {
+    pub kind: PromptKind,
+    input: Input,
+    /// Whole lines this one may become; Tab goes through them.
+    candidates: Vec<String>,
+    candidate: Option<usize>,
+    /// How far back in the history, and the line that was typed before.
+    back: Option<(usize, String)>,
+}
+
+/// What a key did to the line.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Typed {
+    Edited,
+    Given,
+    Taken(String),
+}
+
+impl PromptKind {
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Command => ":",
+            Self::Find => "find: ",
+            Self::GoTo => "go to: ",
+            Self::Filter => "only: ",
+        }
+    }
+}
+
+impl Prompt {
+    #[must_use]
+    pub fn new(kind: PromptKind, text: &str) -> Self {
+        Self {
+            kind,
+            input: Input::new(text.to_owned()),
+            candidates: Vec::new(),
+            candidate: None,
+            back: None,
+        }
+    }
+
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.input.value()
+    }
+
+    pub fn paste(&mut self, text: &str) {
+        for letter in text.chars().filter(|letter| !letter.is_control()) {
+            self.input.handle(InputRequest::InsertChar(letter));
+        }
+        self.candidates.clear();
+    }
+
+    pub fn key(&mut self, key: &KeyEvent, history: &History, names: &dyn Names) -> Typed {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let request = match key.code {
+            KeyCode::Esc => return Typed::Given,
+            KeyCode::Char('c' | 'g') if control => return Typed::Given,
+            KeyCode::Backspace if self.text().is_empty() => return Typed::Given,
+            KeyCode::Enter => return Typed::Taken(self.text().to_owned()),
+            KeyCode::Tab => {
+                self.complete(1, names);
+                return Typed::Edited;
+            }
+            KeyCode::BackTab => {
+                self.complete(-1, names);
+                return Typed::Edited;
+            }
+            KeyCode::Up => {
+                self.recall(1, history);
+                return Typed::Edited;
+            }
+            KeyCode::Down => {
+                self.recall(-1, history);
+                return Typed::Edited;
+            }
+            KeyCode::Char('a') if control => InputRequest::GoToStart,
+            KeyCode::Char('e') if control => InputRequest::GoToEnd,
+            KeyCode::Char('w') if control => InputRequest::DeletePrevWord,
+            KeyCode::Char('u') if control => InputRequest::DeleteLine,
+            KeyCode::Char('k') if control => InputRequest::DeleteTillEnd,
+            KeyCode::Char(letter) if !control => InputRequest::InsertChar(letter),
+            KeyCode::Backspace => InputRequest::DeletePrevChar,
+            KeyCode::Delete => InputRequest::DeleteNextChar,
+            KeyCode::Left if control => InputRequest::GoToPrevWord,
+            KeyCode::Right if control => InputRequest::GoToNextWord,
+            KeyCode::Left => InputRequest::GoToPrevChar,
+            KeyCode::Right => InputRequest::GoToNextChar,
+            KeyCode::Home => InputRequest::GoToStart,
+            KeyCode::End => InputRequest::GoToEnd,
+            _ => return Typed::Edited,
+        };
+        self.input.handle(request);
+        self.candidates.clear();
+        self.candidate = None;
+        Typed::Edited
+    }
+
+    fn complete(&mut self, by: isize, names: &dyn Names) {
+        if self.candidates.is_empty() {
+            self.candidates = match self.kind {
+                PromptKind::Command => command::complete(self.text(), names),
+                PromptKind::GoTo if !self.text().is_empty() => names.symbols(self.text(), 50),
+                PromptKind::GoTo | PromptKind::Find | PromptKind::Filter => Vec::new(),
+            };
+            self.candidate = None;
+            // First what all have in common, as shells do.
+            let common = common_prefix(&self.candidates);
+            if self.candidates.len() > 1 && common.len() > self.text().len() {
+                self.input = Input::new(common.to_owned());
+                return;
+            }
+        }
+        let len = self.candidates.len();
+        if len == 0 {
+            return;
+        }
+        let next = match self.candidate {
+            None if by > 0 => 0,
+            None => len - 1,
+            Some(at) => (at + len).saturating_add_signed(by) % len,
+        };
+        self.candidate = Some(next);
+        self.input = Input::new(self.candidates[next].clone());
+        if len == 1 {
+            self.candidates.clear();
+        }
+    }
+
+    fn recall(&mut self, by: isize, history: &History) {
+        if self.kind != PromptKind::Command {
+            return;
+        }
+        let (at, own) = match &self.back {
+            Some((at, own)) => (Some(*at), own.clone()),
+            None => (None, self.text().to_owned()),
+        };
+        let to = match (at, by > 0) {
+            (None, true) => Some(0),
+            (Some(at), true) => Some(at + 1),
+            (Some(0) | None, false) => None,
+            (Some(at), false) => Some(at - 1),
+        };
+        match to {
+            Some(to) => {
+                if let Some(line) = history.back(to) {
+                    self.input = Input::new(line.to_owned());
+                    self.back = Some((to, own));
+                }
+            }
+            None if at.is_some() => {
+                self.input = Input::new(own);
+                self.back = None;
+            }
+            None => {}
+        }
+    }
+
+    /// Draws the line and, after it, what Tab would make of it; where the cursor stands.
+    pub fn draw(&self, theme: Theme, area: Rect, buf: &mut Buffer) -> Position {
+        let sign = self.kind.sign();
+        let width = usize::from(area.width).saturating_sub(sign.chars().count() + 1);
+        let scroll = self.input.visual_scroll(width.max(1));
+        let shown: String = self.text().chars().skip(scroll).collect();
+        let mut spans = vec![Span::styled(sign, theme.key()), Span::raw(shown)];
+        if self.candidates.len() > 1 {
+            let others: Vec<&str> = self
+                .candidates
+                .iter()
+                .map(|line| line.rsplit(' ').next().unwrap_or(line))
+                .collect();
+            spans.push(Span::styled(
+                format!("   {}", others.join(" ")),
+                theme.dim(),
+            ));
+        }
+        crate::widgets::text::put(buf, area, 0, Line::from(spans));
+        let column = sign.chars().count() + self.input.visual_cursor().saturating_sub(scroll);
+        let column = crate::widgets::text::columns(column);
+        Position::new(
+            area.x
+                .saturating_add(column)
+                .min(area.right().saturating_sub(1)),
+            area.y,
+        )
+    }
+}
+
+fn common_prefix(lines: &[String]) -> &str {
+    let Some((first, rest)) = lines.split_first() else {
+        return "";
+    };
+    let len = rest.iter().fold(first.len(), |len, line| {
+        first
+            .char_indices()
+            .zip(line.chars())
+            .take_while(|((_, a), b)| a == b)
+            .map(|((at, a), _)| at + a.len_utf8())
+            .last()
+            .unwrap_or(0)
+            .min(len)
+    });
+    &first[..len]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Three;
+
+    impl Names for Three {
+        fn symbols(&self, prefix: &str, limit: usize) -> Vec<String> {
+            ["ksys_read", "ksys_write", "main"]
+                .into_iter()
+                .filter(|name| name.starts_with(prefix))
+                .take(limit)
+                .map(str::to_owned)
+                .collect()
+        }
+    }
+
+    fn press(prompt: &mut Prompt, history: &History, keys: &[KeyCode]) {
+        for key in keys {
+            prompt.key(&KeyEvent::new(*key, KeyModifiers::NONE), history, &Three);
+        }
+    }
+
+    #[test]
+    fn tab_completes_what_is_common_and_then_goes_round() {
+        let history = History::default();
+        let mut prompt = Prompt::new(PromptKind::Command, "b k");
+        press(&mut prompt, &history, &[KeyCode::Tab]);
+        assert_eq!(prompt.text(), "b ksys_");
+        press(&mut prompt, &history, &[KeyCode::Tab]);
+        assert_eq!(prompt.text(), "b ksys_read");
+        press(&mut prompt, &history, &[KeyCode::Tab]);
+        assert_eq!(prompt.text(), "b ksys_write");
+        press(&mut prompt, &history, &[KeyCode::Tab]);
+        assert_eq!(prompt.text(), "b ksys_read");
+    }
+
+    #[test]
+    fn the_history_is_recalled_and_left_again() {
+        let mut history = History::default();
+        history.add("why");
+        history.add("bt");
+        let mut prompt = Prompt::new(PromptKind::Command, "x");
+        press(
+            &mut prompt,
+            &history,
+            &[KeyCode::Up, KeyCode::Up, KeyCode::Up],
+        );
+        assert_eq!(prompt.text(), "why");
+        press(&mut prompt, &history, &[KeyCode::Down]);
+        assert_eq!(prompt.text(), "bt");
+        press(&mut prompt, &history, &[KeyCode::Down]);
+        assert_eq!(prompt.text(), "x");
+    }
+
+    #[test]
+    fn an_empty_line_is_given_up_by_backspace() {
+        let mut prompt = Prompt::new(PromptKind::Find, "é");
+        let back = KeyEvent::new(KeyCode::Backspace, KeyModifiers::NONE);
+        let history = History::default();
+        assert_eq!(prompt.key(&back, &history, &Three), Typed::Edited);
+        assert_eq!(prompt.key(&back, &history, &Three), Typed::Given);
+    }
+}

@@ -1,0 +1,217 @@
+//! The live table of crossings.
+
+use debugger::model::Model;
+use debugger::trace::report::Class;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use debugger::addr::Insns;
+
+use super::listing::{find, moved, say};
+use super::{Act, Effect, Panel, Screen, View};
+use crate::look::Look;
+use crate::theme::Theme;
+use crate::widgets::bar::{PHASE_GLYPHS, sparkline, stacked};
+use crate::widgets::cursor::Cursor;
+use crate::widgets::table::{self, Column};
+use crate::widgets::text;
+
+#[derive(Debug, Default)]
+pub struct Classes {
+    /// Only its view: the marked row is found by the class's own name.
+    cursor: Cursor,
+}
+
+const BAR: usize = 14;
+
+const COLUMNS: &[Column] = &[
+    Column {
+        title: "kind",
+        width: 9,
+        right: false,
+        fill: false,
+        rank: 0,
+    },
+    Column {
+        title: "call",
+        width: 12,
+        right: false,
+        fill: true,
+        rank: 0,
+    },
+    Column {
+        title: "count",
+        width: 9,
+        right: true,
+        fill: false,
+        rank: 0,
+    },
+    Column {
+        title: "insns",
+        width: 7,
+        right: true,
+        fill: false,
+        rank: 0,
+    },
+    Column {
+        title: "exact",
+        width: 9,
+        right: true,
+        fill: false,
+        rank: 1,
+    },
+    Column {
+        title: "entry▏work▏ser",
+        width: BAR,
+        right: false,
+        fill: false,
+        rank: 2,
+    },
+    Column {
+        title: "rate",
+        width: 8,
+        right: false,
+        fill: false,
+        rank: 3,
+    },
+];
+
+fn body(area: Rect) -> Rect {
+    Rect::new(
+        area.x,
+        area.y + 1.min(area.height),
+        area.width,
+        area.height.saturating_sub(1),
+    )
+}
+
+impl Classes {
+    fn cursor(&self, look: &Look, classes: &[&Class], height: usize) -> Cursor {
+        let mut cursor = self.cursor;
+        cursor.go(look.class_row(classes), classes.len(), height);
+        cursor
+    }
+}
+
+impl Panel for Classes {
+    fn title(&self, view: View<'_>) -> String {
+        let Some(report) = view.model.crossings.report() else {
+            return "crossings".to_owned();
+        };
+        let state = match &view.model.crossings.news {
+            Some(news) if news.running => {
+                format!("live, {:.1} M events/s", news.events_per_s / 1e6)
+            }
+            _ => format!("{} instructions", Insns(report.insns)),
+        };
+        let filter = match view.look.filter.as_str() {
+            "" => String::new(),
+            text => format!(", only '{text}'"),
+        };
+        format!("crossings in {}: {state}{filter}", report.mode)
+    }
+
+    fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
+        let classes = look.classes(model);
+        let area = body(area);
+        let height = usize::from(area.height).max(1);
+        let mut cursor = self.cursor(look, &classes, height);
+        match act {
+            Act::Click(0, _) => return Vec::new(),
+            Act::Click(row, column) => {
+                moved(
+                    &mut cursor,
+                    &Act::Click(row - 1, *column),
+                    classes.len(),
+                    area,
+                );
+            }
+            Act::Enter if classes.is_empty() => return Vec::new(),
+            Act::Enter => return vec![Effect::Show(Screen::Path)],
+            Act::Find(needle) => {
+                let row = |at: usize| format!("{} {}", classes[at].kind, classes[at].call);
+                match find(cursor.row(classes.len()), classes.len(), needle, row) {
+                    Some(found) => cursor.go(found, classes.len(), height),
+                    None => return vec![Effect::Say(format!("no crossing of '{needle}'"))],
+                }
+            }
+            _ => {
+                moved(&mut cursor, act, classes.len(), area);
+            }
+        }
+        let chosen = classes
+            .get(cursor.row(classes.len()))
+            .map(|class| (class.kind, class.id.clone()));
+        self.cursor = cursor;
+        if chosen != look.class {
+            look.class = chosen;
+            look.pair = 0;
+        }
+        Vec::new()
+    }
+
+    fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
+        let classes = view.look.classes(view.model);
+        if classes.is_empty() {
+            let why = match view.model.crossings.report() {
+                None => {
+                    "no crossings were traced yet. t boots the image once more with the tracer and \
+                     shows them here as they come; 'uklscope trace' records them to a file, \
+                     'uklscope open FILE' shows such a recording"
+                }
+                Some(_) if view.look.filter.is_empty() => "none was seen yet",
+                Some(_) => "none matches the filter; / changes it",
+            };
+            return say(why, view, area, buf);
+        }
+        let fitted = table::fitting(COLUMNS, usize::from(area.width));
+        table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
+        let body = body(area);
+        let height = usize::from(body.height);
+        let cursor = self.cursor(view.look, &classes, height.max(1));
+        let top = cursor.top(classes.len(), height);
+        for (row, class) in classes.iter().skip(top).take(height).enumerate() {
+            table::row(buf, body, row, COLUMNS, &fitted, &cells(class, view));
+            if top + row == cursor.row(classes.len()) {
+                text::paint(buf, body, row, view.theme.selected(view.focused));
+            }
+        }
+    }
+}
+
+fn cells(class: &Class, view: View<'_>) -> Vec<Vec<Span<'static>>> {
+    let rates: Vec<u64> = view.model.crossings.rates(class).collect();
+    let recent = &rates[rates.len().saturating_sub(8)..];
+    let call = if class.interrupted {
+        format!("{} (cut)", class.call)
+    } else {
+        class.call.clone()
+    };
+    let exact = if class.exact {
+        Span::styled("exact", view.theme.good())
+    } else {
+        Span::raw(format!("{}-{}", class.min, class.max))
+    };
+    vec![
+        vec![Span::styled(class.kind.name(), view.theme.crossing())],
+        vec![Span::raw(call)],
+        vec![Span::raw(Insns(class.count).to_string())],
+        vec![Span::raw(Insns(class.instructions).to_string())],
+        vec![exact],
+        phases(class, view.theme, BAR),
+        vec![Span::raw(sparkline(recent))],
+    ]
+}
+
+/// The path's phases side by side.
+pub(super) fn phases(class: &Class, theme: Theme, width: usize) -> Vec<Span<'static>> {
+    let parts: Vec<_> = class
+        .phases
+        .named()
+        .iter()
+        .enumerate()
+        .map(|(i, (_, value))| (*value, PHASE_GLYPHS[i], theme.phase(i)))
+        .collect();
+    stacked(&parts, width)
+}

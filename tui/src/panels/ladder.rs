@@ -1,0 +1,165 @@
+//! One call in two modes, row by row, and the ledger below: it balances or says that it does not.
+
+use debugger::addr::Insns;
+use debugger::model::Model;
+use debugger::trace::report::{Pair, Row, Verdict};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::listing::{find, moved, say};
+use super::{Act, Effect, Panel, View};
+use crate::look::Look;
+use crate::widgets::cursor::Cursor;
+use crate::widgets::text;
+
+#[derive(Debug, Default)]
+pub struct Ladder {
+    cursor: Cursor,
+}
+
+/// The rows of the panel that are not the ladder's: the heading and the ledger.
+const FRAME: u16 = 2;
+
+fn body(area: Rect) -> Rect {
+    Rect::new(
+        area.x,
+        area.y + 1.min(area.height),
+        area.width,
+        area.height.saturating_sub(FRAME),
+    )
+}
+
+impl Panel for Ladder {
+    fn title(&self, view: View<'_>) -> String {
+        match view.look.pair(view.model) {
+            Some(pair) => format!("ladder of {}: {} │ {}", pair.call, pair.mode_a, pair.mode_b),
+            None => "ladder".to_owned(),
+        }
+    }
+
+    fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
+        if let Act::Side(columns) = act {
+            let count = look
+                .class(model)
+                .map_or(0, |class| model.crossings.pairs(&class.call).count());
+            let at = look.pair % count.max(1);
+            look.pair = match columns {
+                0.. => (at + 1) % count.max(1),
+                _ => at.checked_sub(1).unwrap_or(count.saturating_sub(1)),
+            };
+            return Vec::new();
+        }
+        let Some(pair) = look.pair(model) else {
+            return Vec::new();
+        };
+        let len = pair.rows.len();
+        if let Act::Find(needle) = act {
+            let row = |at: usize| pair.rows[at].symbol.clone();
+            match find(self.cursor.row(len), len, needle, row) {
+                Some(found) => self
+                    .cursor
+                    .go(found, len, usize::from(body(area).height).max(1)),
+                None => return vec![Effect::Say(format!("'{needle}' is not on this ladder"))],
+            }
+        } else {
+            moved(&mut self.cursor, act, len, body(area));
+        }
+        Vec::new()
+    }
+
+    fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
+        let Some(pair) = view.look.pair(view.model) else {
+            let call = view.look.class(view.model).map(|class| class.call.as_str());
+            let words = match call {
+                Some(call) => format!(
+                    "{call} is known in one mode only: 'uklscope compare IMAGE' measures the \
+                     others, and 'uklscope open A B' opens recordings of several modes together"
+                ),
+                None => "the marked call against another mode".to_owned(),
+            };
+            return say(&words, view, area, buf);
+        };
+        let half = usize::from(area.width) / 2;
+        let heading = format!(
+            "{:<half$}{}",
+            format!("{} {}", pair.mode_a, pair.kind_a),
+            format_args!("{} {}", pair.mode_b, pair.kind_b)
+        );
+        text::put(buf, area, 0, Line::styled(heading, view.theme.key()));
+        let body = body(area);
+        let height = usize::from(body.height);
+        let top = self.cursor.top(pair.rows.len(), height);
+        for (at, row) in pair.rows.iter().skip(top).take(height).enumerate() {
+            text::put(buf, body, at, rung(row, view, half));
+            if top + at == self.cursor.row(pair.rows.len()) && view.focused {
+                text::paint(buf, body, at, view.theme.selected(true));
+            }
+        }
+        let last = usize::from(area.height.saturating_sub(1));
+        text::put(buf, area, last, ledger(pair, view));
+    }
+}
+
+/// A row: the left column, what became of it, the right column.
+fn rung(row: &Row, view: View<'_>, half: usize) -> Line<'static> {
+    let origin = view.theme.origin(row.origin);
+    let dim = view.theme.dim();
+    let side = |depth: Option<u32>, count: u64, width: usize| {
+        let Some(depth) = depth else {
+            return " ".repeat(width);
+        };
+        let indent = usize::try_from(depth).unwrap_or(0).min(width / 4);
+        let figure = Insns(count).to_string();
+        let room = width.saturating_sub(figure.len() + 2);
+        let name = format!(
+            "{} {}{}",
+            row.origin.letter(),
+            " ".repeat(indent),
+            row.symbol
+        );
+        format!("{:<room$} {figure} ", text::fit(&name, room))
+    };
+    let (glyph, left, right): (&str, Style, Style) = match row.verdict {
+        Verdict::Same => ("═", origin, origin),
+        Verdict::Removed => ("−", origin.add_modifier(Modifier::CROSSED_OUT), dim),
+        Verdict::Added => ("+", dim, origin),
+        Verdict::Moved => ("~", origin, origin),
+        Verdict::Cost => ("≠", origin, origin),
+    };
+    let note = match row.verdict {
+        Verdict::Same => String::new(),
+        Verdict::Moved => "moved".to_owned(),
+        Verdict::Removed | Verdict::Added | Verdict::Cost => {
+            if row.a > row.b || row.verdict == Verdict::Removed {
+                format!("−{}", Insns(row.a.saturating_sub(row.b)))
+            } else {
+                format!("+{}", Insns(row.b - row.a))
+            }
+        }
+    };
+    let right_width = half.saturating_sub(10);
+    Line::from(vec![
+        Span::styled(side(row.depth_a, row.a, half.saturating_sub(2)), left),
+        Span::raw(format!("{glyph} ")),
+        Span::styled(side(row.depth_b, row.b, right_width), right),
+        Span::raw(format!("{note:>9}")),
+    ])
+}
+
+fn ledger(pair: &Pair, view: View<'_>) -> Line<'static> {
+    let sum = format!(
+        "{} − removed {} + added {} = {}",
+        Insns(pair.a),
+        Insns(pair.removed),
+        Insns(pair.added),
+        Insns(pair.b)
+    );
+    let verdict = if pair.balanced {
+        Span::styled("  balances to the instruction", view.theme.good())
+    } else {
+        Span::styled("  DOES NOT BALANCE", view.theme.alarm())
+    };
+    Line::from(vec![Span::styled(sum, view.theme.key()), verdict])
+}

@@ -1,0 +1,256 @@
+//! The panels, one file each: state of their own, `wants`, `act`, and a `draw` that changes nothing.
+
+use debugger::command::Command;
+use debugger::model::{Model, Topic};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::look::Look;
+use crate::theme::Theme;
+
+pub mod backtrace;
+pub mod breakpoints;
+pub mod classes;
+pub mod disassembly;
+pub mod held;
+pub mod ladder;
+pub mod listing;
+pub mod locals;
+pub mod log;
+pub mod modes;
+pub mod regions;
+pub mod registers;
+pub mod serial;
+pub mod source;
+pub mod strip;
+pub mod tree;
+pub mod walk;
+pub mod why;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    Debug,
+    Space,
+    Crossings,
+    Path,
+    Console,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PanelId {
+    Source,
+    Disassembly,
+    Backtrace,
+    Registers,
+    Locals,
+    Breakpoints,
+    Why,
+    Log,
+    Strip,
+    Regions,
+    Walk,
+    Classes,
+    Modes,
+    Tree,
+    Ladder,
+    Serial,
+}
+
+/// What a key or the mouse asks of a panel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Rows down, or up where negative.
+    Step(isize),
+    /// Whole views down or up.
+    Page(isize),
+    Home,
+    End,
+    /// Columns right, or left where negative.
+    Side(isize),
+    Enter,
+    /// Row and column within the panel.
+    Click(usize, usize),
+    /// To the next row that holds this text, ignoring case.
+    Find(String),
+}
+
+/// What a panel or an action asks of the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// A command line, as if it had been typed.
+    Type(String),
+    Show(Screen),
+    /// A line for the console.
+    Say(String),
+    /// Starts a traced run of the image, or stops it.
+    Trace,
+    Leave,
+}
+
+/// All that a panel may read.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    pub model: &'a Model,
+    pub look: &'a Look,
+    pub theme: Theme,
+    pub focused: bool,
+}
+
+pub trait Panel {
+    /// What stands in its rule.
+    fn title(&self, view: View<'_>) -> String;
+
+    /// What it shows and would have asked for.
+    fn wants(&self, _view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {
+        Vec::new()
+    }
+
+    fn act(&mut self, _act: &Act, _model: &Model, _look: &mut Look, _area: Rect) -> Vec<Effect> {
+        Vec::new()
+    }
+
+    fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer);
+}
+
+#[derive(Debug, Default)]
+pub struct Panels {
+    pub source: source::Source,
+    pub disassembly: disassembly::Disassembly,
+    pub backtrace: backtrace::Backtrace,
+    pub registers: registers::Registers,
+    pub locals: locals::Locals,
+    pub breakpoints: breakpoints::Breakpoints,
+    pub why: why::Why,
+    pub log: log::Log,
+    pub regions: regions::Regions,
+    pub strip: strip::Strip,
+    pub walk: walk::Walk,
+    pub classes: classes::Classes,
+    pub modes: modes::Modes,
+    pub tree: tree::Tree,
+    pub ladder: ladder::Ladder,
+    pub serial: serial::Serial,
+}
+
+impl Screen {
+    pub const ALL: [Self; 5] = [
+        Self::Debug,
+        Self::Space,
+        Self::Crossings,
+        Self::Path,
+        Self::Console,
+    ];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "Debug",
+            Self::Space => "Space",
+            Self::Crossings => "Crossings",
+            Self::Path => "Path",
+            Self::Console => "Console",
+        }
+    }
+
+    /// 5 and 6 are kept for the flame graph and the timeline.
+    #[must_use]
+    pub const fn digit(self) -> char {
+        match self {
+            Self::Debug => '1',
+            Self::Space => '2',
+            Self::Crossings => '3',
+            Self::Path => '4',
+            Self::Console => '7',
+        }
+    }
+
+    /// In the order Tab visits them.
+    #[must_use]
+    pub const fn panels(self) -> &'static [PanelId] {
+        match self {
+            Self::Debug => &[
+                PanelId::Source,
+                PanelId::Disassembly,
+                PanelId::Backtrace,
+                PanelId::Registers,
+                PanelId::Why,
+                PanelId::Locals,
+                PanelId::Breakpoints,
+                PanelId::Log,
+            ],
+            Self::Space => &[PanelId::Regions, PanelId::Strip, PanelId::Walk],
+            Self::Crossings => &[PanelId::Classes, PanelId::Modes],
+            Self::Path => &[PanelId::Tree, PanelId::Ladder],
+            Self::Console => &[PanelId::Serial],
+        }
+    }
+}
+
+impl PanelId {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Disassembly => "disassembly",
+            Self::Backtrace => "backtrace",
+            Self::Registers => "registers",
+            Self::Locals => "locals",
+            Self::Breakpoints => "breakpoints",
+            Self::Why => "why",
+            Self::Log => "console",
+            Self::Strip => "space",
+            Self::Regions => "regions",
+            Self::Walk => "address",
+            Self::Classes => "crossings",
+            Self::Modes => "modes",
+            Self::Tree => "path",
+            Self::Ladder => "ladder",
+            Self::Serial => "serial line",
+        }
+    }
+}
+
+impl Panels {
+    #[must_use]
+    pub fn get(&self, id: PanelId) -> &dyn Panel {
+        match id {
+            PanelId::Source => &self.source,
+            PanelId::Disassembly => &self.disassembly,
+            PanelId::Backtrace => &self.backtrace,
+            PanelId::Registers => &self.registers,
+            PanelId::Locals => &self.locals,
+            PanelId::Breakpoints => &self.breakpoints,
+            PanelId::Why => &self.why,
+            PanelId::Log => &self.log,
+            PanelId::Strip => &self.strip,
+            PanelId::Regions => &self.regions,
+            PanelId::Walk => &self.walk,
+            PanelId::Classes => &self.classes,
+            PanelId::Modes => &self.modes,
+            PanelId::Tree => &self.tree,
+            PanelId::Ladder => &self.ladder,
+            PanelId::Serial => &self.serial,
+        }
+    }
+
+    pub fn get_mut(&mut self, id: PanelId) -> &mut dyn Panel {
+        match id {
+            PanelId::Source => &mut self.source,
+            PanelId::Disassembly => &mut self.disassembly,
+            PanelId::Backtrace => &mut self.backtrace,
+            PanelId::Registers => &mut self.registers,
+            PanelId::Locals => &mut self.locals,
+            PanelId::Breakpoints => &mut self.breakpoints,
+            PanelId::Why => &mut self.why,
+            PanelId::Log => &mut self.log,
+            PanelId::Strip => &mut self.strip,
+            PanelId::Regions => &mut self.regions,
+            PanelId::Walk => &mut self.walk,
+            PanelId::Classes => &mut self.classes,
+            PanelId::Modes => &mut self.modes,
+            PanelId::Tree => &mut self.tree,
+            PanelId::Ladder => &mut self.ladder,
+            PanelId::Serial => &mut self.serial,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The marked call: its phases, and what it costs in each mode.
+
+use debugger::addr::Insns;
+use debugger::crossing::Mode;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::listing::say;
+use super::{Panel, View};
+use crate::widgets::bar::{PHASE_GLYPHS, bar};
+use crate::widgets::text;
+
+#[derive(Debug, Default)]
+pub struct Modes;
+
+impl Panel for Modes {
+    fn title(&self, view: View<'_>) -> String {
+        let Some(class) = view.look.class(view.model) else {
+            return "call".to_owned();
+        };
+        let exact = if class.exact { "each" } else { "mostly" };
+        format!(
+            "{}: {exact} {} instructions, {} crossings",
+            class.call,
+            Insns(class.instructions),
+            Insns(class.count)
+        )
+    }
+
+    fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
+        let Some(class) = view.look.class(view.model) else {
+            return say("the marked crossing is shown here", view, area, buf);
+        };
+        let mut spans = Vec::new();
+        for (i, (name, value)) in class.phases.named().iter().enumerate() {
+            if *value > 0 {
+                let name = name.replace('_', " ");
+                spans.push(Span::styled(
+                    PHASE_GLYPHS[i].to_string(),
+                    view.theme.phase(i),
+                ));
+                spans.push(Span::raw(format!(" {name} {value}  ")));
+            }
+        }
+        text::put(buf, area, 0, Line::from(spans));
+
+        let known: Vec<(Mode, u64)> = Mode::ALL
+            .into_iter()
+            .filter_map(|mode| {
+                let class = view.model.crossings.in_mode(&class.call, mode)?;
+                Some((mode, class.instructions))
+            })
+            .collect();
+        let most = known.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        let own = view.model.crossings.report().map(|report| report.mode);
+        let first = known.first().copied();
+        let removed = |mode: Mode, count: u64| match first {
+            Some((base, most)) if base != mode && most >= count => {
+                format!("  −{} of {base}", Insns(most - count))
+            }
+            _ => String::new(),
+        };
+        let longest = known
+            .iter()
+            .map(|(mode, count)| removed(*mode, *count).chars().count())
+            .max();
+        let width = usize::from(area.width).saturating_sub(20 + longest.unwrap_or(0));
+        for (row, (mode, count)) in known.iter().enumerate() {
+            let mark = if own == Some(*mode) { "▶" } else { " " };
+            let line = Line::from(vec![
+                Span::styled(format!("{mark}{mode:<9}"), view.theme.key()),
+                Span::raw(format!("{:>8} ", Insns(*count).to_string())),
+                Span::raw(bar(*count, most, width)),
+                Span::styled(removed(*mode, *count), view.theme.good()),
+            ]);
+            text::put(buf, area, row + 1, line);
+        }
+        if known.len() < 2 {
+            let below = Rect::new(
+                area.x,
+                area.y + 3.min(area.height),
+                area.width,
+                area.height.saturating_sub(3),
+            );
+            say(
+                "other modes are not known: 'uklscope compare IMAGE' measures them, and \
+                 'uklscope open A B' opens recordings of several together",
+                view,
+                below,
+                buf,
+            );
+        }
+    }
+}

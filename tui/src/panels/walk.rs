@@ -1,0 +1,88 @@
+//! What the selected address is, and the page-table walk that says so.
+
+use debugger::command::Command;
+use debugger::known::Known;
+use debugger::model::Topic;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::listing::{explain, say};
+use super::{Panel, View};
+use crate::batch::text as words;
+use crate::widgets::text;
+
+#[derive(Debug, Default)]
+pub struct Walk;
+
+impl Panel for Walk {
+    fn title(&self, view: View<'_>) -> String {
+        match view.look.address(view.model) {
+            Some(addr) => {
+                let info = view.model.address.yes();
+                let place = info
+                    .map(|info| &info.place)
+                    .filter(|place| place.addr == addr);
+                let name = place.map(words::name).unwrap_or_default();
+                format!("address {addr} {name}").trim_end().to_owned()
+            }
+            None => "address".to_owned(),
+        }
+    }
+
+    fn wants(&self, view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {
+        let addr = view.look.address(view.model);
+        addr.map(|addr| {
+            let expression = Some(format!("{addr:?}"));
+            (Topic::Address, Command::Space { expression })
+        })
+        .into_iter()
+        .collect()
+    }
+
+    fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
+        let Some(info) = view.model.address.yes() else {
+            return explain(&view.model.address.value, view, area, buf);
+        };
+        let theme = view.theme;
+        let place = &info.place;
+        let at = words::file_line(place.file.as_deref(), place.line);
+        let region = match &info.region {
+            Some(region) => format!("{} ({}, {})", region.what, region.band, region.permissions),
+            None => "in no known region".to_owned(),
+        };
+        let head = Line::from(vec![
+            Span::styled(
+                format!("{} {} ", place.origin.letter(), place.origin),
+                theme.origin(place.origin),
+            ),
+            Span::raw(region),
+            Span::styled(format!("  {at}"), theme.dim()),
+        ]);
+        text::put(buf, area, 0, head);
+        let physical = words::known(&info.physical, ToString::to_string);
+        let below = Rect::new(
+            area.x,
+            area.y + 1.min(area.height),
+            area.width,
+            area.height.saturating_sub(1),
+        );
+        match &info.walk {
+            Known::Yes(walk) => {
+                let chain: Vec<String> = walk
+                    .iter()
+                    .map(|entry| format!("{} {:03x}", entry.level, entry.index))
+                    .collect();
+                let last = walk.last().map_or("", |entry| entry.meaning.as_str());
+                let line = format!("{} → phys {physical}  {last}", chain.join("  "));
+                text::put(buf, below, 0, line);
+                for (i, entry) in walk.iter().enumerate() {
+                    let line = Line::styled(words::walk_line(entry), theme.dim());
+                    text::put(buf, below, i + 1, line);
+                }
+            }
+            Known::No(why) => say(&format!("no walk: {why}"), view, below, buf),
+            Known::Asked => {}
+        }
+    }
+}

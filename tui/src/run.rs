@@ -1,0 +1,333 @@
+//! The event loop: one queue, one owner; drain it, then draw once.
+
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use debugger::command::{self, Command};
+use debugger::event::{Event, Failure};
+use debugger::model::{Entry, Model, Topic};
+use debugger::session::Handle;
+use ratatui::crossterm::event::{self, Event as Input};
+use ratatui::layout::Rect;
+use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::panels::Effect;
+use crate::term::{Terminals, panicked_beside};
+use crate::ui::Ui;
+use crate::update;
+
+/// At most 60 drawings a second.
+const BETWEEN_DRAWINGS: Duration = Duration::from_millis(16);
+
+/// All that comes to the screen.
+#[derive(Debug)]
+enum Message {
+    Input(Input),
+    Session(Event),
+    SessionEnded,
+    /// The traced run beside the session.
+    Trace(Event),
+    Signal(i32),
+    InputLost(io::Error),
+}
+
+/// How the screen was left.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Left {
+    ByUser,
+    BySignal(i32),
+}
+
+/// What the screen shows and talks to.
+#[derive(Debug)]
+pub struct Subject {
+    pub session: Option<Handle>,
+    /// What is known before the session says anything: a recording's crossings, a hint.
+    pub events: Vec<Event>,
+    pub tracer: Option<Tracer>,
+}
+
+/// Boots the image once more with the tracer, beside the session that is on the screen.
+pub struct Tracer {
+    start: Box<dyn Fn() -> anyhow::Result<Handle>>,
+    running: Option<Handle>,
+}
+
+impl std::fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tracer")
+            .field("running", &self.running.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tracer {
+    pub fn new(start: impl Fn() -> anyhow::Result<Handle> + 'static) -> Self {
+        Self {
+            start: Box::new(start),
+            running: None,
+        }
+    }
+}
+
+/// Shows the screen until the user leaves it.
+///
+/// # Errors
+/// When the terminal cannot be taken over, or goes away.
+pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
+    let mut terminal = Terminals::take()
+        .context("opening the screen; it needs a terminal: 'uklscope exec' needs none")?;
+    let (sender, messages) = unbounded();
+    listen(&sender, subject.session.as_ref())?;
+    let mut model = Model::default();
+    for event in subject.events.drain(..) {
+        model.apply(event);
+    }
+    let mut screen = Running {
+        ui,
+        model,
+        subject,
+        sender,
+    };
+    let left = screen.until_left(&messages, &mut terminal);
+    // The terminal first: a guest may take a moment to end.
+    drop(terminal);
+    drop(screen);
+    for line in panicked_beside() {
+        crate::complain(&format!("uklscope: {line}; please report it"));
+    }
+    match left? {
+        Left::ByUser => Ok(()),
+        Left::BySignal(signal) => {
+            signal_hook::low_level::emulate_default_handler(signal)?;
+            Ok(())
+        }
+    }
+}
+
+/// Threads that block where the screen must not.
+fn listen(sender: &Sender<Message>, session: Option<&Handle>) -> anyhow::Result<()> {
+    let keys = sender.clone();
+    thread::Builder::new()
+        .name("keys".to_owned())
+        .spawn(move || {
+            loop {
+                let message = match event::read() {
+                    Ok(input) => Message::Input(input),
+                    Err(error) => Message::InputLost(error),
+                };
+                let last = matches!(message, Message::InputLost(_));
+                if keys.send(message).is_err() || last {
+                    return;
+                }
+            }
+        })?;
+    let mut signals = Signals::new([SIGTERM, SIGHUP]).context("watching for signals")?;
+    let signal = sender.clone();
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            for number in signals.forever() {
+                if signal.send(Message::Signal(number)).is_err() {
+                    return;
+                }
+            }
+        })?;
+    if let Some(session) = session {
+        forward(session, sender, Message::Session)?;
+    }
+    Ok(())
+}
+
+fn forward(
+    session: &Handle,
+    sender: &Sender<Message>,
+    wrap: fn(Event) -> Message,
+) -> anyhow::Result<()> {
+    let events = session.events.clone();
+    let sender = sender.clone();
+    let is_session = matches!(wrap(Event::Notice(String::new())), Message::Session(_));
+    thread::Builder::new()
+        .name("events".to_owned())
+        .spawn(move || {
+            for event in events {
+                if sender.send(wrap(event)).is_err() {
+                    return;
+                }
+            }
+            if is_session {
+                let _ = sender.send(Message::SessionEnded);
+            }
+        })?;
+    Ok(())
+}
+
+struct Running {
+    ui: Ui,
+    model: Model,
+    subject: Subject,
+    sender: Sender<Message>,
+}
+
+impl Running {
+    fn until_left(
+        &mut self,
+        messages: &Receiver<Message>,
+        terminal: &mut Terminals,
+    ) -> anyhow::Result<Left> {
+        self.ask();
+        self.draw(terminal)?;
+        let mut drawn = Instant::now();
+        let mut stale = false;
+        loop {
+            let first = if stale {
+                let left = BETWEEN_DRAWINGS.saturating_sub(drawn.elapsed());
+                messages.recv_timeout(left)
+            } else {
+                messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            if let Ok(first) = first {
+                stale = true;
+                for message in std::iter::once(first).chain(messages.try_iter()) {
+                    if let Some(left) = self.take(message)? {
+                        return Ok(left);
+                    }
+                }
+                self.ask();
+            }
+            if stale && drawn.elapsed() >= BETWEEN_DRAWINGS {
+                self.draw(terminal)?;
+                drawn = Instant::now();
+                stale = false;
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) -> anyhow::Result<Option<Left>> {
+        match message {
+            Message::Input(input) => {
+                let effects = update::input(&mut self.ui, &self.model, &input);
+                return Ok(self.carry_out(effects));
+            }
+            Message::Session(event) => self.model.apply(event),
+            Message::SessionEnded if !self.model.run.has_ended() => {
+                let why = "the session's thread is gone".to_owned();
+                self.model
+                    .apply(Event::Run(debugger::event::Run::Ended(why)));
+            }
+            Message::SessionEnded => {}
+            Message::Trace(event) => self.model.traced(event),
+            Message::Signal(number) => return Ok(Some(Left::BySignal(number))),
+            Message::InputLost(error) => return Err(error).context("reading keys"),
+        }
+        Ok(None)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Option<Left> {
+        for effect in effects {
+            match effect {
+                Effect::Leave => return Some(Left::ByUser),
+                Effect::Show(screen) => self.ui.show(screen),
+                Effect::Say(words) => self.ui.said = Some(words),
+                Effect::Trace => self.trace(),
+                Effect::Type(line) => self.type_line(line),
+            }
+        }
+        None
+    }
+
+    fn type_line(&mut self, line: String) {
+        let parsed = command::parse(&line);
+        self.model.log.push(Entry::Typed(line));
+        match (parsed, &self.subject.session) {
+            (Err(error), _) => {
+                let failure = Failure::from(error);
+                self.ui.said = Some(failure.to_string());
+                self.model.log.push(Entry::Failure(failure));
+            }
+            (Ok(Command::Help(topic)), None) => match command::help(topic.as_deref()) {
+                Ok(lines) => {
+                    let answer = debugger::event::Answer::Text(lines);
+                    self.model.log.push(Entry::Answer(Box::new(answer)));
+                }
+                Err(error) => self.model.log.push(Entry::Failure(error.into())),
+            },
+            (Ok(command), Some(session)) => {
+                let id = self.model.ask(Topic::Typed, &command);
+                // A session that has ended has said so; its channel may be closed.
+                let _ = session.commands.send((id, command));
+            }
+            (Ok(_), None) => {
+                let failure = Failure::new(
+                    "asking the target",
+                    "this is a recording of crossings alone",
+                    "'uklscope run IMAGE' boots an image",
+                );
+                self.ui.said = Some(failure.to_string());
+                self.model.log.push(Entry::Failure(failure));
+            }
+        }
+    }
+
+    /// Sends what the panels in sight want and do not have.
+    fn ask(&mut self) {
+        let Some(session) = &self.subject.session else {
+            return;
+        };
+        for (topic, command) in self.ui.wants(&self.model) {
+            if self.model.is_due(topic, &command) {
+                let id = self.model.ask(topic, &command);
+                let _ = session.commands.send((id, command));
+            }
+        }
+    }
+
+    fn trace(&mut self) {
+        let Some(tracer) = &mut self.subject.tracer else {
+            self.ui.said = Some("only an image can be traced: 'uklscope run IMAGE'".to_owned());
+            return;
+        };
+        if let Some(running) = tracer.running.take() {
+            // Its last news come before its thread ends; nobody waits for that here.
+            running.quit();
+            thread::spawn(move || drop(running));
+            self.model.crossings.stopped();
+            self.ui.said = Some("the trace is stopped".to_owned());
+            return;
+        }
+        let started = (tracer.start)()
+            .and_then(|handle| forward(&handle, &self.sender, Message::Trace).map(|()| handle));
+        match started {
+            Ok(handle) => tracer.running = Some(handle),
+            Err(error) => {
+                self.ui.said = Some(format!("{error:#}"));
+                self.model.log.push(Entry::Notice(format!("{error:#}")));
+            }
+        }
+    }
+
+    fn draw(&mut self, terminal: &mut Terminals) -> anyhow::Result<()> {
+        let size = terminal
+            .terminal
+            .size()
+            .context("asking the terminal's size")?;
+        self.ui.size = Rect::new(0, 0, size.width, size.height);
+        let (ui, model) = (&self.ui, &self.model);
+        terminal
+            .terminal
+            .draw(|frame| {
+                // It may change between the two: never draw beyond it.
+                if ui.size == frame.area()
+                    && let Some(at) = ui.draw(model, frame.buffer_mut())
+                {
+                    frame.set_cursor_position(at);
+                }
+            })
+            .context("drawing the screen")?;
+        Ok(())
+    }
+}

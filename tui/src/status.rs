@@ -1,0 +1,153 @@
+//! The bar at the top and the key line at the bottom.
+
+use debugger::event::Run;
+use debugger::model::Model;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use crate::action;
+use crate::batch::text as words;
+use crate::panels::Screen;
+use crate::ui::Ui;
+use crate::widgets::text;
+
+/// From this width on the bar names every screen.
+const WIDE: u16 = 120;
+
+pub(crate) fn draw_status(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = ui.theme;
+    let mut spans = Vec::new();
+    for screen in Screen::ALL {
+        let style = if screen == ui.screen {
+            ratatui::style::Style::reset().patch(theme.key())
+        } else {
+            theme.bar()
+        };
+        spans.push(Span::styled(tab(ui, screen, area.width), style));
+    }
+    text::put(buf, area, 0, " ".repeat(usize::from(area.width)));
+    text::paint(buf, area, 0, theme.bar());
+    let (name, mode) = match &model.target {
+        Some(target) => (
+            target.name.as_str(),
+            target.mode.map_or("", debugger::crossing::Mode::name),
+        ),
+        None => ("uklscope", ""),
+    };
+    spans.push(Span::raw(format!(" {name} {mode} ").replace("  ", " ")));
+    spans.push(Span::raw(format!(" {}", state(model))));
+    if let Some(stop) = &model.run.last_stop
+        && model.run.answers()
+    {
+        spans.push(Span::raw(format!(
+            "  cpu{} {}",
+            stop.vcpu.0, stop.place.origin
+        )));
+    }
+    text::put(buf, area, 0, Line::from(spans));
+    draw_right(ui, model, area, buf);
+}
+
+fn tab(ui: &Ui, screen: Screen, width: u16) -> String {
+    if screen == ui.screen || width >= WIDE {
+        format!(" {} {} ", screen.digit(), screen.name())
+    } else {
+        format!(" {} ", screen.digit())
+    }
+}
+
+pub(crate) fn tab_width(ui: &Ui, screen: Screen, width: u16) -> u16 {
+    text::columns(tab(ui, screen, width).chars().count())
+}
+
+/// Slow work and losses, at the right end: they may hide the rest, not the other way round.
+fn draw_right(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
+    let mut text = String::new();
+    if let Some(work) = model.works.latest() {
+        let share = match work.total {
+            0 => "…".to_owned(),
+            total => format!("{} %", work.done.min(total).saturating_mul(100) / total),
+        };
+        let more = match model.works.count() {
+            0 | 1 => String::new(),
+            n => format!(" (+{})", n - 1),
+        };
+        text = format!(" {} {share}{more} Esc ", work.name);
+    } else if area.width >= WIDE
+        && let Some(target) = &model.target
+    {
+        text = format!(" {} {} cpu ", target.accelerator, target.vcpus);
+    }
+    if let Some(report) = model.crossings.report() {
+        text.push_str(&format!(" lost {} ", report.lost));
+    }
+    let text = text::fit(&text, usize::from(area.width) / 2);
+    let width = text::columns(text.chars().count());
+    let at = Rect {
+        x: area.right() - width,
+        width,
+        ..area
+    };
+    let lost = model
+        .crossings
+        .report()
+        .is_some_and(|report| report.lost > 0);
+    let style = if lost {
+        ui.theme.alarm().patch(ui.theme.bar())
+    } else {
+        ui.theme.bar()
+    };
+    text::put(buf, at, 0, Line::styled(text.into_owned(), style));
+}
+
+fn state(model: &Model) -> String {
+    match &model.run.now {
+        Run::Starting => "… starting".to_owned(),
+        Run::Running => "▶ running".to_owned(),
+        Run::Stopping => "▶ stopping".to_owned(),
+        Run::Stopped(stop) => format!("■ {}", words::reason(&stop.reason)),
+        Run::Ended(why) => format!("∎ ended: {why}"),
+    }
+}
+
+pub(crate) fn draw_keys(ui: &Ui, area: Rect, buf: &mut Buffer) {
+    if let Some(said) = &ui.said {
+        text::put(
+            buf,
+            area,
+            0,
+            Line::styled(format!(" {said}"), ui.theme.key()),
+        );
+        return;
+    }
+    // However narrow it is, how to ask for more stays.
+    let always = [("?", "help"), (":", "command")];
+    let last: usize = always.iter().map(|(key, word)| width(key, word)).sum();
+    let mut spans = vec![Span::raw(" ")];
+    let mut left = usize::from(area.width).saturating_sub(1 + last);
+    let mut put = |key, word| {
+        spans.push(Span::styled(key, ui.theme.key()));
+        spans.push(Span::styled(format!(" {word}  "), ui.theme.dim()));
+    };
+    for action in action::offered(ui.screen, ui.focus()) {
+        let key = action.keys.first().copied().unwrap_or("");
+        if always.iter().any(|(other, _)| *other == key) {
+            continue;
+        }
+        let width = width(key, action.short);
+        if width > left {
+            break;
+        }
+        left -= width;
+        put(key, action.short);
+    }
+    for (key, word) in always {
+        put(key, word);
+    }
+    text::put(buf, area, 0, Line::from(spans));
+}
+
+fn width(key: &str, word: &str) -> usize {
+    key.chars().count() + word.chars().count() + 3
+}

@@ -1,0 +1,269 @@
+//! The state of the screen, and how it is drawn.
+
+use debugger::command::Command;
+use debugger::model::{Model, Topic};
+use debugger::session::SymbolNames;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+
+use crate::history::History;
+use crate::layout::{Layout, Place, layout};
+use crate::look::Look;
+use crate::overlay::{Overlay, draw_help};
+use crate::panels::{Act, Effect, PanelId, Panels, Screen, View};
+use crate::status;
+use crate::theme::Theme;
+use crate::widgets::text;
+
+/// What ends when this program does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guest {
+    /// Started by us: it ends with us.
+    Ours,
+    /// Attached to: it goes on.
+    Theirs,
+    /// A recording.
+    #[default]
+    None,
+}
+
+#[derive(Debug)]
+pub struct Ui {
+    pub theme: Theme,
+    pub size: Rect,
+    pub screen: Screen,
+    pub panels: Panels,
+    pub look: Look,
+    pub overlay: Overlay,
+    pub history: History,
+    pub names: SymbolNames,
+    pub guest: Guest,
+    /// The panel with the focus, for each screen.
+    focus: [PanelId; 5],
+    /// What Debug's shared place shows while the focus is elsewhere.
+    tab: PanelId,
+    /// The text last looked for: `/` and Enter look again.
+    pub sought: String,
+    /// The last thing said to the user: on the key line until the next key.
+    pub said: Option<String>,
+}
+
+impl Ui {
+    #[must_use]
+    pub fn new(theme: Theme, guest: Guest) -> Self {
+        Self {
+            theme,
+            size: Rect::new(0, 0, 80, 24),
+            screen: Screen::Debug,
+            panels: Panels::default(),
+            look: Look::default(),
+            overlay: Overlay::None,
+            history: History::default(),
+            names: SymbolNames::default(),
+            guest,
+            focus: Screen::ALL.map(|screen| screen.panels()[0]),
+            tab: PanelId::Why,
+            sought: String::new(),
+            said: None,
+        }
+    }
+
+    #[must_use]
+    pub const fn focus(&self) -> PanelId {
+        self.focus[self.screen as usize]
+    }
+
+    pub fn set_focus(&mut self, panel: PanelId) {
+        if let Some(at) = Screen::ALL
+            .iter()
+            .position(|screen| screen.panels().contains(&panel))
+        {
+            self.focus[at] = panel;
+        }
+        let shared = [
+            PanelId::Why,
+            PanelId::Locals,
+            PanelId::Breakpoints,
+            PanelId::Log,
+        ];
+        if shared.contains(&panel) {
+            self.tab = panel;
+        }
+    }
+
+    /// Lets Debug's shared place show a panel, without moving the focus.
+    pub const fn reveal(&mut self, panel: PanelId) {
+        self.tab = panel;
+    }
+
+    pub const fn show(&mut self, screen: Screen) {
+        self.screen = screen;
+    }
+
+    pub fn next_panel(&mut self, by: isize) {
+        let panels = self.screen.panels();
+        let at = panels.iter().position(|id| *id == self.focus());
+        let next = (at.unwrap_or(0) + panels.len()).saturating_add_signed(by) % panels.len();
+        self.set_focus(panels[next]);
+    }
+
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        layout(self.size, self.screen, self.focus(), self.tab)
+    }
+
+    #[must_use]
+    pub fn view<'a>(&'a self, model: &'a Model, panel: PanelId) -> View<'a> {
+        View {
+            model,
+            look: &self.look,
+            theme: self.theme,
+            focused: self.focus() == panel,
+        }
+    }
+
+    /// What the panels in sight want of the session.
+    #[must_use]
+    pub fn wants(&self, model: &Model) -> Vec<(Topic, Command)> {
+        self.layout()
+            .places
+            .iter()
+            .flat_map(|place| {
+                let view = self.view(model, place.id);
+                self.panels.get(place.id).wants(view, place.body)
+            })
+            .collect()
+    }
+
+    /// Lets the panel with the focus do something.
+    pub fn act(&mut self, act: &Act, model: &Model) -> Vec<Effect> {
+        self.act_on(self.focus(), act, model)
+    }
+
+    pub fn act_on(&mut self, panel: PanelId, act: &Act, model: &Model) -> Vec<Effect> {
+        let layout = self.layout();
+        let body = layout
+            .places
+            .iter()
+            .find(|place| place.id == panel)
+            .map_or(Rect::ZERO, |place| place.body);
+        let look = &mut self.look;
+        self.panels.get_mut(panel).act(act, model, look, body)
+    }
+
+    /// Leaves, or asks first.
+    pub fn leave(&mut self, model: &Model) -> Vec<Effect> {
+        if self.guest == Guest::Ours && !model.run.has_ended() {
+            self.overlay = Overlay::Leave;
+            return Vec::new();
+        }
+        vec![Effect::Leave]
+    }
+
+    /// Draws all of it; where the cursor is to stand, if it is to be seen.
+    #[must_use]
+    pub fn draw(&self, model: &Model, buf: &mut Buffer) -> Option<Position> {
+        let layout = self.layout();
+        status::draw_status(self, model, layout.status, buf);
+        for place in &layout.places {
+            self.draw_place(place, model, buf);
+        }
+        let over = Rect {
+            height: self.size.height.saturating_sub(2),
+            y: self.size.y + 1.min(self.size.height),
+            ..self.size
+        };
+        match &self.overlay {
+            Overlay::Prompt(prompt) => return Some(prompt.draw(self.theme, layout.keys, buf)),
+            Overlay::Palette(palette) => {
+                status::draw_keys(self, layout.keys, buf);
+                return Some(palette.draw(self.theme, over, buf));
+            }
+            Overlay::Help(scroll) => {
+                status::draw_keys(self, layout.keys, buf);
+                let place = (self.screen, self.focus());
+                draw_help(*scroll, place, self.theme, over, buf);
+            }
+            Overlay::Leave => {
+                let words = " The guest ends with this program. Leave? y leaves, n stays ";
+                text::put(buf, layout.keys, 0, Line::styled(words, self.theme.alarm()));
+            }
+            Overlay::None => status::draw_keys(self, layout.keys, buf),
+        }
+        None
+    }
+
+    fn draw_place(&self, place: &Place, model: &Model, buf: &mut Buffer) {
+        let view = self.view(model, place.id);
+        let theme = self.theme;
+        let rule = Rect {
+            height: 1.min(place.whole.height),
+            ..place.whole
+        };
+        let line = "─".repeat(usize::from(rule.width));
+        text::put(buf, rule, 0, Line::styled(line, theme.rule()));
+        if place.whole.x > 0 {
+            for row in 0..place.whole.height {
+                let joint = if row == 0 { "├" } else { "│" };
+                let column = Rect {
+                    width: 1.min(place.whole.width),
+                    ..place.whole
+                };
+                text::put(
+                    buf,
+                    column,
+                    usize::from(row),
+                    Line::styled(joint, theme.rule()),
+                );
+            }
+        }
+        let title = if place.tabs.is_empty() {
+            let mark = if view.focused { "▶" } else { " " };
+            let title = self.panels.get(place.id).title(view);
+            vec![Span::styled(
+                format!("{mark}{title} "),
+                theme.title(view.focused),
+            )]
+        } else {
+            self.tabs(place, view)
+        };
+        let inner = Rect {
+            x: rule.x + 2.min(rule.width),
+            width: rule.width.saturating_sub(3),
+            ..rule
+        };
+        text::put(buf, inner, 0, Line::from(title));
+        self.panels.get(place.id).draw(view, place.body, buf);
+    }
+
+    fn tabs(&self, place: &Place, view: View<'_>) -> Vec<Span<'static>> {
+        let mut spans = Vec::new();
+        for id in place.tabs {
+            let chosen = *id == place.id;
+            let text = if chosen {
+                let mark = if view.focused { "▶" } else { " " };
+                format!("{mark}[{}] ", self.panels.get(*id).title(view))
+            } else {
+                format!(" {} ", id.name())
+            };
+            spans.push(Span::styled(text, self.theme.title(chosen && view.focused)));
+        }
+        spans
+    }
+
+    /// The tab of a shared place under a column of its rule.
+    #[must_use]
+    pub fn tab_at(&self, place: &Place, model: &Model, column: u16) -> Option<PanelId> {
+        let view = self.view(model, place.id);
+        let mut end = place.whole.x + 2;
+        self.tabs(place, view)
+            .iter()
+            .zip(place.tabs)
+            .find(|(span, _)| {
+                end = end.saturating_add(text::columns(span.width()));
+                column < end
+            })
+            .map(|(_, id)| *id)
+    }
+}

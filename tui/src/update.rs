@@ -1,0 +1,279 @@
+//! Keys and the mouse → what is to be done. Only this and the panels' `act` change the screen's state.
+
+use debugger::command;
+use debugger::model::Model;
+use ratatui::crossterm::event::{
+    Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent,
+    MouseEventKind,
+};
+use ratatui::layout::{Position, Rect};
+use tui_input::InputRequest;
+
+use crate::action::{self, Scope};
+use crate::keys;
+use crate::overlay::{Item, Overlay, Prompt, PromptKind, Typed};
+use crate::panels::{Act, Effect, PanelId, Screen};
+use crate::ui::Ui;
+
+/// Rows that one turn of the wheel moves.
+const WHEEL: isize = 3;
+
+/// Takes in one key press, mouse event or new size.
+pub fn input(ui: &mut Ui, model: &Model, input: &Input) -> Vec<Effect> {
+    match input {
+        Input::Resize(width, height) => {
+            ui.size = Rect::new(0, 0, *width, *height);
+            Vec::new()
+        }
+        Input::Key(event) if event.kind != KeyEventKind::Release => {
+            ui.said = None;
+            key(ui, model, event)
+        }
+        Input::Mouse(event) => mouse(ui, model, *event),
+        Input::Paste(text) => {
+            match &mut ui.overlay {
+                Overlay::Prompt(prompt) => prompt.paste(text),
+                Overlay::Palette(palette) => {
+                    for letter in text.chars().filter(|letter| !letter.is_control()) {
+                        palette.edit(InputRequest::InsertChar(letter));
+                    }
+                }
+                Overlay::None | Overlay::Help(_) | Overlay::Leave => {}
+            }
+            Vec::new()
+        }
+        Input::Key(_) | Input::FocusGained | Input::FocusLost => Vec::new(),
+    }
+}
+
+fn key(ui: &mut Ui, model: &Model, event: &KeyEvent) -> Vec<Effect> {
+    match std::mem::take(&mut ui.overlay) {
+        Overlay::None => match keys::name(event) {
+            Some(name) => match action::find(&name, ui.screen, ui.focus()) {
+                Some(action) => (action.run)(ui, model),
+                None => Vec::new(),
+            },
+            None => Vec::new(),
+        },
+        Overlay::Prompt(prompt) => prompt_key(ui, model, prompt, event),
+        Overlay::Palette(palette) => palette_key(ui, model, palette, event),
+        Overlay::Help(scroll) => {
+            ui.overlay = match event.code {
+                KeyCode::Down | KeyCode::Char('j') => Overlay::Help(scroll.saturating_add(1)),
+                KeyCode::Up | KeyCode::Char('k') => Overlay::Help(scroll.saturating_sub(1)),
+                KeyCode::PageDown | KeyCode::Char(' ') => Overlay::Help(scroll.saturating_add(10)),
+                KeyCode::PageUp => Overlay::Help(scroll.saturating_sub(10)),
+                _ => Overlay::None,
+            };
+            Vec::new()
+        }
+        Overlay::Leave => match event.code {
+            KeyCode::Char('y' | 'Y' | 'q') | KeyCode::Enter => vec![Effect::Leave],
+            KeyCode::Char('n' | 'N') | KeyCode::Esc => Vec::new(),
+            KeyCode::Char('c') if event.modifiers.contains(KeyModifiers::CONTROL) => Vec::new(),
+            _ => {
+                ui.overlay = Overlay::Leave;
+                Vec::new()
+            }
+        },
+    }
+}
+
+fn prompt_key(ui: &mut Ui, model: &Model, mut prompt: Prompt, event: &KeyEvent) -> Vec<Effect> {
+    let names = ui.names.clone();
+    match prompt.key(event, &ui.history, &names) {
+        Typed::Edited => {
+            if prompt.kind == PromptKind::Filter {
+                prompt.text().clone_into(&mut ui.look.filter);
+            }
+            ui.overlay = Overlay::Prompt(prompt);
+            Vec::new()
+        }
+        Typed::Given => {
+            if prompt.kind == PromptKind::Filter {
+                ui.look.filter.clear();
+            }
+            Vec::new()
+        }
+        Typed::Taken(text) => taken(ui, model, prompt.kind, text.trim()),
+    }
+}
+
+fn taken(ui: &mut Ui, model: &Model, kind: PromptKind, text: &str) -> Vec<Effect> {
+    match kind {
+        PromptKind::Command => {
+            ui.history.add(text);
+            command_line(ui, model, text)
+        }
+        PromptKind::Find => {
+            if !text.is_empty() {
+                text.clone_into(&mut ui.sought);
+            }
+            if ui.sought.is_empty() {
+                return Vec::new();
+            }
+            let act = Act::Find(ui.sought.clone());
+            ui.act(&act, model)
+        }
+        PromptKind::GoTo if text.is_empty() => Vec::new(),
+        PromptKind::GoTo => action::go_to(ui, model, text),
+        PromptKind::Filter => {
+            text.clone_into(&mut ui.look.filter);
+            Vec::new()
+        }
+    }
+}
+
+/// A typed line: a few words are the screen's own, the rest is the debugger's.
+fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
+    match line {
+        "" => Vec::new(),
+        "q" | "quit" | "exit" => ui.leave(model),
+        "trace" | "trace on" | "trace off" => {
+            let on = model.crossings.is_tracing();
+            let wanted = match line {
+                "trace on" => true,
+                "trace off" => false,
+                _ => !on,
+            };
+            ui.show(Screen::Crossings);
+            if wanted == on {
+                Vec::new()
+            } else {
+                vec![Effect::Trace]
+            }
+        }
+        "path" => vec![Effect::Show(Screen::Path)],
+        _ => {
+            // The answer stands in the console: let it be seen.
+            if ui.screen == Screen::Debug {
+                ui.reveal(PanelId::Log);
+                if [PanelId::Why, PanelId::Locals, PanelId::Breakpoints].contains(&ui.focus()) {
+                    ui.set_focus(PanelId::Log);
+                }
+            }
+            ui.panels.log.follow();
+            vec![Effect::Type(line.to_owned())]
+        }
+    }
+}
+
+fn palette_key(
+    ui: &mut Ui,
+    model: &Model,
+    mut palette: crate::overlay::Palette,
+    event: &KeyEvent,
+) -> Vec<Effect> {
+    let control = event.modifiers.contains(KeyModifiers::CONTROL);
+    match event.code {
+        KeyCode::Esc => return Vec::new(),
+        KeyCode::Char('c' | 'g') if control => return Vec::new(),
+        KeyCode::Backspace if palette.is_empty() => return Vec::new(),
+        KeyCode::Enter => {
+            return match palette.marked() {
+                Some(item) => choose(ui, model, &item),
+                None => Vec::new(),
+            };
+        }
+        KeyCode::Up => palette.step(-1),
+        KeyCode::Down | KeyCode::Tab => palette.step(1),
+        KeyCode::PageUp => palette.step(-10),
+        KeyCode::PageDown => palette.step(10),
+        KeyCode::Char('p') if control => palette.step(-1),
+        KeyCode::Char('n') if control => palette.step(1),
+        KeyCode::Char('u') if control => palette.edit(InputRequest::DeleteLine),
+        KeyCode::Char(letter) if !control => palette.edit(InputRequest::InsertChar(letter)),
+        KeyCode::Backspace => palette.edit(InputRequest::DeletePrevChar),
+        KeyCode::Delete => palette.edit(InputRequest::DeleteNextChar),
+        KeyCode::Left => palette.edit(InputRequest::GoToPrevChar),
+        KeyCode::Right => palette.edit(InputRequest::GoToNextChar),
+        _ => {}
+    }
+    ui.overlay = Overlay::Palette(palette);
+    Vec::new()
+}
+
+fn choose(ui: &mut Ui, model: &Model, item: &Item) -> Vec<Effect> {
+    match item {
+        Item::Action(at) => {
+            let action = &action::TABLE[*at];
+            match action.scope {
+                Scope::Panel(panel) => {
+                    let screen = Screen::ALL
+                        .into_iter()
+                        .find(|screen| screen.panels().contains(&panel));
+                    ui.show(screen.unwrap_or(ui.screen));
+                    ui.set_focus(panel);
+                }
+                Scope::Screen(screen) => ui.show(screen),
+                Scope::Everywhere => {}
+            }
+            (action.run)(ui, model)
+        }
+        Item::Command(at) => {
+            let entry = &command::TABLE[*at];
+            if entry.arguments.is_empty() {
+                return command_line(ui, model, entry.name);
+            }
+            let text = format!("{} ", entry.name);
+            ui.overlay = Overlay::Prompt(Prompt::new(PromptKind::Command, &text));
+            Vec::new()
+        }
+        Item::Symbol(name) => action::go_to(ui, model, name),
+    }
+}
+
+fn mouse(ui: &mut Ui, model: &Model, event: MouseEvent) -> Vec<Effect> {
+    let at = Position::new(event.column, event.row);
+    let layout = ui.layout();
+    let wheel = match event.kind {
+        MouseEventKind::ScrollUp => -WHEEL,
+        MouseEventKind::ScrollDown => WHEEL,
+        MouseEventKind::Down(MouseButton::Left) => 0,
+        _ => return Vec::new(),
+    };
+    match &mut ui.overlay {
+        Overlay::Help(scroll) => {
+            *scroll = scroll.saturating_add_signed(wheel);
+            return Vec::new();
+        }
+        Overlay::Palette(palette) => {
+            palette.step(wheel);
+            return Vec::new();
+        }
+        Overlay::Prompt(_) | Overlay::Leave => return Vec::new(),
+        Overlay::None => {}
+    }
+    let Some(place) = layout.places.iter().find(|place| place.whole.contains(at)) else {
+        return if wheel == 0 && layout.status.contains(at) {
+            screen_at(ui, layout.status, at.x)
+        } else {
+            Vec::new()
+        };
+    };
+    if wheel != 0 {
+        return ui.act_on(place.id, &Act::Step(wheel), model);
+    }
+    if at.y == place.whole.y {
+        let panel = ui.tab_at(place, model, at.x).unwrap_or(place.id);
+        ui.set_focus(panel);
+        return Vec::new();
+    }
+    ui.set_focus(place.id);
+    if !place.body.contains(at) {
+        return Vec::new();
+    }
+    let row = usize::from(at.y - place.body.y);
+    let column = usize::from(at.x - place.body.x);
+    ui.act_on(place.id, &Act::Click(row, column), model)
+}
+
+/// The screen whose name is under a column of the bar at the top.
+fn screen_at(ui: &Ui, bar: Rect, column: u16) -> Vec<Effect> {
+    let mut end = bar.x;
+    let found = Screen::ALL.into_iter().find(|screen| {
+        end = end.saturating_add(crate::status::tab_width(ui, *screen, bar.width));
+        column < end
+    });
+    found.map(Effect::Show).into_iter().collect()
+}

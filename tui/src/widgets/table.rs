@@ -1,0 +1,147 @@
+//! Columns with a heading, cut to the width there is.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::text;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    pub title: &'static str,
+    pub width: usize,
+    pub right: bool,
+    /// Takes what the others leave.
+    pub fill: bool,
+    /// Left out first where the table is too narrow; 0 stays.
+    pub rank: u8,
+}
+
+/// Which columns fit, and how wide.
+#[must_use]
+pub fn fitting(columns: &[Column], width: usize) -> Vec<(usize, usize)> {
+    let mut chosen: Vec<usize> = (0..columns.len()).collect();
+    let total = |chosen: &[usize]| chosen.iter().map(|&i| columns[i].width + 1).sum::<usize>();
+    while total(&chosen) > width + 1 {
+        let Some(worst) = chosen
+            .iter()
+            .copied()
+            .filter(|&i| columns[i].rank > 0)
+            .max_by_key(|&i| columns[i].rank)
+        else {
+            break;
+        };
+        chosen.retain(|&i| i != worst);
+    }
+    let spare = (width + 1).saturating_sub(total(&chosen));
+    chosen
+        .iter()
+        .map(|&i| {
+            let more = if columns[i].fill { spare } else { 0 };
+            (i, columns[i].width + more)
+        })
+        .collect()
+}
+
+/// Writes one row: a cell per column, in the columns' order.
+pub fn row(
+    buf: &mut Buffer,
+    area: Rect,
+    at: usize,
+    columns: &[Column],
+    fitted: &[(usize, usize)],
+    cells: &[Vec<Span<'_>>],
+) {
+    let Some(area) = text::row(area, at) else {
+        return;
+    };
+    let mut x = area.x;
+    for &(i, width) in fitted {
+        let left = area.right().saturating_sub(x);
+        let width = text::columns(width).min(left);
+        let Some(cell) = cells.get(i).filter(|_| width > 0) else {
+            break;
+        };
+        let line = Line::from(cell.clone());
+        let line_width = text::columns(line.width());
+        let pad = if columns[i].right {
+            width.saturating_sub(line_width)
+        } else {
+            0
+        };
+        buf.set_line(x + pad, area.y, &line, width - pad);
+        x = x.saturating_add(width + 1).min(area.right());
+    }
+}
+
+pub fn heading(
+    buf: &mut Buffer,
+    area: Rect,
+    columns: &[Column],
+    fitted: &[(usize, usize)],
+    style: Style,
+) {
+    let cells: Vec<Vec<Span<'_>>> = columns
+        .iter()
+        .map(|column| vec![Span::styled(column.title, style)])
+        .collect();
+    row(buf, area, 0, columns, fitted, &cells);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[Column] = &[
+        Column {
+            title: "call",
+            width: 6,
+            right: false,
+            fill: true,
+            rank: 0,
+        },
+        Column {
+            title: "count",
+            width: 5,
+            right: true,
+            fill: false,
+            rank: 1,
+        },
+        Column {
+            title: "rate",
+            width: 4,
+            right: false,
+            fill: false,
+            rank: 2,
+        },
+    ];
+
+    #[test]
+    fn columns_of_high_rank_go_first() {
+        assert_eq!(fitting(COLUMNS, 20), [(0, 9), (1, 5), (2, 4)]);
+        assert_eq!(fitting(COLUMNS, 13), [(0, 7), (1, 5)]);
+        assert_eq!(fitting(COLUMNS, 4), [(0, 6)]);
+    }
+
+    #[test]
+    fn cells_are_aligned_and_cut() {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 13, 2));
+        let fitted = fitting(COLUMNS, 13);
+        let area = buf.area;
+        heading(&mut buf, area, COLUMNS, &fitted, Style::new());
+        let cells = ["getppid2", "12", "x"].map(|text| vec![Span::raw(text)]);
+        row(
+            &mut buf,
+            Rect::new(0, 0, 13, 2),
+            1,
+            COLUMNS,
+            &fitted,
+            &cells,
+        );
+        let lines: Vec<String> = (0..2)
+            .map(|y| (0..13).map(|x| buf[(x, y)].symbol()).collect())
+            .collect();
+        assert_eq!(lines, ["call    count", "getppid    12"]);
+    }
+}

@@ -1,0 +1,298 @@
+//! Each screen from hand-made facts, at the narrowest usable size and at a wide one.
+
+use debugger::event::{Event, Run, Work};
+use insta::assert_snapshot;
+use proptest::prelude::*;
+use ratatui::crossterm::event::{
+    Event as Input, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
+use ratatui::style::Color;
+use tui::panels::{PanelId, Screen};
+use tui::theme::Theme;
+
+mod stage;
+
+use stage::Stage;
+
+const SMALL: (u16, u16) = (80, 24);
+const LARGE: (u16, u16) = (200, 50);
+
+fn screen(key: &str, (width, height): (u16, u16)) -> String {
+    let mut stage = Stage::stopped(width, height);
+    stage.keys(key);
+    stage.text()
+}
+
+macro_rules! screens {
+    ($($name:ident: $key:literal $size:ident),* $(,)?) => {
+        $(#[test]
+        fn $name() {
+            assert_snapshot!(screen($key, $size));
+        })*
+    };
+}
+
+screens! {
+    debug_small: "1" SMALL,
+    debug_large: "1" LARGE,
+    space_small: "2" SMALL,
+    space_large: "2" LARGE,
+    crossings_small: "3" SMALL,
+    crossings_large: "3" LARGE,
+    path_small: "4" SMALL,
+    path_large: "4" LARGE,
+    ladder_small: "3 d" SMALL,
+    console_small: "7" SMALL,
+    console_large: "7" LARGE,
+    help_small: "?" SMALL,
+    palette_small: "Ctrl-P crbk" SMALL,
+    completion_small: ": un Tab Tab" SMALL,
+    failure_small: ": nonsense Enter" SMALL,
+}
+
+#[test]
+fn before_anything_is_known() {
+    let mut stage = Stage::new(80, 24);
+    assert_snapshot!(stage.text());
+    stage.keys("3");
+    assert_snapshot!("crossings_before_anything_is_known", stage.text());
+}
+
+#[test]
+fn what_may_no_longer_be_true_is_dim_while_it_runs() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.event(Event::Run(Run::Running));
+    stage.event(Event::Work(Work {
+        name: "indexing lines".to_owned(),
+        done: 43,
+        total: 100,
+        finished: false,
+    }));
+    let text = stage.text();
+    assert!(text.contains("▶ running"), "{text}");
+    assert!(text.contains("indexing lines 43 % Esc"), "{text}");
+    assert!(text.contains("ksys_write"), "the last stop is still shown");
+    stage.keys("c");
+    assert!(stage.text().contains("Ctrl-C stops it"));
+    stage.keys("Ctrl-C Esc");
+    assert_eq!(stage.typed, ["interrupt", "cancel indexing lines"]);
+}
+
+#[test]
+fn without_colour_nothing_is_coloured_and_the_letters_stay() {
+    for key in ["1", "2", "3", "4", "7"] {
+        let mut stage = Stage::stopped(80, 24);
+        let coloured = {
+            stage.keys(key);
+            stage.text()
+        };
+        stage.ui.theme = Theme::new(false);
+        assert_eq!(stage.text(), coloured, "the text is the same");
+        let terminal = stage.draw();
+        for cell in terminal.backend().buffer().content() {
+            assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset));
+        }
+    }
+}
+
+#[test]
+fn keys_type_commands() {
+    let check = |keys: &str, typed: &[&str]| {
+        let mut stage = Stage::stopped(80, 24);
+        stage.keys(keys);
+        assert_eq!(stage.typed, typed, "{keys}");
+    };
+    check("c", &["continue"]);
+    check(
+        "F10 F11 Shift-F11 F5",
+        &["next", "step", "finish", "continue"],
+    );
+    check("x X i o", &["cross", "cross back", "stepi", "nexti"]);
+    check("b", &["delete 2"]);
+    check("Down b", &["break fs/read_write.c:637"]);
+    check("Tab Down b", &["break *0xffffffff8112a4e1"]);
+    check("Tab Tab Down Down Enter", &["frame 2"]);
+    check(": why Enter", &["why"]);
+    check("7 c", &[]);
+    check("7 F5", &["continue"]);
+    check("3 t", &["(trace)"]);
+}
+
+#[test]
+fn leaving_asks_while_a_guest_would_end() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("q");
+    assert!(stage.text().contains("Leave? y"), "{}", stage.text());
+    stage.keys("n q Esc");
+    assert!(!stage.left);
+    stage.keys("q y");
+    assert!(stage.left);
+
+    let mut stage = Stage::stopped(80, 24);
+    stage.event(Event::Run(Run::Ended("QEMU exited".to_owned())));
+    stage.keys("q");
+    assert!(stage.left, "nothing is left that could end");
+}
+
+#[test]
+fn what_was_scrolled_to_stays_until_the_next_stop() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("Down Down Down");
+    let marked = |stage: &Stage| stage.ui.panels.source.marked(&stage.model);
+    assert_eq!(marked(&stage).as_deref(), Some("fs/read_write.c:639"));
+    stage.keys(": break Space ksys_read Enter");
+    assert_eq!(marked(&stage).as_deref(), Some("fs/read_write.c:639"));
+    stage.event(stage::facts::stop());
+    assert_eq!(marked(&stage).as_deref(), Some("fs/read_write.c:636"));
+}
+
+#[test]
+fn find_goes_to_the_next_row_with_the_text() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("/ EBADF Enter");
+    let marked = stage.ui.panels.source.marked(&stage.model);
+    assert_eq!(marked.as_deref(), Some("fs/read_write.c:638"));
+    stage.keys("/ nowhere Enter");
+    assert!(stage.text().contains("'nowhere' is not in fs/read_write.c"));
+}
+
+#[test]
+fn the_filter_narrows_the_crossings() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("3 / timer Enter");
+    let text = stage.text();
+    assert!(
+        text.contains("asm_sysvec") && !text.contains("write  "),
+        "{text}"
+    );
+    stage.keys("/ Esc");
+    assert!(stage.text().contains("write"));
+}
+
+#[test]
+fn the_mouse_focuses_selects_and_scrolls() {
+    let at = |kind, column, row| {
+        Input::Mouse(MouseEvent {
+            kind,
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        })
+    };
+    let click = MouseEventKind::Down(MouseButton::Left);
+    let mut stage = Stage::stopped(80, 24);
+    let place = |stage: &Stage, id| {
+        let layout = stage.ui.layout();
+        layout
+            .places
+            .into_iter()
+            .find(|place| place.id == id)
+            .unwrap()
+    };
+    let backtrace = place(&stage, PanelId::Backtrace).body;
+    stage.input(&at(click, backtrace.x + 3, backtrace.y + 2));
+    assert_eq!(stage.ui.focus(), PanelId::Backtrace);
+    assert_eq!(stage.typed, ["frame 2"]);
+    stage.input(&at(MouseEventKind::ScrollDown, 2, 3));
+    let marked = stage.ui.panels.source.marked(&stage.model);
+    assert_eq!(marked.as_deref(), Some("fs/read_write.c:639"));
+    // The second word of the shared place's rule.
+    let tabs = place(&stage, PanelId::Why).whole;
+    stage.input(&at(click, tabs.x + 12, tabs.y));
+    assert_eq!(stage.ui.focus(), PanelId::Locals);
+    // The third name of the bar.
+    stage.input(&at(click, 13, 0));
+    assert_eq!(stage.ui.screen, Screen::Crossings);
+}
+
+#[test]
+fn a_small_terminal_shows_one_panel_at_a_time() {
+    let mut stage = Stage::stopped(60, 15);
+    assert!(
+        stage.text().contains("ksys_write(unsigned int fd"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("Tab Tab");
+    assert!(stage.text().contains("══ syscall"), "{}", stage.text());
+}
+
+const KEYS: &[&str] = &[
+    "1",
+    "2",
+    "3",
+    "4",
+    "7",
+    "Tab",
+    "Shift-Tab",
+    "Up",
+    "Down",
+    "Left",
+    "Right",
+    "PgUp",
+    "PgDn",
+    "Home",
+    "End",
+    "Enter",
+    "Esc",
+    "Space",
+    "Backspace",
+    "Ctrl-P",
+    "Ctrl-C",
+    ":",
+    "/",
+    "?",
+    "g",
+    "b",
+    "c",
+    "d",
+    "i",
+    "m",
+    "n",
+    "q",
+    "t",
+    "u",
+    "w",
+    "x",
+    "main",
+    "0x1",
+    "F5",
+    "F9",
+    "Delete",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_keys_and_no_size_make_it_panic(
+        keys in prop::collection::vec(prop::sample::select(KEYS), 0..40),
+        clicks in prop::collection::vec((0u16..210, 0u16..60, 0u8..3), 0..6),
+        width in 0u16..210,
+        height in 0u16..60,
+        full in any::<bool>(),
+    ) {
+        let mut stage = if full { Stage::stopped(width, height) } else { Stage::new(width, height) };
+        for (i, key) in keys.iter().enumerate() {
+            stage.keys(key);
+            stage.draw();
+            if let Some((column, row, kind)) = clicks.get(i) {
+                let kind = match kind {
+                    0 => MouseEventKind::ScrollUp,
+                    1 => MouseEventKind::ScrollDown,
+                    _ => MouseEventKind::Down(MouseButton::Left),
+                };
+                stage.input(&Input::Mouse(MouseEvent {
+                    kind,
+                    column: *column,
+                    row: *row,
+                    modifiers: KeyModifiers::NONE,
+                }));
+            }
+        }
+        stage.input(&Input::Resize(height, width));
+        stage.draw();
+        stage.event(Event::Run(Run::Running));
+        stage.draw();
+    }
+}

@@ -1,0 +1,514 @@
+//! A write seen from inside the kernel, by hand: addresses are made up, names and shapes are real.
+
+use std::sync::Arc;
+
+use debugger::addr::{Addr, AddrRange, Insns, PhysAddr};
+use debugger::command::{Command, Info};
+use debugger::crossing::{CrossingKind, Mode};
+use debugger::event::{
+    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Frame, PageTableEntry,
+    Place, RegionInfo, Register, Run, Side, SourceWindow, Stop, StopReason, TargetInfo, TraceNews,
+    Variable, Vcpu, Why,
+};
+use debugger::known::Known;
+use debugger::origin::Origin;
+use debugger::trace::report::{
+    Class, Comparison, Node, Pair, Phases, Report, Row, SCHEMA, Verdict,
+};
+
+const PC: u64 = 0xffff_ffff_8112_a4e0;
+const FILE: &str = "fs/read_write.c";
+
+pub(crate) fn place(addr: u64, symbol: &str, file: &str, line: u32, origin: Origin) -> Place {
+    Place {
+        addr: Addr(addr),
+        symbol: Some(symbol.to_owned()),
+        offset: 0,
+        origin,
+        file: Some(file.to_owned()),
+        line: Some(line),
+    }
+}
+
+fn fs() -> Origin {
+    Origin::kernel_source("fs/read_write.c")
+}
+
+pub(crate) fn stop() -> Event {
+    Event::Run(Run::Stopped(Stop {
+        reason: StopReason::Breakpoint { number: 2 },
+        vcpu: Vcpu(0),
+        place: place(PC, "ksys_write", FILE, 636, fs()),
+        stepped: None,
+    }))
+}
+
+pub(crate) fn events() -> Vec<Event> {
+    let target = TargetInfo {
+        name: "syscalls".to_owned(),
+        mode: Some(Mode::Ukl),
+        accelerator: "tcg".to_owned(),
+        vcpus: 1,
+        lacks: vec!["no DWARF in the libc's assembly: no source lines there".to_owned()],
+    };
+    let comparison = comparison();
+    let news = TraceNews {
+        report: Arc::new(comparison.runs[1].clone()),
+        events: 4_000_000,
+        events_per_s: 31.4e6,
+        running: true,
+    };
+    vec![
+        Event::Target(target),
+        Event::Serial(b"Linux version 6.1.192\r\nukl: mode ukl\r\ngetppid 191\r\n".to_vec()),
+        Event::Trace(news),
+        Event::Compared(Arc::new(comparison)),
+        stop(),
+    ]
+}
+
+pub(crate) fn answer(command: &Command) -> Result<Answer, Failure> {
+    Ok(match command {
+        Command::Backtrace { .. } => Answer::Backtrace(frames()),
+        Command::Info(Info::Registers) => Answer::Registers(registers()),
+        Command::Info(Info::Locals) => Answer::Variables(variables()),
+        Command::Info(Info::Breakpoints) => Answer::Breakpoints(breakpoints()),
+        Command::List { .. } => Answer::Source(source()),
+        Command::Disassemble { .. } => Answer::Disassembly(disassembly()),
+        Command::Why => Answer::Why(why()),
+        Command::Space { expression: None } => Answer::Space(regions()),
+        Command::Space { .. } => Answer::Address(address()),
+        Command::Break { .. } => Answer::Done("breakpoint 3 at ksys_read".to_owned()),
+        other => {
+            let tried = format!("carrying out {other:?}");
+            return Err(Failure::new(
+                tried,
+                "nothing is behind this stage",
+                "open an image",
+            ));
+        }
+    })
+}
+
+fn frames() -> Vec<Frame> {
+    let frame =
+        |n, addr, symbol: &str, file: &str, line, origin, crossing: Option<CrossingKind>| Frame {
+            n,
+            place: place(addr, symbol, file, line, origin),
+            inlined: n == 1,
+            crossing,
+            call: crossing.map(|_| "write(1, …, 1)".to_owned()),
+            found_by: "cfi",
+            sp: Some(Addr(0xffff_c900_0001_3ee8 + u64::from(n) * 64)),
+        };
+    let app = 0xffff_ffff_8160_1060;
+    let entry = Origin::kernel_source("arch/x86/entry/common.c");
+    vec![
+        frame(0, PC, "ksys_write", FILE, 636, fs(), None),
+        frame(1, PC + 0x90, "__do_sys_write", FILE, 652, fs(), None),
+        frame(2, PC + 0x90, "__x64_sys_write", FILE, 649, fs(), None),
+        frame(
+            3,
+            PC + 0x9000,
+            "do_syscall_64",
+            "arch/x86/entry/common.c",
+            80,
+            entry,
+            None,
+        ),
+        frame(
+            4,
+            PC + 0xa000,
+            "ukl_entry_SYSCALL_64",
+            "arch/x86/entry/entry_64.S",
+            120,
+            Origin::Entry,
+            None,
+        ),
+        frame(
+            5,
+            app + 0x300,
+            "write",
+            "src/unistd/write.c",
+            8,
+            Origin::Libc,
+            Some(CrossingKind::Syscall),
+        ),
+        frame(
+            6,
+            app + 0x100,
+            "bench_write",
+            "syscalls.c",
+            88,
+            Origin::App,
+            None,
+        ),
+        frame(7, app, "main", "syscalls.c", 131, Origin::App, None),
+    ]
+}
+
+fn registers() -> Vec<Register> {
+    let register = |name: &str, value: u64, changed, note: Option<&str>| Register {
+        name: name.to_owned(),
+        bits: 64,
+        value: format!("{value:#018x}"),
+        changed,
+        note: note.map(str::to_owned),
+    };
+    vec![
+        register("rax", 1, false, None),
+        register("rdi", 1, true, None),
+        register("rsi", 0x7fff_fffd_fea7, false, Some("app stack")),
+        register("rdx", 1, false, None),
+        register("rip", PC, true, Some("ksys_write")),
+        register("rsp", 0xffff_c900_0001_3ee8, true, Some("task stack")),
+        register("cr3", 0x2a4_4000, false, None),
+        Register {
+            bits: 128,
+            ..register("xmm0", 0, false, None)
+        },
+    ]
+}
+
+fn variables() -> Vec<Variable> {
+    let variable = |name: &str, type_name: &str, value, argument| Variable {
+        name: name.to_owned(),
+        type_name: type_name.to_owned(),
+        value,
+        argument,
+    };
+    vec![
+        variable("fd", "unsigned int", Known::Yes("1".to_owned()), true),
+        variable(
+            "buf",
+            "const char *",
+            Known::Yes("0x7ffffffdfea7".to_owned()),
+            true,
+        ),
+        variable("ret", "ssize_t", Known::no("it is optimised out"), false),
+    ]
+}
+
+fn breakpoints() -> Vec<BreakpointInfo> {
+    vec![BreakpointInfo {
+        number: 2,
+        location: "ksys_write".to_owned(),
+        places: vec![place(PC, "ksys_write", FILE, 636, fs())],
+        temporary: false,
+        condition: Some("count > 0".to_owned()),
+        hits: 1,
+        state: "planted".to_owned(),
+        kind: "breakpoint",
+    }]
+}
+
+fn source() -> SourceWindow {
+    let text = [
+        "ssize_t ksys_write(unsigned int fd, const char __user *buf, size_t count)",
+        "{",
+        "\tstruct fd f = fdget_pos(fd);",
+        "\tssize_t ret = -EBADF;",
+        "",
+        "\tif (f.file) {",
+        "\t\tloff_t pos, *ppos = file_ppos(f.file);",
+        "\t\tif (ppos) {",
+        "\t\t\tpos = *ppos;",
+        "\t\t\tppos = &pos;",
+        "\t\t}",
+    ];
+    SourceWindow {
+        file: FILE.to_owned(),
+        first: 635,
+        current: Some(636),
+        lines: text.map(str::to_owned).to_vec(),
+        origin: fs(),
+    }
+}
+
+fn disassembly() -> Vec<DisassemblyLine> {
+    let line =
+        |offset: u64, mnemonic: &str, operands: &str, target: Option<Place>| DisassemblyLine {
+            place: Place {
+                offset,
+                ..place(PC + offset, "ksys_write", FILE, 636, fs())
+            },
+            bytes: vec![0x90],
+            mnemonic: mnemonic.to_owned(),
+            operands: operands.to_owned(),
+            target,
+            crossing: None,
+            current: offset == 0,
+            breakpoint: (offset == 0).then_some(2),
+        };
+    let fdget = place(PC + 0x4000, "__fdget_pos", "fs/file.c", 1040, fs());
+    vec![
+        line(0, "push", "rbp", None),
+        line(1, "mov", "rbp,rsp", None),
+        line(4, "push", "r13", None),
+        line(6, "mov", "r13,rdx", None),
+        line(10, "call", "__fdget_pos", Some(fdget)),
+    ]
+}
+
+fn why() -> Why {
+    Why {
+        side: Side::Kernel,
+        kind: Known::Yes(CrossingKind::Syscall),
+        call: Known::Yes("write".to_owned()),
+        arguments: vec![
+            ("fd".to_owned(), "1".to_owned()),
+            ("count".to_owned(), "1".to_owned()),
+        ],
+        from: Known::no("not asked in this test"),
+        stack: Known::Yes("task stack of the current task".to_owned()),
+        since: Known::Yes(Insns(118)),
+        ring: Known::Yes("0; the saved frame is marked".to_owned()),
+        sentences: vec![
+            "Entered by the syscall instruction at write+0x14c (write.c:8), 118 instructions ago."
+                .to_owned(),
+            "No ring changed: the saved CS is marked, not user.".to_owned(),
+        ],
+    }
+}
+
+fn regions() -> Vec<RegionInfo> {
+    let region =
+        |start: u64, end: u64, permissions: &str, origin, what: &str, band: &str| RegionInfo {
+            range: AddrRange::new(Addr(start), Addr(end)),
+            size: end - start,
+            permissions: permissions.to_owned(),
+            origin,
+            what: what.to_owned(),
+            band: band.to_owned(),
+        };
+    let kernel = Origin::kernel_source("init/main.c");
+    vec![
+        region(
+            0x7fff_fff0_0000,
+            0x8000_0000_0000,
+            "rw-",
+            Origin::App,
+            "stack of syscalls/1",
+            "user half",
+        ),
+        region(
+            0xffff_8880_0000_0000,
+            0xffff_8880_1000_0000,
+            "rw-",
+            kernel,
+            "direct map",
+            "direct map",
+        ),
+        region(
+            0xffff_ffff_8100_0000,
+            0xffff_ffff_8160_1000,
+            "r-x",
+            kernel,
+            ".text, 23,356 symbols",
+            "kernel image",
+        ),
+        region(
+            0xffff_ffff_8160_1000,
+            0xffff_ffff_8160_6000,
+            "r-x",
+            Origin::App,
+            ".ukl.text",
+            "kernel image",
+        ),
+        region(
+            0xffff_ffff_81a0_0000,
+            0xffff_ffff_81a0_2000,
+            "rw-",
+            Origin::App,
+            ".ukl.data",
+            "kernel image",
+        ),
+    ]
+}
+
+fn address() -> AddressInfo {
+    let entry = |level, index, entry: u64, meaning: &str| PageTableEntry {
+        level,
+        index,
+        entry,
+        at: PhysAddr(0x2a4_4000 + u64::from(index) * 8),
+        meaning: meaning.to_owned(),
+    };
+    AddressInfo {
+        place: place(0x7fff_fff0_0000, "stack", "", 0, Origin::App),
+        region: regions().into_iter().next(),
+        walk: Known::Yes(vec![
+            entry("pgd", 0xff, 0x2a4_5067, "present, writable, user"),
+            entry("pud", 0x1ff, 0x2a4_6067, "present, writable, user"),
+            entry("pmd", 0x1ff, 0x2a4_7067, "present, writable, user"),
+            entry("pte", 0x100, 0x160_1067, "present, writable, no-execute"),
+        ]),
+        physical: Known::Yes(PhysAddr(0x160_1000)),
+    }
+}
+
+fn node(symbol: &str, origin: Origin, own: u64, children: Vec<Node>) -> Node {
+    Node {
+        symbol: symbol.to_owned(),
+        origin,
+        own,
+        total: own + children.iter().map(|child| child.total).sum::<u64>(),
+        calls: 1,
+        file: None,
+        children,
+    }
+}
+
+fn write_class(mode: Mode) -> Class {
+    let service = node(
+        "ksys_write",
+        fs(),
+        60,
+        vec![
+            node("__fdget_pos", fs(), 25, Vec::new()),
+            node("vfs_write", fs(), 170, Vec::new()),
+        ],
+    );
+    let common = Origin::kernel_source("kernel/entry/common.c");
+    let path = match mode {
+        Mode::Bypass | Mode::Shortcut => {
+            node("ukl_bypass_syscall", Origin::Entry, 0, vec![service])
+        }
+        Mode::Linux | Mode::Ukl => {
+            let own = if mode == Mode::Linux { 51 } else { 46 };
+            let work = node("syscall_enter_from_user_mode", common, 53, Vec::new());
+            node("entry_SYSCALL_64", Origin::Entry, own, vec![work, service])
+        }
+    };
+    let phases = Phases {
+        entry: path.own,
+        entry_work: path.total - path.own - 255,
+        service: 255,
+        ..Phases::default()
+    };
+    let kind = if mode == Mode::Bypass {
+        CrossingKind::Bypass
+    } else {
+        CrossingKind::Syscall
+    };
+    Class {
+        id: "5f3a".to_owned(),
+        kind,
+        call: "write".to_owned(),
+        count: 398_120,
+        instructions: path.total,
+        exact: true,
+        min: path.total,
+        max: path.total,
+        interrupted: false,
+        phases,
+        path,
+    }
+}
+
+fn report(mode: Mode) -> Report {
+    let write = write_class(mode);
+    let timer = Class {
+        id: "77aa".to_owned(),
+        kind: CrossingKind::Interrupt,
+        call: "asm_sysvec_apic_timer_interrupt".to_owned(),
+        count: 250,
+        instructions: 1720,
+        exact: false,
+        min: 1411,
+        max: 3310,
+        interrupted: false,
+        ..write.clone()
+    };
+    Report {
+        schema: SCHEMA,
+        mode,
+        lost: 0,
+        insns: 142_900_000,
+        events: 4_000_000,
+        engine: "plugin".to_owned(),
+        classes: vec![write, timer],
+        notes: Vec::new(),
+    }
+}
+
+fn comparison() -> Comparison {
+    let row = |verdict, symbol: &str, origin, depths: (Option<u32>, Option<u32>), a, b| Row {
+        verdict,
+        symbol: symbol.to_owned(),
+        origin,
+        depth_a: depths.0,
+        depth_b: depths.1,
+        a,
+        b,
+    };
+    let common = Origin::kernel_source("kernel/entry/common.c");
+    let rows = vec![
+        row(
+            Verdict::Removed,
+            "entry_SYSCALL_64",
+            Origin::Entry,
+            (Some(0), None),
+            46,
+            0,
+        ),
+        row(
+            Verdict::Removed,
+            "syscall_enter_from_user_mode",
+            common,
+            (Some(1), None),
+            53,
+            0,
+        ),
+        row(
+            Verdict::Added,
+            "ukl_bypass_syscall",
+            Origin::Entry,
+            (None, Some(0)),
+            0,
+            0,
+        ),
+        row(
+            Verdict::Same,
+            "ksys_write",
+            fs(),
+            (Some(1), Some(1)),
+            60,
+            60,
+        ),
+        row(
+            Verdict::Moved,
+            "__fdget_pos",
+            fs(),
+            (Some(2), Some(2)),
+            25,
+            25,
+        ),
+        row(
+            Verdict::Same,
+            "vfs_write",
+            fs(),
+            (Some(2), Some(2)),
+            170,
+            170,
+        ),
+    ];
+    Comparison {
+        schema: SCHEMA,
+        image: "syscalls".to_owned(),
+        runs: [Mode::Linux, Mode::Ukl, Mode::Bypass].map(report).to_vec(),
+        pairs: vec![Pair {
+            call: "write".to_owned(),
+            mode_a: Mode::Ukl,
+            mode_b: Mode::Bypass,
+            kind_a: CrossingKind::Syscall,
+            kind_b: CrossingKind::Bypass,
+            a: 354,
+            b: 255,
+            removed: 99,
+            added: 0,
+            balanced: true,
+            rows,
+        }],
+    }
+}
