@@ -9,8 +9,6 @@ pub mod crossing;
 pub mod known;
 pub mod origin;
 
-pub mod disasm;
-pub mod gdb;
 pub mod qemu;
 pub mod symbols;
 pub mod trace;

@@ -1,5 +1,6 @@
 //! The manifest of a bootable image: `image.toml`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Manifest {
     /// The kernel's command-line parameter that carries `--calls N`, such as `n`; none where the program takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_parameter: Option<String>,
+    /// The system call that a shortcut stands for, by the shortcut's symbol: `ukl_tcp_sendmsg` for `sendmsg`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shortcuts: BTreeMap<String, String>,
     pub files: Files,
     pub versions: Versions,
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* What a program needs to know about the way it runs. Found by #include <ukl.h> in demos and tests. */
+#ifndef UKL_H
+#define UKL_H
+
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+/* The entry of the auxiliary vector that holds the mode; absent (0) from a ring-3 process. */
+#define AT_UKL 0x554b4c
+
+enum ukl_mode { UKL_LINUX, UKL_UKL, UKL_BYPASS, UKL_SHORTCUT };
+
+/*
+ * The kernel's shortcuts to TCP, found at link time and absent from the ring-3 build. They return a count of bytes or a
+ * negative errno, and nobody restarts them after a signal: -EINTR means 'call again'.
+ */
+__attribute__((weak)) long ukl_tcp_sendmsg(int fd, const void *buf, size_t len, int flags);
+__attribute__((weak)) long ukl_tcp_recvmsg(int fd, void *buf, size_t len, int flags);
+
+static inline enum ukl_mode ukl_mode(void)
+{
+	return getauxval(AT_UKL);
+}
+
+static inline const char *ukl_mode_name(void)
+{
+	static const char *const names[] = { "linux", "ukl", "bypass", "shortcut" };
+	return names[ukl_mode() & 3];
+}
+
+/* The privilege level, from the CPU: 3 for an ordinary process, 0 in the kernel. */
+static inline int ukl_ring(void)
+{
+	unsigned short cs;
+	__asm__ ("mov %%cs, %0" : "=r"(cs));
+	return cs & 3;
+}
+
+/* Ends the machine, and QEMU with it. */
+static inline void ukl_power_off(void)
+{
+	fflush(stdout);
+	reboot(RB_POWER_OFF);
+}
+
+#endif

@@ -1,0 +1,117 @@
+//! The programs that images are built from: folders with a `demo.toml` in `demos/` and `kernel/tests/`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use debugger::crossing::Mode;
+use serde::Deserialize;
+
+use super::places::{entries, repository};
+
+/// Where programs are looked for, first come first.
+const FOLDERS: [&str; 2] = ["demos", "kernel/tests"];
+
+const MANIFEST: &str = "demo.toml";
+
+/// What lies in a demo's folder and is no part of its image.
+const BESIDE: [&str; 3] = ["README.md", "script.uks", "expect.txt"];
+
+/// A folder and what its `demo.toml` says.
+#[derive(Clone, Debug)]
+pub(crate) struct Demo {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) spec: Spec,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Spec {
+    /// One line: what it shows.
+    pub(crate) about: String,
+    pub(crate) sources: Vec<String>,
+    #[serde(default = "all_modes")]
+    pub(crate) modes: Vec<Mode>,
+    #[serde(default)]
+    pub(crate) default_mode: Mode,
+    /// The kernel's command-line parameter that carries `--calls N`.
+    #[serde(default)]
+    pub(crate) calls_parameter: Option<String>,
+    /// Added to the kernel's command line.
+    #[serde(default)]
+    pub(crate) append: String,
+    #[serde(default = "default_memory")]
+    pub(crate) memory_mib: u32,
+    /// A ring-3 program that is `/init` in place of the application, and starts it by executing `/ukl`.
+    #[serde(default)]
+    pub(crate) init: Option<String>,
+    /// More files of the initramfs: path in the guest, file in this folder.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
+    /// The system call that a shortcut stands for, by the shortcut's symbol.
+    #[serde(default)]
+    pub(crate) shortcuts: BTreeMap<String, String>,
+}
+
+fn all_modes() -> Vec<Mode> {
+    Mode::ALL.to_vec()
+}
+
+const fn default_memory() -> u32 {
+    256
+}
+
+impl Demo {
+    /// The files that the image depends on: all but what is read beside it.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn inputs(&self) -> Result<Vec<PathBuf>> {
+        let mut files = entries(&self.folder)?;
+        files.retain(|file| !BESIDE.iter().any(|name| file.ends_with(name)));
+        Ok(files)
+    }
+}
+
+/// All programs, demos first.
+///
+/// # Errors
+/// When a `demo.toml` cannot be read.
+pub(crate) fn all() -> Result<Vec<Demo>> {
+    let mut demos = Vec::new();
+    for folder in FOLDERS {
+        for folder in entries(&repository().join(folder))? {
+            if !folder.join(MANIFEST).exists() {
+                continue;
+            }
+            let path = folder.join(MANIFEST);
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+            let spec =
+                toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+            let name = folder
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            demos.push(Demo { name, folder, spec });
+        }
+    }
+    Ok(demos)
+}
+
+/// # Errors
+/// When there is no such program: with those there are.
+pub(crate) fn find(name: &str) -> Result<Demo> {
+    let demos = all()?;
+    if let Some(demo) = demos.iter().find(|demo| demo.name == name) {
+        return Ok(demo.clone());
+    }
+    let names: Vec<&str> = demos.iter().map(|demo| demo.name.as_str()).collect();
+    bail!(
+        "building the image {name}: there is no such demo; there are {}; 'cargo xtask image --list' tells what each shows",
+        names.join(", ")
+    )
+}

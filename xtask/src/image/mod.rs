@@ -1,0 +1,260 @@
+//! `cargo xtask image NAME`: a demo's program, the C library and the kernel as a bootable image in the store.
+//!
+//! Each part is built once per key, which is a hash of all that it depends on; the kernel's tree keeps its objects, so a
+//! changed demo costs a link. Nothing counts as built before its last step: a stamp or a rename.
+
+mod application;
+mod apt;
+mod command;
+mod cpio;
+mod demo;
+mod kernel;
+mod libc;
+mod patches;
+mod places;
+mod redzone;
+mod sources;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use debugger::qemu::image::{Files, MANIFEST, Manifest, SCHEMA, Versions};
+use object::Object;
+
+use self::demo::Demo;
+use self::places::{Key, Store, folder, repository, write_whole};
+use crate::{packages, progress};
+
+/// Where Debian's package puts the kernel's source.
+pub(crate) const LINUX_TARBALL: &str = "/usr/src/linux-source-6.1.tar.xz";
+
+/// Part of every image's key: change it when the code here makes another image of the same inputs.
+const RECIPE: &str = "1";
+
+/// `norandmaps`: the same addresses in every boot. `panic=-1`: a panic ends QEMU, which is started with -no-reboot.
+const APPEND: &str = "console=ttyS0 panic=-1 norandmaps";
+
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// The demo or test program: a folder of demos/ or kernel/tests/
+    name: Option<String>,
+    /// Lists the demos and test programs
+    #[arg(long)]
+    list: bool,
+    /// Builds every image
+    #[arg(long, conflicts_with = "name")]
+    all: bool,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What all that build images take.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// A tree or tarball of the kernel's source, in place of Debian's linux-source-6.1
+    #[arg(long, value_name = "TREE|TARBALL")]
+    pub(crate) linux_source: Option<PathBuf>,
+    /// A tree or tarball of musl's source, in place of Debian's source package
+    #[arg(long, value_name = "TREE|TARBALL")]
+    pub(crate) musl_source: Option<PathBuf>,
+    /// Builds anew what is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// # Errors
+/// When there is no such demo, or a step of the build fails.
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let demos = demo::all()?;
+    if args.list {
+        for demo in &demos {
+            println!("{:<10} {}", demo.name, demo.spec.about);
+        }
+        return Ok(());
+    }
+    let names: Vec<&str> = match (&args.name, args.all) {
+        (Some(name), _) => vec![name],
+        (None, true) => demos.iter().map(|demo| demo.name.as_str()).collect(),
+        (None, false) => {
+            bail!("building an image: no name given; 'cargo xtask image --list' lists them")
+        }
+    };
+    if args.options.linux_source.is_none() {
+        packages::ensure()?;
+    }
+    for folder in build_all(&names, &args.options)? {
+        println!("{}", folder.display());
+    }
+    Ok(())
+}
+
+/// Builds the named images and gives their folders; what is up to date is not touched.
+///
+/// # Errors
+/// When there is no such demo, or a step of the build fails.
+pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf>> {
+    let demos = names
+        .iter()
+        .map(|name| demo::find(name))
+        .collect::<Result<Vec<_>>>()?;
+    let store = Store::open()?;
+    let lock = store.lock()?;
+    let made = sources::Made::read()?;
+    let linux = sources::linux(&made.linux, options.linux_source.as_deref())?;
+    let musl = sources::musl(&store, &made.musl, options.musl_source.as_deref())?;
+    let parts = format!(
+        "{RECIPE} {APPEND} {} {}",
+        kernel::key(&linux)?,
+        libc::key(&musl)?
+    );
+    let mut force = options.force;
+    let mut folders = Vec::new();
+    for demo in &demos {
+        let key = Key::default()
+            .text(&parts)
+            .files(&demo.inputs()?)?
+            .folder(&repository().join("kernel/include"))?
+            .file(&repository().join("kernel/application.lds"))?
+            .finish();
+        let image = store.images().join(&demo.name);
+        if force || !up_to_date(&image, &key) {
+            progress::say(&format!("Building the image {}", demo.name));
+            let libc = libc::prepare(&store, &made.musl, &musl, force)?;
+            let kernel = kernel::prepare(&store, &made.linux, &linux, force)?;
+            // Once is enough for what the images share.
+            force = false;
+            build(
+                demo,
+                &kernel,
+                &libc,
+                [&store.part(&demo.name), &image],
+                &key,
+            )?;
+        }
+        folders.push(image);
+    }
+    drop(lock);
+    Ok(folders)
+}
+
+/// The file that holds the key of a finished image; written last.
+const KEY: &str = "key";
+
+fn up_to_date(image: &Path, key: &str) -> bool {
+    fs::read_to_string(image.join(KEY)).is_ok_and(|found| found == key)
+}
+
+fn build(
+    demo: &Demo,
+    kernel: &kernel::Kernel,
+    libc: &libc::Libc,
+    [part, image]: [&Path; 2],
+    key: &str,
+) -> Result<()> {
+    command::remove(part)?;
+    folder(part)?;
+    let log = part.join("build.log");
+    let application = application::linked(demo, libc, part, &log)?;
+    let twin = part.join("app.linux");
+    application::twin(demo, &demo.spec.sources, libc, &twin, &log)?;
+    let init = demo.spec.init.as_ref().map(|source| -> Result<Vec<u8>> {
+        let program = part.join("init.linux");
+        application::twin(demo, std::slice::from_ref(source), libc, &program, &log)?;
+        application::stripped(&program, &log)
+    });
+    let initrd = initramfs(
+        demo,
+        &application::stripped(&twin, &log)?,
+        init.transpose()?,
+    )?;
+    let built = kernel.link(&application)?;
+    for (from, to) in [(&built.bzimage, "bzImage"), (&built.vmlinux, "vmlinux")] {
+        fs::copy(from, part.join(to)).with_context(|| {
+            format!("copying {} to {}", from.display(), part.join(to).display())
+        })?;
+    }
+    write_whole(&part.join("initrd.gz"), &initrd)?;
+    // What was linked is in vmlinux; the objects have served.
+    for path in places::entries(part)? {
+        if path.extension().is_some_and(|extension| extension == "o") {
+            command::remove(&path)?;
+        }
+    }
+    let manifest = manifest(demo, kernel, libc, &part.join("vmlinux"))?;
+    write_whole(&part.join(MANIFEST), toml::to_string(&manifest)?.as_bytes())?;
+    write_whole(&part.join(KEY), key.as_bytes())?;
+    command::remove(image)?;
+    fs::rename(part, image)
+        .with_context(|| format!("renaming {} to {}", part.display(), image.display()))
+}
+
+/// `/init` and `/ukl` stand for the application, see fs/binfmt_ukl.c of the patched kernel.
+fn initramfs(demo: &Demo, twin: &[u8], init: Option<Vec<u8>>) -> Result<Vec<u8>> {
+    const START: &[u8] = b"#UKL /app.linux\n";
+    let mut archive = cpio::Archive::default();
+    for path in ["/dev", "/proc", "/tmp"] {
+        archive.directory(path);
+    }
+    archive.character_device("/dev/console", 0o600, 5, 1);
+    archive.character_device("/dev/null", 0o666, 1, 3);
+    archive.character_device("/dev/zero", 0o666, 1, 5);
+    archive.character_device("/dev/ttyS0", 0o600, 4, 64);
+    archive.file("/app.linux", 0o755, twin);
+    archive.file("/ukl", 0o755, START);
+    archive.file("/init", 0o755, init.as_deref().unwrap_or(START));
+    for (path, file) in &demo.spec.files {
+        let source = demo.folder.join(file);
+        let bytes = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
+        archive.file(path, 0o644, &bytes);
+    }
+    archive.finish().context("packing the initramfs")
+}
+
+fn manifest(
+    demo: &Demo,
+    kernel: &kernel::Kernel,
+    libc: &libc::Libc,
+    vmlinux: &Path,
+) -> Result<Manifest> {
+    let append = format!("{APPEND} {}", demo.spec.append);
+    Ok(Manifest {
+        schema: SCHEMA,
+        name: demo.name.clone(),
+        about: demo.spec.about.clone(),
+        modes: demo.spec.modes.clone(),
+        default_mode: demo.spec.default_mode,
+        append: append.trim().to_owned(),
+        build_id: build_id(vmlinux)?,
+        memory_mib: demo.spec.memory_mib,
+        calls_parameter: demo.spec.calls_parameter.clone(),
+        shortcuts: demo.spec.shortcuts.clone(),
+        files: Files {
+            kernel: "bzImage".into(),
+            vmlinux: "vmlinux".into(),
+            initrd: "initrd.gz".into(),
+            twin: "app.linux".into(),
+            source: kernel.tree.clone(),
+        },
+        versions: Versions {
+            kernel: kernel.version.clone(),
+            compiler: command::version("gcc")?,
+            libc: libc.version.clone(),
+        },
+    })
+}
+
+/// The GNU build-id note of an ELF file, in hexadecimal.
+fn build_id(path: &Path) -> Result<String> {
+    let what = || format!("reading the build-id of {}", path.display());
+    let bytes = fs::read(path).with_context(what)?;
+    let file = object::File::parse(bytes.as_slice()).with_context(what)?;
+    let id = file.build_id().with_context(what)?.with_context(|| {
+        format!(
+            "{}: it has none; the linker must be given --build-id",
+            what()
+        )
+    })?;
+    Ok(id.iter().map(|byte| format!("{byte:02x}")).collect())
+}

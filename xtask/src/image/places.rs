@@ -1,0 +1,185 @@
+//! Where things lie: the repository's folders, and the store of what was fetched and built.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
+
+use crate::progress;
+
+/// The repository's root.
+#[must_use]
+pub(crate) fn repository() -> PathBuf {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().unwrap_or(xtask).to_owned()
+}
+
+/// The folder of everything fetched and built; it may be deleted at any time.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The store on this machine, with its folders made.
+    ///
+    /// # Errors
+    /// When no variable says where it is, or the folders cannot be made.
+    pub(crate) fn open() -> Result<Self> {
+        let store = Self {
+            root: debugger::session::store::Store::open()?.root().to_owned(),
+        };
+        folder(&store.sources())?;
+        folder(&store.images())?;
+        Ok(store)
+    }
+
+    #[must_use]
+    pub(crate) fn sources(&self) -> PathBuf {
+        self.root.join("sources")
+    }
+
+    #[must_use]
+    pub(crate) fn images(&self) -> PathBuf {
+        self.root.join("images")
+    }
+
+    /// Where an image is put together before it takes its place.
+    #[must_use]
+    pub(crate) fn part(&self, image: &str) -> PathBuf {
+        self.root.join(format!("image-{image}.part"))
+    }
+
+    #[must_use]
+    pub(crate) fn kernel(&self, hash: &str) -> PathBuf {
+        self.root.join(format!("linux-{hash}"))
+    }
+
+    #[must_use]
+    pub(crate) fn libc(&self, hash: &str) -> PathBuf {
+        self.root.join(format!("musl-{hash}"))
+    }
+
+    /// Held while something is built: images share one kernel tree. Released when dropped, also by a killed process.
+    ///
+    /// # Errors
+    /// When the file cannot be made or locked.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let path = self.root.join("build.lock");
+        let what = || format!("locking {}", path.display());
+        let file = File::create(&path).with_context(what)?;
+        if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
+            progress::say("  another build is at work; waiting for it");
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
+                .with_context(what)?;
+        }
+        Ok(file)
+    }
+}
+
+/// Makes a folder and those above it.
+pub(crate) fn folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("making the folder {}", path.display()))
+}
+
+/// A short name for all that a build depends on: 12 hexadecimal digits of a SHA-256 over the parts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Key(Sha256);
+
+impl Key {
+    #[must_use]
+    pub(crate) fn text(mut self, text: &str) -> Self {
+        self.0.update(text.len().to_le_bytes());
+        self.0.update(text.as_bytes());
+        self
+    }
+
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn file(mut self, path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        self.0.update(bytes.len().to_le_bytes());
+        self.0.update(&bytes);
+        Ok(self)
+    }
+
+    /// All files of a folder in the order of their names, each with its name.
+    ///
+    /// # Errors
+    /// When something in it cannot be read.
+    pub(crate) fn folder(self, path: &Path) -> Result<Self> {
+        self.files(&entries(path)?)
+    }
+
+    /// Files and folders, each with its name.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub(crate) fn files(self, paths: &[PathBuf]) -> Result<Self> {
+        paths.iter().try_fold(self, |key, entry| {
+            let name = entry
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let key = key.text(&name);
+            if entry.is_dir() {
+                key.folder(entry)
+            } else {
+                key.file(entry)
+            }
+        })
+    }
+
+    #[must_use]
+    pub(crate) fn finish(self) -> String {
+        self.0
+            .finalize()
+            .iter()
+            .take(6)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+/// A folder's entries in the order of their names.
+pub(crate) fn entries(path: &Path) -> Result<Vec<PathBuf>> {
+    let what = || format!("listing {}", path.display());
+    let mut entries = fs::read_dir(path)
+        .with_context(what)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .with_context(what)?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// The same path with one more extension: `vmlinux.part`.
+pub(crate) fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// Writes a file so that it is there whole or not at all.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let part = beside(path, "part");
+    fs::write(&part, bytes).with_context(|| format!("writing {}", part.display()))?;
+    fs::rename(&part, path)
+        .with_context(|| format!("renaming {} to {}", part.display(), path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key;
+
+    #[test]
+    fn a_key_tells_where_one_part_ends() {
+        let first = Key::default().text("ab").text("c").finish();
+        let second = Key::default().text("a").text("bc").finish();
+        assert_eq!(first.len(), 12);
+        assert_ne!(first, second);
+    }
+}
