@@ -7,6 +7,11 @@
 pub mod handle;
 pub mod options;
 pub mod store;
+pub mod trace;
+mod trace_error;
+mod trace_ring;
 
 pub use handle::{Handle, SymbolNames};
 pub use options::{AttachOptions, BootOptions, StopAt};
+pub use trace_error::{PLUGIN_VARIABLE, TraceError};
+pub use trace_ring::RingCounts;

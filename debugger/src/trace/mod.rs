@@ -1,3 +1,9 @@
 //! Records → crossings → paths → statistics → differences.
+//!
+//! [`sites`] says what a probe is to report; [`fold`] makes a [`report`] of the records.
 
+pub mod fold;
+pub mod functions;
+pub mod phases;
 pub mod report;
+pub mod sites;

@@ -176,10 +176,12 @@ fn flow(last: &Listed, sites: Sites<'_>) -> Option<What> {
         })
     };
     let kernel = inside.is_some() && !app;
+    let leaves = inside.is_some_and(|site| site.flags & SiteFlags::LEAVES != 0);
     match instruction.flow_control() {
         FlowControl::Return => match instruction.code() {
-            Code::Sysretd | Code::Sysretq => after(Kind::Sysret),
-            Code::Iretw | Code::Iretd | Code::Iretq => after(Kind::Iret),
+            Code::Sysretd | Code::Sysretq if leaves => after(Kind::Sysret),
+            Code::Iretw | Code::Iretd | Code::Iretq if leaves => after(Kind::Iret),
+            Code::Sysretd | Code::Sysretq | Code::Iretw | Code::Iretd | Code::Iretq => None,
             _ if app => after(Kind::AppReturn),
             _ if kernel => after(Kind::Return),
             // Outside every known function: a ring-3 program nobody asked about, or the firmware.

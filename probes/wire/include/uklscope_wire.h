@@ -30,6 +30,7 @@
 #define UKLSCOPE_SITE_LABEL 1
 #define UKLSCOPE_SITE_SWITCHES 2
 #define UKLSCOPE_SITE_END 4
+#define UKLSCOPE_SITE_LEAVES 8
 
 #ifdef __KERNEL__
 #include <linux/types.h>

@@ -39,6 +39,7 @@ pub fn header() -> String {
     define("SITE_LABEL", &format!("{}", SiteFlags::LABEL));
     define("SITE_SWITCHES", &format!("{}", SiteFlags::SWITCHES));
     define("SITE_END", &format!("{}", SiteFlags::END));
+    define("SITE_LEAVES", &format!("{}", SiteFlags::LEAVES));
     text.push_str(STRUCTS);
     text
 }

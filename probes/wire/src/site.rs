@@ -23,6 +23,8 @@ impl SiteFlags {
     pub const SWITCHES: u32 = 2;
     /// Nothing is entered here: code from here on belongs to no function of interest.
     pub const END: u32 = 4;
+    /// A `sysret` or `iret` here leaves the kernel. Elsewhere the kernel uses `iret` to serialise itself.
+    pub const LEAVES: u32 = 8;
 }
 
 pub const SITE_BYTES: usize = 16;

@@ -1,0 +1,331 @@
+//! Records → crossings, as they come.
+//!
+//! Every task has a stack of open crossings: a system call, the page fault that interrupts it, the
+//! interrupt that interrupts that. Each walks its own path through the [`trie`]; what an inner one or
+//! another task takes is cut out of the outer one.
+
+mod path;
+mod report;
+mod tasks;
+mod trie;
+
+use wire::record::{FIRST_SPECIAL, SWITCH_ADDRESSES};
+use wire::{Kind, Word};
+
+use super::functions::Functions;
+use path::Shapes;
+use tasks::{Open, Tasks};
+use trie::{GOES_ON, NodeId, ROOT, Trie};
+
+pub use report::Run;
+
+/// The paths that are kept; a node takes about 40 bytes. What comes beyond is counted by call only.
+const MOST_NODES: usize = 8 << 20;
+
+#[derive(Debug)]
+pub struct Fold {
+    functions: Functions,
+    trie: Trie,
+    tasks: Tasks,
+    /// How often each ending was reached: undisturbed, and with something cut out.
+    counts: Vec<[u64; 2]>,
+    shapes: Shapes,
+    state: State,
+    /// Of the innermost open crossing, while walking.
+    node: NodeId,
+    /// The low half of the clock at its last step, moved on by what was cut out.
+    last: u32,
+    /// Addresses still to come after a switch, and the first of them.
+    pending: Pending,
+    full_syscall: u32,
+    /// Records seen.
+    pub events: u64,
+    /// Chunks that did not follow the one before.
+    pub gaps: u64,
+    /// Crossings given up because the records contradict each other.
+    pub broken: u64,
+    /// Crossings not kept for want of room.
+    pub overflow: u64,
+}
+
+/// Where the running task is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// In a crossing.
+    Walking,
+    /// In the application.
+    App,
+    /// In the kernel, on nobody's behalf that is known.
+    Elsewhere,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Pending {
+    left: usize,
+    clock: u32,
+    from: u64,
+}
+
+impl Fold {
+    #[must_use]
+    pub fn new(functions: Functions) -> Self {
+        let full_syscall = functions.named("ukl_full_syscall").unwrap_or(u32::MAX);
+        Self {
+            functions,
+            trie: Trie::new(),
+            tasks: Tasks::default(),
+            counts: Vec::new(),
+            shapes: Shapes::default(),
+            state: State::Elsewhere,
+            node: ROOT,
+            last: 0,
+            pending: Pending::default(),
+            full_syscall,
+            events: 0,
+            gaps: 0,
+            broken: 0,
+            overflow: 0,
+        }
+    }
+
+    /// Takes a chunk's records, in order.
+    pub fn take(&mut self, records: &[u64]) {
+        self.events += records.len() as u64;
+        let mut at = 0;
+        while at < records.len() {
+            if self.pending.left > 0 {
+                self.address(records[at]);
+                at += 1;
+                continue;
+            }
+            let state = self.state;
+            at += match state {
+                State::Walking => self.walk(&records[at..]),
+                State::App => Self::skip_app(&records[at..]),
+                State::Elsewhere => Self::skip_steps(&records[at..]),
+            };
+            if state != self.state {
+                // The crossing has ended: what follows is for the state it left.
+                continue;
+            }
+            if let Some(record) = records.get(at) {
+                let record = wire::Record::decode(*record);
+                self.special(record.word, record.clock);
+                at += 1;
+            }
+        }
+    }
+
+    /// Records are missing: whatever is open is unknown from here on.
+    pub fn gap(&mut self) {
+        self.gaps += 1;
+        self.tasks.forget();
+        self.pending = Pending::default();
+        self.state = State::Elsewhere;
+        self.node = ROOT;
+    }
+
+    /// Steps along the path; returns how many records were taken, up to one that is no step.
+    #[inline]
+    fn walk(&mut self, records: &[u64]) -> usize {
+        const HIGH: u64 = 0xffff_ffff_0000_0000;
+        let (mut node, mut last) = (self.node, self.last);
+        let mut taken = 0;
+        for raw in records {
+            if raw >> 32 >= u64::from(FIRST_SPECIAL) {
+                break;
+            }
+            taken += 1;
+            #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+            let clock = *raw as u32;
+            let key = raw & HIGH | u64::from(clock.wrapping_sub(last));
+            last = clock;
+            let next = self.trie.hot[node as usize].next;
+            let hot = &self.trie.hot[next as usize];
+            node = if hot.key == key {
+                next
+            } else if self.trie.len() < MOST_NODES {
+                self.trie.step(node, key, &self.functions)
+            } else {
+                self.overflow += 1;
+                self.give_up(clock);
+                return taken;
+            };
+            if self.trie.hot[node as usize].end != GOES_ON {
+                self.node = node;
+                self.close(clock);
+                if self.state != State::Walking {
+                    return taken;
+                }
+                (node, last) = (self.node, self.last);
+            }
+        }
+        (self.node, self.last) = (node, last);
+        taken
+    }
+
+    fn skip_app(records: &[u64]) -> usize {
+        let app = |raw: &u64| {
+            matches!(
+                Word((raw >> 32) as u32).kind(),
+                Some(Kind::AppEntry | Kind::AppReturn | Kind::AppJump | Kind::Return | Kind::Jump)
+            )
+        };
+        records.iter().take_while(|raw| app(raw)).count()
+    }
+
+    fn skip_steps(records: &[u64]) -> usize {
+        const IRET: u64 = (Kind::Sysret as u64) << 28;
+        records.iter().take_while(|raw| *raw >> 32 < IRET).count()
+    }
+
+    /// A record that changes which path is walked.
+    fn special(&mut self, word: Word, clock: u32) {
+        let Some(kind) = word.kind() else {
+            self.broken += 1;
+            return;
+        };
+        match kind {
+            // A function of the kernel, entered from the application: bypass and shortcuts.
+            Kind::Entry => self.open(word, clock, true),
+            Kind::SyscallEntry => self.open(word, clock, true),
+            Kind::FaultEntry | Kind::InterruptEntry => {
+                let counts = self.tasks.current().counts();
+                self.open(word, clock, counts);
+            }
+            Kind::TaskStart => {
+                self.tasks.current_mut().start();
+                self.state = State::Elsewhere;
+            }
+            // The way back to an application that was never seen to leave: a new task's, or the boot's own.
+            Kind::Sysret | Kind::Iret => {
+                if self.tasks.current_mut().arrives() {
+                    self.state = State::App;
+                }
+            }
+            Kind::AppEntry | Kind::AppReturn | Kind::AppJump => self.in_app(kind, word, clock),
+            Kind::Switch => {
+                self.pending = Pending {
+                    left: SWITCH_ADDRESSES,
+                    clock,
+                    from: 0,
+                }
+            }
+            Kind::Return | Kind::Jump => {}
+        }
+    }
+
+    fn open(&mut self, word: Word, clock: u32, counted: bool) {
+        let (node, last, walking) = (self.node, self.last, self.state == State::Walking);
+        let task = self.tasks.current_mut();
+        if walking {
+            task.pause(node, last);
+        }
+        task.push(Open::new(clock, counted));
+        self.node = self.trie.step(ROOT, trie::key(word.0, 0), &self.functions);
+        self.last = clock;
+        self.state = State::Walking;
+    }
+
+    /// The innermost crossing ended at its node.
+    fn close(&mut self, clock: u32) {
+        let end = self.trie.hot[self.node as usize].end as usize - 1;
+        while self.counts.len() < self.trie.endings.len() {
+            let ending = self.trie.endings[self.counts.len()];
+            self.shapes.learn(&self.trie, ending, &self.functions);
+            self.counts.push([0; 2]);
+        }
+        let task = self.tasks.current_mut();
+        let Some(open) = task.pop() else { return };
+        if open.counted {
+            self.counts[end][usize::from(open.cut)] += 1;
+        }
+        let mut began = open.began;
+        if self.shapes.is_sigreturn(end) {
+            began = task.drop_signal().unwrap_or(began);
+        }
+        self.resume(began, clock);
+    }
+
+    /// Goes on with what the crossing that began and ended then had interrupted.
+    fn resume(&mut self, began: u32, ended: u32) {
+        let task = self.tasks.current_mut();
+        match task.resume(ended.wrapping_sub(began)) {
+            Some((node, last)) => {
+                (self.node, self.last) = (node, last);
+                self.state = State::Walking;
+            }
+            None => {
+                self.state = if task.user {
+                    State::App
+                } else {
+                    State::Elsewhere
+                }
+            }
+        }
+    }
+
+    fn give_up(&mut self, clock: u32) {
+        let task = self.tasks.current_mut();
+        task.clear();
+        self.last = clock;
+        self.state = if task.user {
+            State::App
+        } else {
+            State::Elsewhere
+        };
+    }
+
+    /// The application's code is running.
+    fn in_app(&mut self, kind: Kind, word: Word, clock: u32) {
+        match self.state {
+            State::App => {}
+            State::Elsewhere => {
+                if kind == Kind::AppEntry && self.tasks.any() {
+                    self.tasks.current_mut().user = true;
+                    self.state = State::App;
+                }
+            }
+            State::Walking if self.trie.is_call(self.node) => {
+                let interrupted = self.tasks.current().top_cut();
+                if interrupted && word.function() != self.full_syscall {
+                    // A signal's handler runs before the call goes on.
+                    let (node, last) = (self.node, self.last);
+                    let task = self.tasks.current_mut();
+                    task.pause(node, last);
+                    task.push(Open::signal(clock));
+                    self.state = State::App;
+                } else {
+                    // Without a return: the call falls to the full path.
+                    let key = trie::left_to_app(clock.wrapping_sub(self.last));
+                    self.node = self.trie.step(self.node, key, &self.functions);
+                    self.close(clock);
+                }
+            }
+            State::Walking => {
+                self.broken += 1;
+                self.give_up(clock);
+            }
+        }
+    }
+
+    fn address(&mut self, address: u64) {
+        self.pending.left -= 1;
+        if self.pending.left > 0 {
+            self.pending.from = address;
+            return;
+        }
+        let Pending { clock, from, .. } = self.pending;
+        let (node, last, walking) = (self.node, self.last, self.state == State::Walking);
+        if walking {
+            self.tasks.current_mut().pause(node, last);
+        }
+        self.tasks.switch(from, address, clock);
+        self.resume(clock, clock);
+        // What is left to be told from `resume` is whether the new task was in the application: a task is
+        // never switched to there.
+        if self.state == State::App {
+            self.state = State::Elsewhere;
+        }
+    }
+}

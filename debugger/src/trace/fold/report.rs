@@ -1,0 +1,149 @@
+//! What was folded so far → a report.
+
+use std::collections::BTreeMap;
+
+use super::path::{Fnv, steps, tree};
+use super::{Fold, MOST_NODES};
+use crate::crossing::Mode;
+use crate::trace::report::{Class, Report, SCHEMA};
+
+/// What the records do not say about a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub mode: Mode,
+    /// What wrote the records.
+    pub engine: String,
+    /// Records dropped.
+    pub lost: u64,
+    /// Instructions executed in all.
+    pub insns: u64,
+    /// Why the run's figures are not all of it, where they are not.
+    pub notes: Vec<String>,
+}
+
+/// Crossings of one class with one exact count.
+#[derive(Clone, Copy, Debug, Default)]
+struct Variant {
+    count: u64,
+    /// The most frequent ending with this count, and how often it was reached.
+    ending: usize,
+    of_ending: u64,
+}
+
+impl Fold {
+    /// The most frequent classes first; no more than `most` of them.
+    #[must_use]
+    pub fn report(&self, run: &Run, most: usize) -> Report {
+        // Class and whether something was cut out → exact count → crossings.
+        let mut variants: BTreeMap<(usize, usize), BTreeMap<u64, Variant>> = BTreeMap::new();
+        for (at, (ending, counts)) in self.shapes.endings.iter().zip(&self.counts).enumerate() {
+            for (cut, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+                let class = variants.entry((ending.class, cut)).or_default();
+                let variant = class.entry(ending.total).or_default();
+                variant.count += count;
+                if *count > variant.of_ending {
+                    (variant.ending, variant.of_ending) = (at, *count);
+                }
+            }
+        }
+        let mut order: Vec<_> = variants
+            .iter()
+            .map(|(key, totals)| {
+                (
+                    totals.values().map(|variant| variant.count).sum::<u64>(),
+                    key,
+                    totals,
+                )
+            })
+            .collect();
+        order.sort_by_key(|(count, key, _)| {
+            let class = &self.shapes.classes[key.0];
+            (std::cmp::Reverse(*count), key.1, class.signature)
+        });
+        let classes: Vec<Class> = order
+            .into_iter()
+            .take(most)
+            .filter_map(|(count, (class, cut), totals)| self.class(*class, *cut, count, totals))
+            .collect();
+        Report {
+            schema: SCHEMA,
+            mode: run.mode,
+            lost: run.lost,
+            insns: run.insns,
+            events: self.events,
+            engine: run.engine.clone(),
+            classes,
+            notes: self.notes(run),
+        }
+    }
+
+    fn class(
+        &self,
+        class: usize,
+        cut: usize,
+        count: u64,
+        totals: &BTreeMap<u64, Variant>,
+    ) -> Option<Class> {
+        // Of two counts equally frequent the smaller one, whatever the order they came in.
+        let (instructions, variant) = totals
+            .iter()
+            .max_by_key(|(total, variant)| (variant.count, std::cmp::Reverse(**total)))?;
+        let ending = *self.trie.endings.get(variant.ending)?;
+        let (steps, phases) = steps(&self.trie, ending, &self.functions);
+        let key = &self.shapes.classes[class];
+        let mut id = Fnv(key.signature);
+        id.add(if cut == 0 { "" } else { "interrupted" });
+        let (min, max) = (*totals.keys().next()?, *totals.keys().next_back()?);
+        Some(Class {
+            id: format!("{:016x}", id.0),
+            kind: key.kind,
+            call: key.call.clone(),
+            count,
+            instructions: *instructions,
+            exact: min == max,
+            min,
+            max,
+            interrupted: cut == 1,
+            phases,
+            path: tree(&steps, &self.functions)?,
+        })
+    }
+
+    fn notes(&self, run: &Run) -> Vec<String> {
+        let mut notes = run.notes.clone();
+        let mut note = |count: u64, text: &str| {
+            if count > 0 {
+                notes.push(format!("{count} {text}"));
+            }
+        };
+        note(
+            self.tasks.open_now() as u64,
+            "crossings had not returned when the recording ended",
+        );
+        note(
+            self.gaps,
+            "gaps in the records: the crossings around them are not counted",
+        );
+        note(
+            self.broken,
+            "times the records contradicted each other: those crossings are not counted",
+        );
+        note(
+            self.overflow,
+            &format!(
+                "crossings came after {MOST_NODES} different steps were kept: they are not counted"
+            ),
+        );
+        note(
+            self.trie.unbalanced,
+            "kinds of return have no matching entry: their own counts may be off",
+        );
+        notes
+    }
+
+    /// Steps kept, for tests and measurements.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.trie.len()
+    }
+}

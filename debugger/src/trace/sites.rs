@@ -1,0 +1,268 @@
+//! Which addresses a probe reports, and as what: from the symbols' names.
+
+use wire::{Kind, Site, SiteFlags};
+
+use super::functions::{Function, Functions};
+use crate::addr::{Addr, AddrRange};
+use crate::origin::Origin;
+
+/// A symbol of code, as the symbol table has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code<'a> {
+    pub name: &'a str,
+    pub range: AddrRange,
+    pub origin: Origin,
+    /// A place in assembly without the type of a function.
+    pub label: bool,
+    pub global: bool,
+    pub file: Option<&'a str>,
+}
+
+/// Where the application's code and the entry assembly lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ranges {
+    pub app_text: AddrRange,
+    pub entry_text: AddrRange,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SiteTable {
+    pub sites: Vec<Site>,
+    pub functions: Functions,
+}
+
+/// Assembly that is called, though it has no type.
+const CALLED: &[&str] = &["error_entry", "xen_error_entry", "paranoid_entry"];
+
+/// Tables of interrupt stubs of eight bytes each (`IDT_ALIGN`): the CPU may enter at any of them.
+const STUBS: &[&str] = &["irq_entries_start", "spurious_entries_start"];
+const STUB_BYTES: u64 = 8;
+
+/// Entry points of instructions that make a system call.
+const SYSCALL_ENTRIES: &[&str] = &[
+    "entry_SYSCALL_64",
+    "entry_SYSCALL_compat",
+    "entry_SYSENTER_compat",
+    "entry_INT80_compat",
+];
+
+/// The first instructions of a new task.
+const TASK_STARTS: &[&str] = &["ret_from_fork", "ret_from_fork_asm"];
+
+/// The function that changes the stack from one task's to the next one's.
+const SWITCHER: &str = "__switch_to_asm";
+
+impl SiteTable {
+    /// From all symbols of code, in any order; several at one address are names of one function.
+    #[must_use]
+    pub fn build<'a>(symbols: impl Iterator<Item = Code<'a>>, ranges: Ranges) -> Self {
+        let mut code: Vec<Code<'a>> = symbols.filter(|code| is_site(code, ranges)).collect();
+        code.sort_by_key(|code| (code.range.start, worth(code)));
+        code.dedup_by_key(|code| code.range.start);
+        let mut table = Self::default();
+        for (i, symbol) in code.iter().enumerate() {
+            table.add(symbol, ranges);
+            let next = code.get(i + 1).map(|next| next.range.start);
+            let end = symbol.range.end;
+            // Where the next function is on the other side of a wide hole, this one's code ends.
+            if next.is_none_or(|next| end < next && next - end > 1 << 20) {
+                let flags = SiteFlags::END;
+                table.sites.push(Site::new(
+                    end.0,
+                    Kind::Entry,
+                    wire::record::NO_FUNCTION,
+                    flags,
+                ));
+            }
+        }
+        table
+    }
+
+    fn add(&mut self, symbol: &Code<'_>, ranges: Ranges) {
+        let kind = kind(symbol, ranges);
+        let label = is_label(symbol, kind, ranges);
+        let function = self.functions.push(Function {
+            name: symbol.name.to_owned(),
+            origin: symbol.origin,
+            label,
+            file: symbol.file.map(str::to_owned),
+        });
+        let mut flags = if label { SiteFlags::LABEL } else { 0 };
+        if symbol.name == SWITCHER {
+            flags |= SiteFlags::SWITCHES;
+        }
+        if ranges.entry_text.contains(symbol.range.start) {
+            flags |= SiteFlags::LEAVES;
+        }
+        let Addr(start) = symbol.range.start;
+        self.sites.push(Site::new(start, kind, function, flags));
+        if STUBS.contains(&symbol.name) {
+            let stubs = symbol.range.len() / STUB_BYTES;
+            let at = |i| Site::new(start + i * STUB_BYTES, kind, function, flags);
+            self.sites.extend((1..stubs).map(at));
+        }
+    }
+}
+
+/// Labels matter in the entry assembly, which has hardly anything else; elsewhere only a task's start.
+fn is_site(code: &Code<'_>, ranges: Ranges) -> bool {
+    if !code.label {
+        return !code.range.is_empty();
+    }
+    // Marks on a single instruction, and the ends of things.
+    let mark = code.name.starts_with("__")
+        || code.name.ends_with("_end")
+        || code.name.starts_with("ukl_") && code.name.ends_with("_return");
+    let place = ranges.entry_text.contains(code.range.start)
+        || ranges.app_text.contains(code.range.start)
+        || TASK_STARTS.contains(&code.name);
+    place && !mark
+}
+
+/// Of several names the one to show comes first: functions, then global ones, then the shortest.
+fn worth(code: &Code<'_>) -> (bool, bool, bool, usize, String) {
+    let compiler_made = code.name.contains('.') || code.name.starts_with("__pfx");
+    (
+        code.label,
+        compiler_made,
+        !code.global,
+        code.name.len(),
+        code.name.to_owned(),
+    )
+}
+
+fn kind(code: &Code<'_>, ranges: Ranges) -> Kind {
+    let name = code.name;
+    if ranges.app_text.contains(code.range.start) || !code.range.start.in_kernel_half() {
+        Kind::AppEntry
+    } else if SYSCALL_ENTRIES.contains(&name) {
+        Kind::SyscallEntry
+    } else if name.starts_with("asm_exc_") {
+        Kind::FaultEntry
+    } else if name.starts_with("asm_sysvec_") || STUBS.contains(&name) {
+        Kind::InterruptEntry
+    } else if TASK_STARTS.contains(&name) {
+        Kind::TaskStart
+    } else {
+        Kind::Entry
+    }
+}
+
+fn is_label(code: &Code<'_>, kind: Kind, ranges: Ranges) -> bool {
+    let entered_by_call = code.name.starts_with("ukl_") && !is_inner(code.name);
+    code.label
+        && kind == Kind::Entry
+        && ranges.entry_text.contains(code.range.start)
+        && !CALLED.contains(&code.name)
+        && !entered_by_call
+}
+
+/// Assembly of ours that is jumped to.
+fn is_inner(name: &str) -> bool {
+    matches!(
+        name,
+        "ukl_entry_SYSCALL_64" | "ukl_exit_work" | "ukl_return_to_app"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(name: &str, start: u64, size: u64, label: bool) -> Code<'_> {
+        Code {
+            name,
+            range: AddrRange::new(Addr(start), Addr(start + size)),
+            origin: Origin::Unknown,
+            label,
+            global: true,
+            file: None,
+        }
+    }
+
+    const BASE: u64 = 0xffff_ffff_8100_0000;
+    const RANGES: Ranges = Ranges {
+        app_text: AddrRange::new(Addr(BASE + 0x8000), Addr(BASE + 0x9000)),
+        entry_text: AddrRange::new(Addr(BASE + 0x4000), Addr(BASE + 0x5000)),
+    };
+
+    fn check(symbol: Code<'_>, kind: Kind, flags: u32) {
+        let table = SiteTable::build(std::iter::once(symbol.clone()), RANGES);
+        let site = table.sites[0];
+        assert_eq!(
+            (site.word().kind(), site.flags & !SiteFlags::LEAVES),
+            (Some(kind), flags),
+            "{}",
+            symbol.name
+        );
+        assert_eq!(
+            table.functions.get(site.word().function()).name,
+            symbol.name
+        );
+    }
+
+    #[test]
+    fn names_and_places_decide_what_an_entry_is() {
+        check(code("vfs_read", BASE, 64, false), Kind::Entry, 0);
+        check(code("main", BASE + 0x8000, 64, false), Kind::AppEntry, 0);
+        check(code("main", 0x40_1000, 64, false), Kind::AppEntry, 0);
+        check(
+            code("asm_exc_page_fault", BASE + 0x4100, 40, true),
+            Kind::FaultEntry,
+            0,
+        );
+        check(
+            code("asm_sysvec_reboot", BASE + 0x4100, 40, true),
+            Kind::InterruptEntry,
+            0,
+        );
+        check(
+            code("entry_SYSCALL_64", BASE + 0x4100, 40, true),
+            Kind::SyscallEntry,
+            0,
+        );
+        check(code("error_entry", BASE + 0x4100, 40, true), Kind::Entry, 0);
+        check(
+            code("error_return", BASE + 0x4100, 40, true),
+            Kind::Entry,
+            SiteFlags::LABEL,
+        );
+        check(
+            code("ukl_bypass_syscall", BASE + 0x4100, 40, true),
+            Kind::Entry,
+            0,
+        );
+        check(code("ret_from_fork", BASE, 40, true), Kind::TaskStart, 0);
+        check(
+            code("__switch_to_asm", BASE, 40, false),
+            Kind::Entry,
+            SiteFlags::SWITCHES,
+        );
+    }
+
+    #[test]
+    fn every_interrupt_stub_is_an_entry_of_the_same_function() {
+        let stubs = code("irq_entries_start", BASE + 0x4000, 32, true);
+        let table = SiteTable::build(std::iter::once(stubs), RANGES);
+        let entries: Vec<_> = table
+            .sites
+            .iter()
+            .filter(|site| site.flags == SiteFlags::LEAVES)
+            .collect();
+        assert_eq!(entries.len(), 4);
+        assert!(entries.iter().all(|site| site.word == entries[0].word));
+        assert_eq!(entries[3].address, BASE + 0x4000 + 24);
+    }
+
+    #[test]
+    fn one_address_is_one_function_under_its_best_name() {
+        let symbols = [
+            code("__irqentry_text_end", BASE + 0x4000, 0, true),
+            code("memcpy", BASE, 32, false),
+            code("__memcpy", BASE, 32, false),
+        ];
+        let table = SiteTable::build(symbols.into_iter(), RANGES);
+        assert_eq!(table.functions.len(), 2);
+        assert_eq!(table.functions.get(1).name, "memcpy");
+    }
+}
