@@ -255,11 +255,11 @@ extern "C" fn on_block(_id: Id, block: *mut Block) {
                     api.call_at(instruction, on_record, pack(word, rest - i16::from(after)));
                 }
                 What::StackSaved => {
-                    api.call_on_access(instruction, on_stack_saved, qemu::WRITES, 0);
+                    api.call_on_access(instruction, on_stack_saved, 0);
                 }
                 What::StackLoaded => {
                     let data = pack(Word::new(Kind::Switch, 0), rest);
-                    api.call_on_access(instruction, on_stack_loaded, qemu::READS, data);
+                    api.call_on_access(instruction, on_stack_loaded, data);
                 }
             }
         }

@@ -44,9 +44,9 @@ pub type OnAccess = extern "C" fn(c_uint, u32, u64, *mut c_void);
 pub const NO_REGISTERS: c_int = 0;
 /// `QEMU_PLUGIN_INLINE_ADD_U64`
 const ADD_U64: c_int = 0;
-/// `QEMU_PLUGIN_MEM_R`, `QEMU_PLUGIN_MEM_W`
-pub const READS: c_int = 1;
-pub const WRITES: c_int = 2;
+/// `QEMU_PLUGIN_MEM_RW`. Asked for reads alone, QEMU 7.2 makes no call in a block where another
+/// instruction is asked for writes alone: seen with the two of `__switch_to_asm`.
+const READS_AND_WRITES: c_int = 3;
 
 macro_rules! api {
     ($($field:ident: $name:literal => fn($($arg:ty),*) $(-> $result:ty)?;)*) => {
@@ -176,14 +176,10 @@ impl Api {
         unsafe { (self.on_execution)(instruction, call, NO_REGISTERS, data as *mut c_void) }
     }
 
-    pub fn call_on_access(
-        &self,
-        instruction: *mut Instruction,
-        call: OnAccess,
-        access: c_int,
-        data: u64,
-    ) {
+    /// For an instruction with one access, whichever it is.
+    pub fn call_on_access(&self, instruction: *mut Instruction, call: OnAccess, data: u64) {
+        let data = data as *mut c_void;
         // SAFETY: the number is handed back as it is, never followed.
-        unsafe { (self.on_access)(instruction, call, NO_REGISTERS, access, data as *mut c_void) }
+        unsafe { (self.on_access)(instruction, call, NO_REGISTERS, READS_AND_WRITES, data) }
     }
 }

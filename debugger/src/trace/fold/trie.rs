@@ -156,7 +156,9 @@ impl Trie {
             }
             Some(Kind::Return) => match self.return_from(top, word.function()) {
                 Some(ROOT) if self.ends_by_return(top) => ends = true,
-                Some(ROOT) | None => self.unbalanced += 1,
+                Some(ROOT) => self.unbalanced += 1,
+                // Code that was entered past its entry, by a jump or a call: the caller's instructions.
+                None => {}
                 Some(frame) => cold.frame = frame,
             },
             Some(Kind::Sysret | Kind::Iret) => ends = true,

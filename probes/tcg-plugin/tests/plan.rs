@@ -1,0 +1,163 @@
+//! What is planted in a block, by its bytes and the site table.
+
+use uklscope_tcg::plan::{Hook, Listed, Sites, What, executed, hooks};
+use wire::{Kind, Site, SiteFlags, Word};
+
+const BASE: u64 = 0xffff_ffff_8100_0000;
+
+fn listed(address: u64, bytes: &[u8]) -> Listed {
+    let mut all = [0; 16];
+    all[..bytes.len()].copy_from_slice(bytes);
+    Listed {
+        address,
+        bytes: all,
+        size: bytes.len(),
+    }
+}
+
+/// Instructions one after the other.
+fn block(start: u64, instructions: &[&[u8]]) -> Vec<Listed> {
+    let mut address = start;
+    instructions
+        .iter()
+        .map(|bytes| {
+            let this = listed(address, bytes);
+            address += bytes.len() as u64;
+            this
+        })
+        .collect()
+}
+
+fn check(block: &[Listed], sites: &[Site], expected: &[(usize, What)]) {
+    let mut found = Vec::new();
+    hooks(block, Sites(sites), &mut found);
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(at, what)| Hook {
+            at: *at,
+            what: *what,
+        })
+        .collect();
+    assert_eq!(found, expected);
+}
+
+fn record(kind: Kind, function: u32, after: bool) -> What {
+    What::Record {
+        word: Word::new(kind, function),
+        after,
+    }
+}
+
+const NOP: &[u8] = &[0x90];
+const RET: &[u8] = &[0xc3];
+const IRETQ: &[u8] = &[0x48, 0xcf];
+const SYSRETQ: &[u8] = &[0x48, 0x0f, 0x07];
+const JMP_RAX: &[u8] = &[0xff, 0xe0];
+const SAVE_RSP: &[u8] = &[0x48, 0x89, 0xa7, 0x98, 0x0b, 0, 0];
+const LOAD_RSP: &[u8] = &[0x48, 0x8b, 0xa6, 0x98, 0x0b, 0, 0];
+
+#[test]
+fn entries_and_returns_are_recorded() {
+    let sites = [Site::new(BASE, Kind::Entry, 5, 0)];
+    check(
+        &block(BASE, &[NOP, NOP, RET]),
+        &sites,
+        &[
+            (0, record(Kind::Entry, 5, false)),
+            (2, record(Kind::Return, 5, true)),
+        ],
+    );
+}
+
+#[test]
+fn a_function_that_is_fallen_into_is_told_as_a_jump() {
+    let sites = [
+        Site::new(BASE, Kind::Entry, 5, 0),
+        Site::new(BASE + 1, Kind::Entry, 6, 0),
+        Site::new(BASE + 2, Kind::Entry, 7, SiteFlags::LABEL),
+    ];
+    check(
+        &block(BASE, &[NOP, NOP, NOP]),
+        &sites,
+        &[
+            (0, record(Kind::Entry, 5, false)),
+            (1, record(Kind::Jump, 6, false)),
+            (1, record(Kind::Entry, 6, false)),
+            (2, record(Kind::Entry, 7, false)),
+        ],
+    );
+}
+
+#[test]
+fn jumps_to_functions_and_by_registers_may_be_tail_calls() {
+    let sites = [
+        Site::new(BASE, Kind::Entry, 5, 0),
+        Site::new(BASE + 0x40, Kind::Entry, 6, 0),
+        Site::new(BASE + 0x60, Kind::Entry, 7, SiteFlags::LABEL),
+        Site::new(BASE + 0x80, Kind::AppEntry, 8, 0),
+    ];
+    let jump = record(Kind::Jump, 5, true);
+    let short_jump = |to: u8| [0xeb, to - 2 - 0x10];
+    check(&block(BASE + 0x10, &[JMP_RAX]), &sites, &[(0, jump)]);
+    check(
+        &block(BASE + 0x10, &[&short_jump(0x40)]),
+        &sites,
+        &[(0, jump)],
+    );
+    check(&block(BASE + 0x10, &[&short_jump(0x41)]), &sites, &[]);
+    check(&block(BASE + 0x10, &[&short_jump(0x60)]), &sites, &[]);
+    check(
+        &block(BASE + 0x90, &[JMP_RAX]),
+        &sites,
+        &[(0, record(Kind::AppJump, 8, true))],
+    );
+}
+
+#[test]
+fn only_the_entry_code_leaves_the_kernel() {
+    let leaving = [Site::new(BASE, Kind::Entry, 5, SiteFlags::LEAVES)];
+    let plain = [Site::new(BASE, Kind::Entry, 5, 0)];
+    let iret = block(BASE + 8, &[IRETQ]);
+    check(&iret, &leaving, &[(0, record(Kind::Iret, 5, true))]);
+    check(&iret, &plain, &[]);
+    let sysret = block(BASE + 8, &[SYSRETQ]);
+    check(&sysret, &leaving, &[(0, record(Kind::Sysret, 5, true))]);
+}
+
+#[test]
+fn a_switch_of_stacks_is_seen_in_its_function_alone() {
+    let switches = [
+        Site::new(BASE, Kind::Entry, 5, SiteFlags::SWITCHES),
+        Site::new(BASE + 0x40, Kind::Entry, 6, 0),
+    ];
+    let body = [NOP, SAVE_RSP, LOAD_RSP];
+    check(
+        &block(BASE + 8, &body),
+        &switches,
+        &[(1, What::StackSaved), (2, What::StackLoaded)],
+    );
+    check(&block(BASE + 0x48, &body), &switches, &[]);
+}
+
+#[test]
+fn nothing_is_recorded_outside_of_known_code() {
+    let sites = [
+        Site::new(BASE, Kind::Entry, 5, 0),
+        Site::new(BASE + 0x40, Kind::Entry, 0, SiteFlags::END),
+    ];
+    check(&block(BASE + 0x40, &[NOP, RET]), &sites, &[]);
+    check(&block(0x40_0000, &[NOP, RET]), &sites, &[]);
+    check(&[], &sites, &[]);
+}
+
+#[test]
+fn a_phantom_at_the_end_is_not_counted() {
+    // `mov $imm32, %eax` of which one byte lies on this page.
+    let cut = listed(0x1fff, &[0xb8]);
+    let before = listed(0x1ffe, NOP);
+    assert_eq!(executed(&[before, cut]), 1);
+    // Alone in its block it is executed, whole.
+    assert_eq!(executed(&[cut]), 1);
+    // A whole instruction that ends at the page's end.
+    assert_eq!(executed(&[before, listed(0x1fff, NOP)]), 2);
+}
