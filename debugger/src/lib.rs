@@ -9,6 +9,8 @@ pub mod crossing;
 pub mod known;
 pub mod origin;
 
+pub mod disasm;
+pub mod gdb;
 pub mod qemu;
 pub mod symbols;
 pub mod trace;

@@ -4,12 +4,19 @@
 //! [`Handle`], and tells what happens by events: each command is answered once, a command that
 //! runs the target when the target has stopped again.
 
+pub mod breakpoints;
 pub mod handle;
+pub mod link;
+pub mod monitor;
 pub mod options;
+pub mod process;
+mod resolver;
 pub mod store;
+pub mod target;
 pub mod trace;
 mod trace_error;
 mod trace_ring;
+pub mod transcript;
 
 pub use handle::{Handle, SymbolNames};
 pub use options::{AttachOptions, BootOptions, StopAt};

@@ -37,6 +37,7 @@ pub(super) struct Image {
     context: OnceCell<Option<Context<Slice>>>,
     units: OnceCell<Units>,
     dwarf: OnceCell<gimli::Dwarf<Slice>>,
+    pub(super) cfi: super::unwind::Cfi,
     _bytes: Bytes,
 }
 
@@ -90,6 +91,7 @@ impl Image {
             context: OnceCell::new(),
             units: OnceCell::new(),
             dwarf: OnceCell::new(),
+            cfi: super::unwind::Cfi::default(),
             _bytes: bytes,
         })
     }

@@ -5,6 +5,7 @@
 //! are looked up there, all others in vmlinux.
 
 mod bytes;
+mod calls;
 mod error;
 mod image;
 mod lines;
@@ -12,6 +13,7 @@ mod origins;
 mod search;
 mod table;
 mod units;
+pub mod unwind;
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -114,6 +116,13 @@ impl Symbols {
     #[must_use]
     pub fn at(&self, addr: Addr) -> Option<Symbol<'_>> {
         let entry = self.image(addr)?.table.at(addr.0)?;
+        Some(self.symbol(entry))
+    }
+
+    /// The variable that covers an offset into each CPU's own area.
+    #[must_use]
+    pub fn per_cpu_at(&self, offset: u64) -> Option<Symbol<'_>> {
+        let entry = self.kernel.table.per_cpu(offset)?;
         Some(self.symbol(entry))
     }
 

@@ -219,6 +219,12 @@ impl Table {
         &self.entries[first..end.max(first)]
     }
 
+    /// The per-CPU variable that covers an offset into the CPU's area.
+    pub(super) fn per_cpu(&self, offset: u64) -> Option<&Entry> {
+        let mut found = self.others.iter().filter(|e| e.kind == Kind::PerCpu);
+        found.find(|e| offset >= e.addr && offset - e.addr < e.size.max(1))
+    }
+
     fn nth(&self, i: u32) -> &Entry {
         let i = i as usize;
         self.entries

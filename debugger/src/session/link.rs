@@ -1,0 +1,386 @@
+//! The bytes between us and a stub: a UNIX socket, TCP, or a transcript played again.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::transcript::{Direction, Player, Recorder, TranscriptError};
+
+/// Where a stub listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `host:port`
+    Tcp(String),
+    Unix(PathBuf),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{0}' is no address of a stub: write host:port, :port, or the path of a UNIX socket with a '/' in it"
+)]
+pub struct NoEndpoint(String);
+
+/// `host:port`, `:port`, `tcp:host:port`, `/path`, `unix:path`.
+impl FromStr for Endpoint {
+    type Err = NoEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, NoEndpoint> {
+        let wrong = || NoEndpoint(text.to_owned());
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() {
+                Err(wrong())
+            } else {
+                Ok(Self::Unix(PathBuf::from(path)))
+            };
+        }
+        if text.contains('/') {
+            return Ok(Self::Unix(PathBuf::from(text)));
+        }
+        let text = text.strip_prefix("tcp:").unwrap_or(text);
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        if port.parse::<u16>().is_err() {
+            return Err(wrong());
+        }
+        let host = if host.is_empty() { "localhost" } else { host };
+        Ok(Self::Tcp(format!("{host}:{port}")))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    #[error(
+        "connecting to {endpoint}: nothing listens there ({source}); {}",
+        start(endpoint)
+    )]
+    NothingListens {
+        endpoint: Endpoint,
+        source: io::Error,
+    },
+    #[error(
+        "connecting to {endpoint}: it is taken; QEMU serves one debugger at a time: end the other one"
+    )]
+    Taken { endpoint: Endpoint },
+    #[error("connecting to {endpoint}: {source}; check the address")]
+    Connect {
+        endpoint: Endpoint,
+        source: io::Error,
+    },
+    #[error(
+        "the stub at {at} closed the connection: QEMU has ended, or was killed; start it and connect again"
+    )]
+    Closed { at: String },
+    #[error("talking to the stub at {at}: {source}; connect again")]
+    Io { at: String, source: io::Error },
+    #[error(transparent)]
+    Transcript(#[from] TranscriptError),
+}
+
+/// What would make something listen there.
+fn start(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Tcp(address) => {
+            let port = address.rsplit(':').next().unwrap_or_default();
+            format!("start QEMU with '-gdb tcp::{port}', or name the address it was started with")
+        }
+        Endpoint::Unix(path) => format!(
+            "start QEMU with '-chardev socket,path={},server=on,wait=off,id=g -gdb chardev:g'",
+            path.display()
+        ),
+    }
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Played(Player),
+}
+
+/// A connection, from which a recording of every byte can be made.
+#[derive(Debug)]
+pub struct Link {
+    stream: Stream,
+    endpoint: Option<Endpoint>,
+    recorder: Option<Recorder>,
+}
+
+impl Link {
+    /// # Errors
+    /// When nothing listens there, or not within the time.
+    pub fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Self, LinkError> {
+        let stream = match endpoint {
+            Endpoint::Tcp(address) => connect_tcp(address, timeout).map(Stream::Tcp),
+            Endpoint::Unix(path) => connect_unix(path, timeout).map(Stream::Unix),
+        };
+        let stream = stream.map_err(|source| {
+            let endpoint = endpoint.clone();
+            match source.kind() {
+                io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+                    LinkError::NothingListens { endpoint, source }
+                }
+                io::ErrorKind::WouldBlock => LinkError::Taken { endpoint },
+                _ => LinkError::Connect { endpoint, source },
+            }
+        })?;
+        Ok(Self {
+            stream,
+            endpoint: Some(endpoint.clone()),
+            recorder: None,
+        })
+    }
+
+    /// Plays a transcript instead of talking to a stub.
+    ///
+    /// # Errors
+    /// When the text is no transcript.
+    pub fn play(transcript: &str) -> Result<Self, LinkError> {
+        Ok(Self {
+            stream: Stream::Played(Player::new(transcript)?),
+            endpoint: None,
+            recorder: None,
+        })
+    }
+
+    /// `None` for a transcript.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
+    }
+
+    /// Keeps every byte from here on.
+    pub fn record(&mut self) {
+        self.recorder = Some(Recorder::default());
+    }
+
+    /// What was kept, as a transcript.
+    #[must_use]
+    pub fn transcript(&self) -> Option<String> {
+        self.recorder.as_ref().map(Recorder::text)
+    }
+
+    /// # Errors
+    /// When the other side is gone.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        let sent = match &mut self.stream {
+            Stream::Tcp(stream) => stream.write_all(bytes),
+            Stream::Unix(stream) => stream.write_all(bytes),
+            Stream::Played(player) => return Ok(player.send(bytes)?),
+        };
+        sent.map_err(|source| self.failed(source))?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.add(Direction::Sent, bytes);
+        }
+        Ok(())
+    }
+
+    /// Waits for bytes and appends them; `false` when none came in that time. With no time at all it
+    /// only looks.
+    ///
+    /// # Errors
+    /// When the other side has closed the connection, or it broke.
+    pub fn receive(&mut self, bytes: &mut Vec<u8>, timeout: Duration) -> Result<bool, LinkError> {
+        let before = bytes.len();
+        if let Stream::Played(player) = &mut self.stream {
+            let received = player.receive().ok_or_else(|| LinkError::Closed {
+                at: "the end of the transcript".to_owned(),
+            })?;
+            bytes.extend(received);
+            return Ok(bytes.len() > before);
+        }
+        if !self.readable(timeout)? {
+            return Ok(false);
+        }
+        let mut buffer = [0; 1 << 16];
+        let read = match &mut self.stream {
+            Stream::Tcp(stream) => stream.read(&mut buffer),
+            Stream::Unix(stream) => stream.read(&mut buffer),
+            Stream::Played(_) => Ok(0),
+        };
+        match read {
+            Ok(0) => Err(LinkError::Closed { at: self.at() }),
+            Ok(read) => {
+                bytes.extend(&buffer[..read]);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.add(Direction::Received, &buffer[..read]);
+                }
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            Err(source) => Err(self.failed(source)),
+        }
+    }
+
+    #[must_use]
+    pub fn at(&self) -> String {
+        self.endpoint
+            .as_ref()
+            .map_or_else(|| "the transcript".to_owned(), ToString::to_string)
+    }
+
+    fn failed(&self, source: io::Error) -> LinkError {
+        match source.kind() {
+            io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted => LinkError::Closed { at: self.at() },
+            _ => LinkError::Io {
+                at: self.at(),
+                source,
+            },
+        }
+    }
+
+    fn readable(&self, timeout: Duration) -> Result<bool, LinkError> {
+        let Some(fd) = self.fd() else {
+            return Ok(true);
+        };
+        let deadline = Instant::now() + timeout;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).ok();
+            match rustix::event::poll(&mut [PollFd::new(&fd, PollFlags::IN)], left.as_ref()) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(self.failed(error.into())),
+            }
+        }
+    }
+
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.stream {
+            Stream::Tcp(stream) => Some(stream.as_fd()),
+            Stream::Unix(stream) => Some(stream.as_fd()),
+            Stream::Played(_) => None,
+        }
+    }
+}
+
+fn connect_tcp(address: &str, timeout: Duration) -> io::Result<TcpStream> {
+    let mut result = Err(io::Error::new(
+        io::ErrorKind::NotFound,
+        "the host has no address",
+    ));
+    for address in address.to_socket_addrs()? {
+        result = TcpStream::connect_timeout(&address, timeout);
+        if result.is_ok() {
+            break;
+        }
+    }
+    let stream = result?;
+    // Without it each reply waits for a delayed acknowledgement: 23 round trips a second.
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(timeout))?;
+    Ok(stream)
+}
+
+/// Non-blocking while connecting: where the listener's queue is full, `connect` would wait for ever.
+fn connect_unix(path: &Path, timeout: Duration) -> io::Result<UnixStream> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(timeout))?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_people_write_them() {
+        let check = |text: &str, expected: Endpoint| {
+            assert_eq!(text.parse::<Endpoint>().unwrap(), expected);
+        };
+        check(":1234", Endpoint::Tcp("localhost:1234".to_owned()));
+        check("box:99", Endpoint::Tcp("box:99".to_owned()));
+        check("tcp::1234", Endpoint::Tcp("localhost:1234".to_owned()));
+        check("[::1]:5", Endpoint::Tcp("[::1]:5".to_owned()));
+        check("/run/g", Endpoint::Unix("/run/g".into()));
+        check("./g", Endpoint::Unix("./g".into()));
+        check("unix:g", Endpoint::Unix("g".into()));
+        for text in ["", "box", "box:", "box:70000", "unix:"] {
+            let error = text.parse::<Endpoint>().unwrap_err();
+            assert!(error.to_string().contains("host:port"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_listening_says_how_to_start_it() {
+        let check = |endpoint: Endpoint, expected: &str| {
+            let error = Link::connect(&endpoint, Duration::from_secs(1)).unwrap_err();
+            assert!(matches!(error, LinkError::NothingListens { .. }), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
+        };
+        let folder = tempfile::tempdir().unwrap();
+        check(
+            Endpoint::Unix(folder.path().join("none")),
+            "server=on,wait=off,id=g",
+        );
+        // A socket whose listener is gone.
+        let stale = folder.path().join("stale");
+        drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+        check(Endpoint::Unix(stale), "start QEMU with");
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        check(
+            Endpoint::Tcp(format!("127.0.0.1:{port}")),
+            &format!("-gdb tcp::{port}"),
+        );
+    }
+
+    #[test]
+    fn a_full_queue_is_told_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let endpoint = Endpoint::Unix(path);
+        let mut links = Vec::new();
+        let error = loop {
+            match Link::connect(&endpoint, Duration::from_secs(1)) {
+                Ok(link) => links.push(link),
+                Err(error) => break error,
+            }
+            assert!(links.len() < 100_000, "the queue never fills");
+        };
+        assert!(matches!(error, LinkError::Taken { .. }), "{error}");
+    }
+
+    #[test]
+    fn receiving_waits_no_longer_than_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let mut link = Link::connect(&Endpoint::Unix(path), Duration::from_secs(1)).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let mut bytes = Vec::new();
+        assert!(!link.receive(&mut bytes, Duration::ZERO).unwrap());
+        peer.write_all(b"$OK#9a").unwrap();
+        assert!(link.receive(&mut bytes, Duration::from_secs(5)).unwrap());
+        assert_eq!(bytes, b"$OK#9a");
+        drop(peer);
+        let error = link
+            .receive(&mut bytes, Duration::from_secs(5))
+            .unwrap_err();
+        assert!(matches!(error, LinkError::Closed { .. }), "{error}");
+    }
+}

@@ -1,0 +1,341 @@
+//! A QEMU of our own: started, watched, ended.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use rustix::process::Signal;
+
+use super::link::Endpoint;
+use super::monitor::{Monitor, MonitorError};
+use crate::qemu::arguments::{GdbServer, Machine, PACKAGE, Sockets};
+
+/// How long QEMU may take until it answers: building its machine takes 0.1 s, on a busy host more.
+const START: Duration = Duration::from_secs(20);
+
+/// Between two looks at a starting QEMU.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Lines of its error output that are kept.
+const KEPT_LINES: usize = 40;
+
+#[derive(Debug, thiserror::Error)]
+pub enum QemuError {
+    #[error(
+        "starting {}: there is no such program; install it: apt-get install {PACKAGE}",
+        program.display()
+    )]
+    NoProgram { program: PathBuf },
+    #[error("starting {}: {source}; check that it may be run", program.display())]
+    NotStarted { program: PathBuf, source: io::Error },
+    #[error(
+        "starting QEMU: making a folder for its sockets: {0}; check the space in the folder for temporary files"
+    )]
+    Folder(io::Error),
+    #[error("starting QEMU: it ended at once ({status}): {said}; {}", advice(said))]
+    Died { status: String, said: String },
+    #[error(
+        "starting QEMU: no answer on its control socket in {START:?}; it said: {said}; try again on a less busy host"
+    )]
+    Silent { said: String },
+    #[error("starting QEMU: it has no {what} at {}; build the image again with 'cargo xtask image NAME'", path.display())]
+    NoFile { what: &'static str, path: PathBuf },
+    #[error(transparent)]
+    Monitor(#[from] MonitorError),
+}
+
+/// The next step after what QEMU said.
+fn advice(said: &str) -> &'static str {
+    if said.contains("Address already in use") {
+        "the port is taken: choose another one, or end what listens there"
+    } else if said.contains("KVM") || said.contains("/dev/kvm") {
+        "run it with the accelerator tcg"
+    } else if said.contains("Cannot allocate memory") || said.contains("cannot set up guest memory")
+    {
+        "give the machine less memory, or free some"
+    } else {
+        "mend what it says and start it again"
+    }
+}
+
+/// A running QEMU. Dropping it kills it, waits for it and removes its folder; it also ends when
+/// this program does, however that happens.
+#[derive(Debug)]
+pub struct Qemu {
+    child: Child,
+    monitor: Monitor,
+    gdb: Option<Endpoint>,
+    serial: Receiver<Vec<u8>>,
+    serial_input: Option<ChildStdin>,
+    said: Arc<Mutex<VecDeque<String>>>,
+    /// Its sockets; removed when dropped, after the process.
+    _folder: tempfile::TempDir,
+}
+
+impl Qemu {
+    /// Starts the machine and waits until it answers.
+    ///
+    /// # Errors
+    /// When QEMU is not there, ends at once, or does not answer.
+    pub fn start(machine: &Machine) -> Result<Self, QemuError> {
+        for (what, path) in [("kernel", &machine.kernel), ("initramfs", &machine.initrd)] {
+            if !path.is_file() {
+                let path = path.clone();
+                return Err(QemuError::NoFile { what, path });
+            }
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("uklscope-")
+            .tempdir()
+            .map_err(QemuError::Folder)?;
+        let sockets = Sockets {
+            gdb: folder.path().join("gdb"),
+            qmp: folder.path().join("qmp"),
+        };
+        let (serial_sender, serial) = crossbeam_channel::unbounded();
+        let mut command = Command::new(&machine.program);
+        command.args(machine.arguments(&sockets));
+        let mut child = spawn(command, serial_sender)
+            .map_err(|source| not_started(&machine.program, source))?;
+        let said = Arc::default();
+        keep_errors(&mut child, &said);
+        let gdb = match &machine.gdb {
+            GdbServer::Socket => Some(Endpoint::Unix(sockets.gdb.clone())),
+            GdbServer::Tcp(address) => format!("tcp:{address}").parse().ok(),
+            GdbServer::None => None,
+        };
+        let started = Instant::now();
+        let monitor = loop {
+            if let Ok(Some(status)) = child.try_wait() {
+                // Its last words may still be in the pipe.
+                thread::sleep(LOOK * 4);
+                return Err(QemuError::Died {
+                    status: ended(status),
+                    said: last_words(&said),
+                });
+            }
+            match Monitor::connect(&sockets.qmp, START) {
+                Ok(monitor) => break monitor,
+                Err(MonitorError::NotThere) if started.elapsed() < START => thread::sleep(LOOK),
+                // It ended in between: the next look tells.
+                Err(MonitorError::Closed) if started.elapsed() < START => thread::sleep(LOOK),
+                Err(MonitorError::NotThere | MonitorError::Closed) => {
+                    end(&mut child);
+                    return Err(QemuError::Silent {
+                        said: last_words(&said),
+                    });
+                }
+                Err(error) => {
+                    end(&mut child);
+                    return Err(error.into());
+                }
+            }
+        };
+        Ok(Self {
+            serial_input: child.stdin.take(),
+            child,
+            monitor,
+            gdb,
+            serial,
+            said,
+            _folder: folder,
+        })
+    }
+
+    /// Where its gdb stub listens, if it has one.
+    #[must_use]
+    pub fn gdb(&self) -> Option<&Endpoint> {
+        self.gdb.as_ref()
+    }
+
+    /// Its control connection.
+    pub fn monitor(&mut self) -> &mut Monitor {
+        &mut self.monitor
+    }
+
+    /// Bytes from the guest's serial line, in order. The channel closes when QEMU ends.
+    #[must_use]
+    pub fn serial(&self) -> &Receiver<Vec<u8>> {
+        &self.serial
+    }
+
+    /// Types on the guest's serial line.
+    ///
+    /// # Errors
+    /// When QEMU has ended.
+    pub fn type_serial(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(input) = &mut self.serial_input else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        input.write_all(bytes)?;
+        input.flush()
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How QEMU ended, with its last words; `None` while it runs.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        let said = last_words(&self.said);
+        Some(format!("{}: {said}", ended(status)))
+    }
+
+    /// What QEMU wrote to its error output, the last lines of it.
+    #[must_use]
+    pub fn said(&self) -> String {
+        last_words(&self.said)
+    }
+
+    /// Waits until QEMU has ended by itself; `false` when it still runs after that time.
+    pub fn wait_for_end(&mut self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Starts the process on the thread that will read its serial line.
+///
+/// The kernel sends the parent's death signal when the *thread* that started the process ends, so
+/// that thread must last as long as QEMU does: the reader of its output does, and no longer than
+/// this program.
+fn spawn(mut command: Command, serial: Sender<Vec<u8>>) -> io::Result<Child> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A Ctrl-C at the terminal is for us: QEMU gets none of it.
+        .process_group(0);
+    let parent = rustix::process::getpid();
+    // SAFETY: between fork and exec only async-signal-safe calls are made: prctl and getppid, no
+    // allocation, no lock.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            // The parent may have ended before the signal was asked for.
+            if rustix::process::getppid() == Some(parent) {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        });
+    }
+    let (sender, receiver) = crossbeam_channel::bounded(1);
+    thread::Builder::new()
+        .name("serial".to_owned())
+        .spawn(move || {
+            let mut child = match command.spawn() {
+                Ok(child) => child,
+                Err(error) => {
+                    let _ = sender.send(Err(error));
+                    return;
+                }
+            };
+            let output = child.stdout.take();
+            if sender.send(Ok(child)).is_ok()
+                && let Some(output) = output
+            {
+                forward(output, &serial);
+            }
+        })?;
+    receiver
+        .recv()
+        .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+}
+
+/// Until the end of the stream, also when nobody listens any more: a full pipe would stop QEMU.
+fn forward(mut stream: impl Read, channel: &Sender<Vec<u8>>) {
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(read) => {
+                let _ = channel.send(buffer[..read].to_vec());
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+fn keep_errors(child: &mut Child, said: &Arc<Mutex<VecDeque<String>>>) {
+    let Some(stderr) = child.stderr.take() else {
+        return;
+    };
+    let said = Arc::clone(said);
+    thread::spawn(move || {
+        use std::io::BufRead;
+        for line in io::BufReader::new(stderr)
+            .split(b'\n')
+            .map_while(Result::ok)
+        {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            if said.len() == KEPT_LINES {
+                said.pop_front();
+            }
+            said.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+        }
+    });
+}
+
+fn last_words(said: &Mutex<VecDeque<String>>) -> String {
+    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.is_empty() {
+        return "it said nothing".to_owned();
+    }
+    let lines: Vec<_> = said.iter().map(String::as_str).collect();
+    format!("'{}'", lines.join("; "))
+}
+
+fn ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "unknown status".to_owned(),
+    }
+}
+
+fn end(child: &mut Child) {
+    // Both fail only where it has been waited for already.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn not_started(program: &Path, source: io::Error) -> QemuError {
+    let program = program.to_owned();
+    if source.kind() == io::ErrorKind::NotFound {
+        QemuError::NoProgram { program }
+    } else {
+        QemuError::NotStarted { program, source }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,446 @@
+//! A stopped or running machine behind a gdb stub: a blocking view of it with one owner.
+//!
+//! What a stub says is not taken for the truth where it can be checked: writes and step flags are
+//! read back, the traps are kept here, features are asked for. QEMU's habits that this hides are
+//! described where they are handled:
+//!
+//! | habit of the stub | handled in |
+//! |---|---|
+//! | a condition sent with a breakpoint is answered OK and ignored | [`crate::gdb::request::Trap`] has no room for one |
+//! | any byte but 0x03 stops a running guest; attaching greets with a stop | [`crate::gdb::client`] |
+//! | asking why it stopped drops every breakpoint | [`Target::reconnect`] plants them again |
+//! | continuing from a breakpoint hits it again without a step | [`Target::resume`] |
+//! | reverse steps abort QEMU outside of a replay | [`crate::gdb::request::Request`] has none |
+//! | long reads fail; features vary | `handshake`, [`Target::read`] |
+//! | interrupts and time stand still in a step, or not | [`Target::step_flags`] |
+//! | a step of `syscall` or of a faulting load ends in the handler | [`Target::step`] says where it began |
+
+mod error;
+mod handshake;
+mod memory;
+mod registers;
+mod run;
+mod traps;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::addr::Addr;
+use crate::event::Vcpu;
+use crate::gdb::client::Client;
+use crate::gdb::description::Description;
+use crate::gdb::reply::{self, Monitor, ReplyError, Stop, Supported};
+use crate::gdb::request::Request;
+use crate::gdb::thread::ThreadId;
+use crate::known::Known;
+
+use super::breakpoints::TrapTable;
+use super::link::Link;
+
+pub use super::link::Endpoint;
+pub use crate::gdb::registers::Registers;
+pub use crate::gdb::reply::StopCause;
+pub use crate::gdb::request::{Trap, TrapKind};
+pub use error::TargetError;
+pub use run::StepFlags;
+
+/// Requests under way at once. The stub answers while we still send: with more of them both sides
+/// could wait for room in their buffers for ever.
+const WINDOW: usize = 64;
+
+/// Why the machine stands still, and which vCPU saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopReply {
+    pub vcpu: Vcpu,
+    pub cause: StopCause,
+    /// Where a step began. A step of `syscall`, `int` or a faulting load ends on the first
+    /// instruction of the handler: compare.
+    pub from: Option<Addr>,
+}
+
+impl StopReply {
+    /// The machine is gone: nothing more can be asked of it.
+    #[must_use]
+    pub const fn ended(&self) -> bool {
+        matches!(self.cause, StopCause::Exited(_) | StopCause::Killed(_))
+    }
+}
+
+#[derive(Debug)]
+pub struct Target {
+    link: Link,
+    client: Client,
+    /// For each answer.
+    timeout: Duration,
+    supported: Supported,
+    vcont: bool,
+    description: Arc<Description>,
+    threads: Vec<ThreadId>,
+    step_flags: Known<StepFlags>,
+    /// The vCPU whose page tables memory is read through.
+    selected: Vcpu,
+    /// The vCPU that the stub reads through now.
+    stub_selected: Option<Vcpu>,
+    last_stop: StopReply,
+    /// vCPUs whose instruction at the program counter has been stopped at already: the next resume
+    /// steps them off a breakpoint there.
+    reported: BTreeSet<Vcpu>,
+    /// A stop that came while stepping off a breakpoint, not yet given out.
+    pending: Option<StopReply>,
+    registers: BTreeMap<Vcpu, Registers>,
+    memory: memory::Cache,
+    traps: TrapTable,
+    ended: Option<String>,
+}
+
+impl Target {
+    /// Connects to a stub. A machine that runs is stopped by that, and its breakpoints, if another
+    /// debugger left any, are gone.
+    ///
+    /// `timeout` holds for connecting and afterwards for each answer.
+    ///
+    /// # Errors
+    /// When nothing listens, or what listens is no stub with a target description.
+    pub fn connect(endpoint: &Endpoint, timeout: Duration) -> Result<Self, TargetError> {
+        Self::over(Link::connect(endpoint, timeout)?, timeout)
+    }
+
+    /// As [`Self::connect`], over any link: a recorded one, or the player of a recording.
+    ///
+    /// # Errors
+    /// See [`Self::connect`].
+    pub fn over(link: Link, timeout: Duration) -> Result<Self, TargetError> {
+        let mut target = Self {
+            link,
+            client: Client::default(),
+            timeout,
+            supported: Supported::default(),
+            vcont: false,
+            description: Arc::default(),
+            threads: Vec::new(),
+            step_flags: Known::Asked,
+            selected: Vcpu(0),
+            stub_selected: None,
+            last_stop: StopReply {
+                vcpu: Vcpu(0),
+                cause: StopCause::Signal(0),
+                from: None,
+            },
+            reported: BTreeSet::new(),
+            pending: None,
+            registers: BTreeMap::new(),
+            memory: memory::Cache::default(),
+            traps: TrapTable::default(),
+            ended: None,
+        };
+        target.handshake()?;
+        Ok(target)
+    }
+
+    /// The vCPUs there are now.
+    ///
+    /// # Errors
+    /// While the target runs, and when the stub does not answer.
+    pub fn vcpus(&mut self) -> Result<Vec<Vcpu>, TargetError> {
+        self.read_threads()?;
+        Ok((0..).map(Vcpu).take(self.threads.len()).collect())
+    }
+
+    /// What the stub says of a vCPU: `CPU#0 [running]`, `CPU#1 [halted ]`.
+    ///
+    /// # Errors
+    /// See [`Self::vcpus`].
+    pub fn vcpu_state(&mut self, vcpu: Vcpu) -> Result<String, TargetError> {
+        let thread = self.thread(vcpu)?;
+        let text = self.ask_decoded(&Request::ThreadExtraInfo(thread), |payload| {
+            reply::bytes(payload, None)
+        })?;
+        Ok(String::from_utf8_lossy(&text).trim_end().to_owned())
+    }
+
+    /// The stop that the machine stands at, or last stood at.
+    #[must_use]
+    pub fn last_stop(&self) -> StopReply {
+        self.last_stop
+    }
+
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.client.is_running() || self.pending.is_some()
+    }
+
+    /// What the stub announced.
+    #[must_use]
+    pub fn supported(&self) -> &Supported {
+        &self.supported
+    }
+
+    #[must_use]
+    pub fn description(&self) -> &Arc<Description> {
+        &self.description
+    }
+
+    /// Where it is connected to; `None` for a transcript.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.link.endpoint()
+    }
+
+    /// The conversation so far, where the link records it.
+    #[must_use]
+    pub fn transcript(&self) -> Option<String> {
+        self.link.transcript()
+    }
+
+    /// QEMU's monitor. What was read before is forgotten: the command may have changed it.
+    ///
+    /// # Errors
+    /// While the target runs, and for commands that would make it run.
+    pub fn monitor(&mut self, command: &str) -> Result<String, TargetError> {
+        if matches!(
+            command.split_whitespace().next(),
+            Some("c" | "cont" | "system_reset")
+        ) {
+            return Err(TargetError::MonitorRuns(command.to_owned()));
+        }
+        self.forget();
+        let request = Request::Monitor(command.to_owned());
+        self.send(&request)?;
+        let mut text = Vec::new();
+        loop {
+            let payload = self.next_reply(&request, self.timeout)?;
+            match Monitor::decode(&payload).map_err(|source| refused(&request, source))? {
+                Monitor::Output(part) => text.extend(part),
+                Monitor::Done => return Ok(String::from_utf8_lossy(&text).replace("\r\n", "\n")),
+            }
+        }
+    }
+
+    /// Removes every trap, lets the machine run on and leaves it.
+    ///
+    /// # Errors
+    /// When the stub does not answer. The connection is closed all the same.
+    pub fn detach(mut self) -> Result<(), TargetError> {
+        self.leave()
+    }
+
+    /// Ends the machine.
+    ///
+    /// # Errors
+    /// When the request cannot be sent.
+    pub fn kill(mut self) -> Result<(), TargetError> {
+        self.stop_if_running()?;
+        self.send(&Request::Kill)?;
+        self.ended = Some("killed".to_owned());
+        Ok(())
+    }
+
+    fn leave(&mut self) -> Result<(), TargetError> {
+        self.stop_if_running()?;
+        let process = self.threads.first().and_then(|thread| thread.process);
+        let mut requests: Vec<_> = self.traps.standing().map(Request::Remove).collect();
+        requests.push(Request::Detach { process });
+        let replies = self.batch(&requests)?;
+        self.ended = Some("left".to_owned());
+        for (request, payload) in requests.iter().zip(&replies) {
+            reply::ok(payload).map_err(|source| refused(request, source))?;
+        }
+        Ok(())
+    }
+
+    fn stop_if_running(&mut self) -> Result<(), TargetError> {
+        if self.client.is_running() {
+            self.interrupt()?;
+            self.wait(self.timeout)?;
+        }
+        self.pending = None;
+        Ok(())
+    }
+
+    /// Forgets everything that was read: the machine may have changed it.
+    fn forget(&mut self) {
+        self.registers.clear();
+        self.memory.clear();
+    }
+
+    fn thread(&self, vcpu: Vcpu) -> Result<ThreadId, TargetError> {
+        let missing = TargetError::NoSuchVcpu(vcpu, self.threads.len());
+        let index = usize::try_from(vcpu.0).unwrap_or(usize::MAX);
+        self.threads.get(index).copied().ok_or(missing)
+    }
+
+    fn vcpu_of(&self, thread: Option<ThreadId>) -> Vcpu {
+        let index = thread
+            .and_then(|thread| self.threads.iter().position(|other| other.same(thread)))
+            .and_then(|index| u32::try_from(index).ok());
+        index.map_or(self.last_stop.vcpu, Vcpu)
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), TargetError> {
+        let tried = || tried(request);
+        if let Some(how) = &self.ended {
+            return Err(TargetError::Ended {
+                tried: tried(),
+                how: how.clone(),
+            });
+        }
+        if self.is_running() {
+            return Err(TargetError::Running { tried: tried() });
+        }
+        let at = self.link.at();
+        self.client
+            .send(request)
+            .map_err(|source| TargetError::Wire {
+                tried: tried(),
+                at,
+                source,
+            })
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Vec<u8>, TargetError> {
+        self.send(request)?;
+        self.next_reply(request, self.timeout)
+    }
+
+    fn ask_decoded<T>(
+        &mut self,
+        request: &Request,
+        decode: impl FnOnce(&[u8]) -> Result<T, ReplyError>,
+    ) -> Result<T, TargetError> {
+        let payload = self.ask(request)?;
+        decode(&payload).map_err(|source| refused(request, source))
+    }
+
+    /// Sends many requests at once and gives their replies in order.
+    fn batch(&mut self, requests: &[Request]) -> Result<Vec<Vec<u8>>, TargetError> {
+        let mut replies = Vec::with_capacity(requests.len());
+        for window in requests.chunks(WINDOW) {
+            for request in window {
+                self.send(request)?;
+            }
+            for request in window {
+                replies.push(self.next_reply(request, self.timeout)?);
+            }
+        }
+        Ok(replies)
+    }
+
+    fn next_reply(&mut self, request: &Request, wait: Duration) -> Result<Vec<u8>, TargetError> {
+        let deadline = Instant::now() + wait;
+        loop {
+            if let Some(payload) = self.client.next_reply() {
+                return Ok(payload);
+            }
+            if !self.exchange(deadline, || tried(request))? {
+                let error = self.no_answer(request, wait);
+                self.client.abandon();
+                return Err(error);
+            }
+        }
+    }
+
+    /// Sends what is to be sent and takes what comes; `false` at the deadline.
+    fn exchange(
+        &mut self,
+        deadline: Instant,
+        tried: impl Fn() -> String,
+    ) -> Result<bool, TargetError> {
+        let lost = |source| TargetError::LinkWhile {
+            tried: tried(),
+            source,
+        };
+        let output = self.client.take_output();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut bytes = Vec::new();
+        let exchanged = if output.is_empty() {
+            Ok(())
+        } else {
+            self.link.send(&output)
+        }
+        .and_then(|()| self.link.receive(&mut bytes, left));
+        match exchanged {
+            Ok(_) => {}
+            Err(error) => {
+                self.ended
+                    .get_or_insert_with(|| "its stub is gone".to_owned());
+                return Err(lost(error));
+            }
+        }
+        self.client.receive(&bytes).map_err(|source| {
+            self.ended
+                .get_or_insert_with(|| "its stub sent what cannot be read".to_owned());
+            TargetError::Wire {
+                tried: tried(),
+                at: self.link.at(),
+                source,
+            }
+        })?;
+        Ok(!bytes.is_empty() || Instant::now() < deadline)
+    }
+
+    fn no_answer(&self, request: &Request, waited: Duration) -> TargetError {
+        let at = self.link.at();
+        if let Some((bytes, shown)) = self.client.junk() {
+            return TargetError::NoStub { at, bytes, shown };
+        }
+        let found = match self.client.unfinished() {
+            Some(part) => format!("only the beginning of one came, '{part}': connect again"),
+            None if matches!(request, Request::Supported) => {
+                "another debugger may be attached, QEMU serves one at a time: end it".to_owned()
+            }
+            None => "QEMU may be stuck: connect again".to_owned(),
+        };
+        TargetError::NoAnswer {
+            tried: tried(request),
+            at,
+            waited,
+            found,
+        }
+    }
+
+    fn take_stop(&mut self, stop: &Stop, from: Option<Addr>) -> StopReply {
+        let reply = StopReply {
+            vcpu: self.vcpu_of(stop.thread),
+            cause: stop.cause,
+            from,
+        };
+        if reply.ended() {
+            self.ended = Some(match stop.cause {
+                StopCause::Exited(code) => format!("it exited with {code}"),
+                _ => "it was killed".to_owned(),
+            });
+        }
+        self.last_stop = reply;
+        self.selected = reply.vcpu;
+        // A stop moves what the stub reads through to the vCPU that stopped.
+        self.stub_selected = None;
+        reply
+    }
+}
+
+/// Leaves the machine as [`Target::detach`] does, as far as that is still possible: QEMU keeps the
+/// traps of a debugger that just hangs up, and the guest would stand at the first of them for ever.
+impl Drop for Target {
+    fn drop(&mut self) {
+        if self.ended.is_none() && self.link.endpoint().is_some() {
+            self.timeout = self.timeout.min(Duration::from_secs(1));
+            let _ = self.leave();
+        }
+    }
+}
+
+fn tried(request: &Request) -> String {
+    const SHOWN: usize = 60;
+    let payload = request.payload();
+    let shown = payload[..payload.len().min(SHOWN)].escape_ascii();
+    let dots = if payload.len() > SHOWN { "..." } else { "" };
+    format!("asking the stub '{shown}{dots}'")
+}
+
+fn refused(request: &Request, source: ReplyError) -> TargetError {
+    TargetError::Reply {
+        tried: tried(request),
+        source,
+    }
+}

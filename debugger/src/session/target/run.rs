@@ -1,0 +1,244 @@
+//! Running, stepping and stopping.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::addr::Addr;
+use crate::event::Vcpu;
+use crate::gdb::reply::{self, Stop, StopCause};
+use crate::gdb::request::Request;
+use crate::known::Known;
+
+use super::{StopReply, Target, TargetError, refused};
+
+/// The signal a stub reports for a breakpoint or a step.
+const SIGTRAP: u8 = 5;
+
+/// What happens beside the stepped instruction, in QEMU's own flags (`Qqemu.sstep`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepFlags(pub u64);
+
+impl StepFlags {
+    pub const ENABLE: u64 = 1;
+    /// Interrupts are not taken while stepping.
+    pub const NOIRQ: u64 = 2;
+    /// The guest's timers stand still while stepping.
+    pub const NOTIMER: u64 = 4;
+
+    /// One instruction of one vCPU, and nothing else.
+    pub const QUIET: Self = Self(Self::ENABLE | Self::NOIRQ | Self::NOTIMER);
+}
+
+impl fmt::Display for StepFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let say = |flag, held, goes| if self.0 & flag == 0 { goes } else { held };
+        write!(
+            f,
+            "while stepping, {} and {}",
+            say(
+                Self::NOIRQ,
+                "interrupts are held back",
+                "interrupts are taken"
+            ),
+            say(Self::NOTIMER, "time stands still", "time goes on"),
+        )
+    }
+}
+
+impl Target {
+    /// What stepping does beside the instruction, as the stub last confirmed it.
+    #[must_use]
+    pub fn step_flags(&self) -> &Known<StepFlags> {
+        &self.step_flags
+    }
+
+    /// Sets the flags and reads them back.
+    ///
+    /// # Errors
+    /// When the stub has none, or they do not stay.
+    pub fn set_step_flags(&mut self, flags: StepFlags) -> Result<(), TargetError> {
+        self.ask_decoded(&Request::SetStepFlags(flags.0), reply::ok)?;
+        let found = self.ask_decoded(&Request::StepFlags, reply::number)?;
+        self.step_flags = Known::Yes(StepFlags(found));
+        if found == flags.0 {
+            return Ok(());
+        }
+        Err(TargetError::StepFlagsNotSet {
+            wrote: flags.0,
+            found,
+        })
+    }
+
+    /// Sets [`StepFlags::QUIET`], or what of it the stub offers: under KVM there may be less.
+    pub(super) fn read_step_flags(&mut self) -> Result<(), TargetError> {
+        let payload = self.ask(&Request::StepFlagNames)?;
+        let offered = match reply::step_flag_names(&payload) {
+            Ok(names) => names.iter().fold(0, |flags, (_, flag)| flags | flag),
+            Err(error) => {
+                self.step_flags = Known::no(format!("asked for its step flags, {error}"));
+                return Ok(());
+            }
+        };
+        self.set_step_flags(StepFlags(StepFlags::QUIET.0 & offered))
+    }
+
+    /// Executes one instruction of one vCPU; the others stand still. A breakpoint at its address
+    /// does not stop it. Where the instruction is `syscall`, `int` or a load that faults, the step
+    /// ends on the first instruction of the handler: [`StopReply::from`] says where it began.
+    ///
+    /// An instruction that does not end (`hlt` with interrupts held back) is interrupted when the
+    /// time for an answer is over: the cause is then signal 2.
+    ///
+    /// # Errors
+    /// While the target runs, and when the stub does not answer.
+    pub fn step(&mut self, vcpu: Vcpu) -> Result<StopReply, TargetError> {
+        let thread = self.thread(vcpu)?;
+        let step = if self.vcont {
+            Request::Step(thread)
+        } else if vcpu == self.last_stop.vcpu {
+            Request::PlainStep
+        } else {
+            return Err(TargetError::NoVcont(vcpu));
+        };
+        let from = self.pc(vcpu)?;
+        let under = self.breakpoints_under(from);
+        let removals: Vec<_> = under.iter().copied().map(Request::Remove).collect();
+        for request in removals.iter().chain([&step]) {
+            self.send(request)?;
+        }
+        self.forget();
+        self.stub_selected = None;
+        // All of it, before a refusal of any part is looked at: the traps must stand again.
+        let mut refusals = Vec::new();
+        for request in &removals {
+            let payload = self.next_reply(request, self.timeout)?;
+            refusals.extend(
+                reply::ok(&payload)
+                    .err()
+                    .map(|error| refused(request, error)),
+            );
+        }
+        let stop = self.finish_step(&step, from)?;
+        if !stop.ended() {
+            self.plant_again(&under)?;
+            self.reported.insert(vcpu);
+        }
+        refusals.pop().map_or(Ok(stop), Err)
+    }
+
+    fn finish_step(&mut self, step: &Request, from: Addr) -> Result<StopReply, TargetError> {
+        let timeout = self.timeout;
+        let stop = match self.wait_for_stop(step, timeout)? {
+            Some(stop) => stop,
+            None => {
+                self.client.interrupt();
+                self.wait_for_stop(step, timeout)?
+                    .ok_or_else(|| self.no_answer(step, timeout))?
+            }
+        };
+        Ok(self.take_stop(&stop, Some(from)))
+    }
+
+    /// Lets every vCPU run. One that stands at a breakpoint it has reported is stepped off it
+    /// first; where that step itself ends in a stop worth telling, [`Self::wait`] gives it at once.
+    ///
+    /// # Errors
+    /// When it runs already, and when the stub does not answer.
+    pub fn resume(&mut self) -> Result<(), TargetError> {
+        if self.is_running() {
+            return Err(TargetError::Running {
+                tried: "resuming".to_owned(),
+            });
+        }
+        for vcpu in std::mem::take(&mut self.reported) {
+            let pc = self.pc(vcpu)?;
+            if self.traps.breakpoints_at(pc).next().is_none() {
+                continue;
+            }
+            let stop = self.step(vcpu)?;
+            if stop.cause != StopCause::Signal(SIGTRAP) {
+                self.pending = Some(StopReply { from: None, ..stop });
+                return Ok(());
+            }
+        }
+        let request = self.continue_request();
+        self.send(&request)?;
+        self.forget();
+        self.reported.clear();
+        self.stub_selected = None;
+        // Out it goes: nobody may ask for the stop for a long time.
+        self.exchange(Instant::now(), || "resuming".to_owned())?;
+        Ok(())
+    }
+
+    fn continue_request(&self) -> Request {
+        if self.vcont {
+            Request::Continue
+        } else {
+            Request::PlainContinue
+        }
+    }
+
+    /// Waits for a stop; `None` when the target still runs after that time. With no time at all it
+    /// only looks.
+    ///
+    /// # Errors
+    /// When the target does not run, or its stub is gone.
+    pub fn wait(&mut self, timeout: Duration) -> Result<Option<StopReply>, TargetError> {
+        if let Some(stop) = self.pending.take() {
+            return Ok(Some(stop));
+        }
+        if let Some(how) = &self.ended {
+            return Err(TargetError::Ended {
+                tried: "waiting for a stop".to_owned(),
+                how: how.clone(),
+            });
+        }
+        let request = self.continue_request();
+        let Some(stop) = self.wait_for_stop(&request, timeout)? else {
+            return Ok(None);
+        };
+        let stop = self.take_stop(&stop, None);
+        // What was interrupted has not met the breakpoint that may stand at its address.
+        if stop.cause == StopCause::Signal(SIGTRAP) {
+            self.reported.insert(stop.vcpu);
+        }
+        Ok(Some(stop))
+    }
+
+    /// Asks a running target to stop; [`Self::wait`] then gives the stop. Does nothing to one that
+    /// stands.
+    ///
+    /// # Errors
+    /// When its stub is gone.
+    pub fn interrupt(&mut self) -> Result<(), TargetError> {
+        if !self.client.is_running() {
+            return Ok(());
+        }
+        self.client.interrupt();
+        self.exchange(Instant::now(), || "interrupting the target".to_owned())?;
+        Ok(())
+    }
+
+    fn wait_for_stop(
+        &mut self,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Option<Stop>, TargetError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(payload) = self.client.next_reply() {
+                let stop = Stop::decode(&payload).map_err(|source| refused(request, source))?;
+                return Ok(Some(stop));
+            }
+            if !self.client.is_running() {
+                return Err(TargetError::NotRunning);
+            }
+            if !self.exchange(deadline, || "waiting for a stop".to_owned())?
+                && !self.client.has_reply()
+            {
+                return Ok(None);
+            }
+        }
+    }
+}

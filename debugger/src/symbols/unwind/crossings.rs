@@ -1,0 +1,259 @@
+//! What kind of step lies between two frames, and what it is called.
+
+use super::super::Symbols;
+use super::registers::{Reg, RegisterSet};
+use super::saved::{self, Saved};
+use super::{Caller, FoundBy, Memory, UnwoundFrame};
+use crate::addr::Addr;
+use crate::crossing::CrossingKind;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crossing {
+    pub kind: CrossingKind,
+    /// `write`, `asm_exc_page_fault`, `tcp_sendmsg`.
+    pub call: String,
+}
+
+/// Whether this is the assembly of a system call's entry, whose frame the tables do not tell at its
+/// beginning and end.
+pub(super) fn is_call_entry(name: &str) -> bool {
+    name.starts_with("entry_SYSCALL_64")
+        || name.starts_with("entry_SYSRETQ")
+        || name.starts_with("ukl_entry_SYSCALL_64")
+}
+
+impl Symbols {
+    /// In the first instructions of the system-call entry there is no frame yet, and in the last of
+    /// its exit none any more: the return address is in rcx, and the application's stack pointer is
+    /// still in place, or set aside in a field of the CPU's task-state segment.
+    pub(super) fn before_any_frame(
+        &self,
+        name: &str,
+        frame: &UnwoundFrame,
+        memory: &mut Memory<'_>,
+    ) -> Option<Caller> {
+        if !is_call_entry(name) {
+            return None;
+        }
+        let mut registers = frame.registers.clone();
+        if registers.sp()?.in_kernel_half() {
+            let sp = self.set_aside(&registers, frame.pc, memory)?;
+            registers.set(Reg::RSP, Some(sp));
+        }
+        registers.set(Reg::RIP, registers.get(Reg::RCX));
+        Some(Caller {
+            registers,
+            after_call: false,
+            found_by: FoundBy::EntryFrame,
+            cfa: None,
+            saved: None,
+            crossing: None,
+            switched: false,
+        })
+    }
+
+    /// The application's stack pointer while the CPU is on one of the kernel's stacks and no frame
+    /// holds it where the tables say. The processor's task-state segment is {reserved 4, rsp0 8,
+    /// rsp1 8, rsp2 8}; the entry keeps it in rsp2, the exit as the first word below rsp0.
+    fn set_aside(&self, registers: &RegisterSet, pc: Addr, memory: &mut Memory<'_>) -> Option<u64> {
+        const RSP0: u64 = 4;
+        const RSP2: u64 = 20;
+        let gs_base = registers.gs_base.filter(|base| base >> 63 == 1)?;
+        let segment = Addr(gs_base).wrapping_add(self.address_of("cpu_tss_rw")?.0);
+        let whole = self.address_of("entry_SYSCALL_64_after_hwframe")?;
+        let end = self.at(whole.wrapping_sub(1)).map(|s| s.addr + s.size)?;
+        let leaving = pc > whole && pc < end && self.past_pushes(whole, pc);
+        if !leaving {
+            return super::read_u64(memory, segment + RSP2);
+        }
+        let top = super::read_u64(memory, segment + RSP0)?;
+        let sp = registers.sp()?.0;
+        if sp == top {
+            // rdi points at the saved rdi: rdi, orig_ax, rip, cs, eflags, rsp.
+            return super::read_u64(memory, Addr(registers.get(Reg::RDI)?) + 40);
+        }
+        let pushed = (top - 16..=top - 8).contains(&sp);
+        pushed.then(|| super::read_u64(memory, Addr(top - 8)))?
+    }
+
+    /// Whether `pc` lies behind the entry's call into C, and so on the way out.
+    fn past_pushes(&self, from: Addr, pc: Addr) -> bool {
+        let call = self.lookup("do_syscall_64").first().map(|s| s.addr);
+        let Some(code) = self.initial(from, usize::try_from(pc - from).unwrap_or(0)) else {
+            return false;
+        };
+        // call rel32
+        code.windows(5).enumerate().any(|(i, window)| {
+            let relative = i32::from_le_bytes([window[1], window[2], window[3], window[4]]);
+            let next = from + i as u64 + 5;
+            let target = Addr(next.0.wrapping_add_signed(i64::from(relative)));
+            window[0] == 0xe8 && Some(target) == call
+        })
+    }
+
+    /// An interrupt's entry has called `error_entry`, which has put the registers on a stack and
+    /// answers where; the next instruction, `mov %rax,%rsp`, goes there, and the kernel's table is
+    /// wrong for its length.
+    pub(super) fn regs_in_rax(&self, name: &str, frame: &UnwoundFrame) -> Option<u64> {
+        const MOVE: [u8; 3] = [0x48, 0x89, 0xc4];
+        let here = name.starts_with("asm_") && self.initial(frame.pc, 3)? == MOVE;
+        here.then(|| frame.registers.get(Reg::RAX))?
+    }
+
+    /// The stubs of bypass and shortcuts change to the task's stack in their second instruction
+    /// and keep the application's stack pointer in r11 until the frame tables tell it.
+    pub(super) fn stub_before_frame(
+        &self,
+        name: &str,
+        frame: &UnwoundFrame,
+        memory: &mut Memory<'_>,
+    ) -> Option<Caller> {
+        if !name.starts_with("ukl_") || frame.after_call || is_call_entry(name) {
+            return None;
+        }
+        if !self.boundary.entry_text.contains(frame.pc) || !frame.registers.sp()?.in_kernel_half() {
+            return None;
+        }
+        let sp = frame.registers.get(Reg::R11)?;
+        let return_to = super::read_u64(memory, Addr(sp))?;
+        if !self.boundary.app_text.contains(Addr(return_to)) {
+            return None;
+        }
+        let mut registers = frame.registers.clone();
+        registers.forget_volatile();
+        registers.set(Reg::RSP, Some(sp.wrapping_add(8)));
+        registers.set(Reg::RIP, Some(return_to));
+        Some(Caller {
+            registers,
+            after_call: true,
+            found_by: FoundBy::Code,
+            cfa: Some(sp.wrapping_add(8)),
+            saved: None,
+            crossing: None,
+            switched: false,
+        })
+    }
+
+    /// A signal handler returns to code that makes the call rt_sigreturn: `mov $15,%rax; syscall`.
+    pub(super) fn signal(&self, frame: &UnwoundFrame, memory: &mut Memory<'_>) -> Option<Caller> {
+        if !frame.after_call {
+            return None;
+        }
+        const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+        if self.initial(frame.pc, RETURN.len())? != RETURN {
+            return None;
+        }
+        Some(Caller {
+            registers: saved::signal_context(frame.registers.sp()?, memory)?,
+            after_call: false,
+            found_by: FoundBy::SignalFrame,
+            cfa: None,
+            saved: None,
+            crossing: Some(Crossing {
+                kind: CrossingKind::Signal,
+                call: "signal".to_owned(),
+            }),
+            switched: false,
+        })
+    }
+
+    /// How control came from the frame at `pc` into `inner`, unless by a plain call inside one side.
+    pub(super) fn crossing(
+        &self,
+        inner: &UnwoundFrame,
+        pc: Addr,
+        caller: &Caller,
+        memory: &mut Memory<'_>,
+    ) -> Option<Crossing> {
+        if caller.crossing.is_some() {
+            return caller.crossing.clone();
+        }
+        let name = self.at(inner.lookup()).map_or("", |s| s.name);
+        if caller.found_by == FoundBy::EntryFrame {
+            return Some(self.entered(name, inner, caller.saved.as_ref()));
+        }
+        let from_app = self.origin(pc.wrapping_sub(1)).is_app_side();
+        let in_kernel = self.origin(inner.lookup()).is_kernel_side();
+        if !from_app || !in_kernel {
+            return None;
+        }
+        // A call from the application into the kernel, through one of the stubs or directly.
+        let number = match caller.switched {
+            true => inner
+                .registers
+                .sp()
+                .and_then(|sp| Saved::orig_ax(sp, memory)),
+            // Later the register holds the result.
+            false => inner
+                .registers
+                .get(Reg::RAX)
+                .filter(|_| name != "ukl_bypass_return"),
+        };
+        let bypass = name.starts_with("ukl_bypass")
+            || (name == "ukl_exit_work" && number.is_some_and(|n| n != u64::MAX));
+        if bypass {
+            let call = number.and_then(|number| self.call_name(number));
+            let call = call.unwrap_or_else(|| "a bypassed call".to_owned());
+            return Some(Crossing {
+                kind: CrossingKind::Bypass,
+                call,
+            });
+        }
+        if name == "ukl_full_syscall" {
+            return None;
+        }
+        let call = name.strip_prefix("ukl_").unwrap_or(name);
+        Some(Crossing {
+            kind: CrossingKind::Shortcut,
+            call: call.strip_suffix("_return").unwrap_or(call).to_owned(),
+        })
+    }
+
+    /// By the entry code whose frame was read; on the common way out by what the frame says.
+    fn entered(&self, name: &str, inner: &UnwoundFrame, saved: Option<&Saved>) -> Crossing {
+        let syscall = |number: Option<u64>| {
+            let name = number.and_then(|number| self.call_name(number));
+            Crossing {
+                kind: CrossingKind::Syscall,
+                call: name.unwrap_or_else(|| match number {
+                    Some(number) => format!("call {}", number.cast_signed()),
+                    None => "a system call".to_owned(),
+                }),
+            }
+        };
+        let number = match saved {
+            Some(saved) => Some(saved.orig_ax),
+            None => inner.registers.get(Reg::RAX).filter(|_| !inner.after_call),
+        };
+        let named = |kind| Crossing {
+            kind,
+            call: name.to_owned(),
+        };
+        if is_call_entry(name) {
+            return syscall(number);
+        }
+        if name == "ret_from_fork" {
+            return named(CrossingKind::Start);
+        }
+        let interrupt = [
+            "asm_sysvec_",
+            "asm_common_interrupt",
+            "asm_spurious_interrupt",
+            "irq_entries",
+        ]
+        .iter()
+        .any(|start| name.starts_with(start));
+        if interrupt || name == "asm_exc_nmi" || name == "end_repeat_nmi" {
+            return named(CrossingKind::Interrupt);
+        }
+        if name.starts_with("asm_exc_") {
+            return named(CrossingKind::Fault);
+        }
+        match number {
+            Some(number) if number != u64::MAX && self.call_name(number).is_some() => {
+                syscall(Some(number))
+            }
+            _ => named(CrossingKind::Interrupt),
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! From a frame to its caller, across the boundary, until the stack's beginning.
+//!
+//! Tried in this order: a signal handler's return code; the DWARF frame tables, which give every
+//! register a C function must keep; the kernel's ORC tables, which cover the entry assembly and
+//! know where it has saved all registers; the code's own way to its return; the frame pointer.
+
+mod cfi;
+mod code;
+mod crossings;
+mod orc;
+mod registers;
+mod saved;
+
+use super::Symbols;
+use super::lines::{InlineFrame, PlaceData};
+use crate::addr::{Addr, AddrRange};
+use crate::origin::Origin;
+
+pub(super) use cfi::Cfi;
+pub use crossings::Crossing;
+pub use registers::{Reg, RegisterSet};
+pub use saved::{SIZE as PT_REGS_SIZE, Saved};
+
+/// Fills the buffer from guest memory; false where not all of it could be read.
+pub type Memory<'a> = dyn FnMut(Addr, &mut [u8]) -> bool + 'a;
+
+/// How a frame was found, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundBy {
+    /// The CPU's own state.
+    Registers,
+    Cfi,
+    Orc,
+    /// All registers, or the CPU's part of them, saved by entry code.
+    EntryFrame,
+    /// Saved by the kernel for a signal handler.
+    SignalFrame,
+    /// The function's own instructions.
+    Code,
+    FramePointer,
+}
+
+/// A frame as the stack has it; inlined calls are not yet told apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnwoundFrame {
+    pub registers: RegisterSet,
+    pub pc: Addr,
+    /// `pc` is where a call returns to: the call's line and tables are those of the byte before.
+    pub after_call: bool,
+    pub found_by: FoundBy,
+    /// How control came from this frame into the one above it, where that was no plain call inside
+    /// one side.
+    pub crossing: Option<Crossing>,
+    /// The value of the stack pointer in the caller before its call, where known: what locals of
+    /// this frame are told relative to.
+    pub cfa: Option<Addr>,
+    /// Registers saved by entry code that this frame was read from.
+    pub saved: Option<Saved>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backtrace {
+    /// Innermost first.
+    pub frames: Vec<UnwoundFrame>,
+    /// Why it ends there.
+    pub end: End,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The stack begins here, with what it begins with.
+    Start(String),
+    /// It goes on, but cannot be followed.
+    Lost(String),
+    /// As many frames as were asked for.
+    Limit,
+}
+
+/// A frame or a call inlined into one, as a backtrace shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownFrame {
+    /// Index into [`Backtrace::frames`].
+    pub level: usize,
+    /// `symbol` is the function's name, `file` and `line` those of the statement or the call.
+    pub place: PlaceData,
+    pub inlined: bool,
+    pub crossing: Option<Crossing>,
+    pub found_by: FoundBy,
+    pub sp: Option<Addr>,
+}
+
+struct Caller {
+    registers: RegisterSet,
+    after_call: bool,
+    found_by: FoundBy,
+    cfa: Option<u64>,
+    saved: Option<Saved>,
+    /// A signal, or the end of an entry path, which only the step itself can tell.
+    crossing: Option<Crossing>,
+    /// The frame left is that of a stub that has changed the stack and saved registers on it.
+    switched: bool,
+}
+
+enum Stepped {
+    To(Box<Caller>),
+    End(End),
+}
+
+impl FoundBy {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Registers => "registers",
+            Self::Cfi => "cfi",
+            Self::Orc => "orc",
+            Self::EntryFrame => "entry frame",
+            Self::SignalFrame => "signal frame",
+            Self::Code => "code",
+            Self::FramePointer => "frame pointer",
+        }
+    }
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Start(what) => write!(f, "the stack begins here: {what}"),
+            Self::Lost(why) => write!(f, "the stack cannot be followed further: {why}"),
+            Self::Limit => f.write_str("there are more frames than were asked for"),
+        }
+    }
+}
+
+impl UnwoundFrame {
+    /// The address to look lines, inlined calls and tables up by.
+    #[must_use]
+    pub fn lookup(&self) -> Addr {
+        match self.after_call {
+            true => self.pc.wrapping_sub(1),
+            false => self.pc,
+        }
+    }
+
+    fn new(pc: Addr, caller: Caller, crossing: Option<Crossing>) -> Self {
+        Self {
+            registers: caller.registers,
+            pc,
+            after_call: caller.after_call,
+            found_by: caller.found_by,
+            crossing,
+            cfa: None,
+            saved: caller.saved,
+        }
+    }
+}
+
+impl Symbols {
+    /// At most `limit` frames, from the innermost: the state of a stopped CPU or a sleeping task.
+    pub fn backtrace(
+        &self,
+        registers: &RegisterSet,
+        memory: &mut Memory<'_>,
+        limit: usize,
+    ) -> Backtrace {
+        let mut frames: Vec<UnwoundFrame> = Vec::new();
+        let first = Caller {
+            registers: registers.clone(),
+            after_call: false,
+            found_by: FoundBy::Registers,
+            cfa: None,
+            saved: None,
+            crossing: None,
+            switched: false,
+        };
+        let Some(pc) = registers.pc() else {
+            let end = End::Lost("the program counter is not known".to_owned());
+            return Backtrace { frames, end };
+        };
+        frames.push(UnwoundFrame::new(pc, first, None));
+        loop {
+            let Some(current) = frames.last_mut() else {
+                return Backtrace {
+                    frames,
+                    end: End::Limit,
+                };
+            };
+            let caller = match self.step(current, memory) {
+                Stepped::To(caller) => caller,
+                Stepped::End(end) => return Backtrace { frames, end },
+            };
+            current.cfa = caller.cfa.map(Addr);
+            let Some(pc) = caller.registers.pc().filter(|pc| pc.0 != 0) else {
+                let end = End::Lost(format!("no return address above {}", current.pc));
+                return Backtrace { frames, end };
+            };
+            let looping = pc == current.pc && caller.registers.sp() == current.registers.sp();
+            let crossing = self.crossing(current, pc, &caller, memory);
+            let depth = frames.len();
+            if looping || depth >= limit {
+                let end = match looping {
+                    true => End::Lost("the same frame again".to_owned()),
+                    false => End::Limit,
+                };
+                return Backtrace { frames, end };
+            }
+            frames.push(UnwoundFrame::new(pc, *caller, crossing));
+        }
+    }
+
+    /// Inlined calls told apart, innermost first: what `bt` shows.
+    #[must_use]
+    pub fn shown_frames(&self, backtrace: &Backtrace) -> Vec<ShownFrame> {
+        let mut shown = Vec::new();
+        for (level, frame) in backtrace.frames.iter().enumerate() {
+            let mut place = self.place(frame.lookup());
+            if frame.after_call && place.symbol.is_some() {
+                place.offset += 1;
+            }
+            place.addr = frame.pc;
+            let inlined = self.frames(frame.lookup());
+            let count = inlined.len().max(1);
+            for i in 0..count {
+                let mut place = place.clone();
+                if let Some(call) = inlined.get(i) {
+                    name_call(&mut place, call);
+                }
+                shown.push(ShownFrame {
+                    level,
+                    place,
+                    inlined: i + 1 < count,
+                    crossing: frame.crossing.clone().filter(|_| i == 0),
+                    found_by: frame.found_by,
+                    sp: frame.registers.sp(),
+                });
+            }
+        }
+        shown
+    }
+
+    fn step(&self, frame: &UnwoundFrame, memory: &mut Memory<'_>) -> Stepped {
+        let at = frame.lookup();
+        let Some(image) = self.image(at) else {
+            return Stepped::End(End::Lost(format!(
+                "{} lies in the user half and no program is known there",
+                frame.pc
+            )));
+        };
+        let symbol = self.at(at);
+        let name = symbol.map_or("", |s| s.name);
+        if let Some(what) = beginning(name) {
+            return Stepped::End(End::Start(what.to_owned()));
+        }
+        if let Some(caller) = self.signal(frame, memory) {
+            return Stepped::To(Box::new(caller));
+        }
+        let registers = &frame.registers;
+        let origin = self.origin(at);
+        // Code of the application passes the kernel's tools unseen: the table then answers for
+        // whatever stands before it.
+        let orc = match origin.is_app_side() {
+            true => None,
+            false => orc::find(image, at),
+        };
+        let cfa = orc
+            .filter(|entry| entry.kind == orc::Kind::Call && !frame.after_call)
+            .and_then(|entry| orc_sp(entry, registers, memory));
+        if let Some(row) = image.cfi.step(image, at, cfa, registers, memory) {
+            if !row.by_expression
+                && let Some(caller) = self.stub_before_frame(name, frame, memory)
+            {
+                return Stepped::To(Box::new(caller));
+            }
+            if row.caller.get(Reg::RIP).is_some() {
+                return Stepped::To(Box::new(Caller {
+                    registers: row.caller,
+                    after_call: true,
+                    found_by: FoundBy::Cfi,
+                    cfa: Some(row.cfa),
+                    saved: None,
+                    crossing: None,
+                    switched: row.by_expression,
+                }));
+            }
+        }
+        if let Some(stepped) = orc.and_then(|entry| self.orc(entry, frame, name, memory)) {
+            return stepped;
+        }
+        let by_code = symbol.filter(|s| s.size > 0).and_then(|s| {
+            let range = AddrRange::new(s.addr, s.addr + s.size);
+            let code = self.initial(s.addr, usize::try_from(s.size).ok()?)?;
+            code::step(range, frame.pc, registers, code, memory)
+        });
+        if let Some((caller, cfa)) = by_code {
+            return Stepped::To(Box::new(Caller {
+                registers: caller,
+                after_call: true,
+                found_by: FoundBy::Code,
+                cfa: Some(cfa),
+                saved: None,
+                crossing: None,
+                switched: false,
+            }));
+        }
+        self.by_frame_pointer(frame, origin, memory)
+    }
+
+    fn orc(
+        &self,
+        entry: orc::Entry,
+        frame: &UnwoundFrame,
+        name: &str,
+        memory: &mut Memory<'_>,
+    ) -> Option<Stepped> {
+        let registers = &frame.registers;
+        if entry.kind == orc::Kind::End {
+            if let Some(caller) = self.before_any_frame(name, frame, memory) {
+                return Some(Stepped::To(Box::new(caller)));
+            }
+            if crossings::is_call_entry(name) {
+                let why = "between two stacks, at the end of a system call's exit: step on";
+                return Some(Stepped::End(End::Lost(why.to_owned())));
+            }
+            let what = match name {
+                "ret_from_fork" => "a kernel thread starts in ret_from_fork".to_owned(),
+                "" => format!("the kernel's tables end it at {}", frame.pc),
+                name => format!("the kernel starts in {name}"),
+            };
+            return Some(Stepped::End(End::Start(what)));
+        }
+        let sp = match self.regs_in_rax(name, frame) {
+            Some(regs) => regs,
+            None => orc_sp(entry, registers, memory)?,
+        };
+        let kind = match self.regs_in_rax(name, frame) {
+            Some(_) => orc::Kind::Regs,
+            None => entry.kind,
+        };
+        let mut caller = Caller {
+            registers: registers.clone(),
+            after_call: false,
+            found_by: FoundBy::EntryFrame,
+            cfa: None,
+            saved: None,
+            crossing: None,
+            switched: false,
+        };
+        match kind {
+            orc::Kind::Regs => {
+                let saved = Saved::read(Addr(sp), memory)?;
+                caller.registers = saved.registers.clone();
+                caller.saved = Some(saved);
+            }
+            orc::Kind::IretRegs => {
+                caller.registers = saved::pushed_by_cpu(Addr(sp), registers, memory)?;
+            }
+            orc::Kind::Call | orc::Kind::End => {
+                let base = match entry.bp_reg {
+                    orc::REG_PREV_SP => Some(sp),
+                    orc::REG_BP => registers.get(Reg::RBP),
+                    _ => None,
+                };
+                let out = &mut caller.registers;
+                out.forget_volatile();
+                if let Some(base) = base {
+                    let place = base.wrapping_add_signed(entry.bp_offset);
+                    out.set(Reg::RBP, read_u64(memory, Addr(place)));
+                }
+                out.set(Reg::RSP, Some(sp));
+                out.set(Reg::RIP, read_u64(memory, Addr(sp.wrapping_sub(8))));
+                caller.after_call = true;
+                caller.found_by = FoundBy::Orc;
+                caller.cfa = Some(sp);
+            }
+        }
+        caller.registers.gs_base = registers.gs_base;
+        caller.registers.fs_base = registers.fs_base;
+        Some(Stepped::To(Box::new(caller)))
+    }
+
+    fn by_frame_pointer(
+        &self,
+        frame: &UnwoundFrame,
+        origin: Origin,
+        memory: &mut Memory<'_>,
+    ) -> Stepped {
+        let lost = || {
+            let place = self.place(frame.lookup());
+            let what = place.symbol.unwrap_or_else(|| frame.pc.to_string());
+            Stepped::End(End::Lost(format!(
+                "no unwind table covers {what} ({origin}) and it keeps no frame pointer"
+            )))
+        };
+        let (Some(sp), Some(bp)) = (frame.registers.sp(), frame.registers.get(Reg::RBP)) else {
+            return lost();
+        };
+        // A frame pointer points a little above the stack pointer, at words.
+        let near = bp.checked_sub(sp.0).is_some_and(|above| above < 0x4000);
+        if !near || !bp.is_multiple_of(8) {
+            return lost();
+        }
+        let Some(return_to) = read_u64(memory, Addr(bp).wrapping_add(8)) else {
+            return lost();
+        };
+        if self.at(Addr(return_to)).is_none_or(|s| !s.kind.is_code()) {
+            return lost();
+        }
+        let mut registers = frame.registers.clone();
+        registers.forget_volatile();
+        registers.set(Reg::RBP, read_u64(memory, Addr(bp)));
+        registers.set(Reg::RSP, Some(bp.wrapping_add(16)));
+        registers.set(Reg::RIP, Some(return_to));
+        Stepped::To(Box::new(Caller {
+            registers,
+            after_call: true,
+            found_by: FoundBy::FramePointer,
+            cfa: Some(bp.wrapping_add(16)),
+            saved: None,
+            crossing: None,
+            switched: false,
+        }))
+    }
+}
+
+/// The caller's stack pointer, or where saved registers lie.
+fn orc_sp(entry: orc::Entry, registers: &RegisterSet, memory: &mut Memory<'_>) -> Option<u64> {
+    let get = |register| registers.get(register);
+    let offset = |value: u64| value.wrapping_add_signed(entry.sp_offset);
+    Some(match entry.sp_reg {
+        orc::REG_SP => offset(get(Reg::RSP)?),
+        orc::REG_BP => offset(get(Reg::RBP)?),
+        orc::REG_SP_INDIRECT => offset(read_u64(memory, Addr(get(Reg::RSP)?))?),
+        orc::REG_BP_INDIRECT => read_u64(memory, Addr(offset(get(Reg::RBP)?)))?,
+        orc::REG_R10 => get(Reg::R10)?,
+        orc::REG_R13 => get(Reg::R13)?,
+        orc::REG_DI => get(Reg::RDI)?,
+        orc::REG_DX => get(Reg::RDX)?,
+        _ => return None,
+    })
+}
+
+fn name_call(place: &mut PlaceData, call: &InlineFrame) {
+    place.symbol = Some(call.function.clone());
+    place.file.clone_from(&call.file);
+    place.line = call.line;
+    place.origin = call.origin;
+}
+
+/// Functions nobody calls: the first of a program or a thread.
+fn beginning(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "_start" | "ukl__start" => "the application starts here",
+        "__clone" => "a thread of the application starts here",
+        _ => return None,
+    })
+}
+
+pub(super) fn read_u64(memory: &mut Memory<'_>, addr: Addr) -> Option<u64> {
+    let mut bytes = [0; 8];
+    memory(addr, &mut bytes).then(|| u64::from_le_bytes(bytes))
+}
