@@ -1,0 +1,46 @@
+//! `cargo xtask demo`: all the set-up, then the screen on a booted image.
+
+use std::io::IsTerminal as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::test::cargo;
+use crate::{image, packages, progress, root};
+
+#[derive(Debug, clap::Args)]
+pub struct DemoArgs {
+    /// The demo: a folder of demos/
+    #[arg(default_value = "syscalls")]
+    name: String,
+    /// linux, ukl, bypass or shortcut
+    #[arg(long, default_value = "ukl")]
+    mode: String,
+    /// Set everything up and stop before the screen opens
+    #[arg(long)]
+    no_screen: bool,
+    #[command(flatten)]
+    sources: image::Sources,
+}
+
+pub fn run(args: &DemoArgs) -> Result<()> {
+    packages::ensure()?;
+    let parts = ["build", "--release", "--package", "uklscope", "--package", "uklscope-tcg-plugin"];
+    cargo("uklscope and its plugin", &parts)?;
+    image::build(&args.name, &args.sources, false)?;
+    let program = root().join("target/release/uklscope");
+    if args.no_screen {
+        progress::say(&format!("ready: {} run {}", program.display(), args.name));
+        return Ok(());
+    }
+    if !std::io::stdout().is_terminal() {
+        bail!(
+            "opening the screen: the output is no terminal; run '{} run {}' in one, or give --no-screen",
+            program.display(),
+            args.name
+        );
+    }
+    let error = Command::new(&program).args(["run", &args.name, "--mode", &args.mode]).exec();
+    bail!("starting {}: {error}", program.display())
+}

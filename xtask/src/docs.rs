@@ -1,0 +1,65 @@
+//! `cargo xtask docs`: the generated pages of the book and the C header, made again from the tables they come from.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{progress, root};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    Write,
+    /// Compare only, and fail on a difference.
+    Check,
+}
+
+pub fn run(action: Action) -> Result<()> {
+    let mut stale = Vec::new();
+    for (path, text) in generated()? {
+        let full = root().join(&path);
+        let old = std::fs::read_to_string(&full).unwrap_or_default();
+        if old == text {
+            continue;
+        }
+        if action == Action::Check {
+            stale.push(path.display().to_string());
+            continue;
+        }
+        if let Some(folder) = full.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&full, text).with_context(|| format!("writing {}", full.display()))?;
+        progress::say(&format!("docs: wrote {}", path.display()));
+    }
+    if !stale.is_empty() {
+        bail!(
+            "generated files differ from their tables: {}; run 'cargo xtask docs' and commit",
+            stale.join(", ")
+        );
+    }
+    progress::say("docs: the generated files agree with their tables");
+    Ok(())
+}
+
+/// Each generated file, relative to the checkout, and what it must hold.
+fn generated() -> Result<Vec<(PathBuf, String)>> {
+    Ok(vec![
+        ("docs/src/reference/commands.md".into(), debugger::command::reference()),
+        ("docs/src/reference/keys.md".into(), reference("keys")?),
+        ("docs/src/reference/command-line.md".into(), reference("command-line")?),
+        ("probes/wire/include/uklscope_wire.h".into(), wire::header()),
+    ])
+}
+
+/// The pages that only the program itself can tell.
+fn reference(topic: &str) -> Result<String> {
+    let program = root().join("target/release/uklscope");
+    let output = Command::new(&program).args(["reference", topic]).output().with_context(|| {
+        format!("running {}; build it with 'cargo build --release'", program.display())
+    })?;
+    if !output.status.success() {
+        bail!("uklscope reference {topic}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask fuzz`: the decoders under coverage-guided input, with the stable compiler.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{progress, root};
+
+/// What a coverage-guided run needs of the compiler, without a sanitizer: that would need nightly.
+const COVERAGE: &[&str] = &[
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    "-Ccodegen-units=1",
+    "--cfg=fuzzing",
+];
+
+/// The binaries of `debugger/fuzz`.
+const TARGETS: &[&str] =
+    &["packet", "description", "records", "recording", "vmlinux", "command", "manifest"];
+
+pub fn run(only: Option<&str>, seconds: u64) -> Result<()> {
+    if let Some(name) = only
+        && !TARGETS.contains(&name)
+    {
+        bail!("there is no fuzz target '{name}': {}", TARGETS.join(", "));
+    }
+    for target in TARGETS.iter().filter(|target| only.is_none_or(|name| name == **target)) {
+        progress::say(&format!("fuzz: {target} for {seconds} s"));
+        run_one(target, seconds)?;
+    }
+    Ok(())
+}
+
+fn run_one(target: &str, seconds: u64) -> Result<()> {
+    let folder = root().join("target/fuzz");
+    let corpus = folder.join("corpus").join(target);
+    let artifacts = folder.join("artifacts").join(target);
+    std::fs::create_dir_all(&corpus)?;
+    std::fs::create_dir_all(&artifacts)?;
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["run", "--release", "--quiet", "--manifest-path", "debugger/fuzz/Cargo.toml"])
+        .args(["--target-dir", "target/fuzz/build", "--bin", target, "--"])
+        .arg(&corpus)
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        .args([&format!("-max_total_time={seconds}"), "-timeout=10", "-rss_limit_mb=4096"])
+        .args(["-print_final_stats=1", "-verbosity=0"])
+        .env("RUSTFLAGS", COVERAGE.join(" "))
+        .current_dir(root())
+        .output()
+        .context("starting cargo")?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        let last: Vec<_> = text.lines().rev().take(20).collect();
+        let last: Vec<_> = last.into_iter().rev().collect();
+        bail!(
+            "the fuzz target {target} failed; inputs that fail lie in {}:\n{}",
+            artifacts.display(),
+            last.join("\n")
+        );
+    }
+    let executed = text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    match executed.map(str::trim).and_then(|number| number.parse::<u64>().ok()) {
+        Some(0) | None => bail!("the fuzz target {target} executed nothing:\n{text}"),
+        Some(number) => progress::say(&format!("fuzz: {target}: {number} inputs, no failure")),
+    }
+    Ok(())
+}
