@@ -47,15 +47,27 @@ mod machine {
         }
 
         fn gdb_serialize(&self, mut write: impl FnMut(Option<u8>)) {
-            let parts =
-                [&self.rip.to_le_bytes()[..], &self.eflags.to_le_bytes(), &self.rsp.to_le_bytes()];
-            parts.concat().into_iter().for_each(|byte| write(Some(byte)));
+            let parts = [
+                &self.rip.to_le_bytes()[..],
+                &self.eflags.to_le_bytes(),
+                &self.rsp.to_le_bytes(),
+            ];
+            parts
+                .concat()
+                .into_iter()
+                .for_each(|byte| write(Some(byte)));
             // The stub does not have this one.
             (0..8).for_each(|_| write(None));
         }
 
         fn gdb_deserialize(&mut self, bytes: &[u8]) -> Result<(), ()> {
-            let word = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_le_bytes);
+            let word = |at: usize| {
+                bytes
+                    .get(at..at + 8)?
+                    .try_into()
+                    .ok()
+                    .map(u64::from_le_bytes)
+            };
             self.rip = word(0).ok_or(())?;
             self.rsp = word(12).ok_or(())?;
             Ok(())
@@ -108,8 +120,19 @@ mod machine {
     impl Machine {
         pub(crate) fn new() -> Self {
             let memory = (0..MEMORY).map(|i| (i % 251) as u8).collect();
-            let file = File { rip: START, eflags: 0x202, rsp: 0x2ff0, rax: 0 };
-            Self { file, memory, breakpoints: vec![], watchpoints: vec![], stepping: false }
+            let file = File {
+                rip: START,
+                eflags: 0x202,
+                rsp: 0x2ff0,
+                rax: 0,
+            };
+            Self {
+                file,
+                memory,
+                breakpoints: vec![],
+                watchpoints: vec![],
+                stepping: false,
+            }
         }
 
         /// Executes one instruction.
@@ -164,13 +187,17 @@ mod machine {
         }
 
         fn read_addrs(&mut self, start: u64, data: &mut [u8]) -> TargetResult<usize, Self> {
-            let range = self.range(start, data.len()).ok_or(TargetError::Errno(14))?;
+            let range = self
+                .range(start, data.len())
+                .ok_or(TargetError::Errno(14))?;
             data.copy_from_slice(&self.memory[range]);
             Ok(data.len())
         }
 
         fn write_addrs(&mut self, start: u64, data: &[u8]) -> TargetResult<(), Self> {
-            let range = self.range(start, data.len()).ok_or(TargetError::Errno(14))?;
+            let range = self
+                .range(start, data.len())
+                .ok_or(TargetError::Errno(14))?;
             self.memory[range].copy_from_slice(data);
             Ok(())
         }
@@ -284,25 +311,31 @@ impl BlockingEventLoop for Loop {
         WaitForStopReasonError<std::convert::Infallible, std::io::Error>,
     > {
         loop {
-            if connection.peek().map_err(WaitForStopReasonError::Connection)?.is_some() {
-                let byte = connection.read().map_err(WaitForStopReasonError::Connection)?;
+            if connection
+                .peek()
+                .map_err(WaitForStopReasonError::Connection)?
+                .is_some()
+            {
+                let byte = connection
+                    .read()
+                    .map_err(WaitForStopReasonError::Connection)?;
                 return Ok(Event::IncomingData(byte));
             }
             let reason = match machine.tick() {
                 None => continue,
                 Some(Halt::Step) => SingleThreadStopReason::DoneStep,
                 Some(Halt::Break) => SingleThreadStopReason::SwBreak(()),
-                Some(Halt::Watch(addr)) => {
-                    SingleThreadStopReason::Watch { tid: (), kind: WatchKind::Write, addr }
-                }
+                Some(Halt::Watch(addr)) => SingleThreadStopReason::Watch {
+                    tid: (),
+                    kind: WatchKind::Write,
+                    addr,
+                },
             };
             return Ok(Event::TargetStopped(reason));
         }
     }
 
-    fn on_interrupt(
-        _: &mut Machine,
-    ) -> Result<Option<Self::StopReason>, std::convert::Infallible> {
+    fn on_interrupt(_: &mut Machine) -> Result<Option<Self::StopReason>, std::convert::Infallible> {
         Ok(Some(SingleThreadStopReason::Signal(Signal::SIGINT)))
     }
 }
@@ -315,7 +348,9 @@ fn serve(path: &Path) -> JoinHandle<(Machine, DisconnectReason)> {
     std::thread::spawn(move || {
         let (connection, _) = listener.accept().unwrap();
         let mut machine = Machine::new();
-        let reason = GdbStub::new(connection).run_blocking::<Loop>(&mut machine).unwrap();
+        let reason = GdbStub::new(connection)
+            .run_blocking::<Loop>(&mut machine)
+            .unwrap();
         (machine, reason)
     })
 }
@@ -331,7 +366,11 @@ fn connected(test: impl FnOnce(&mut Target)) -> (Machine, DisconnectReason) {
 }
 
 fn cause(target: &mut Target) -> StopCause {
-    target.wait(PATIENCE).unwrap().expect("the machine stops").cause
+    target
+        .wait(PATIENCE)
+        .unwrap()
+        .expect("the machine stops")
+        .cause
 }
 
 #[test]
@@ -341,7 +380,11 @@ fn registers_are_read_by_the_peers_layout() {
         assert_eq!(registers.get("rip"), Some(machine::START));
         assert_eq!(registers.get("eflags"), Some(0x202));
         assert_eq!(registers.sp(), Some(Addr(0x2ff0)));
-        assert_eq!(registers.get("rax"), None, "the stub says that it does not have it");
+        assert_eq!(
+            registers.get("rax"),
+            None,
+            "the stub says that it does not have it"
+        );
     });
 }
 
@@ -353,7 +396,10 @@ fn memory_is_read_in_pieces_and_an_unreadable_address_is_named() {
         let expected: Vec<u8> = (0x10..0x3010).map(|i| (i % 251) as u8).collect();
         assert_eq!(bytes, expected);
         let error = target.read(Addr(0x3ff0), &mut bytes[..0x40]).unwrap_err();
-        assert!(error.to_string().contains("4000") || error.to_string().contains("3ff0"), "{error}");
+        assert!(
+            error.to_string().contains("4000") || error.to_string().contains("3ff0"),
+            "{error}"
+        );
         target.write(Addr(0x20), b"uklscope").unwrap();
         target.read(Addr(0x1e), &mut bytes[..12]).unwrap();
         assert_eq!(&bytes[2..10], b"uklscope");
@@ -363,7 +409,11 @@ fn memory_is_read_in_pieces_and_an_unreadable_address_is_named() {
 
 #[test]
 fn a_breakpoint_stops_and_is_left_and_is_gone_after_detaching() {
-    let trap = Trap { kind: TrapKind::Soft, addr: Addr(0x1100), len: 1 };
+    let trap = Trap {
+        kind: TrapKind::Soft,
+        addr: Addr(0x1100),
+        len: 1,
+    };
     let (machine, reason) = connected(|target| {
         target.insert(trap).unwrap();
         for _ in 0..3 {
@@ -375,16 +425,27 @@ fn a_breakpoint_stops_and_is_left_and_is_gone_after_detaching() {
         assert_eq!(stop.from, Some(Addr(0x1100)));
         assert_eq!(target.pc(Vcpu(0)).unwrap(), Addr(0x1101));
     });
-    assert!(machine.breakpoints.is_empty(), "left behind: {:x?}", machine.breakpoints);
+    assert!(
+        machine.breakpoints.is_empty(),
+        "left behind: {:x?}",
+        machine.breakpoints
+    );
     assert!(matches!(reason, DisconnectReason::Disconnect), "{reason:?}");
 }
 
 #[test]
 fn a_watchpoint_names_its_address_and_a_refused_one_is_an_error() {
     connected(|target| {
-        let watch = |addr| Trap { kind: TrapKind::Write, addr: Addr(addr), len: 8 };
+        let watch = |addr| Trap {
+            kind: TrapKind::Write,
+            addr: Addr(addr),
+            len: 8,
+        };
         target.insert(watch(machine::STORED)).unwrap();
-        assert!(target.insert(watch(0x3100)).is_err(), "the machine has one slot");
+        assert!(
+            target.insert(watch(0x3100)).is_err(),
+            "the machine has one slot"
+        );
         target.resume().unwrap();
         let stopped = cause(target);
         assert!(format!("{stopped:?}").contains("3000"), "{stopped:?}");
@@ -396,7 +457,10 @@ fn a_watchpoint_names_its_address_and_a_refused_one_is_an_error() {
 fn a_running_machine_is_interrupted() {
     connected(|target| {
         target.resume().unwrap();
-        assert!(target.wait(Duration::from_millis(20)).unwrap().is_none(), "nothing stops it");
+        assert!(
+            target.wait(Duration::from_millis(20)).unwrap().is_none(),
+            "nothing stops it"
+        );
         target.interrupt().unwrap();
         assert_eq!(cause(target), StopCause::Signal(2));
     });
@@ -405,6 +469,9 @@ fn a_running_machine_is_interrupted() {
 #[test]
 fn a_monitor_command_is_answered_in_text() {
     connected(|target| {
-        assert_eq!(target.monitor("info cats").unwrap().trim(), "you said info cats");
+        assert_eq!(
+            target.monitor("info cats").unwrap().trim(),
+            "you said info cats"
+        );
     });
 }

@@ -6,11 +6,12 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::image::repository;
 use crate::test::cargo;
-use crate::{image, packages, progress, root};
+use crate::{image, packages, progress};
 
 #[derive(Debug, clap::Args)]
-pub struct DemoArgs {
+pub(crate) struct Args {
     /// The demo: a folder of demos/
     #[arg(default_value = "syscalls")]
     name: String,
@@ -21,15 +22,24 @@ pub struct DemoArgs {
     #[arg(long)]
     no_screen: bool,
     #[command(flatten)]
-    sources: image::Sources,
+    options: image::Options,
 }
 
-pub fn run(args: &DemoArgs) -> Result<()> {
+/// # Errors
+/// When something cannot be built, or there is no terminal to open the screen on.
+pub(crate) fn run(args: &Args) -> Result<()> {
     packages::ensure()?;
-    let parts = ["build", "--release", "--package", "uklscope", "--package", "uklscope-tcg-plugin"];
+    let parts = [
+        "build",
+        "--release",
+        "--package",
+        "uklscope",
+        "--package",
+        "uklscope-tcg-plugin",
+    ];
     cargo("uklscope and its plugin", &parts)?;
-    image::build(&args.name, &args.sources, false)?;
-    let program = root().join("target/release/uklscope");
+    image::build_all(&[&args.name], &args.options)?;
+    let program = repository().join("target/release/uklscope");
     if args.no_screen {
         progress::say(&format!("ready: {} run {}", program.display(), args.name));
         return Ok(());
@@ -41,6 +51,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
             args.name
         );
     }
-    let error = Command::new(&program).args(["run", &args.name, "--mode", &args.mode]).exec();
+    let error = Command::new(&program)
+        .args(["run", &args.name, "--mode", &args.mode])
+        .exec();
     bail!("starting {}: {error}", program.display())
 }

@@ -5,24 +5,27 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{progress, root};
+use crate::image::repository;
+use crate::progress;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    Write,
-    /// Compare only, and fail on a difference.
-    Check,
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Compares only, and fails on a difference
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
-pub fn run(action: Action) -> Result<()> {
+/// # Errors
+/// When a file cannot be written, or with `check` when one differs.
+pub(crate) fn run(args: &Args) -> Result<()> {
     let mut stale = Vec::new();
     for (path, text) in generated()? {
-        let full = root().join(&path);
+        let full = repository().join(&path);
         let old = std::fs::read_to_string(&full).unwrap_or_default();
         if old == text {
             continue;
         }
-        if action == Action::Check {
+        if args.check {
             stale.push(path.display().to_string());
             continue;
         }
@@ -45,21 +48,36 @@ pub fn run(action: Action) -> Result<()> {
 /// Each generated file, relative to the checkout, and what it must hold.
 fn generated() -> Result<Vec<(PathBuf, String)>> {
     Ok(vec![
-        ("docs/src/reference/commands.md".into(), debugger::command::reference()),
+        (
+            "docs/src/reference/commands.md".into(),
+            debugger::command::reference(),
+        ),
         ("docs/src/reference/keys.md".into(), reference("keys")?),
-        ("docs/src/reference/command-line.md".into(), reference("command-line")?),
+        (
+            "docs/src/reference/command-line.md".into(),
+            reference("command-line")?,
+        ),
         ("probes/wire/include/uklscope_wire.h".into(), wire::header()),
     ])
 }
 
 /// The pages that only the program itself can tell.
 fn reference(topic: &str) -> Result<String> {
-    let program = root().join("target/release/uklscope");
-    let output = Command::new(&program).args(["reference", topic]).output().with_context(|| {
-        format!("running {}; build it with 'cargo build --release'", program.display())
-    })?;
+    let program = repository().join("target/release/uklscope");
+    let output = Command::new(&program)
+        .args(["reference", topic])
+        .output()
+        .with_context(|| {
+            format!(
+                "running {}; build it with 'cargo build --release'",
+                program.display()
+            )
+        })?;
     if !output.status.success() {
-        bail!("uklscope reference {topic}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "uklscope reference {topic}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{progress, root};
+use crate::image::repository;
+use crate::progress;
 
 /// What a coverage-guided run needs of the compiler, without a sanitizer: that would need nightly.
 const COVERAGE: &[&str] = &[
@@ -18,37 +19,69 @@ const COVERAGE: &[&str] = &[
 ];
 
 /// The binaries of `debugger/fuzz`.
-const TARGETS: &[&str] =
-    &["packet", "description", "records", "recording", "vmlinux", "command", "manifest"];
+const TARGETS: &[&str] = &[
+    "packet",
+    "description",
+    "records",
+    "recording",
+    "vmlinux",
+    "command",
+    "manifest",
+];
 
-pub fn run(only: Option<&str>, seconds: u64) -> Result<()> {
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// One target; all of them when not given
+    pub(crate) target: Option<String>,
+    /// For each target
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+}
+
+/// # Errors
+/// When a target fails on an input, which is then kept, or executes nothing.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let only = args.target.as_deref();
     if let Some(name) = only
         && !TARGETS.contains(&name)
     {
         bail!("there is no fuzz target '{name}': {}", TARGETS.join(", "));
     }
-    for target in TARGETS.iter().filter(|target| only.is_none_or(|name| name == **target)) {
-        progress::say(&format!("fuzz: {target} for {seconds} s"));
-        run_one(target, seconds)?;
+    for target in TARGETS
+        .iter()
+        .filter(|target| only.is_none_or(|name| name == **target))
+    {
+        progress::say(&format!("fuzz: {target} for {} s", args.seconds));
+        run_one(target, args.seconds)?;
     }
     Ok(())
 }
 
 fn run_one(target: &str, seconds: u64) -> Result<()> {
-    let folder = root().join("target/fuzz");
+    let folder = repository().join("target/fuzz");
     let corpus = folder.join("corpus").join(target);
     let artifacts = folder.join("artifacts").join(target);
     std::fs::create_dir_all(&corpus)?;
     std::fs::create_dir_all(&artifacts)?;
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["run", "--release", "--quiet", "--manifest-path", "debugger/fuzz/Cargo.toml"])
+        .args([
+            "run",
+            "--release",
+            "--quiet",
+            "--manifest-path",
+            "debugger/fuzz/Cargo.toml",
+        ])
         .args(["--target-dir", "target/fuzz/build", "--bin", target, "--"])
         .arg(&corpus)
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .args([&format!("-max_total_time={seconds}"), "-timeout=10", "-rss_limit_mb=4096"])
+        .args([
+            &format!("-max_total_time={seconds}"),
+            "-timeout=10",
+            "-rss_limit_mb=4096",
+        ])
         .args(["-print_final_stats=1", "-verbosity=0"])
         .env("RUSTFLAGS", COVERAGE.join(" "))
-        .current_dir(root())
+        .current_dir(repository())
         .output()
         .context("starting cargo")?;
     let text = String::from_utf8_lossy(&output.stderr);
@@ -61,8 +94,13 @@ fn run_one(target: &str, seconds: u64) -> Result<()> {
             last.join("\n")
         );
     }
-    let executed = text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
-    match executed.map(str::trim).and_then(|number| number.parse::<u64>().ok()) {
+    let executed = text
+        .lines()
+        .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    match executed
+        .map(str::trim)
+        .and_then(|number| number.parse::<u64>().ok())
+    {
         Some(0) | None => bail!("the fuzz target {target} executed nothing:\n{text}"),
         Some(number) => progress::say(&format!("fuzz: {target}: {number} inputs, no failure")),
     }

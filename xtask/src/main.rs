@@ -1,20 +1,52 @@
 //! `cargo xtask`: the one door to everything that is built, booted and checked here.
 
+mod demo;
+mod docs;
+mod fuzz;
 mod image;
 mod packages;
 mod progress;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Builds, boots and checks uklscope")]
 enum Task {
-    /// Builds a bootable image of a demo: kernel, C library, application, initramfs.
+    /// Does all the set-up and opens the screen on a booted demo
+    Demo(demo::Args),
+    /// Builds a bootable image of a demo: kernel, C library, application, initramfs
     Image(image::Args),
+    /// Passes every check and every test, booted images included
+    Test(test::Args),
+    /// Checks what the architecture page promises
+    Tidy,
+    /// Makes the generated pages and headers again
+    Docs(docs::Args),
+    /// Runs the decoders' fuzz targets
+    Fuzz(fuzz::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Task::parse() {
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            progress::say(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Demo(args) => demo::run(&args),
         Task::Image(args) => image::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Tidy => tidy::run(),
+        Task::Docs(args) => docs::run(&args),
+        Task::Fuzz(args) => fuzz::run(&args),
     }
 }

@@ -4,12 +4,23 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{docs, fuzz, image, packages, progress, root, tidy};
+use crate::image::repository;
+use crate::{docs, fuzz, image, packages, progress, tidy};
 
 /// Seconds for each fuzz target: enough to see that it runs and finds nothing at once.
 const FUZZ_SECONDS: u64 = 5;
 
-pub fn run(filter: Option<&str>) -> Result<()> {
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the tests whose names have this in them
+    filter: Option<String>,
+    #[command(flatten)]
+    options: image::Options,
+}
+
+/// # Errors
+/// When a check or a test fails, or something cannot be built.
+pub(crate) fn run(args: &Args) -> Result<()> {
     packages::ensure()?;
     tidy::run()?;
     if available("fmt") {
@@ -20,20 +31,34 @@ pub fn run(filter: Option<&str>) -> Result<()> {
     if available("clippy") {
         cargo(
             "lints",
-            &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"],
+            &[
+                "clippy",
+                "--release",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
         )?;
     } else {
         progress::say("lints: not checked, clippy is not installed");
     }
-    cargo("the program and its plugin", &["build", "--release", "--workspace"])?;
-    docs::run(docs::Action::Check)?;
-    image::build_all()?;
-    fuzz::run(None, FUZZ_SECONDS)?;
+    cargo(
+        "the program and its plugin",
+        &["build", "--release", "--workspace"],
+    )?;
+    docs::run(&docs::Args { check: true })?;
+    image::build_every(&args.options)?;
+    fuzz::run(&fuzz::Args {
+        target: None,
+        seconds: FUZZ_SECONDS,
+    })?;
     // The tests come last: their closing line is the last that is printed. One at a time, as
     // each boots a machine of its own.
     let mut arguments = vec!["test", "--release", "--workspace", "--no-fail-fast"];
     arguments.extend(["--", "--include-ignored", "--test-threads=1"]);
-    arguments.extend(filter);
+    arguments.extend(args.filter.as_deref());
     cargo("all tests", &arguments)
 }
 
@@ -49,15 +74,18 @@ fn cargo_path() -> std::ffi::OsString {
 }
 
 /// Runs cargo in the checkout, its output to ours.
-pub fn cargo(what: &str, arguments: &[&str]) -> Result<()> {
+pub(crate) fn cargo(what: &str, arguments: &[&str]) -> Result<()> {
     progress::say(&format!("{what}: cargo {}", arguments.join(" ")));
     let status = Command::new(cargo_path())
         .args(arguments)
-        .current_dir(root())
+        .current_dir(repository())
         .status()
         .with_context(|| format!("{what}: starting cargo"))?;
     if !status.success() {
-        bail!("{what}: 'cargo {}' failed; its output is above", arguments.join(" "));
+        bail!(
+            "{what}: 'cargo {}' failed; its output is above",
+            arguments.join(" ")
+        );
     }
     Ok(())
 }

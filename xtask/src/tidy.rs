@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::root;
+use crate::image::repository;
 
 /// Lines a file may have, tests included.
 const LONGEST: usize = 600;
@@ -81,8 +81,10 @@ struct Tree {
     files: Vec<File>,
 }
 
-pub fn run() -> Result<()> {
-    let tree = Tree::read(&root())?;
+/// # Errors
+/// When a check finds a fault.
+pub(crate) fn run() -> Result<()> {
+    let tree = Tree::read(&repository())?;
     let mut faults = Vec::new();
     for (name, check) in CHECKS {
         let found = check(&tree).with_context(|| format!("the check {name}"))?;
@@ -90,7 +92,11 @@ pub fn run() -> Result<()> {
     }
     faults.extend(invariants()?);
     if !faults.is_empty() {
-        bail!("tidy found {} faults:\n  {}", faults.len(), faults.join("\n  "));
+        bail!(
+            "tidy found {} faults:\n  {}",
+            faults.len(),
+            faults.join("\n  ")
+        );
     }
     crate::progress::say(&format!(
         "tidy: {} files, {} checks, no fault",
@@ -103,12 +109,21 @@ pub fn run() -> Result<()> {
 impl Tree {
     fn read(root: &Path) -> Result<Self> {
         let listed = Command::new("git")
-            .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.rs"])
+            .args([
+                "ls-files",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+                "*.rs",
+            ])
             .current_dir(root)
             .output()
             .context("listing the files with git; install git")?;
         if !listed.status.success() {
-            bail!("listing the files: git says {}", String::from_utf8_lossy(&listed.stderr).trim());
+            bail!(
+                "listing the files: git says {}",
+                String::from_utf8_lossy(&listed.stderr).trim()
+            );
         }
         let mut files = Vec::new();
         for path in String::from_utf8(listed.stdout)?.lines() {
@@ -116,7 +131,10 @@ impl Tree {
             if full.exists() {
                 let text = std::fs::read_to_string(&full)
                     .with_context(|| format!("reading {}", full.display()))?;
-                files.push(File { path: path.to_owned(), text });
+                files.push(File {
+                    path: path.to_owned(),
+                    text,
+                });
             }
         }
         if files.is_empty() {
@@ -146,7 +164,10 @@ impl File {
 }
 
 fn file_length(tree: &Tree) -> Result<Vec<String>> {
-    let faults = tree.files.iter().filter(|file| !LONG_ALLOWED.contains(&file.path.as_str()));
+    let faults = tree
+        .files
+        .iter()
+        .filter(|file| !LONG_ALLOWED.contains(&file.path.as_str()));
     let faults = faults.filter_map(|file| {
         let lines = file.text.lines().count();
         (lines > LONGEST).then(|| format!("{} has {lines} lines, {LONGEST} allowed", file.path))
@@ -162,7 +183,10 @@ fn room_directions(tree: &Tree) -> Result<Vec<String>> {
             continue;
         }
         let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
-            faults.push(format!("{}: the room '{room}' is not in tidy's table", file.path));
+            faults.push(format!(
+                "{}: the room '{room}' is not in tidy's table",
+                file.path
+            ));
             continue;
         };
         for (line, code) in file.code() {
@@ -171,7 +195,10 @@ fn room_directions(tree: &Tree) -> Result<Vec<String>> {
                     || STOREY_0.contains(&other)
                     || (!STOREY_0.contains(&room) && allowed.contains(&other));
                 if !open {
-                    faults.push(format!("{}:{line}: {room} may not import {other}", file.path));
+                    faults.push(format!(
+                        "{}:{line}: {room} may not import {other}",
+                        file.path
+                    ));
                 }
             }
         }
@@ -182,7 +209,9 @@ fn room_directions(tree: &Tree) -> Result<Vec<String>> {
 /// The names that follow `crate::` in a line.
 fn imported_rooms(code: &str) -> impl Iterator<Item = &str> {
     code.split("crate::").skip(1).filter_map(|rest| {
-        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .unwrap_or(rest.len());
         (end > 0).then(|| &rest[..end])
     })
 }
@@ -199,7 +228,10 @@ fn io_at_the_edge(tree: &Tree) -> Result<Vec<String>> {
             let mapping = room == "symbols" && code.contains("std::fs::File");
             for module in IO_MODULES.iter().filter(|module| code.contains(**module)) {
                 if !mapping {
-                    faults.push(format!("{}:{line}: {module} outside session and serve", file.path));
+                    faults.push(format!(
+                        "{}:{line}: {module} outside session and serve",
+                        file.path
+                    ));
                 }
             }
         }
@@ -209,8 +241,14 @@ fn io_at_the_edge(tree: &Tree) -> Result<Vec<String>> {
 
 fn crate_directions(_: &Tree) -> Result<Vec<String>> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
-        .current_dir(root())
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(repository())
         .output()
         .context("asking cargo for the workspace")?;
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
@@ -223,7 +261,10 @@ fn crate_directions(_: &Tree) -> Result<Vec<String>> {
             faults.push(format!("the crate '{name}' is not in tidy's table"));
             continue;
         };
-        for dependency in package["dependencies"].as_array().context("no dependencies")? {
+        for dependency in package["dependencies"]
+            .as_array()
+            .context("no dependencies")?
+        {
             let on = dependency["name"].as_str().context("no name")?;
             if names.contains(on) && !allowed.contains(&on) {
                 faults.push(format!("{name} may not depend on {on}"));
@@ -236,20 +277,30 @@ fn crate_directions(_: &Tree) -> Result<Vec<String>> {
 /// The tables that feed keys, help, completion and the book exist once each.
 fn single_tables(tree: &Tree) -> Result<Vec<String>> {
     let tables = [
-        ("pub const COMMANDS:", "debugger/src/command"),
-        ("pub const ACTIONS:", "tui/src/action"),
-        ("pub const RECORDS:", "probes/wire/src"),
+        ("const TABLE: &[Entry]", "debugger/src/command/table.rs"),
+        ("const TABLE: &[Action]", "tui/src/action.rs"),
+        ("SyscallEntry =", "probes/wire/src/record.rs"),
     ];
+    // This file names the tables too.
+    let others = tree
+        .files
+        .iter()
+        .filter(|file| !file.path.starts_with("xtask/"));
     let mut faults = Vec::new();
     for (table, home) in tables {
-        let holders: Vec<_> =
-            tree.files.iter().filter(|file| file.code().any(|(_, c)| c.contains(table))).collect();
+        let holders: Vec<_> = others
+            .clone()
+            .filter(|file| file.code().any(|(_, c)| c.contains(table)))
+            .collect();
         match holders.as_slice() {
             [only] if only.path.starts_with(home) => {}
             [] => faults.push(format!("no file under {home} has the table '{table}'")),
             several => {
                 let paths: Vec<_> = several.iter().map(|file| file.path.as_str()).collect();
-                faults.push(format!("'{table}' belongs to {home} alone: {}", paths.join(", ")));
+                faults.push(format!(
+                    "'{table}' belongs to {home} alone: {}",
+                    paths.join(", ")
+                ));
             }
         }
     }
@@ -258,17 +309,25 @@ fn single_tables(tree: &Tree) -> Result<Vec<String>> {
 
 /// Every **Invariant (name):** of the architecture page has its check, and the reverse.
 fn invariants() -> Result<Vec<String>> {
-    let page: PathBuf = root().join("docs/src/internals/architecture.md");
-    let text = std::fs::read_to_string(&page)
-        .with_context(|| format!("reading {}", page.display()))?;
+    let page: PathBuf = repository().join("docs/src/internals/architecture.md");
+    let text =
+        std::fs::read_to_string(&page).with_context(|| format!("reading {}", page.display()))?;
     let promised: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.split("**Invariant (").nth(1)?.split(')').next())
         .collect();
     let checked: BTreeSet<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
     let mut faults = Vec::new();
-    faults.extend(promised.difference(&checked).map(|n| format!("invariant '{n}': no check")));
-    faults.extend(checked.difference(&promised).map(|n| format!("check '{n}': no invariant")));
+    faults.extend(
+        promised
+            .difference(&checked)
+            .map(|n| format!("invariant '{n}': no check")),
+    );
+    faults.extend(
+        checked
+            .difference(&promised)
+            .map(|n| format!("check '{n}': no invariant")),
+    );
     Ok(faults)
 }
 
@@ -277,14 +336,22 @@ mod tests {
     use super::*;
 
     fn tree(path: &str, text: &str) -> Tree {
-        Tree { files: vec![File { path: path.to_owned(), text: text.to_owned() }] }
+        Tree {
+            files: vec![File {
+                path: path.to_owned(),
+                text: text.to_owned(),
+            }],
+        }
     }
 
     #[test]
     fn an_import_upwards_is_a_fault() {
         let up = tree("debugger/src/gdb/packet.rs", "use crate::session::Live;\n");
         assert_eq!(room_directions(&up).unwrap().len(), 1);
-        let down = tree("debugger/src/session/live.rs", "use crate::gdb::packet::encode;\n");
+        let down = tree(
+            "debugger/src/session/live.rs",
+            "use crate::gdb::packet::encode;\n",
+        );
         assert!(room_directions(&down).unwrap().is_empty());
         let zero = tree("debugger/src/gdb/packet.rs", "use crate::addr::Addr;\n");
         assert!(room_directions(&zero).unwrap().is_empty());
@@ -296,14 +363,26 @@ mod tests {
         assert_eq!(io_at_the_edge(&bad).unwrap().len(), 1);
         let good = tree("debugger/src/session/link.rs", "use std::net::TcpStream;\n");
         assert!(io_at_the_edge(&good).unwrap().is_empty());
-        let test = tree("debugger/src/trace/fold.rs", "#[cfg(test)]\nmod t { use std::fs; }\n");
+        let test = tree(
+            "debugger/src/trace/fold.rs",
+            "#[cfg(test)]\nmod t { use std::fs; }\n",
+        );
         assert!(io_at_the_edge(&test).unwrap().is_empty());
     }
 
     #[test]
     fn a_long_file_is_a_fault() {
-        assert!(file_length(&tree("a.rs", &"x\n".repeat(LONGEST))).unwrap().is_empty());
-        assert_eq!(file_length(&tree("a.rs", &"x\n".repeat(LONGEST + 1))).unwrap().len(), 1);
+        assert!(
+            file_length(&tree("a.rs", &"x\n".repeat(LONGEST)))
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(
+            file_length(&tree("a.rs", &"x\n".repeat(LONGEST + 1)))
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[test]

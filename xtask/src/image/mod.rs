@@ -23,7 +23,8 @@ use debugger::qemu::image::{Files, MANIFEST, Manifest, SCHEMA, Versions};
 use object::Object;
 
 use self::demo::Demo;
-use self::places::{Key, Store, folder, repository, write_whole};
+pub(crate) use self::places::repository;
+use self::places::{Key, Store, folder, write_whole};
 use crate::{packages, progress};
 
 /// Where Debian's package puts the kernel's source.
@@ -88,6 +89,16 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("{}", folder.display());
     }
     Ok(())
+}
+
+/// Builds every image.
+///
+/// # Errors
+/// As [`build_all`].
+pub(crate) fn build_every(options: &Options) -> Result<Vec<PathBuf>> {
+    let demos = demo::all()?;
+    let names: Vec<&str> = demos.iter().map(|demo| demo.name.as_str()).collect();
+    build_all(&names, options)
 }
 
 /// Builds the named images and gives their folders; what is up to date is not touched.
