@@ -10,6 +10,7 @@ use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSection, SectionFlags};
 
 use super::bytes::Bytes;
+use super::dies::Names;
 use super::error::{Found, SymbolsError};
 use super::table::Table;
 use super::units::Units;
@@ -36,6 +37,7 @@ pub(super) struct Image {
     pub(super) table: Table,
     context: OnceCell<Option<Context<Slice>>>,
     units: OnceCell<Units>,
+    pub(super) names: OnceCell<Names>,
     dwarf: OnceCell<gimli::Dwarf<Slice>>,
     pub(super) cfi: super::unwind::Cfi,
     _bytes: Bytes,
@@ -90,6 +92,7 @@ impl Image {
             table,
             context: OnceCell::new(),
             units: OnceCell::new(),
+            names: OnceCell::new(),
             dwarf: OnceCell::new(),
             cfi: super::unwind::Cfi::default(),
             _bytes: bytes,

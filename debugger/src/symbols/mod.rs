@@ -6,14 +6,19 @@
 
 mod bytes;
 mod calls;
+mod dies;
 mod error;
 mod image;
 mod lines;
+mod locations;
 mod origins;
 mod search;
 mod table;
+pub mod types;
 mod units;
 pub mod unwind;
+mod values;
+mod variables;
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -27,9 +32,12 @@ use table::Entry;
 pub use error::{Found, SymbolsError};
 pub use image::Section;
 pub use lines::{InlineFrame, PlaceData};
+pub use locations::ValuePlace;
 pub use origins::Boundary;
 pub use search::Pattern;
 pub use table::{Kind, stem};
+pub use values::{TypedValue, ValueError};
+pub use variables::{Global, Local};
 
 /// `Send`, not `Sync`: one thread owns it.
 #[derive(Debug)]

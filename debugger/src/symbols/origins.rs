@@ -208,6 +208,16 @@ impl Symbols {
         }
     }
 
+    /// Data lies in no unit's ranges, but its definition lies in a unit.
+    pub(super) fn data_origin(&self, addr: Addr, unit: &Unit) -> Origin {
+        let kernel = addr.in_kernel_half() && !self.boundary.app_data.contains(addr);
+        let per_cpu = !addr.in_kernel_half() && self.per_cpu_at(addr.0).is_some();
+        match kernel || per_cpu {
+            true => self.kernel_origin(unit),
+            false => self.app_origin(&self.kernel, Some(unit), addr),
+        }
+    }
+
     fn kernel_origin(&self, unit: &Unit) -> Origin {
         let path = self.shown_path(&join(unit.folder, unit.name));
         // A kernel whose entry text is not marked is taken at its file's word.

@@ -1,5 +1,7 @@
 //! Compilation units: which source file an address was compiled from, without reading lines.
 
+use std::cell::OnceCell;
+
 use gimli::AttributeValue;
 
 use super::image::Slice;
@@ -12,12 +14,13 @@ pub(super) struct Units {
     ranges: Vec<UnitRange>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Unit {
     /// As compiled: relative to `folder` or absolute.
     pub(super) name: &'static str,
     pub(super) folder: &'static str,
     pub(super) header: Option<gimli::UnitHeader<Slice>>,
+    parsed: OnceCell<Option<Box<gimli::Unit<Slice>>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,19 +68,36 @@ impl Units {
             name: text(unit.name),
             folder: text(unit.comp_dir),
             header: Some(header),
+            parsed: OnceCell::new(),
         });
     }
 
+    /// The number of the unit that covers an address.
+    pub(super) fn number_at(&self, addr: Addr) -> Option<u32> {
+        self.range_at(addr).map(|range| range.unit)
+    }
+
     pub(super) fn at(&self, addr: Addr) -> Option<&Unit> {
+        self.list.get(self.range_at(addr)?.unit as usize)
+    }
+
+    fn range_at(&self, addr: Addr) -> Option<&UnitRange> {
         let after = self.ranges.partition_point(|range| range.start <= addr.0);
         // Ranges of one unit may lie inside another's; look a few back.
         let near = self.ranges[after.saturating_sub(4)..after].iter().rev();
-        let range = near.into_iter().find(|range| addr.0 < range.end)?;
-        self.list.get(range.unit as usize)
+        near.into_iter().find(|range| addr.0 < range.end)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+}
+
+impl Unit {
+    /// Parsed once, when its entries are first looked into.
+    pub(super) fn parsed(&self, dwarf: &gimli::Dwarf<Slice>) -> Option<&gimli::Unit<Slice>> {
+        let parse = || dwarf.unit(self.header?).ok().map(Box::new);
+        self.parsed.get_or_init(parse).as_deref()
     }
 }
 

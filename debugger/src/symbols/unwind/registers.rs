@@ -11,8 +11,9 @@ const NAMES: [&str; 17] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegisterSet {
     values: [Option<u64>; 17],
-    /// Of the CPU, not of a frame: where per-CPU variables and thread-local ones lie.
+    /// Of the CPU, not of a frame: where its per-CPU area lies, if the kernel has set it yet.
     pub gs_base: Option<u64>,
+    /// Where the thread's own storage ends.
     pub fs_base: Option<u64>,
 }
 
@@ -58,7 +59,11 @@ impl RegisterSet {
         for (value, name) in set.values.iter_mut().zip(NAMES) {
             *value = get(name);
         }
-        set.gs_base = get("gs_base");
+        // While a user runs, the kernel's own lies in the other register.
+        let kernel = |value: &u64| value >> 63 == 1;
+        set.gs_base = get("gs_base")
+            .filter(kernel)
+            .or_else(|| get("k_gs_base").filter(kernel));
         set.fs_base = get("fs_base");
         set
     }

@@ -1,0 +1,356 @@
+//! Where a variable is: DWARF's location expressions, evaluated in a frame.
+
+use gimli::{EvaluationResult, Expression, Location, Operation, Piece, Value, ValueType};
+
+use super::Symbols;
+use super::dies::Die;
+use super::image::Slice;
+use super::unwind::{Backtrace, Memory, Reg, UnwoundFrame};
+use crate::addr::Addr;
+
+/// Where a value lies, or the value itself where it has no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValuePlace {
+    Memory(Addr),
+    /// From registers or computed; the least significant byte first.
+    Bytes(Vec<u8>),
+}
+
+/// What an expression is evaluated in: a frame of a backtrace, and the function around.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) backtrace: &'a Backtrace,
+    pub(super) level: usize,
+    /// The function that the frame base belongs to; none for globals.
+    pub(super) function: Option<&'a Die<'a>>,
+}
+
+const EMPTY: Backtrace = Backtrace {
+    frames: Vec::new(),
+    end: super::unwind::End::Limit,
+};
+
+impl Scope<'_> {
+    /// For variables that have a fixed place.
+    pub(super) const GLOBAL: Scope<'static> = Scope {
+        backtrace: &EMPTY,
+        level: 0,
+        function: None,
+    };
+
+    fn frame(&self) -> Option<&UnwoundFrame> {
+        self.backtrace.frames.get(self.level)
+    }
+}
+
+/// Calls between an argument and the caller that still knows it.
+const DEPTH: u32 = 6;
+
+impl Symbols {
+    /// The place of the entry's variable; the reason where there is none.
+    pub(super) fn locate(
+        &self,
+        die: &Die<'_>,
+        scope: Scope<'_>,
+        memory: &mut Memory<'_>,
+    ) -> Result<ValuePlace, String> {
+        if let Some((value, _)) = die.attr(gimli::DW_AT_const_value) {
+            let number = value.udata_value();
+            let number = number.or_else(|| value.sdata_value().map(i64::cast_unsigned));
+            return match (number, value) {
+                (Some(number), _) => Ok(ValuePlace::Bytes(number.to_le_bytes().to_vec())),
+                (None, gimli::AttributeValue::Block(bytes)) => {
+                    Ok(ValuePlace::Bytes(bytes.slice().to_vec()))
+                }
+                _ => Err("a constant of a form that is not read".to_owned()),
+            };
+        }
+        let Some((value, owner)) = die.attr(gimli::DW_AT_location) else {
+            return Err("optimised out".to_owned());
+        };
+        let expression = match value.exprloc_value() {
+            Some(expression) => expression,
+            None => {
+                let pc = scope.frame().map_or(0, |frame| frame.lookup().0);
+                in_list(&owner, value, pc)?
+            }
+        };
+        self.evaluate(expression, die, scope, memory, DEPTH)
+    }
+
+    fn evaluate(
+        &self,
+        expression: Expression<Slice>,
+        die: &Die<'_>,
+        scope: Scope<'_>,
+        memory: &mut Memory<'_>,
+        depth: u32,
+    ) -> Result<ValuePlace, String> {
+        if expression.0.is_empty() {
+            return Err("optimised out here".to_owned());
+        }
+        let damaged = |error: gimli::Error| format!("a location that cannot be read ({error})");
+        let mut evaluation = expression.evaluation(die.unit.encoding());
+        evaluation.set_max_iterations(10_000);
+        let mut result = evaluation.evaluate().map_err(damaged)?;
+        loop {
+            let next = match result {
+                EvaluationResult::Complete => break,
+                EvaluationResult::RequiresRegister {
+                    register,
+                    base_type,
+                } => {
+                    let value = register_value(scope, register.0)?;
+                    let value = Value::from_u64(value_type(die, base_type), value);
+                    evaluation.resume_with_register(value.map_err(damaged)?)
+                }
+                EvaluationResult::RequiresMemory {
+                    address,
+                    size,
+                    base_type,
+                    ..
+                } => {
+                    let mut bytes = [0; 8];
+                    let part = &mut bytes[..usize::from(size.min(8))];
+                    if !memory(Addr(address), part) {
+                        return Err(format!("{address:#x} cannot be read"));
+                    }
+                    let value = u64::from_le_bytes(bytes);
+                    let value = Value::from_u64(value_type(die, base_type), value);
+                    evaluation.resume_with_memory(value.map_err(damaged)?)
+                }
+                EvaluationResult::RequiresFrameBase => {
+                    let base = self.frame_base(scope, memory, depth)?;
+                    evaluation.resume_with_frame_base(base)
+                }
+                EvaluationResult::RequiresCallFrameCfa => {
+                    let cfa = scope.frame().and_then(|frame| frame.cfa);
+                    let cfa = cfa.ok_or("the frame's caller was not found")?;
+                    evaluation.resume_with_call_frame_cfa(cfa.0)
+                }
+                EvaluationResult::RequiresRelocatedAddress(address) => {
+                    evaluation.resume_with_relocated_address(address)
+                }
+                EvaluationResult::RequiresIndexedAddress { index, .. } => {
+                    let address = die.image.dwarf().address(die.unit, index);
+                    evaluation.resume_with_indexed_address(address.map_err(damaged)?)
+                }
+                EvaluationResult::RequiresBaseType(offset) => {
+                    evaluation.resume_with_base_type(value_type(die, offset))
+                }
+                EvaluationResult::RequiresEntryValue(entry) => {
+                    let value = self.entry_value(entry, die, scope, memory, depth)?;
+                    evaluation.resume_with_entry_value(Value::Generic(value))
+                }
+                EvaluationResult::RequiresTls(_) => {
+                    return Err("thread-local storage is not looked into".to_owned());
+                }
+                _ => return Err("a location of a kind that is not read".to_owned()),
+            };
+            result = next.map_err(damaged)?;
+        }
+        let pieces = evaluation.result();
+        place(&pieces, scope, memory)
+    }
+
+    fn frame_base(
+        &self,
+        scope: Scope<'_>,
+        memory: &mut Memory<'_>,
+        depth: u32,
+    ) -> Result<u64, String> {
+        let function = scope.function.ok_or("no function around")?;
+        let value = function.attr(gimli::DW_AT_frame_base);
+        let expression = value.and_then(|(value, _)| value.exprloc_value());
+        let expression = expression.ok_or("the function has no frame base")?;
+        let depth = depth.checked_sub(1).ok_or("locations in a circle")?;
+        // A single register holds the base itself.
+        let mut operations = expression.operations(function.unit.encoding());
+        if let Ok(Some(Operation::Register { register })) = operations.next() {
+            return register_value(scope, register.0);
+        }
+        match self.evaluate(expression, function, scope, memory, depth)? {
+            ValuePlace::Memory(addr) => Ok(addr.0),
+            ValuePlace::Bytes(bytes) => Ok(number(&bytes)),
+        }
+    }
+
+    /// What a register held when the function was entered: the caller may still tell, by how it
+    /// computed it for this call.
+    fn entry_value(
+        &self,
+        entry: Expression<Slice>,
+        die: &Die<'_>,
+        scope: Scope<'_>,
+        memory: &mut Memory<'_>,
+        depth: u32,
+    ) -> Result<u64, String> {
+        let lost = || "optimised out: its value at the function's entry is not kept".to_owned();
+        let depth = depth.checked_sub(1).ok_or_else(lost)?;
+        let mut operations = entry.operations(die.unit.encoding());
+        let Ok(Some(Operation::Register { register })) = operations.next() else {
+            return Err(lost());
+        };
+        let level = scope.level + 1;
+        let caller = scope.backtrace.frames.get(level).ok_or_else(lost)?;
+        if !caller.after_call || caller.crossing.is_some() {
+            return Err(lost());
+        }
+        let function = self.function_die(caller.lookup()).ok_or_else(lost)?;
+        let site = call_site(&function, caller.pc).ok_or_else(lost)?;
+        let callee = scope.function.map_or("", |function| function.name());
+        let called = site.refer(gimli::DW_AT_call_origin);
+        if called.is_some_and(|called| called.name() != callee) {
+            return Err(lost());
+        }
+        for parameter in site.children() {
+            let at = parameter.own(gimli::DW_AT_location);
+            let Some(at) = at.and_then(|value| value.exprloc_value()) else {
+                continue;
+            };
+            let mut operations = at.operations(parameter.unit.encoding());
+            let Ok(Some(Operation::Register { register: this })) = operations.next() else {
+                continue;
+            };
+            if this != register {
+                continue;
+            }
+            let value = parameter.own(gimli::DW_AT_call_value);
+            let value = value.and_then(|value| value.exprloc_value());
+            let value = value.ok_or_else(lost)?;
+            let outer = Scope {
+                backtrace: scope.backtrace,
+                level,
+                function: Some(&function),
+            };
+            return match self.evaluate(value, &parameter, outer, memory, depth)? {
+                ValuePlace::Memory(addr) => Ok(addr.0),
+                ValuePlace::Bytes(bytes) => Ok(number(&bytes)),
+            };
+        }
+        Err(lost())
+    }
+}
+
+/// The expression of a location list that holds at an address.
+fn in_list(die: &Die<'_>, value: super::dies::Value, pc: u64) -> Result<Expression<Slice>, String> {
+    let list = die.image.dwarf().attr_locations(die.unit, value);
+    let Ok(Some(mut list)) = list else {
+        return Err("a location of a form that is not read".to_owned());
+    };
+    while let Ok(Some(entry)) = list.next() {
+        if entry.range.begin <= pc && pc < entry.range.end {
+            return Ok(entry.data);
+        }
+    }
+    Err("optimised out at this instruction".to_owned())
+}
+
+fn call_site<'a>(die: &Die<'a>, return_to: Addr) -> Option<Die<'a>> {
+    for child in die.children() {
+        match child.tag() {
+            gimli::DW_TAG_call_site => {
+                let at = child.own(gimli::DW_AT_call_return_pc)?;
+                let at = child.image.dwarf().attr_address(child.unit, at);
+                if at.ok().flatten() == Some(return_to.0) {
+                    return Some(child);
+                }
+            }
+            gimli::DW_TAG_lexical_block | gimli::DW_TAG_inlined_subroutine => {
+                if let Some(found) = call_site(&child, return_to) {
+                    return Some(found);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn register_value(scope: Scope<'_>, register: u16) -> Result<u64, String> {
+    let number = Reg(register);
+    let frame = scope.frame().ok_or("no frame")?;
+    frame.registers.get(number).ok_or_else(|| match register {
+        0..=16 => format!("it was in {}, which was not kept", number.name()),
+        _ => "it is in a vector register, which is not read".to_owned(),
+    })
+}
+
+fn value_type(die: &Die<'_>, offset: gimli::UnitOffset) -> ValueType {
+    if offset.0 == 0 {
+        return ValueType::Generic;
+    }
+    let found = die.at(offset);
+    found
+        .and_then(|die| ValueType::from_entry(&die.entry).ok().flatten())
+        .unwrap_or(ValueType::Generic)
+}
+
+fn place(
+    pieces: &[Piece<Slice>],
+    scope: Scope<'_>,
+    memory: &mut Memory<'_>,
+) -> Result<ValuePlace, String> {
+    let one = match pieces {
+        [] => return Err("optimised out".to_owned()),
+        [one] => one,
+        several => return joined(several, scope, memory),
+    };
+    match one.location {
+        Location::Address { address } => Ok(ValuePlace::Memory(Addr(address))),
+        Location::Empty => Err("optimised out".to_owned()),
+        location => bytes_of(location, scope).map(ValuePlace::Bytes),
+    }
+}
+
+fn bytes_of(location: Location<Slice>, scope: Scope<'_>) -> Result<Vec<u8>, String> {
+    match location {
+        Location::Register { register } => {
+            Ok(register_value(scope, register.0)?.to_le_bytes().to_vec())
+        }
+        Location::Value { value } => {
+            let value = value.to_u64(u64::MAX);
+            let value = value.map_err(|_| "a value that is no whole number".to_owned())?;
+            Ok(value.to_le_bytes().to_vec())
+        }
+        Location::Bytes { value } => Ok(value.slice().to_vec()),
+        Location::ImplicitPointer { .. } => {
+            Err("a pointer to something that was optimised out".to_owned())
+        }
+        Location::Empty | Location::Address { .. } => Err("optimised out".to_owned()),
+    }
+}
+
+/// A value scattered over registers and memory.
+fn joined(
+    pieces: &[Piece<Slice>],
+    scope: Scope<'_>,
+    memory: &mut Memory<'_>,
+) -> Result<ValuePlace, String> {
+    let mut all = Vec::new();
+    for piece in pieces {
+        let bits = piece.size_in_bits.unwrap_or(64);
+        let len = usize::try_from(bits / 8).unwrap_or(0).min(4096);
+        let mut bytes = match piece.location {
+            Location::Address { address } => {
+                let mut bytes = vec![0; len];
+                if !memory(Addr(address), &mut bytes) {
+                    return Err(format!("{address:#x} cannot be read"));
+                }
+                bytes
+            }
+            Location::Empty => return Err("a part of it is optimised out".to_owned()),
+            location => bytes_of(location, scope)?,
+        };
+        bytes.resize(len, 0);
+        all.extend(bytes);
+    }
+    Ok(ValuePlace::Bytes(all))
+}
+
+pub(super) fn number(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    let len = bytes.len().min(8);
+    word[..len].copy_from_slice(&bytes[..len]);
+    u64::from_le_bytes(word)
+}
