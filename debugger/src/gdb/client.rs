@@ -316,6 +316,19 @@ mod tests {
         client.send(&Request::ReadRegisters).unwrap();
     }
 
+    /// A late acknowledgement would stop what was just let go.
+    #[test]
+    fn nothing_is_sent_after_detaching() {
+        let mut client = Client::default();
+        client.send(&Request::Remove(Trap::soft(Addr(1)))).unwrap();
+        client.send(&Request::Detach { process: None }).unwrap();
+        let _ = client.take_output();
+        client.receive(b"+$OK#9a").unwrap();
+        assert_eq!(client.take_output(), b"");
+        client.receive(b"+$OK#9a").unwrap();
+        assert_eq!(replies(&mut client), ["OK", "OK"]);
+    }
+
     #[test]
     fn a_refused_resume_leaves_the_target_standing() {
         let mut client = Client::default();

@@ -161,12 +161,17 @@ impl Request {
         }
     }
 
-    /// Whether the target runs after it, so that nothing may be sent until it has stopped.
+    /// Whether the target runs after it, so that nothing may be sent until it has stopped: not even
+    /// the acknowledgement of what came before.
     #[must_use]
     pub const fn resumes(&self) -> bool {
         matches!(
             self,
-            Self::Continue | Self::Step(_) | Self::PlainContinue | Self::PlainStep
+            Self::Continue
+                | Self::Step(_)
+                | Self::PlainContinue
+                | Self::PlainStep
+                | Self::Detach { .. }
         )
     }
 }
@@ -238,8 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn only_four_requests_let_the_target_run() {
+    fn only_these_requests_let_the_target_run() {
         assert!(Request::Continue.resumes());
+        assert!(Request::Detach { process: None }.resumes());
         assert!(Request::PlainStep.resumes());
         assert!(!Request::StopReason.resumes());
     }

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::link::Endpoint;
 use super::monitor::{Monitor, MonitorError};
@@ -224,8 +224,8 @@ impl Drop for Qemu {
 /// Starts the process on the thread that will read its serial line.
 ///
 /// The kernel sends the parent's death signal when the *thread* that started the process ends, so
-/// that thread must last as long as QEMU does: the reader of its output does, and no longer than
-/// this program.
+/// that thread must last as long as QEMU does, and beyond the end of QEMU's output: QEMU closes it
+/// before it exits.
 fn spawn(mut command: Command, serial: Sender<Vec<u8>>) -> io::Result<Child> {
     command
         .stdin(Stdio::piped())
@@ -259,10 +259,17 @@ fn spawn(mut command: Command, serial: Sender<Vec<u8>>) -> io::Result<Child> {
                 }
             };
             let output = child.stdout.take();
+            let pid = Pid::from_child(&child);
             if sender.send(Ok(child)).is_ok()
                 && let Some(output) = output
             {
                 forward(output, &serial);
+                drop(serial);
+                // It is left to be waited for by its owner; where that was first, there is none.
+                let _ = rustix::process::waitid(
+                    WaitId::Pid(pid),
+                    WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+                );
             }
         })?;
     receiver

@@ -36,7 +36,7 @@ use crate::gdb::thread::ThreadId;
 use crate::known::Known;
 
 use super::breakpoints::TrapTable;
-use super::link::Link;
+use super::link::{Link, LinkError};
 
 pub use super::link::Endpoint;
 pub use crate::gdb::registers::Registers;
@@ -170,6 +170,11 @@ impl Target {
         self.client.is_running() || self.pending.is_some()
     }
 
+    /// For each answer from here on.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// What the stub announced.
     #[must_use]
     pub fn supported(&self) -> &Supported {
@@ -233,7 +238,15 @@ impl Target {
         self.stop_if_running()?;
         self.send(&Request::Kill)?;
         self.ended = Some("killed".to_owned());
-        Ok(())
+        // There is no answer: the connection ends with the machine.
+        match self.exchange(Instant::now(), || tried(&Request::Kill)) {
+            Ok(_)
+            | Err(TargetError::LinkWhile {
+                source: LinkError::Closed { .. },
+                ..
+            }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn leave(&mut self) -> Result<(), TargetError> {
