@@ -16,18 +16,18 @@ const DEADLINE: Duration = Duration::from_secs(180);
 
 /// How to boot.
 #[derive(Clone, Copy, Debug)]
-pub struct Boot<'a> {
-    pub mode: Mode,
-    pub calls: Option<u64>,
-    pub cpus: u32,
+pub(crate) struct Boot<'a> {
+    pub(crate) mode: Mode,
+    pub(crate) calls: Option<u64>,
+    pub(crate) cpus: u32,
     /// More of QEMU's arguments.
-    pub qemu: &'a [&'a str],
+    pub(crate) qemu: &'a [&'a str],
     /// More of the kernel's command line.
-    pub append: &'a str,
+    pub(crate) append: &'a str,
 }
 
 impl Boot<'_> {
-    pub fn mode(mode: Mode) -> Self {
+    pub(crate) fn mode(mode: Mode) -> Self {
         Self {
             mode,
             calls: None,
@@ -49,14 +49,14 @@ impl Drop for Running {
     }
 }
 
-pub fn image(name: &str) -> Image {
+pub(crate) fn image(name: &str) -> Image {
     Store::open()
         .and_then(|store| store.image(name))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// All that the guest writes to its serial line until it powers off.
-pub fn serial(image: &Image, boot: &Boot<'_>) -> String {
+pub(crate) fn serial(image: &Image, boot: &Boot<'_>) -> String {
     let append = format!("{} {}", image.append(boot.mode, boot.calls), boot.append);
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.args(["-accel", "tcg", "-nographic", "-no-reboot", "-nodefaults"])
@@ -104,7 +104,7 @@ pub fn serial(image: &Image, boot: &Boot<'_>) -> String {
 }
 
 /// Boots and expects `text` on the serial line.
-pub fn expect(name: &str, boot: &Boot<'_>, text: &str) -> String {
+pub(crate) fn expect(name: &str, boot: &Boot<'_>, text: &str) -> String {
     let serial = serial(&image(name), boot);
     assert!(
         serial.contains(text),

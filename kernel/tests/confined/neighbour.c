@@ -2,7 +2,6 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +12,15 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <sys/prctl.h>
-#include <asm/prctl.h>
 #include <stddef.h>
 #include <ucontext.h>
 #include <ukl.h>
+
+/* linux/futex.h and asm/prctl.h, which the C library does not carry. */
+#define FUTEX_WAIT_PRIVATE 128
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_FS 0x1002
+#define ARCH_GET_GS 0x1004
 
 static int failed;
 static void expect(const char *what, long r, int want)
