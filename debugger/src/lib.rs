@@ -11,7 +11,9 @@ pub mod origin;
 
 pub mod disasm;
 pub mod gdb;
+pub mod guest;
 pub mod qemu;
+pub mod space;
 pub mod symbols;
 pub mod trace;
 

@@ -183,6 +183,13 @@ impl Symbols {
             .map(|entry| self.symbol(entry))
     }
 
+    /// How many symbols start in a range.
+    #[must_use]
+    pub fn count_in(&self, range: AddrRange) -> usize {
+        let image = self.image(range.start);
+        image.map_or(0, |image| image.table.starting_in(range).len())
+    }
+
     #[must_use]
     pub const fn boundary(&self) -> &Boundary {
         &self.boundary

@@ -1,0 +1,133 @@
+//! Mirrors of the kernel's own structures, filled by field name through DWARF: no offset of a field
+//! is written down here.
+
+mod stacks;
+mod task;
+
+use crate::addr::{Addr, AddrRange};
+use crate::symbols::Symbols;
+use crate::symbols::types::TypeId;
+use crate::symbols::unwind::Memory;
+
+pub use stacks::{Stack, stack_in_use};
+pub use task::{Task, current, tasks};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuestError {
+    #[error("looking for '{field}' in '{of}': vmlinux does not tell it; {next}")]
+    NoField {
+        of: &'static str,
+        field: String,
+        next: &'static str,
+    },
+    #[error("looking for the kernel's '{name}': vmlinux has no such symbol")]
+    NoSymbol { name: &'static str },
+    #[error("reading '{what}' at {addr:?}: nothing readable is there; is the kernel up yet?")]
+    Unreadable { what: String, addr: Addr },
+    #[error("the CPU's own area is not set up yet: gs does not point into the kernel's half")]
+    NoCpuArea,
+}
+
+/// A struct's type, looked up once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Struct {
+    name: &'static str,
+    of: TypeId,
+}
+
+impl Struct {
+    /// `struct task_struct`.
+    pub(crate) fn named(symbols: &Symbols, name: &'static str) -> Result<Self, GuestError> {
+        let of = symbols.type_named(name).ok_or(GuestError::NoField {
+            of: name,
+            field: "its definition".to_owned(),
+            next: "build the kernel with CONFIG_DEBUG_INFO_DWARF5",
+        })?;
+        Ok(Self { name, of })
+    }
+
+    /// Bytes from the start, and the type, of `thread.sp`.
+    pub(crate) fn field(self, symbols: &Symbols, path: &str) -> Result<(u64, TypeId), GuestError> {
+        symbols
+            .field(self.of, path)
+            .ok_or_else(|| GuestError::NoField {
+                of: self.name,
+                field: path.to_owned(),
+                next: "this kernel's structures differ from those known",
+            })
+    }
+}
+
+/// Up to eight bytes of a field, as an unsigned number.
+pub(crate) fn read_field(
+    symbols: &Symbols,
+    of: Struct,
+    path: &str,
+    at: Addr,
+    memory: &mut Memory<'_>,
+) -> Result<u64, GuestError> {
+    let (offset, kind) = of.field(symbols, path)?;
+    let len = usize::try_from(symbols.size_of(kind).clamp(1, 8)).unwrap_or(8);
+    let mut bytes = [0; 8];
+    let addr = at + offset;
+    match memory(addr, &mut bytes[..len]) {
+        true => Ok(u64::from_le_bytes(bytes)),
+        false => Err(GuestError::Unreadable {
+            what: format!("{}.{path}", of.name),
+            addr,
+        }),
+    }
+}
+
+/// A word of the kernel's data by its symbol.
+pub fn read_variable(
+    symbols: &Symbols,
+    name: &'static str,
+    memory: &mut Memory<'_>,
+) -> Result<u64, GuestError> {
+    let addr = symbols
+        .address_of(name)
+        .ok_or(GuestError::NoSymbol { name })?;
+    read_word(name, addr, memory)
+}
+
+pub(crate) fn read_word(
+    what: &str,
+    addr: Addr,
+    memory: &mut Memory<'_>,
+) -> Result<u64, GuestError> {
+    let mut bytes = [0; 8];
+    match memory(addr, &mut bytes) {
+        true => Ok(u64::from_le_bytes(bytes)),
+        false => Err(GuestError::Unreadable {
+            what: what.to_owned(),
+            addr,
+        }),
+    }
+}
+
+/// Each CPU's own area, as the kernel has laid them out; what gs points to there.
+pub fn cpu_areas(
+    symbols: &Symbols,
+    cpus: u32,
+    memory: &mut Memory<'_>,
+) -> Result<Vec<AddrRange>, GuestError> {
+    let table = "__per_cpu_offset";
+    let start = symbols
+        .address_of(table)
+        .ok_or(GuestError::NoSymbol { name: table })?;
+    let end = "__per_cpu_end";
+    let size = symbols
+        .address_of(end)
+        .ok_or(GuestError::NoSymbol { name: end })?;
+    let mut areas = Vec::new();
+    for cpu in 0..u64::from(cpus) {
+        let base = read_word(table, start + cpu * 8, memory)?;
+        // Before they are set up the table holds the link-time place.
+        if base >> 63 == 0 {
+            return Err(GuestError::NoCpuArea);
+        }
+        areas.push(AddrRange::new(Addr(base), Addr(base) + size.0));
+    }
+    Ok(areas)
+}
