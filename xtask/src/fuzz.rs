@@ -14,7 +14,6 @@ const COVERAGE: &[&str] = &[
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Ccodegen-units=1",
     "--cfg=fuzzing",
 ];
 
@@ -57,6 +56,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// The compiler's own target triple.
+fn host() -> Result<String> {
+    let output = Command::new("rustc")
+        .arg("-vV")
+        .output()
+        .context("starting rustc")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(line.context("rustc -vV names no host")?.to_owned())
+}
+
 fn run_one(target: &str, seconds: u64) -> Result<()> {
     let folder = repository().join("target/fuzz");
     let corpus = folder.join("corpus").join(target);
@@ -71,7 +81,16 @@ fn run_one(target: &str, seconds: u64) -> Result<()> {
             "--manifest-path",
             "debugger/fuzz/Cargo.toml",
         ])
-        .args(["--target-dir", "target/fuzz/build", "--bin", target, "--"])
+        // With a target named, build scripts are spared the flags.
+        .args([
+            "--target-dir",
+            "target/fuzz/build",
+            "--target",
+            &host()?,
+            "--bin",
+            target,
+            "--",
+        ])
         .arg(&corpus)
         .arg(format!("-artifact_prefix={}/", artifacts.display()))
         .args([
