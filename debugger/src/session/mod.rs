@@ -14,7 +14,9 @@ mod resolver;
 pub mod store;
 pub mod target;
 pub mod trace;
+pub mod trace_compare;
 mod trace_error;
+pub mod trace_file;
 mod trace_ring;
 pub mod transcript;
 

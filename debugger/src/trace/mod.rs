@@ -2,8 +2,10 @@
 //!
 //! [`sites`] says what a probe is to report; [`fold`] makes a [`report`] of the records.
 
+pub mod diff;
 pub mod fold;
 pub mod functions;
 pub mod phases;
+pub mod recording;
 pub mod report;
 pub mod sites;

@@ -1,0 +1,72 @@
+//! Traces an image in several modes and puts the runs side by side.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::trace::{TraceOptions, Traced, trace};
+use super::trace_error::TraceError;
+use crate::crossing::Mode;
+use crate::event::TraceNews;
+use crate::qemu::image::Image;
+use crate::trace::diff;
+use crate::trace::report::{Comparison, Report, SCHEMA};
+
+/// Calls made fewer times than this belong to a program's start and end, not to what is compared.
+const WORTH_COMPARING: u64 = 10;
+
+/// One boot per mode, in order, each traced with `options` but for the mode.
+///
+/// # Errors
+/// When one of the runs fails.
+pub fn compare(
+    image: &Image,
+    modes: &[Mode],
+    options: &TraceOptions,
+    cancel: &AtomicBool,
+    news: &mut dyn FnMut(Mode, TraceNews),
+) -> Result<(Comparison, Vec<Traced>), TraceError> {
+    let mut traced: Vec<Traced> = Vec::new();
+    for mode in modes {
+        if cancel.load(Ordering::Relaxed) {
+            break;
+        }
+        let options = TraceOptions {
+            mode: *mode,
+            ..options.clone()
+        };
+        traced.push(trace(image, &options, cancel, &mut |piece| {
+            news(*mode, piece)
+        })?);
+    }
+    let runs: Vec<Report> = traced.iter().map(|traced| traced.report.clone()).collect();
+    Ok((side_by_side(&image.manifest.name, runs), traced))
+}
+
+/// Every call in every pair of runs.
+#[must_use]
+pub fn side_by_side(image: &str, runs: Vec<Report>) -> Comparison {
+    let mut pairs = Vec::new();
+    for (i, a) in runs.iter().enumerate() {
+        for b in &runs[i + 1..] {
+            let often = |report: &Report, call: &str| {
+                report
+                    .classes
+                    .iter()
+                    .filter(|class| class.call == call)
+                    .map(|class| class.count)
+                    .sum::<u64>()
+                    >= WORTH_COMPARING
+            };
+            pairs.extend(
+                diff::pairs(a, b)
+                    .into_iter()
+                    .filter(|pair| often(a, &pair.call) || often(b, &pair.call)),
+            );
+        }
+    }
+    Comparison {
+        schema: SCHEMA,
+        image: image.to_owned(),
+        runs,
+        pairs,
+    }
+}
