@@ -27,7 +27,8 @@ pub struct TraceOptions {
     pub calls: Option<u64>,
     /// Ends the run after this long.
     pub duration: Option<Duration>,
-    pub policy: Policy,
+    /// Drops records where the guest would have to wait; each is counted.
+    pub flight: bool,
     /// Counts every instruction by an addition of its own: slow, to check the fast clock.
     pub slow_clock: bool,
     /// Which functions are recorded.
@@ -51,7 +52,7 @@ impl TraceOptions {
             mode,
             calls: None,
             duration: None,
-            policy: Policy::Lossless,
+            flight: false,
             slow_clock: false,
             scope: Scope::Functions,
         }
@@ -101,7 +102,12 @@ pub fn trace(
     }
     let plugin = find_plugin()?;
     let table = site_table(image, options.mode)?;
-    let mut ring = Ring::new(&table.sites, options.policy).map_err(|source| TraceError::Ring {
+    let policy = if options.flight {
+        Policy::Flight
+    } else {
+        Policy::Lossless
+    };
+    let mut ring = Ring::new(&table.sites, policy).map_err(|source| TraceError::Ring {
         megabytes: 8,
         source,
     })?;

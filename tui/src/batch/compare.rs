@@ -1,9 +1,18 @@
 //! `uklscope compare`: traces an image in each mode.
 
 use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use debugger::crossing::Mode;
+use debugger::session::store;
+use debugger::session::trace::TraceOptions;
+use debugger::session::trace_compare::compare;
+use debugger::session::trace_file::{recording, save};
+
+use super::trace_text;
+use super::tracing::{Progress, cancel_by_signal};
 
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
@@ -12,22 +21,52 @@ pub struct CompareArgs {
     /// How many operations the application does.
     #[arg(long, value_name = "N")]
     pub calls: Option<u64>,
-    /// The modes, separated by commas.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "linux,ukl,bypass,shortcut"
-    )]
+    /// The modes, separated by commas; else all that the image has.
+    #[arg(long, value_delimiter = ',')]
     pub modes: Vec<Mode>,
+    /// Keep the runs in one recording.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// Traces and prints the modes side by side.
 ///
 /// # Errors
-/// When a boot or a recording fails.
-pub fn run(args: &CompareArgs, _json: bool, _out: &mut dyn Write) -> anyhow::Result<()> {
-    bail!(
-        "comparing the modes of {}: this build has no tracer; use a newer one",
-        args.image
-    )
+/// When a boot or a recording fails, or a ledger does not balance.
+pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let image = store::image(&args.image).context("opening the image")?;
+    let modes = if args.modes.is_empty() {
+        image.manifest.modes.clone()
+    } else {
+        args.modes.clone()
+    };
+    let mut options = TraceOptions::new(image.manifest.default_mode);
+    options.calls = args.calls;
+    let cancel = cancel_by_signal()?;
+    let mut progress = Progress::default();
+    let (comparison, _) = compare(&image, &modes, &options, &cancel, &mut |mode, news| {
+        progress.news(mode, &news);
+    })?;
+    drop(progress);
+    if cancel.load(Ordering::Relaxed) {
+        bail!(
+            "comparing the modes of {}: ended by a signal, nothing is compared",
+            args.image
+        );
+    }
+    if let Some(path) = &args.output {
+        save(path, &recording(&image, comparison.runs.clone()))?;
+    }
+    if json {
+        serde_json::to_writer(&mut *out, &comparison)?;
+        writeln!(out)?;
+    } else {
+        for line in trace_text::comparison(&comparison) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    if let Some(pair) = comparison.pairs.iter().find(|pair| !pair.balanced) {
+        bail!("the ledger does not balance: {}", trace_text::ledger(pair));
+    }
+    Ok(())
 }

@@ -1,9 +1,13 @@
 //! `uklscope diff`: what differs between two recordings.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use debugger::trace::diff::diff;
+use debugger::trace::report::Report;
+
+use super::{report, trace_text};
 
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
@@ -17,10 +21,37 @@ pub struct DiffArgs {
 /// Prints ladder and ledger.
 ///
 /// # Errors
-/// When a recording cannot be read.
-pub fn run(args: &DiffArgs, _json: bool, _out: &mut dyn Write) -> anyhow::Result<()> {
-    bail!(
-        "reading {}: this build reads no recordings; use a newer one",
-        args.a.display()
-    )
+/// When a recording cannot be read, or neither has the call.
+pub fn run(args: &DiffArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let (a, b) = (first_run(&args.a)?, first_run(&args.b)?);
+    let diff = diff(&a, &b, args.call.as_deref());
+    if diff.pairs.is_empty() {
+        let call = args.call.as_deref().unwrap_or("no call at all");
+        bail!(
+            "comparing {} with {}: {call} is not in both; 'uklscope report' lists what is",
+            args.a.display(),
+            args.b.display()
+        );
+    }
+    if json {
+        serde_json::to_writer(&mut *out, &diff)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    writeln!(out, "{}", trace_text::LADDER_KEY)?;
+    for pair in &diff.pairs {
+        writeln!(out)?;
+        for line in trace_text::ladder(pair) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out, "{}", trace_text::ledger(pair))?;
+    }
+    Ok(())
+}
+
+fn first_run(path: &Path) -> anyhow::Result<Report> {
+    let runs = report::open(path)?.runs;
+    runs.into_iter()
+        .next()
+        .with_context(|| format!("reading {}: it holds no run; record again", path.display()))
 }

@@ -10,3 +10,5 @@ pub mod space;
 pub mod symbols;
 pub mod text;
 pub mod trace;
+pub mod trace_text;
+pub mod tracing;

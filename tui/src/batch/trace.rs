@@ -3,9 +3,15 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use debugger::qemu::image::Image;
+use debugger::session::store;
+use debugger::session::trace::{TraceOptions, Traced, trace};
+use debugger::session::trace_file::{recording, save};
 
-use crate::args::Boot;
+use super::trace_text::{self, By};
+use super::tracing::{Progress, cancel_by_signal, duration};
+use crate::args::{Accel, Boot};
 
 #[derive(Debug, clap::Args)]
 pub struct TraceArgs {
@@ -17,22 +23,100 @@ pub struct TraceArgs {
     /// Stop after this long, such as 5s.
     #[arg(long = "for", value_name = "TIME")]
     pub duration: Option<String>,
-    #[arg(long, value_name = "ENGINE", default_value = "plugin")]
-    pub engine: String,
+    /// plugin: every function, exactly; stub: breakpoints, on anything, slowly.
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: Engine,
+    /// Drop records rather than make the guest wait; each is counted.
+    #[arg(long)]
+    pub flight: bool,
+    /// Fail if a record was lost.
+    #[arg(long)]
+    pub require_lossless: bool,
+    /// Count each instruction by itself: slow, to check the fast clock against.
+    #[arg(long)]
+    pub slow_clock: bool,
     /// Where the recording goes.
     #[arg(short, long, value_name = "FILE")]
-    pub output: PathBuf,
+    pub output: Option<PathBuf>,
     #[command(flatten)]
     pub boot: Boot,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    #[default]
+    Plugin,
+    Stub,
 }
 
 /// Boots the image and records.
 ///
 /// # Errors
-/// When the boot or the recording fails.
-pub fn run(args: &TraceArgs, _json: bool, _out: &mut dyn Write) -> anyhow::Result<()> {
-    bail!(
-        "tracing {}: this build has no tracer; use a newer one",
-        args.image
-    )
+/// When the boot or the recording fails, or records were lost that must not be.
+pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let image = image(&args.image, &args.boot)?;
+    let mut options = TraceOptions::new(args.boot.mode.unwrap_or(image.manifest.default_mode));
+    options.calls = args.calls;
+    options.duration = args.duration.as_deref().map(duration).transpose()?;
+    options.slow_clock = args.slow_clock;
+    options.flight = args.flight;
+    let traced = run_engine(args.engine, &image, &options)?;
+    if let Some(path) = &args.output {
+        save(path, &recording(&image, vec![traced.report.clone()]))?;
+    }
+    if json {
+        serde_json::to_writer(&mut *out, &traced.report)?;
+        writeln!(out)?;
+    } else {
+        for line in trace_text::report(&traced.report, By::Call) {
+            writeln!(out, "{line}")?;
+        }
+        if let Some(path) = &args.output {
+            writeln!(
+                out,
+                "\nrecorded in {0}; 'uklscope report {0}' shows more",
+                path.display()
+            )?;
+        }
+    }
+    if args.require_lossless && traced.report.lost > 0 {
+        bail!(
+            "{} records were lost: run it without --flight",
+            traced.report.lost
+        );
+    }
+    Ok(())
+}
+
+fn run_engine(engine: Engine, image: &Image, options: &TraceOptions) -> anyhow::Result<Traced> {
+    let cancel = cancel_by_signal()?;
+    let mut progress = Progress::default();
+    let mut news = |news| progress.news(options.mode, &news);
+    Ok(match engine {
+        Engine::Plugin => trace(image, options, &cancel, &mut news)?,
+        Engine::Stub => bail!("tracing by the stub: this build cannot; use --engine plugin"),
+    })
+}
+
+/// The image, with what the command line adds to it.
+///
+/// # Errors
+/// When there is none, or what was asked for cannot be traced exactly.
+pub fn image(name: &str, boot: &Boot) -> anyhow::Result<Image> {
+    if boot.smp != 1 || boot.accel != Accel::Tcg {
+        bail!(
+            "tracing {name}: instructions are counted on one vCPU of TCG; leave --smp and --accel out"
+        );
+    }
+    if boot.kernel.is_some() {
+        bail!(
+            "tracing --kernel: a traced run needs an image with its manifest; see 'cargo xtask image'"
+        );
+    }
+    let mut image = store::image(name).context("opening the image")?;
+    for more in boot.append.iter().chain(&boot.app_args) {
+        image.manifest.append.push(' ');
+        image.manifest.append.push_str(more);
+    }
+    Ok(image)
 }

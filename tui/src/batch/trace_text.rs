@@ -1,0 +1,344 @@
+//! Reports, ladders and comparisons as plain text: what `report`, `diff` and `compare` print.
+
+use std::collections::BTreeMap;
+
+use debugger::addr::Insns;
+use debugger::crossing::Mode;
+use debugger::trace::diff;
+use debugger::trace::report::{Class, Comparison, Pair, Phases, Report, Row, Verdict};
+
+/// What a row of a report's table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    Kind,
+    #[default]
+    Call,
+    /// Each path of its own.
+    Class,
+    Phase,
+}
+
+const PHASES: &str = "entry  work  dispatch  copy  service  exit work  exit";
+
+/// A report's table, below a line about the run.
+#[must_use]
+pub fn report(report: &Report, by: By) -> Vec<String> {
+    let mut lines = vec![format!(
+        "mode {} · {} instructions · {} entries and returns by {} · lost {}",
+        report.mode,
+        Insns(report.insns),
+        Insns(report.events),
+        report.engine,
+        report.lost
+    )];
+    lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
+    lines.push(String::new());
+    lines.extend(match by {
+        By::Call => calls(report),
+        By::Class => report.classes.iter().map(class_line).collect(),
+        By::Kind => kinds(report),
+        By::Phase => phases(report),
+    });
+    if matches!(by, By::Call | By::Class) {
+        lines.insert(lines.len() - rows_of(report, by), heading());
+    }
+    lines
+}
+
+fn rows_of(report: &Report, by: By) -> usize {
+    match by {
+        By::Call => diff::calls(report).len() + others(report).len(),
+        _ => report.classes.len(),
+    }
+}
+
+fn heading() -> String {
+    format!(
+        "{:<10} {:<24} {:>9} {:>12}  {:<17} {PHASES}",
+        "kind", "call", "count", "instructions", "exact"
+    )
+}
+
+fn class_line(class: &Class) -> String {
+    let exact = match (class.exact, class.interrupted) {
+        (true, false) => "exact".to_owned(),
+        (false, false) => format!("{}–{}", class.min, class.max),
+        (_, true) => "interrupted".to_owned(),
+    };
+    let Phases {
+        entry,
+        entry_work,
+        dispatch,
+        copy,
+        service,
+        exit_work,
+        exit,
+    } = class.phases;
+    format!(
+        "{:<10} {:<24} {:>9} {:>12}  {exact:<17} {entry:>5} {entry_work:>5} {dispatch:>9} {copy:>5} {service:>8} {exit_work:>10} {exit:>5}",
+        class.kind,
+        class.call,
+        Insns(class.count).to_string(),
+        Insns(class.instructions).to_string(),
+    )
+}
+
+/// A call's dominant class each, with how many crossings and classes the call has in all.
+fn calls(report: &Report) -> Vec<String> {
+    diff::calls(report)
+        .into_iter()
+        .chain(others(report))
+        .map(|class| {
+            let same = report
+                .classes
+                .iter()
+                .filter(|other| other.call == class.call && other.kind == class.kind);
+            let (count, classes) =
+                same.fold((0, 0), |(count, n), other| (count + other.count, n + 1));
+            let mut line = class_line(class);
+            if classes > 1 {
+                line.push_str(&format!("   of {} in {classes} classes", Insns(count)));
+            }
+            line
+        })
+        .collect()
+}
+
+/// The dominant class of each fault and interrupt.
+fn others(report: &Report) -> Vec<&Class> {
+    let made = diff::calls(report);
+    let mut found: Vec<&Class> = Vec::new();
+    for class in &report.classes {
+        let is_made = made
+            .iter()
+            .any(|other| other.kind == class.kind && other.call == class.call);
+        let known = found.iter().any(|other| other.call == class.call);
+        let is_call = made.iter().any(|other| other.call == class.call);
+        if !is_made && !known && !is_call {
+            found.push(class);
+        }
+    }
+    found
+}
+
+fn kinds(report: &Report) -> Vec<String> {
+    let mut kinds: BTreeMap<_, (u64, u64)> = BTreeMap::new();
+    for class in &report.classes {
+        let (count, insns) = kinds.entry(class.kind).or_default();
+        *count += class.count;
+        *insns += class.count * class.instructions;
+    }
+    let mut lines = vec![format!(
+        "{:<10} {:>12} {:>18}",
+        "kind", "count", "instructions"
+    )];
+    lines.extend(kinds.into_iter().map(|(kind, (count, insns))| {
+        format!(
+            "{kind:<10} {:>12} {:>18}",
+            Insns(count).to_string(),
+            Insns(insns).to_string()
+        )
+    }));
+    lines
+}
+
+fn phases(report: &Report) -> Vec<String> {
+    let mut sums: BTreeMap<usize, (&str, u64)> = BTreeMap::new();
+    for class in &report.classes {
+        for (at, (name, own)) in class.phases.named().into_iter().enumerate() {
+            sums.entry(at).or_insert((name, 0)).1 += own * class.count;
+        }
+    }
+    let all: u64 = sums.values().map(|(_, sum)| sum).sum();
+    let mut lines = vec![format!(
+        "{:<10} {:>18} {:>7}",
+        "phase", "instructions", "share"
+    )];
+    lines.extend(sums.into_values().map(|(name, sum)| {
+        let share = sum as f64 * 100.0 / all.max(1) as f64;
+        format!(
+            "{:<10} {:>18} {share:>6.1}%",
+            name.replace('_', " "),
+            Insns(sum).to_string()
+        )
+    }));
+    lines
+}
+
+/// `getppid: linux 191 = bypass 87 + removed 146 − added 42`
+#[must_use]
+pub fn ledger(pair: &Pair) -> String {
+    format!(
+        "{}: {} {} = {} {} + removed {} − added {}{}",
+        pair.call,
+        pair.mode_a,
+        pair.a,
+        pair.mode_b,
+        pair.b,
+        pair.removed,
+        pair.added,
+        if pair.balanced {
+            ""
+        } else {
+            "   DOES NOT BALANCE"
+        }
+    )
+}
+
+/// A row per function: its mark, its own instructions in either run, and its name under its caller.
+#[must_use]
+pub fn ladder(pair: &Pair) -> Vec<String> {
+    let head = format!("  {:>7} {:>7}", pair.mode_a.name(), pair.mode_b.name());
+    std::iter::once(head)
+        .chain(pair.rows.iter().map(rung))
+        .collect()
+}
+
+fn rung(row: &Row) -> String {
+    let mark = match row.verdict {
+        Verdict::Same => ' ',
+        Verdict::Removed => '-',
+        Verdict::Added => '+',
+        Verdict::Moved => '>',
+        Verdict::Cost => '~',
+    };
+    let own = |depth: Option<u32>, own: u64| depth.map_or_else(String::new, |_| own.to_string());
+    let depth = row.depth_b.or(row.depth_a).unwrap_or(0) as usize;
+    format!(
+        "{mark} {:>7} {:>7}  {:>depth$}{} [{}]",
+        own(row.depth_a, row.a),
+        own(row.depth_b, row.b),
+        "",
+        row.symbol,
+        row.origin,
+        depth = depth * 2
+    )
+}
+
+pub const LADDER_KEY: &str =
+    "  same   - removed   + added   > under another caller   ~ another count of its own";
+
+/// The modes side by side: totals, what each took away, phases, ledgers.
+#[must_use]
+pub fn comparison(comparison: &Comparison) -> Vec<String> {
+    let modes: Vec<Mode> = comparison.runs.iter().map(|run| run.mode).collect();
+    let mut lines = vec![format!(
+        "{}: instructions in the kernel per call",
+        comparison.image
+    )];
+    let mut head = format!("{:<16} {:>9}", "call", "count");
+    for mode in &modes {
+        head.push_str(&format!(" {:>10}", mode.name()));
+    }
+    for step in modes.windows(2) {
+        head.push_str(&format!(" {:>18}", format!("{}→{}", step[0], step[1])));
+    }
+    lines.push(head);
+    let calls = calls_compared(comparison);
+    for call in &calls {
+        lines.push(totals(comparison, &modes, call));
+    }
+    lines.push(String::new());
+    lines.push(format!("{:<16} {:<10} {PHASES}", "phases", ""));
+    for call in &calls {
+        for run in &comparison.runs {
+            if let Some(class) = dominant(comparison, run, call) {
+                lines.push(phase_line(call, run.mode, class));
+            }
+        }
+    }
+    lines.push(String::new());
+    lines.extend(comparison.pairs.iter().map(ledger));
+    let balanced = comparison.pairs.iter().filter(|pair| pair.balanced).count();
+    let lost: u64 = comparison.runs.iter().map(|run| run.lost).sum();
+    lines.push(format!(
+        "{balanced} of {} ledgers balance; {lost} records lost",
+        comparison.pairs.len()
+    ));
+    for run in &comparison.runs {
+        lines.extend(
+            run.notes
+                .iter()
+                .map(|note| format!("note ({}): {note}", run.mode)),
+        );
+    }
+    lines
+}
+
+fn calls_compared(comparison: &Comparison) -> Vec<String> {
+    let mut calls: Vec<String> = Vec::new();
+    for pair in &comparison.pairs {
+        if !calls.contains(&pair.call) {
+            calls.push(pair.call.clone());
+        }
+    }
+    calls
+}
+
+/// The class that stands for a call in a run: a shortcut stands for the call it was paired with.
+fn dominant<'a>(comparison: &Comparison, run: &'a Report, call: &str) -> Option<&'a Class> {
+    let total = comparison.pairs.iter().find_map(|pair| match pair {
+        pair if pair.call != call => None,
+        pair if pair.mode_a == run.mode => Some((pair.a, pair.kind_a)),
+        pair if pair.mode_b == run.mode => Some((pair.b, pair.kind_b)),
+        _ => None,
+    });
+    let (total, kind) = total?;
+    diff::calls(run)
+        .into_iter()
+        .find(|class| class.instructions == total && class.kind == kind)
+}
+
+fn totals(comparison: &Comparison, modes: &[Mode], call: &str) -> String {
+    let classes: Vec<Option<&Class>> = comparison
+        .runs
+        .iter()
+        .map(|run| dominant(comparison, run, call))
+        .collect();
+    let count = classes
+        .iter()
+        .flatten()
+        .map(|class| class.count)
+        .max()
+        .unwrap_or(0);
+    let mut line = format!("{call:<16} {:>9}", Insns(count).to_string());
+    for class in &classes {
+        let total = class.map_or_else(
+            || "–".to_owned(),
+            |class| {
+                format!(
+                    "{}{}",
+                    class.instructions,
+                    if class.exact { " " } else { "~" }
+                )
+            },
+        );
+        line.push_str(&format!(" {total:>10}"));
+    }
+    for at in 1..modes.len() {
+        let change = match (classes[at - 1], classes[at]) {
+            (Some(a), Some(b)) if a.instructions >= b.instructions => {
+                format!("−{}", a.instructions - b.instructions)
+            }
+            (Some(a), Some(b)) => format!("+{}", b.instructions - a.instructions),
+            _ => String::new(),
+        };
+        line.push_str(&format!(" {change:>18}"));
+    }
+    line
+}
+
+fn phase_line(call: &str, mode: Mode, class: &Class) -> String {
+    let Phases {
+        entry,
+        entry_work,
+        dispatch,
+        copy,
+        service,
+        exit_work,
+        exit,
+    } = class.phases;
+    format!(
+        "{call:<16} {mode:<10} {entry:>5} {entry_work:>5} {dispatch:>9} {copy:>5} {service:>8} {exit_work:>10} {exit:>5}"
+    )
+}
