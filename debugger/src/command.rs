@@ -7,6 +7,7 @@ use crate::addr::Addr;
 use crate::event::Failure;
 use crate::origin::Origin;
 
+mod arguments;
 mod complete;
 mod location;
 mod parse;

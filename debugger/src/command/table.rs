@@ -1,9 +1,11 @@
 //! THE table: one row per command. Adding a command is a row here and an arm in the session.
 
+use super::arguments::{
+    INFO, backtrace, condition, cross, delete, disassemble, info, over, set, stop, until, watch,
+};
 use super::location::location;
 use super::parse::{Input, WhatFound};
-use super::{Command, Info, Location, Syntax, Until, WatchKind};
-use crate::origin::Origin;
+use super::{Command, WatchKind};
 
 /// The heading a command stands under in help and the book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +42,6 @@ pub struct Entry {
     pub(super) completes: Completes,
     pub(super) read: fn(&Input<'_>) -> Result<Command, WhatFound>,
 }
-
-const INFO: &[&str] = &[
-    "args",
-    "breakpoints",
-    "line",
-    "locals",
-    "registers",
-    "symbol",
-    "target",
-    "threads",
-];
 
 macro_rules! row {
     ($group:ident, $name:literal, [$($short:literal),*], $arguments:literal, $help:literal, $completes:expr, $read:expr) => {
@@ -404,183 +395,4 @@ impl Entry {
             .trim_end()
             .to_owned()
     }
-}
-
-fn until(input: &Input<'_>) -> Result<Command, WhatFound> {
-    let text = input.required("place")?;
-    Ok(Command::Until(match text.as_str() {
-        "app" => Until::App,
-        "kernel" => Until::Kernel,
-        _ => match text.parse::<Origin>() {
-            Ok(origin) => Until::Origin(origin),
-            // `kernel:nowhere` is a mistyped subsystem; `kernel:fs:read` is a location.
-            Err(why) if text.starts_with("kernel:") && text.matches(':').count() == 1 => {
-                return Err(why);
-            }
-            Err(_) => Until::Location(location(&text)?),
-        },
-    }))
-}
-
-fn cross(input: &Input<'_>) -> Result<Command, WhatFound> {
-    match input.rest {
-        "" => Ok(Command::Cross),
-        "back" => Ok(Command::CrossBack),
-        other => Err(format!("'{other}' is not 'back'")),
-    }
-}
-
-fn over(input: &Input<'_>) -> Result<Command, WhatFound> {
-    match input.rest {
-        "kernel" => Ok(Command::OverKernel),
-        "" => Err("it does not say what to go over".to_owned()),
-        other => Err(format!("'{other}' is not 'kernel'")),
-    }
-}
-
-fn stop(input: &Input<'_>, temporary: bool, hardware: bool) -> Result<Command, WhatFound> {
-    let rest = input.rest;
-    let (place, condition) = match rest.strip_prefix("if ") {
-        Some(condition) => ("", Some(condition)),
-        None => match rest.split_once(" if ") {
-            Some((place, condition)) => (place.trim(), Some(condition)),
-            None => (rest, None),
-        },
-    };
-    let condition = condition.map(str::trim);
-    if condition == Some("") || rest.ends_with(" if") || rest == "if" {
-        return Err("no condition stands behind 'if'".to_owned());
-    }
-    let location = if place.is_empty() {
-        Location::Expression("$pc".to_owned())
-    } else {
-        location(place)?
-    };
-    Ok(Command::Break {
-        location,
-        temporary,
-        hardware,
-        condition: condition.map(str::to_owned),
-    })
-}
-
-fn watch(input: &Input<'_>, kind: WatchKind) -> Result<Command, WhatFound> {
-    Ok(Command::Watch {
-        kind,
-        expression: input.required("expression")?,
-    })
-}
-
-fn condition(input: &Input<'_>) -> Result<Command, WhatFound> {
-    let (number, rest) = input.rest.split_once(' ').unwrap_or((input.rest, ""));
-    let number = number
-        .parse()
-        .map_err(|_| format!("'{number}' is no breakpoint's number"))?;
-    let expression = Some(rest.trim().to_owned()).filter(|text| !text.is_empty());
-    Ok(Command::Condition { number, expression })
-}
-
-fn delete(input: &Input<'_>) -> Result<Command, WhatFound> {
-    Ok(Command::Delete {
-        number: input.number()?,
-    })
-}
-
-fn backtrace(input: &Input<'_>) -> Result<Command, WhatFound> {
-    Ok(Command::Backtrace {
-        limit: input.number()?,
-    })
-}
-
-fn set(input: &Input<'_>) -> Result<Command, WhatFound> {
-    let text = input.rest.strip_prefix("var ").unwrap_or(input.rest);
-    let (target, value) = text
-        .split_once('=')
-        .ok_or_else(|| "there is no '=' in it".to_owned())?;
-    let (target, value) = (target.trim(), value.trim());
-    if target.is_empty() || value.is_empty() || value.starts_with('=') {
-        return Err("an assignment has something on both sides of one '='".to_owned());
-    }
-    Ok(Command::Set {
-        target: target.to_owned(),
-        value: value.to_owned(),
-    })
-}
-
-fn info(input: &Input<'_>) -> Result<Command, WhatFound> {
-    let (word, rest) = input.rest.split_once(' ').unwrap_or((input.rest, ""));
-    let rest = rest.trim();
-    if word.is_empty() {
-        return Err("it does not say of what".to_owned());
-    }
-    // gdb's `info b` is breakpoints, whatever else begins so.
-    let found: Vec<&str> = INFO
-        .iter()
-        .copied()
-        .filter(|name| name.starts_with(word))
-        .collect();
-    let name = match found.as_slice() {
-        _ if word == "s" || word == "symbol" => "symbol",
-        _ if word == "l" => "line",
-        _ if word == "regs" || word == "r" => "registers",
-        [] => return Err(format!("'{word}' is not among them")),
-        [one] => one,
-        several => return Err(format!("'{word}' may mean {}", several.join(", "))),
-    };
-    let needs_nothing = |info| {
-        if rest.is_empty() {
-            Ok(Command::Info(info))
-        } else {
-            Err(format!(
-                "'{rest}' stands behind info {name}, which takes nothing"
-            ))
-        }
-    };
-    match name {
-        "registers" if !rest.is_empty() => Ok(Command::Print {
-            format: Some('x'),
-            expression: format!("${}", rest.trim_start_matches('$')),
-        }),
-        "registers" => needs_nothing(Info::Registers),
-        "locals" => needs_nothing(Info::Locals),
-        "args" => needs_nothing(Info::Arguments),
-        "breakpoints" => needs_nothing(Info::Breakpoints),
-        "threads" => needs_nothing(Info::Threads),
-        "target" => needs_nothing(Info::Target),
-        "symbol" if rest.is_empty() => Err("info symbol wants an address".to_owned()),
-        "symbol" => Ok(Command::Info(Info::Symbol(rest.to_owned()))),
-        _ => Ok(Command::Info(Info::Line(if rest.is_empty() {
-            None
-        } else {
-            Some(location(rest)?)
-        }))),
-    }
-}
-
-fn disassemble(input: &Input<'_>) -> Result<Command, WhatFound> {
-    let syntax = match input.slash {
-        None | Some("intel" | "r" | "s" | "m") => Syntax::Intel,
-        Some("att") => Syntax::Att,
-        Some(other) => return Err(format!("'/{other}' is neither /att nor /intel")),
-    };
-    let (place, count) = match input.rest.rsplit_once([' ', ',']) {
-        Some((place, count)) => {
-            let count = count.trim().trim_start_matches('+');
-            let count = count
-                .parse()
-                .map_err(|_| format!("'{count}' is no count of instructions"))?;
-            (place.trim().trim_end_matches(','), count)
-        }
-        None => (input.rest, 0),
-    };
-    let location = if place.is_empty() {
-        None
-    } else {
-        Some(location(place)?)
-    };
-    Ok(Command::Disassemble {
-        location,
-        count,
-        syntax,
-    })
 }

@@ -5,6 +5,7 @@
 //! runs the target when the target has stopped again.
 
 pub mod breakpoints;
+pub mod expression;
 pub mod handle;
 pub mod link;
 pub mod monitor;

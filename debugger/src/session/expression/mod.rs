@@ -1,0 +1,112 @@
+//! Expressions as gdb takes them: registers, symbols, memory, casts to basic types, arithmetic.
+//!
+//! Text → tree ([`parse`]) → [`Value`] ([`evaluate`]), over whatever gives registers, names and
+//! memory ([`Environment`]) → text ([`print`]).
+
+mod evaluate;
+mod parse;
+mod print;
+mod token;
+mod types;
+
+pub use evaluate::evaluate;
+pub use parse::{Tree, parse};
+pub use print::{letter, print};
+pub use types::Type;
+
+use crate::addr::Addr;
+
+/// What an expression is about.
+pub trait Environment {
+    /// A register's bits; `pc` and `sp` as well.
+    ///
+    /// # Errors
+    /// When there is none of this name, or it is wider than 64 bits.
+    fn register(&mut self, name: &str) -> Result<u64, ExpressionError>;
+
+    /// A variable or function; `origin` chooses among homonyms.
+    ///
+    /// # Errors
+    /// When nothing or several things have this name.
+    fn name(&mut self, origin: Option<&str>, name: &str) -> Result<Value, ExpressionError>;
+
+    /// # Errors
+    /// When nothing can be read there.
+    fn read(&mut self, at: Addr, bytes: &mut [u8]) -> Result<(), ExpressionError>;
+
+    /// `<main+4>`, for an address something is known of.
+    fn near(&mut self, at: Addr) -> Option<String>;
+}
+
+/// What an expression gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// Sign- or zero-extended from the type's size; unknown for what no basic type holds.
+    pub bits: Option<u64>,
+    pub type_: Type,
+    /// Where it lies, when it lies in memory.
+    pub at: Option<Addr>,
+    /// The register it lies in.
+    pub register: Option<String>,
+    /// As its own reader printed it: structures, what was optimised out.
+    pub text: Option<String>,
+}
+
+impl Value {
+    #[must_use]
+    pub const fn of(bits: u64, type_: Type) -> Self {
+        Self {
+            bits: Some(bits),
+            type_,
+            at: None,
+            register: None,
+            text: None,
+        }
+    }
+
+    /// Whether a condition with this value holds.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.bits.is_some_and(|bits| bits != 0)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    #[error("the expression is empty")]
+    Empty,
+    #[error("'{found}' stands where {expected} was expected")]
+    Expected {
+        expected: &'static str,
+        found: String,
+    },
+    #[error("'{0}' is no number")]
+    Number(String),
+    #[error("it is nested more than {0} deep")]
+    Nested(usize),
+    #[error("no symbol or variable is named {0}")]
+    NoName(String),
+    #[error("{name} names several things: {}", .choices.join(", "))]
+    Homonyms { name: String, choices: Vec<String> },
+    #[error("there is no register ${0}")]
+    NoRegister(String),
+    #[error("${0} is wider than 64 bits")]
+    WideRegister(String),
+    #[error("nothing can be read at {at:#x}: {why}", at = .at.0)]
+    Unreadable { at: Addr, why: String },
+    #[error("{name} is of type {type_}, which is no number")]
+    NotANumber { name: String, type_: String },
+    #[error("{0} does not lie in memory, so it has no address")]
+    NoAddress(String),
+    #[error(
+        "what it points at is of type {0}, which cannot be read: cast it first, as in *(long *)…"
+    )]
+    Pointee(String),
+    #[error("division by zero")]
+    DivisionByZero,
+    #[error("members of structures cannot be named yet")]
+    Members,
+}
+
+#[cfg(test)]
+mod tests;

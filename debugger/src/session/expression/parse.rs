@@ -1,0 +1,198 @@
+//! Tokens → a tree, by C's precedence.
+
+use super::token::{Token, tokens};
+use super::{ExpressionError, Type};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tree {
+    Number(u64),
+    Register(String),
+    Name {
+        origin: Option<String>,
+        name: String,
+    },
+    Unary(&'static str, Box<Self>),
+    Binary(&'static str, Box<Self>, Box<Self>),
+    Cast(Type, Box<Self>),
+}
+
+/// Deeper than any hand writes, and shallow enough for the stack.
+const DEEPEST: usize = 64;
+
+/// Binary operators and how tightly they bind.
+const BINARY: &[(&str, u8)] = &[
+    ("||", 1),
+    ("&&", 2),
+    ("|", 3),
+    ("^", 4),
+    ("&", 5),
+    ("==", 6),
+    ("!=", 6),
+    ("<", 7),
+    (">", 7),
+    ("<=", 7),
+    (">=", 7),
+    ("<<", 8),
+    (">>", 8),
+    ("+", 9),
+    ("-", 9),
+    ("*", 10),
+    ("/", 10),
+    ("%", 10),
+];
+
+/// Reads an expression.
+///
+/// # Errors
+/// When the text is none; the error names what stands where.
+pub fn parse(text: &str) -> Result<Tree, ExpressionError> {
+    let mut reader = Reader {
+        tokens: tokens(text)?,
+        at: 0,
+        depth: 0,
+    };
+    if reader.tokens.is_empty() {
+        return Err(ExpressionError::Empty);
+    }
+    let tree = reader.binary(0)?;
+    match reader.peek() {
+        None => Ok(tree),
+        Some(Token::Sign("." | "->" | "[")) => Err(ExpressionError::Members),
+        Some(_) => Err(reader.expected("an operator or the end")),
+    }
+}
+
+struct Reader {
+    tokens: Vec<Token>,
+    at: usize,
+    depth: usize,
+}
+
+impl Reader {
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.at)
+    }
+
+    fn take(&mut self, sign: &str) -> bool {
+        let found = matches!(self.peek(), Some(Token::Sign(s)) if *s == sign);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expected(&self, expected: &'static str) -> ExpressionError {
+        let found = match self.peek() {
+            None => "the end".to_owned(),
+            Some(Token::Number(n)) => n.to_string(),
+            Some(Token::Register(name)) => format!("${name}"),
+            Some(Token::Word(word)) => word.clone(),
+            Some(Token::Sign(sign)) => (*sign).to_owned(),
+        };
+        ExpressionError::Expected { expected, found }
+    }
+
+    fn binary(&mut self, least: u8) -> Result<Tree, ExpressionError> {
+        let mut left = self.unary()?;
+        loop {
+            let Some(Token::Sign(sign)) = self.peek() else {
+                return Ok(left);
+            };
+            let Some((sign, binds)) = BINARY.iter().find(|(name, _)| name == sign) else {
+                return Ok(left);
+            };
+            if *binds <= least {
+                return Ok(left);
+            }
+            self.at += 1;
+            let right = self.binary(*binds)?;
+            left = Tree::Binary(sign, Box::new(left), Box::new(right));
+        }
+    }
+
+    fn unary(&mut self) -> Result<Tree, ExpressionError> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(ExpressionError::Nested(DEEPEST));
+        }
+        let tree = self.unary_inside();
+        self.depth -= 1;
+        tree
+    }
+
+    fn unary_inside(&mut self) -> Result<Tree, ExpressionError> {
+        for sign in ["-", "+", "~", "!", "*", "&"] {
+            if self.take(sign) {
+                return Ok(Tree::Unary(sign, Box::new(self.unary()?)));
+            }
+        }
+        if self.take("(") {
+            if let Some(type_) = self.type_()? {
+                return Ok(Tree::Cast(type_, Box::new(self.unary()?)));
+            }
+            let inner = self.binary(0)?;
+            if !self.take(")") {
+                return Err(self.expected("')'"));
+            }
+            return Ok(inner);
+        }
+        match self.peek().cloned() {
+            Some(Token::Number(number)) => {
+                self.at += 1;
+                Ok(Tree::Number(number))
+            }
+            Some(Token::Register(name)) => {
+                self.at += 1;
+                Ok(Tree::Register(name))
+            }
+            Some(Token::Word(word)) => {
+                self.at += 1;
+                self.name(word)
+            }
+            _ => Err(self.expected("a value")),
+        }
+    }
+
+    /// `main`, `app:write`, `kernel:fs:write`.
+    fn name(&mut self, first: String) -> Result<Tree, ExpressionError> {
+        let mut parts = vec![first];
+        while self.take(":") {
+            match self.peek().cloned() {
+                Some(Token::Word(word)) => {
+                    self.at += 1;
+                    parts.push(word);
+                }
+                _ => return Err(self.expected("a name")),
+            }
+        }
+        let name = parts.pop().unwrap_or_default();
+        let origin = Some(parts.join(":")).filter(|origin| !origin.is_empty());
+        Ok(Tree::Name { origin, name })
+    }
+
+    /// A type and the `)` behind it, when a `(` begins a cast.
+    fn type_(&mut self) -> Result<Option<Type>, ExpressionError> {
+        let mut words = Vec::new();
+        let mut at = self.at;
+        while let Some(Token::Word(word)) = self.tokens.get(at) {
+            words.push(word.as_str());
+            at += 1;
+        }
+        // `(uid)` is a name in parentheses, `(uid *)` can only be a type.
+        let starred = matches!(self.tokens.get(at), Some(Token::Sign("*")))
+            && matches!(self.tokens.get(at + 1), Some(Token::Sign("*" | ")")));
+        let is_type = words
+            .first()
+            .is_some_and(|word| Type::begins_with(word) || starred);
+        if !is_type {
+            return Ok(None);
+        }
+        let mut type_ = Type::named(&words.join(" "));
+        self.at = at;
+        while self.take("*") {
+            type_ = type_.pointer();
+        }
+        if !self.take(")") {
+            return Err(self.expected("')' behind a type"));
+        }
+        Ok(Some(type_))
+    }
+}

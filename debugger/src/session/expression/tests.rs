@@ -1,0 +1,139 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// `main` at 0x1000, a long `jiffies` = 42 at 0x2000, an array at 0x3000; memory holds its own addresses' low bytes.
+struct Fake;
+
+impl Environment for Fake {
+    fn register(&mut self, name: &str) -> Result<u64, ExpressionError> {
+        match name {
+            "rip" | "pc" => Ok(0x1004),
+            "rax" => Ok(u64::MAX),
+            _ => Err(ExpressionError::NoRegister(name.to_owned())),
+        }
+    }
+
+    fn name(&mut self, origin: Option<&str>, name: &str) -> Result<Value, ExpressionError> {
+        let (bits, type_, at) = match (origin, name) {
+            (None, "main") => (Some(0x1000), Type::Function, 0x1000),
+            (None, "jiffies") => (Some(42), Type::unsigned_long(), 0x2000),
+            (Some("app"), "table") => (None, Type::Other("int [4]".to_owned()), 0x3000),
+            _ => return Err(ExpressionError::NoName(name.to_owned())),
+        };
+        let mut value = Value::of(0, type_);
+        (value.bits, value.at) = (bits, Some(Addr(at)));
+        Ok(value)
+    }
+
+    fn read(&mut self, at: Addr, bytes: &mut [u8]) -> Result<(), ExpressionError> {
+        if at.0 >= 0x10000 {
+            return Err(ExpressionError::Unreadable {
+                at,
+                why: "no page".to_owned(),
+            });
+        }
+        for (i, byte) in bytes.iter_mut().enumerate() {
+            *byte = (at.0 + i as u64).to_le_bytes()[0];
+        }
+        Ok(())
+    }
+
+    fn near(&mut self, at: Addr) -> Option<String> {
+        (at.0 == 0x1004).then(|| "<main+4>".to_owned())
+    }
+}
+
+fn value(text: &str) -> Result<Value, ExpressionError> {
+    evaluate(&parse(text)?, &mut Fake)
+}
+
+fn bits(text: &str) -> u64 {
+    value(text).unwrap().bits.unwrap()
+}
+
+fn shown(text: &str) -> String {
+    print(&value(text).unwrap(), &mut Fake)
+}
+
+#[test]
+fn operators_bind_as_in_c() {
+    for (text, expected) in [
+        ("1 + 2 * 3", 7),
+        ("(1 + 2) * 3", 9),
+        ("10 - 3 - 2", 5),
+        ("1 << 4 | 1", 17),
+        ("0x10 & ~1", 16),
+        ("1 < 2 && 2 < 1 || 3 == 3", 1),
+        ("!5", 0),
+        ("017", 15),
+        ("'x'", 120),
+        ("10 % 4", 2),
+        ("0 && 1/0", 0),
+    ] {
+        assert_eq!(bits(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn signs_and_sizes_are_kept() {
+    assert_eq!(shown("-1"), "-1");
+    assert_eq!(shown("(unsigned char)-1"), "255 '\\377'");
+    assert_eq!(shown("(int)0xffffffff"), "-1");
+    assert_eq!(shown("-7 / 2"), "-3");
+    assert_eq!(shown("$rax"), "-1");
+    assert_eq!(bits("$rax > 1"), 0);
+    assert_eq!(bits("(unsigned long)$rax > 1"), 1);
+    assert_eq!(shown("0xffffffff81000000"), "18446744071578845184");
+}
+
+#[test]
+fn names_registers_and_memory_are_read() {
+    assert_eq!(shown("jiffies"), "42");
+    assert_eq!(shown("&jiffies"), "(unsigned long *) 0x2000");
+    assert_eq!(bits("main + 4"), 0x1004);
+    assert_eq!(shown("$rip"), "(void (*)()) 0x1004 <main+4>");
+    assert_eq!(shown("*(unsigned short *)0x1234"), "13620");
+    assert_eq!(bits("*(u8 *)0x1234"), 0x34);
+    assert_eq!(bits("(int *)0x1000 + 2"), 0x1008);
+    assert_eq!(bits("app:table + 4"), 0x3004);
+    assert_eq!(shown("(char *)0x1041").split(' ').next(), Some("0x1041"));
+    assert_eq!(letter(0xfe, 1, 'd', &mut Fake), "-2");
+    assert_eq!(letter(8, 8, 'o', &mut Fake), "010");
+    assert_eq!(letter(8, 4, 'z', &mut Fake), "0x00000008");
+}
+
+#[test]
+fn errors_say_what_stands_where() {
+    let said = |text| value(text).unwrap_err().to_string();
+    assert_eq!(said("1 +"), "'the end' stands where a value was expected");
+    assert_eq!(
+        said("1 2"),
+        "'2' stands where an operator or the end was expected"
+    );
+    assert_eq!(said("nothing"), "no symbol or variable is named nothing");
+    assert_eq!(
+        said("*(long *)0x10000"),
+        "nothing can be read at 0x10000: no page"
+    );
+    assert_eq!(said("1/0"), "division by zero");
+    assert_eq!(said("&1"), "1 does not lie in memory, so it has no address");
+    assert_eq!(
+        said("*(struct file *)1"),
+        "what it points at is of type struct file, which cannot be read: cast it first, as in *(long *)…"
+    );
+    assert_eq!(said(&"(".repeat(500)), "it is nested more than 64 deep");
+    assert!(value("").is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "[0-9a-z$()*&+/<>%!~ :'é-]{0,24}") {
+        if let Ok(value) = value(&text) {
+            print(&value, &mut Fake);
+            if let Some(bits) = value.bits {
+                letter(bits, 8, 'x', &mut Fake);
+            }
+        }
+    }
+}
