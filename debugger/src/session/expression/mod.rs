@@ -92,6 +92,8 @@ pub enum ExpressionError {
     NoRegister(String),
     #[error("${0} is wider than 64 bits")]
     WideRegister(String),
+    #[error("${0} is not known in frame {1}: its callees may have changed it")]
+    NotInFrame(String, u32),
     #[error("nothing can be read at {at:#x}: {why}", at = .at.0)]
     Unreadable { at: Addr, why: String },
     #[error("{name} is of type {type_}, which is no number")]
