@@ -99,6 +99,20 @@ impl Port {
         let _ = self.events.send(event);
     }
 
+    /// What is left of it when the session is over: events, commands, and whether to leave.
+    pub(super) fn ends(
+        &self,
+    ) -> (
+        Sender<Event>,
+        Receiver<(RequestId, Command)>,
+        impl Fn() -> bool + use<>,
+    ) {
+        let quit = Arc::clone(&self.quit);
+        (self.events.clone(), self.commands.clone(), move || {
+            quit.load(Ordering::Relaxed)
+        })
+    }
+
     pub(super) fn ended(&self) -> bool {
         self.quit.load(Ordering::Relaxed)
     }

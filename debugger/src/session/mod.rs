@@ -4,14 +4,31 @@
 //! [`Handle`], and tells what happens by events: each command is answered once, a command that
 //! runs the target when the target has stopped again.
 
+mod book;
+mod boot;
 pub mod breakpoints;
+mod crossing;
+mod doors;
+mod engine;
+mod environment;
+mod examine;
+mod execute;
 pub mod expression;
+mod frames;
 pub mod handle;
+mod instruction;
 pub mod link;
+mod listing;
+mod live;
+mod locate;
 pub mod monitor;
 pub mod options;
+mod planting;
 pub mod process;
+mod regions;
 mod resolver;
+mod run;
+mod stepping;
 pub mod store;
 pub mod target;
 pub mod trace;
@@ -20,7 +37,12 @@ mod trace_error;
 pub mod trace_file;
 mod trace_ring;
 pub mod transcript;
+mod trouble;
+mod until;
+mod variables;
+mod why;
 
+pub use boot::Session;
 pub use handle::{Handle, SymbolNames};
 pub use options::{AttachOptions, BootOptions, StopAt};
 pub use trace_error::{PLUGIN_VARIABLE, TraceError};

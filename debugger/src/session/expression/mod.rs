@@ -11,6 +11,7 @@ mod types;
 
 pub use evaluate::evaluate;
 pub use parse::{Tree, parse};
+pub(super) use print::string;
 pub use print::{letter, print};
 pub use types::Type;
 

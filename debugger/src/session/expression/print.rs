@@ -53,7 +53,7 @@ fn character(bits: u64, value: &Value) -> String {
     format!("{number} '{}'", escaped(byte))
 }
 
-pub(crate) fn escaped(byte: u8) -> String {
+pub(in crate::session) fn escaped(byte: u8) -> String {
     match byte {
         0x07 => "\\a".to_owned(),
         b'\n' => "\\n".to_owned(),
@@ -68,7 +68,7 @@ pub(crate) fn escaped(byte: u8) -> String {
 }
 
 /// The bytes up to a zero, in quotation marks; none where nothing can be read.
-pub(crate) fn string(at: Addr, on: &mut dyn Environment) -> Option<String> {
+pub(in crate::session) fn string(at: Addr, on: &mut dyn Environment) -> Option<String> {
     let mut text = String::from("\"");
     for i in 0..LONGEST as u64 {
         let mut byte = [0];

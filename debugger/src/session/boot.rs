@@ -1,0 +1,365 @@
+//! Opening a live target: boot one, or join one that runs.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::engine::{Engine, Sources};
+use super::handle::{Handle, Port};
+use super::live;
+use super::options::{AttachOptions, BootOptions, StopAt};
+use super::process::Qemu;
+use super::run::Ran;
+use super::target::{Endpoint, Target};
+use super::trouble::{Trouble, failure_of};
+use crate::addr::Addr;
+use crate::crossing::Mode;
+use crate::event::{Event, Run, StopReason, TargetInfo, Vcpu, Work};
+use crate::qemu::arguments::{Accelerator, Machine};
+use crate::qemu::image::Image;
+use crate::symbols::Symbols;
+
+/// For each answer of the stub.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Until the kernel's first C function is reached: 0.3 s on a quiet host.
+const KERNEL_START: Duration = Duration::from_secs(60);
+
+/// Opens sessions. Each has a thread of its own; opening goes on there, and what fails is told by
+/// [`Run::Ended`].
+#[derive(Debug)]
+pub struct Session;
+
+impl Session {
+    /// Boots an image.
+    #[must_use]
+    pub fn boot(image: Image, options: BootOptions) -> Handle {
+        Handle::start(move |port| live::serve(port, |port| boot(port, &image, &options)))
+    }
+
+    /// Joins a running stub, which stops the machine.
+    #[must_use]
+    pub fn attach(endpoint: Endpoint, options: AttachOptions) -> Handle {
+        Handle::start(move |port| live::serve(port, |port| attach(port, &endpoint, &options)))
+    }
+}
+
+fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trouble> {
+    let manifest = &image.manifest;
+    let mode = options.mode.unwrap_or(manifest.default_mode);
+    if !manifest.modes.contains(&mode) {
+        let modes: Vec<&str> = manifest.modes.iter().map(|mode| mode.name()).collect();
+        return Err(Trouble::new(
+            format!("booting {} in mode {mode}", manifest.name),
+            format!("it has the modes {}", modes.join(", ")),
+            "choose one of them with --mode",
+        ));
+    }
+    let twin = (mode == Mode::Linux).then(|| image.twin());
+    let reading = read_symbols(image.vmlinux(), twin);
+    let qemu = Qemu::start(&machine(image, mode, options)?)
+        .map_err(|error| Trouble::from(failure_of(&error.to_string())))?;
+    let Some(endpoint) = qemu.gdb().cloned() else {
+        return Err(Trouble::new(
+            "booting the image",
+            "QEMU was started without a gdb stub",
+            "report this",
+        ));
+    };
+    port.send(work("reading symbols", false));
+    let target = Target::connect(&endpoint, ANSWER)?;
+    let symbols = reading.join().unwrap_or_else(|_| {
+        Err(Trouble::new(
+            "reading the symbols",
+            "the reader failed",
+            "report this",
+        ))
+    })?;
+    port.send(work("reading symbols", true));
+    let info = TargetInfo {
+        name: manifest.name.clone(),
+        mode: Some(mode),
+        accelerator: options.accelerator.clone(),
+        vcpus: options.smp,
+        lacks: symbols.lacks(),
+    };
+    let sources = Sources {
+        kernel: Some(manifest.files.source.clone()),
+    };
+    let mut engine = Engine::new(port, target, Some(qemu), Some(symbols), info, sources);
+    engine.announce();
+    engine.start_kernel(options.force)?;
+    match options.stop_at {
+        StopAt::Kernel => engine.stop_here(StopReason::Arrived)?,
+        StopAt::Main => {
+            let reason = engine.run_to_main()?;
+            engine.stop_here(reason)?;
+        }
+        StopAt::Nowhere => engine.run_freely = true,
+    }
+    Ok(engine)
+}
+
+fn machine(image: &Image, mode: Mode, options: &BootOptions) -> Result<Machine, Trouble> {
+    let mut machine = Machine::of(image, mode, options.calls);
+    machine.smp = options.smp;
+    machine.stopped_at_start = true;
+    machine.accelerator = match options.accelerator.as_str() {
+        "tcg" => Accelerator::Tcg,
+        "kvm" => Accelerator::Kvm,
+        other => {
+            return Err(Trouble::new(
+                "booting the image",
+                format!("'{other}' is no accelerator"),
+                "choose tcg or kvm",
+            ));
+        }
+    };
+    if let Some(more) = &options.append {
+        machine.append.push(' ');
+        machine.append.push_str(more);
+    }
+    Ok(machine)
+}
+
+fn attach(port: Port, endpoint: &Endpoint, options: &AttachOptions) -> Result<Engine, Trouble> {
+    let reading = options
+        .vmlinux
+        .clone()
+        .map(|vmlinux| read_symbols(vmlinux, options.twin.clone()));
+    let mut target = Target::connect(endpoint, ANSWER)?;
+    let vcpus = target.vcpus()?.len();
+    let kvm = target.monitor("info kvm").unwrap_or_default();
+    let accelerator = if kvm.contains("enabled") {
+        "kvm"
+    } else if kvm.contains("disabled") {
+        "tcg"
+    } else {
+        "unknown"
+    };
+    let symbols = match reading {
+        Some(reading) => Some(reading.join().unwrap_or_else(|_| {
+            Err(Trouble::new(
+                "reading the symbols",
+                "the reader failed",
+                "report this",
+            ))
+        })?),
+        None => None,
+    };
+    let lacks = symbols.as_ref().map_or_else(
+        || vec!["no vmlinux was given: no names, no lines, no boundary".to_owned()],
+        Symbols::lacks,
+    );
+    let info = TargetInfo {
+        name: endpoint.to_string(),
+        mode: None,
+        accelerator: accelerator.to_owned(),
+        vcpus: u32::try_from(vcpus).unwrap_or(u32::MAX),
+        lacks,
+    };
+    let sources = Sources {
+        kernel: options.source.clone(),
+    };
+    let mut engine = Engine::new(port, target, None, symbols, info, sources);
+    engine.vcpu = engine.target.last_stop().vcpu;
+    engine.check_identity(options.force)?;
+    engine.info.mode = engine.mode_of_guest();
+    engine.announce();
+    engine.stop_here(StopReason::Attached)?;
+    Ok(engine)
+}
+
+fn work(name: &str, finished: bool) -> Event {
+    Event::Work(Work {
+        name: name.to_owned(),
+        done: 0,
+        total: 0,
+        finished,
+    })
+}
+
+/// Reads beside the boot.
+fn read_symbols(
+    vmlinux: PathBuf,
+    twin: Option<PathBuf>,
+) -> std::thread::JoinHandle<Result<Symbols, Trouble>> {
+    std::thread::spawn(move || {
+        Symbols::open(&vmlinux, twin.as_deref().map(Path::new))
+            .map_err(|error| Trouble::from(failure_of(&error.to_string())))
+    })
+}
+
+impl Engine {
+    /// Tells what the target is, and gives out the names for completion.
+    fn announce(&self) {
+        self.port.send(Event::Target(self.info.clone()));
+        if let Some(symbols) = &self.symbols {
+            let names = symbols.iter().map(|symbol| symbol.name.to_owned());
+            self.port.names.fill(names.collect());
+        }
+    }
+
+    fn stop_here(&mut self, reason: StopReason) -> Result<(), Trouble> {
+        let stop = self.stopped(reason)?;
+        self.port.send(Event::Run(Run::Stopped(stop)));
+        Ok(())
+    }
+
+    /// Runs the machine from its reset to the kernel's first C function, where the kernel's image
+    /// is mapped where vmlinux says.
+    fn start_kernel(&mut self, force: bool) -> Result<(), Trouble> {
+        self.port.send(Event::Run(Run::Running));
+        let tried = || "booting to start_kernel".to_owned();
+        let start = self.symbols_or(tried)?.address_of("start_kernel");
+        let Some(start) = start else {
+            return Err(Trouble::new(
+                tried(),
+                "vmlinux has no such symbol",
+                "give the vmlinux of this kernel, with its symbol table",
+            ));
+        };
+        self.deadline = Some(Instant::now() + KERNEL_START);
+        let ran = self.run_to(&[start], &mut |_| Ok(true));
+        self.deadline = None;
+        match ran? {
+            Ran::Arrived => {}
+            Ran::Stopped(_) if self.late => {
+                self.check_identity(false)?;
+                return Err(Trouble::new(
+                    tried(),
+                    format!("it was not reached in {KERNEL_START:?}"),
+                    "see what the guest wrote on its console; is the vmlinux that of this kernel?",
+                ));
+            }
+            Ran::Stopped(_) => return Err(Trouble::Quit),
+        }
+        self.check_identity(force)
+    }
+
+    /// Compares the build-id in the guest's memory with that of vmlinux.
+    fn check_identity(&mut self, force: bool) -> Result<(), Trouble> {
+        const PAGING: u64 = 1 << 31;
+        if self.symbols.is_some() && self.register("cr0")? & PAGING == 0 {
+            let notice = "the machine has no page tables yet: whether vmlinux is its kernel's was not checked";
+            self.port.send(Event::Notice(notice.to_owned()));
+            return Ok(());
+        }
+        let Some(symbols) = &self.symbols else {
+            return Ok(());
+        };
+        let target = &mut self.target;
+        let checked = symbols.check_build_id(|at, bytes| target.read(at, bytes).is_ok());
+        match checked {
+            Ok(()) => Ok(()),
+            Err(mismatch) if force => {
+                self.port.send(Event::Notice(format!("forced: {mismatch}")));
+                Ok(())
+            }
+            Err(mismatch) => Err(Trouble::from(failure_of(&mismatch.to_string()))),
+        }
+    }
+
+    /// Runs until the application's `main` is called: in mode linux that of the ring-3 program.
+    fn run_to_main(&mut self) -> Result<StopReason, Trouble> {
+        let tried = || "running to the application's main".to_owned();
+        let symbols = self.symbols_or(tried)?;
+        let mains: Vec<Addr> = self
+            .named(symbols, "main", None)
+            .iter()
+            .filter(|symbol| symbol.origin.is_app_side() && symbol.kind.is_code())
+            .map(|symbol| symbol.addr)
+            .collect();
+        if mains.is_empty() {
+            return Err(Trouble::new(
+                tried(),
+                "vmlinux has no main of the application",
+                "link one in, or start with the kernel alone",
+            ));
+        }
+        self.deadline = Some(Instant::now() + KERNEL_START);
+        // Another program may have code at the same address of the user half: it must be ours.
+        let ran = self.run_to(&mains, &mut |engine| {
+            let pc = engine.pc()?;
+            Ok(pc.in_kernel_half() || engine.runs_the_twin(pc))
+        });
+        self.deadline = None;
+        match ran? {
+            Ran::Arrived => Ok(StopReason::Arrived),
+            Ran::Stopped(_) if self.late => Err(Trouble::new(
+                tried(),
+                format!("it was not reached in {KERNEL_START:?}"),
+                "see what the guest wrote on its console",
+            )),
+            Ran::Stopped(reason) => Ok(reason),
+        }
+    }
+
+    fn runs_the_twin(&mut self, pc: Addr) -> bool {
+        const COMPARED: usize = 32;
+        let Some(expected) = self
+            .symbols
+            .as_ref()
+            .and_then(|symbols| symbols.initial(pc, COMPARED))
+            .map(<[u8]>::to_vec)
+        else {
+            return false;
+        };
+        let mut found = [0; COMPARED];
+        self.target.read(pc, &mut found).is_ok() && found[..] == expected[..]
+    }
+
+    /// What the running kernel's command line says.
+    fn mode_of_guest(&mut self) -> Option<Mode> {
+        const LONGEST: usize = 2048;
+        let line = self.symbols.as_ref()?.address_of("saved_command_line")?;
+        let line = Addr(self.word(line).ok()?);
+        let mut bytes = Vec::new();
+        let mut byte = [0];
+        while bytes.len() < LONGEST
+            && self
+                .target
+                .read(line + bytes.len() as u64, &mut byte)
+                .is_ok()
+        {
+            if byte[0] == 0 {
+                break;
+            }
+            bytes.push(byte[0]);
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        text.split_whitespace()
+            .filter_map(|word| word.strip_prefix("ukl.mode="))
+            .filter_map(|mode| mode.parse().ok())
+            .next_back()
+    }
+
+    fn new(
+        port: Port,
+        target: Target,
+        qemu: Option<Qemu>,
+        symbols: Option<Symbols>,
+        info: TargetInfo,
+        sources: Sources,
+    ) -> Self {
+        Self {
+            port,
+            waiting: std::collections::VecDeque::new(),
+            target,
+            qemu,
+            symbols,
+            info,
+            sources,
+            book: super::book::Book::default(),
+            doors: None,
+            vcpu: Vcpu(0),
+            frame: 0,
+            before: std::collections::BTreeMap::new(),
+            steps: 0,
+            interrupted: false,
+            deadline: None,
+            late: false,
+            run_freely: false,
+            stop: None,
+        }
+    }
+}

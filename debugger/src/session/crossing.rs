@@ -1,0 +1,220 @@
+//! `cross`, `cross back`, `over kernel`: from one side of the boundary to the other.
+
+use super::doors::{Door, Doors, From};
+use super::engine::Engine;
+use super::run::Ran;
+use super::trouble::Trouble;
+use crate::addr::Addr;
+use crate::crossing::CrossingKind;
+use crate::disasm::Flow;
+use crate::event::{Stop, StopReason};
+
+impl Engine {
+    pub(super) fn doors(&mut self) -> Result<Doors, Trouble> {
+        if self.doors.is_none() {
+            let Some(symbols) = &self.symbols else {
+                return Err(Trouble::new(
+                    "finding the boundary",
+                    "no vmlinux was given, so its places are not known",
+                    "attach with --vmlinux",
+                ));
+            };
+            self.doors = Some(Doors::of(symbols));
+        }
+        Ok(self.doors.clone().unwrap_or_default())
+    }
+
+    /// To the first instruction on the other side. Interrupts are passed over: the application
+    /// did not ask for them.
+    pub(super) fn cross(&mut self) -> Result<Stop, Trouble> {
+        let pc = self.pc()?;
+        let ran = if self.is_app(pc) {
+            self.cross_in()?
+        } else {
+            self.cross_out()?
+        };
+        self.stopped(ran)
+    }
+
+    /// The application's next way into the kernel that it asked for, or a fault.
+    pub(super) fn cross_in(&mut self) -> Result<StopReason, Trouble> {
+        let doors = self.doors()?;
+        let traps: Vec<Addr> = doors.into.keys().copied().collect();
+        if traps.is_empty() {
+            return Err(no_doors());
+        }
+        let ran = self.run_to(&traps, &mut |engine| {
+            let pc = engine.pc()?;
+            match doors.into.get(&pc) {
+                Some(door) => engine.comes_from_app(door.from),
+                None => Ok(false),
+            }
+        })?;
+        match ran {
+            Ran::Stopped(reason) => Ok(reason),
+            Ran::Arrived => {
+                let pc = self.pc()?;
+                match doors.into.get(&pc) {
+                    Some(door) => self.entered(door),
+                    None => Ok(StopReason::Arrived),
+                }
+            }
+        }
+    }
+
+    fn entered(&mut self, door: &Door) -> Result<StopReason, Trouble> {
+        let call = match door.kind {
+            CrossingKind::Syscall | CrossingKind::Bypass => {
+                let number = self.register("rax")?;
+                self.call_name(number)
+                    .unwrap_or_else(|| format!("call {number}"))
+            }
+            _ => door.name.clone(),
+        };
+        Ok(StopReason::Crossing {
+            kind: door.kind,
+            call,
+            into_kernel: true,
+        })
+    }
+
+    /// Runs until the kernel is left for the application, by whichever task.
+    pub(super) fn cross_out(&mut self) -> Result<StopReason, Trouble> {
+        let doors = self.doors()?;
+        let mut traps: Vec<Addr> = doors.out.keys().copied().collect();
+        if traps.is_empty() {
+            return Err(no_doors());
+        }
+        // A kernel function called directly, by no stub of its own, returns with a plain `ret`.
+        let direct = self.app_frame().ok().filter(|frame| frame.by_call);
+        traps.extend(direct.as_ref().map(|frame| frame.pc));
+        let mut accept = |engine: &mut Self| {
+            let pc = engine.pc()?;
+            if let Some(from) = doors.out.get(&pc) {
+                return engine.comes_from_app(*from);
+            }
+            match &direct {
+                Some(frame) => Ok(engine.sp()? == frame.sp),
+                None => Ok(false),
+            }
+        };
+        // The instruction under the program counter may be the one that leaves.
+        let pc = self.pc()?;
+        if !(doors.out.contains_key(&pc) && accept(self)?) {
+            match self.run_to(&traps, &mut accept)? {
+                Ran::Arrived => {}
+                Ran::Stopped(reason) => return Ok(reason),
+            }
+        }
+        let pc = self.pc()?;
+        if !doors.out.contains_key(&pc) {
+            return Ok(StopReason::Crossing {
+                kind: CrossingKind::Shortcut,
+                call: direct.map_or_else(String::new, |frame| frame.call),
+                into_kernel: false,
+            });
+        }
+        let (kind, call) = self.leaving(pc)?;
+        if let Some(reason) = self.step_once()? {
+            return Ok(reason);
+        }
+        Ok(StopReason::Crossing {
+            kind,
+            call,
+            into_kernel: false,
+        })
+    }
+
+    /// Whether the address saved there is the application's.
+    fn comes_from_app(&mut self, from: From) -> Result<bool, Trouble> {
+        let addr = match from {
+            From::Rcx => self.register("rcx")?,
+            From::Stack(above) => {
+                let sp = self.sp()?;
+                self.word(Addr(sp) + above)?
+            }
+        };
+        Ok(self.is_app(Addr(addr)))
+    }
+
+    /// What ends with the instruction that leaves the kernel.
+    fn leaving(&mut self, pc: Addr) -> Result<(CrossingKind, String), Trouble> {
+        let name = self.place(pc).symbol.unwrap_or_default();
+        if let Some(stub) = name
+            .strip_suffix("_return")
+            .filter(|stub| stub.starts_with("ukl_") && *stub != "ukl_bypass")
+        {
+            return Ok((CrossingKind::Shortcut, stub.to_owned()));
+        }
+        let flow = self.instruction(pc)?.map(|decoded| decoded.flow);
+        let saved_ip = if flow == Some(Flow::InterruptReturn) {
+            let sp = self.sp()?;
+            Some(Addr(self.word(Addr(sp))?))
+        } else {
+            None
+        };
+        let full = self
+            .symbols
+            .as_ref()
+            .and_then(|symbols| symbols.address_of("ukl_syscall_return"));
+        let bypassed = name == "ukl_bypass_return" || (saved_ip.is_some() && saved_ip == full);
+        // 2^64-1: no system call.
+        let number = self.original_rax();
+        let call = number.and_then(|number| self.call_name(number));
+        Ok(match (bypassed, call) {
+            (true, Some(call)) => (CrossingKind::Bypass, call),
+            (true, None) if number == Some(u64::MAX) => {
+                (CrossingKind::Shortcut, "shortcut".to_owned())
+            }
+            (true, None) => (CrossingKind::Bypass, "call".to_owned()),
+            (false, Some(call)) => (CrossingKind::Syscall, call),
+            (false, None) if number == Some(u64::MAX) => {
+                (CrossingKind::Fault, "exception or interrupt".to_owned())
+            }
+            (false, None) => (CrossingKind::Syscall, "call".to_owned()),
+        })
+    }
+
+    /// `write`, for 1.
+    pub(super) fn call_name(&self, number: u64) -> Option<String> {
+        self.symbols.as_ref()?.call_name(number)
+    }
+
+    /// To the application instruction behind the call that led here, in the frame that made it.
+    pub(super) fn cross_back(&mut self) -> Result<Stop, Trouble> {
+        let pc = self.pc()?;
+        if self.is_app(pc) {
+            return Err(Trouble::new(
+                "going back to the application",
+                "control is in the application",
+                "'cross' runs to its next way into the kernel, 'finish' to its caller",
+            ));
+        }
+        let reason = self.back()?;
+        self.stopped(reason)
+    }
+
+    /// `over kernel`: from the kernel back to the application; from the application on to its next
+    /// line, with whatever the kernel does on the way taken as one call.
+    pub(super) fn over_kernel(&mut self) -> Result<Stop, Trouble> {
+        let pc = self.pc()?;
+        if self.is_app(pc) {
+            self.step_lines(1, super::stepping::Calls::OverKernel)
+        } else {
+            self.cross_back()
+        }
+    }
+
+    pub(super) fn back(&mut self) -> Result<StopReason, Trouble> {
+        let frame = self.app_frame()?;
+        self.run_to_frame(frame.pc, Some(Addr(frame.sp)))
+    }
+}
+
+fn no_doors() -> Trouble {
+    Trouble::new(
+        "finding the boundary",
+        "vmlinux names neither entry_SYSCALL_64 nor a way of its own into the kernel",
+        "give the vmlinux with its symbol table",
+    )
+}

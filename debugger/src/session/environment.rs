@@ -1,0 +1,174 @@
+//! What expressions are about: the selected frame's registers, the symbols, the guest's memory.
+
+use super::engine::Engine;
+use super::expression::{self, Environment, ExpressionError, Type, Value};
+use super::trouble::Trouble;
+use crate::addr::Addr;
+use crate::symbols::Kind;
+use crate::symbols::unwind::Reg;
+
+impl Engine {
+    pub(super) fn evaluate(&mut self, text: &str) -> Result<Value, Trouble> {
+        let failed = |error| Trouble::expression(text, &error);
+        let tree = expression::parse(text).map_err(failed)?;
+        expression::evaluate(&tree, self).map_err(failed)
+    }
+
+    /// The address or number an expression gives.
+    pub(super) fn address(&mut self, text: &str) -> Result<Addr, Trouble> {
+        let value = self.evaluate(text)?;
+        value
+            .bits
+            .or(value.at.map(|at| at.0))
+            .map(Addr)
+            .ok_or_else(|| {
+                Trouble::new(
+                    format!("evaluating '{text}'"),
+                    format!("it is of type {}, no address", value.type_),
+                    "write an address, a symbol or a register",
+                )
+            })
+    }
+}
+
+impl Environment for Engine {
+    fn register(&mut self, name: &str) -> Result<u64, ExpressionError> {
+        let name = match name {
+            "pc" => "rip",
+            "sp" => "rsp",
+            "fp" => "rbp",
+            other => other,
+        };
+        let unknown = |_| ExpressionError::NoRegister(name.to_owned());
+        if self.frame > 0
+            && let Some(number) = Reg::named(name)
+        {
+            let set = self.selected_registers().map_err(unknown)?;
+            return set
+                .get(number)
+                .ok_or_else(|| ExpressionError::NotInFrame(name.to_owned(), self.frame));
+        }
+        let registers = self.registers().map_err(unknown)?;
+        if let Some(bits) = registers.get(name) {
+            return Ok(bits);
+        }
+        // The lower part of a register, by its old name.
+        if let Some((whole, mask)) = part(name)
+            && let Some(bits) = registers.get(whole)
+        {
+            return Ok(bits & mask);
+        }
+        let wide = registers
+            .iter()
+            .any(|(register, _)| register.name == name && register.bits > 64);
+        Err(if wide {
+            ExpressionError::WideRegister(name.to_owned())
+        } else {
+            ExpressionError::NoRegister(name.to_owned())
+        })
+    }
+
+    fn name(&mut self, origin: Option<&str>, name: &str) -> Result<Value, ExpressionError> {
+        if origin.is_none()
+            && let Some(value) = self.variable(name)
+        {
+            return Ok(value);
+        }
+        let missing = || ExpressionError::NoName(name.to_owned());
+        let symbols = self.symbols.as_ref().ok_or_else(missing)?;
+        let found = self.named(symbols, name, origin);
+        if let [one] = found.as_slice() {
+            let (kind, addr, size) = (one.kind, one.addr, one.size);
+            return Ok(self.global(name, kind, addr, size));
+        }
+        if found.is_empty() {
+            let per_cpu = symbols
+                .lookup(name)
+                .into_iter()
+                .find(|symbol| symbol.kind == Kind::PerCpu)
+                .map(|symbol| (symbol.addr, symbol.size));
+            let Some((offset, size)) = per_cpu else {
+                return Err(missing());
+            };
+            let base = self.per_cpu_base().ok_or_else(|| {
+                ExpressionError::NoName(format!(
+                    "{name} (a per-CPU variable, and this CPU's area is not known in ring 3)"
+                ))
+            })?;
+            return Ok(self.global(name, Kind::Data, base + offset.0, size));
+        }
+        Err(ExpressionError::Homonyms {
+            name: name.to_owned(),
+            choices: found
+                .iter()
+                .map(|symbol| format!("{}:{name} at {:#x}", symbol.origin, symbol.addr.0))
+                .collect(),
+        })
+    }
+
+    fn read(&mut self, at: Addr, bytes: &mut [u8]) -> Result<(), ExpressionError> {
+        self.target
+            .read(at, bytes)
+            .map_err(|_| ExpressionError::Unreadable {
+                at,
+                why: "nothing is mapped there".to_owned(),
+            })
+    }
+
+    fn near(&mut self, at: Addr) -> Option<String> {
+        Engine::near(self, at)
+    }
+}
+
+impl Engine {
+    /// Where this CPU's variables lie. In ring 3 the register holds the program's own value.
+    pub(super) fn per_cpu_base(&mut self) -> Option<Addr> {
+        let registers = self.registers().ok()?;
+        let user = registers.get("cs")? & 3 == 3;
+        let base = registers.get(if user { "k_gs_base" } else { "gs_base" })?;
+        Some(Addr(base)).filter(|base| base.in_kernel_half())
+    }
+
+    fn global(&mut self, name: &str, kind: Kind, at: Addr, size: u64) -> Value {
+        if kind.is_code() {
+            let mut value = Value::of(at.0, Type::Function);
+            value.at = Some(at);
+            return value;
+        }
+        if let Some(value) = self.typed_global(name, at) {
+            return value;
+        }
+        // No type is known: by its size it may be a number.
+        let type_ = match size {
+            1 => Type::named("unsigned char"),
+            2 => Type::named("unsigned short"),
+            4 => Type::named("unsigned int"),
+            8 => Type::unsigned_long(),
+            _ => Type::Other(format!("{size} bytes of data")),
+        };
+        self.load(at, type_)
+    }
+
+    /// A value in memory; without its bits where no basic type holds it or nothing can be read.
+    pub(super) fn load(&mut self, at: Addr, type_: Type) -> Value {
+        let mut bytes = [0; 8];
+        let len = usize::from(type_.size().unwrap_or(0));
+        let readable = len > 0 && self.target.read(at, &mut bytes[..len]).is_ok();
+        let bits = readable.then(|| type_.extend(u64::from_le_bytes(bytes)));
+        Value {
+            bits,
+            type_,
+            at: Some(at),
+            register: None,
+            text: None,
+        }
+    }
+}
+
+/// `eax` is the lower half of `rax`.
+fn part(name: &str) -> Option<(&'static str, u64)> {
+    const WHOLE: [&str; 8] = ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"];
+    let low = name.strip_prefix('e')?;
+    let whole = WHOLE.iter().find(|whole| &whole[1..] == low)?;
+    Some((whole, 0xffff_ffff))
+}

@@ -1,0 +1,310 @@
+//! Registers, values and memory, as gdb prints them.
+
+use super::engine::Engine;
+use super::expression::{self, Type, letter, print};
+use super::trouble::Trouble;
+use crate::addr::Addr;
+use crate::command::{Format, Syntax};
+use crate::event::{Answer, MemoryDump, Register, Value};
+use crate::gdb::registers::display;
+
+/// Bits of eflags and their names (Intel SDM vol. 1, 3.4.3).
+const FLAGS: [(u32, &str); 15] = [
+    (0, "CF"),
+    (2, "PF"),
+    (4, "AF"),
+    (6, "ZF"),
+    (7, "SF"),
+    (8, "TF"),
+    (9, "IF"),
+    (10, "DF"),
+    (11, "OF"),
+    (14, "NT"),
+    (16, "RF"),
+    (17, "VM"),
+    (18, "AC"),
+    (19, "VIF"),
+    (21, "ID"),
+];
+
+/// Bits of cr0 that a reader looks for: protection, write protection, paging.
+const CR0: [(u32, &str); 3] = [(0, "PE"), (16, "WP"), (31, "PG")];
+const CR4: [(u32, &str); 7] = [
+    (5, "PAE"),
+    (7, "PGE"),
+    (12, "LA57"),
+    (16, "FSGSBASE"),
+    (17, "PCIDE"),
+    (20, "SMEP"),
+    (21, "SMAP"),
+];
+const EFER: [(u32, &str); 4] = [(0, "SCE"), (8, "LME"), (10, "LMA"), (11, "NXE")];
+
+impl Engine {
+    /// `info registers`
+    pub(super) fn all_registers(&mut self) -> Result<Vec<Register>, Trouble> {
+        let registers = self.registers()?;
+        let rows: Vec<(String, u32, Option<Vec<u8>>)> = registers
+            .iter()
+            .map(|(register, bytes)| (register.name.clone(), register.bits, bytes))
+            .collect();
+        let mut list = Vec::with_capacity(rows.len());
+        for (name, bits, bytes) in rows {
+            let changed = match (&bytes, self.before.get(&name)) {
+                (Some(now), Some(before)) => now != before,
+                _ => false,
+            };
+            let number = registers.get(&name);
+            list.push(Register {
+                note: number.and_then(|number| self.note(&name, number)),
+                value: bytes.map_or_else(|| "<unavailable>".to_owned(), |bytes| display(&bytes)),
+                name,
+                bits,
+                changed,
+            });
+        }
+        Ok(list)
+    }
+
+    /// Keeps the registers to compare the next stop's with.
+    pub(super) fn remember_registers(&mut self) {
+        let Ok(registers) = self.registers() else {
+            return;
+        };
+        self.before = registers
+            .iter()
+            .filter_map(|(register, bytes)| Some((register.name.clone(), bytes?)))
+            .collect();
+    }
+
+    fn note(&mut self, name: &str, bits: u64) -> Option<String> {
+        match name {
+            "eflags" => Some(set_bits(bits, &FLAGS)),
+            "cr0" => Some(set_bits(bits, &CR0)),
+            "cr4" => Some(set_bits(bits, &CR4)),
+            "efer" => Some(set_bits(bits, &EFER)),
+            "cs" => Some(format!("ring {}", bits & 3)),
+            "rsp" => Some(self.stack(bits)),
+            "cr2" | "cr3" | "cr8" | "ss" | "ds" | "es" | "fs" | "gs" => None,
+            _ if bits < 0x1000 => None,
+            _ => self.near(Addr(bits)),
+        }
+    }
+
+    /// Which stack an address lies on, as far as the boundary is concerned.
+    pub(super) fn stack(&mut self, sp: u64) -> String {
+        let sp = Addr(sp);
+        if !sp.in_kernel_half() {
+            return "application stack".to_owned();
+        }
+        match self.task_stack() {
+            Some(top) if top - sp <= TASK_STACK => "task stack".to_owned(),
+            Some(_) => match self.near(sp) {
+                Some(near) => format!("another stack of the kernel, {near}"),
+                None => {
+                    "another stack of the kernel (interrupt, exception, or another task)".to_owned()
+                }
+            },
+            None => "a stack of the kernel".to_owned(),
+        }
+    }
+
+    /// The top of the current task's stack in the kernel.
+    pub(super) fn task_stack(&mut self) -> Option<Addr> {
+        let offset = self
+            .symbols
+            .as_ref()?
+            .lookup("cpu_current_top_of_stack")
+            .first()?
+            .addr;
+        let base = self.per_cpu_base()?;
+        self.word(base + offset.0).ok().map(Addr)
+    }
+
+    /// `print`, with gdb's letter or without.
+    pub(super) fn print(&mut self, format: Option<char>, text: &str) -> Result<Value, Trouble> {
+        // A register too wide to calculate with is shown whole.
+        if let Some(name) = text.trim().strip_prefix('$')
+            && let Some(shown) = self.wide_register(name)?
+        {
+            return Ok(Value {
+                expression: text.to_owned(),
+                text: shown,
+                bits: None,
+                type_name: None,
+            });
+        }
+        let value = self.evaluate(text)?;
+        let shown = match (format, value.bits) {
+            (Some('s'), Some(bits)) if matches!(value.type_, Type::Pointer(_)) => {
+                letter(bits, 8, 's', self)
+            }
+            (None | Some('s'), _) | (_, None) => print(&value, self),
+            (Some(format), Some(bits)) => {
+                letter(bits, value.type_.size().unwrap_or(8), format, self)
+            }
+        };
+        Ok(Value {
+            expression: text.to_owned(),
+            text: shown,
+            bits: value.bits,
+            type_name: Some(value.type_.to_string()),
+        })
+    }
+
+    fn wide_register(&mut self, name: &str) -> Result<Option<String>, Trouble> {
+        let registers = self.registers()?;
+        let bytes = registers
+            .iter()
+            .find(|(register, _)| register.name == name && register.bits > 64)
+            .and_then(|(_, bytes)| bytes);
+        Ok(bytes.map(|bytes| display(&bytes)))
+    }
+
+    /// `set TARGET = VALUE`
+    pub(super) fn assign(&mut self, target: &str, value: &str) -> Result<Answer, Trouble> {
+        let bits = self.address(value)?.0;
+        let name = target.strip_prefix('$').map(|name| match name {
+            "pc" => "rip",
+            "sp" => "rsp",
+            other => other,
+        });
+        if let Some(name) = name {
+            self.target.set_register(self.vcpu, name, bits)?;
+            return Ok(Answer::Done(format!("${name} = {bits:#x}")));
+        }
+        let place = self.evaluate(target)?;
+        let size = place.type_.size();
+        let (Some(at), Some(size)) = (place.at, size) else {
+            return Err(Trouble::new(
+                format!("setting {target}"),
+                "it is no number in memory and no register",
+                "write $REGISTER, a variable, or *(TYPE *)ADDRESS",
+            ));
+        };
+        let bytes = bits.to_le_bytes();
+        self.target.write(at, &bytes[..usize::from(size)])?;
+        Ok(Answer::Done(format!(
+            "{size} bytes at {:#x} = {:#x}",
+            at.0,
+            place.type_.extend(bits)
+        )))
+    }
+
+    /// `x/FMT`
+    pub(super) fn examine(&mut self, format: Format, text: &str) -> Result<Answer, Trouble> {
+        let at = self.address(text)?;
+        match format.letter {
+            'i' => {
+                let lines = self.disassemble_at(at, format.count, Syntax::Intel)?;
+                Ok(Answer::Disassembly(lines))
+            }
+            's' => self.strings(at, format).map(Answer::Memory),
+            _ => self.numbers(at, format).map(Answer::Memory),
+        }
+    }
+
+    fn strings(&mut self, at: Addr, format: Format) -> Result<MemoryDump, Trouble> {
+        let mut lines = Vec::new();
+        let mut bytes = Vec::new();
+        let mut next = at;
+        for _ in 0..format.count {
+            // Reads at least one byte, so that an unmapped address is an error and no empty text.
+            self.target.read(next, &mut [0])?;
+            let near = self
+                .near(next)
+                .map_or_else(String::new, |near| format!(" {near}"));
+            let text = expression::string(next, self).unwrap_or_default();
+            lines.push(format!("{:#x}{near}:\t{text}", next.0));
+            let start = next;
+            let mut byte = [0];
+            while self.target.read(next, &mut byte).is_ok() && next - start < 200 {
+                bytes.push(byte[0]);
+                next = next + 1;
+                if byte[0] == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(MemoryDump {
+            addr: at,
+            unit: 1,
+            format: 's',
+            bytes,
+            lines,
+        })
+    }
+
+    fn numbers(&mut self, at: Addr, format: Format) -> Result<MemoryDump, Trouble> {
+        let unit = usize::from(format.unit);
+        let count = usize::try_from(format.count).unwrap_or(1);
+        let mut bytes = vec![0; unit * count];
+        self.target.read(at, &mut bytes)?;
+        let per_line = per_line(format);
+        let mut lines = Vec::new();
+        for (i, row) in bytes.chunks(unit * per_line).enumerate() {
+            let start = at + (i * unit * per_line) as u64;
+            let near = self
+                .near(start)
+                .map_or_else(String::new, |near| format!(" {near}"));
+            let mut line = format!("{:#x}{near}:", start.0);
+            for piece in row.chunks(unit) {
+                let mut word = [0; 8];
+                word[..piece.len()].copy_from_slice(piece);
+                // `x` pads with zeros, `print` does not.
+                let shown = match format.letter {
+                    'x' => 'z',
+                    other => other,
+                };
+                line.push('\t');
+                line.push_str(&letter(u64::from_le_bytes(word), format.unit, shown, self));
+            }
+            lines.push(line);
+        }
+        Ok(MemoryDump {
+            addr: at,
+            unit: format.unit,
+            format: format.letter,
+            bytes,
+            lines,
+        })
+    }
+}
+
+/// Bytes of a task's stack in the kernel (THREAD_SIZE of arch/x86/include/asm/page_64_types.h; 32 K with KASAN).
+const TASK_STACK: u64 = 16 << 10;
+
+/// As many as gdb puts on a line.
+fn per_line(format: Format) -> usize {
+    match (format.letter, format.unit) {
+        ('a', _) => 2,
+        ('c', _) => 8,
+        ('t', 1) => 8,
+        ('t', 2) => 8,
+        ('t', 4) => 4,
+        ('t', _) => 2,
+        (_, 1 | 2) => 8,
+        (_, 4) => 4,
+        _ => 2,
+    }
+}
+
+fn set_bits(bits: u64, names: &[(u32, &str)]) -> String {
+    let set: Vec<&str> = names
+        .iter()
+        .filter(|(bit, _)| bits >> bit & 1 == 1)
+        .map(|(_, name)| *name)
+        .collect();
+    format!("[ {} ]", set.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_named_as_gdb_names_them() {
+        assert_eq!(set_bits(0x246, &FLAGS), "[ PF ZF IF ]");
+        assert_eq!(set_bits(0x8001_0001, &CR0), "[ PE WP PG ]");
+    }
+}

@@ -1,0 +1,303 @@
+//! One command → one answer.
+
+use super::engine::Engine;
+use super::stepping::Calls;
+use super::trouble::Trouble;
+use crate::command::{Command, Info, help};
+use crate::event::{Answer, Event, Failure, Place, Run, SymbolInfo, TargetInfo, ThreadInfo};
+use crate::known::Known;
+use crate::symbols::{Pattern, Symbols};
+
+/// The most symbols shown at once.
+const SYMBOLS: usize = 1_000;
+
+impl Engine {
+    pub(super) fn execute(&mut self, command: &Command) -> Result<Answer, Trouble> {
+        if let Some(run) = run_control(command) {
+            return self.run_command(run);
+        }
+        match command {
+            Command::Break {
+                location,
+                temporary,
+                hardware,
+                condition,
+            } => self.set_breakpoint(location, *temporary, *hardware, condition.clone()),
+            Command::Watch { kind, expression } => self.set_watchpoint(*kind, expression),
+            Command::Condition { number, expression } => {
+                self.set_condition(*number, expression.clone())
+            }
+            Command::Delete { number } => self.delete_some(*number),
+            Command::Interrupt => Ok(Answer::Done("the target stands still already".to_owned())),
+            Command::Why => self.why().map(Answer::Why),
+            Command::Backtrace { limit } => self.backtrace(*limit).map(Answer::Backtrace),
+            Command::Frame { n } => self.select(*n).map(Answer::Backtrace),
+            Command::Up { count } => self
+                .select(self.frame.saturating_add(*count))
+                .map(Answer::Backtrace),
+            Command::Down { count } => self
+                .select(self.frame.saturating_sub(*count))
+                .map(Answer::Backtrace),
+            Command::Examine { format, expression } => self.examine(*format, expression),
+            Command::Print { format, expression } => {
+                self.print(*format, expression).map(Answer::Value)
+            }
+            Command::Set { target, value } => self.assign(target, value),
+            Command::Disassemble {
+                location,
+                count,
+                syntax,
+            } => self
+                .disassemble(location.as_ref(), *count, *syntax)
+                .map(Answer::Disassembly),
+            Command::List { location, count } => {
+                self.list(location.as_ref(), *count).map(Answer::Source)
+            }
+            Command::Info(info) => self.info(info),
+            Command::Space { expression } => self.space(expression.as_deref()),
+            Command::Symbols { .. } | Command::Help(_) | Command::Cancel(_) => {
+                self.without_target(command).map_err(Trouble::Failed)
+            }
+            Command::Monitor(text) => {
+                let output = self.target.monitor(text)?;
+                Ok(Answer::Text(output.lines().map(str::to_owned).collect()))
+            }
+            _ => Err(Trouble::new(
+                "carrying out a command",
+                "this session cannot do it",
+                "'help' lists what it can",
+            )),
+        }
+    }
+
+    /// What can be answered while the target runs.
+    pub(super) fn without_target(&self, command: &Command) -> Result<Answer, Failure> {
+        match command {
+            Command::Help(topic) => Ok(Answer::Text(help(topic.as_deref())?)),
+            Command::Symbols { pattern } => match &self.symbols {
+                Some(symbols) => Ok(Answer::Symbols(matching(symbols, pattern))),
+                None => Err(Failure::new(
+                    format!("looking for symbols like {pattern}"),
+                    "no vmlinux was given",
+                    "attach with --vmlinux",
+                )),
+            },
+            _ => Err(Failure::new(
+                "giving up work",
+                "no such work is under way",
+                "'interrupt' stops a command that runs",
+            )),
+        }
+    }
+
+    fn run_command(&mut self, run: RunCommand) -> Result<Answer, Trouble> {
+        self.steps = 0;
+        self.interrupted = false;
+        self.remember_registers();
+        self.port.send(Event::Run(Run::Running));
+        let stop = match run {
+            RunCommand::Continue => self.run_on(),
+            RunCommand::Instructions { count, over } => self.step_instructions(count, over),
+            RunCommand::Lines { count, calls } => self.step_lines(count, calls),
+            RunCommand::Finish => self.finish(),
+            RunCommand::Until(goal) => self.until(&goal),
+            RunCommand::Cross => self.cross(),
+            RunCommand::CrossBack => self.cross_back(),
+            RunCommand::OverKernel => self.over_kernel(),
+        };
+        match stop {
+            Ok(stop) => {
+                self.port.send(Event::Run(Run::Stopped(stop.clone())));
+                Ok(Answer::Stopped(stop))
+            }
+            Err(Trouble::Failed(failure)) => {
+                // It stands somewhere all the same: where the step failed, or where it was.
+                if let Ok(stop) = self.stopped(crate::event::StopReason::Interrupted) {
+                    self.port.send(Event::Run(Run::Stopped(stop)));
+                }
+                Err(Trouble::Failed(failure))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn delete_some(&mut self, number: Option<u32>) -> Result<Answer, Trouble> {
+        let numbers = number.map_or_else(|| self.book.numbers(), |number| vec![number]);
+        for &number in &numbers {
+            self.delete(number)?;
+        }
+        Ok(Answer::Done(match numbers.as_slice() {
+            [] => "there are no breakpoints".to_owned(),
+            [one] => format!("breakpoint {one} is deleted"),
+            several => format!("{} breakpoints are deleted", several.len()),
+        }))
+    }
+
+    fn info(&mut self, info: &Info) -> Result<Answer, Trouble> {
+        match info {
+            Info::Registers => self.all_registers().map(Answer::Registers),
+            Info::Locals => self.variables(false).map(Answer::Variables),
+            Info::Arguments => self.variables(true).map(Answer::Variables),
+            Info::Breakpoints => Ok(Answer::Breakpoints(
+                self.book
+                    .iter()
+                    .map(|one| one.info(|at| self.place(*at)))
+                    .collect(),
+            )),
+            Info::Threads => self.threads().map(Answer::Threads),
+            Info::Symbol(text) => self.info_symbol(text),
+            Info::Line(location) => {
+                let at = match location {
+                    Some(location) => self.locate(location)?[0],
+                    None => self.selected_place()?.addr,
+                };
+                Ok(self.line_sentence(at))
+            }
+            Info::Target => Ok(Answer::Text(self.target_lines())),
+        }
+    }
+
+    fn info_symbol(&mut self, text: &str) -> Result<Answer, Trouble> {
+        let at = self.address(text)?;
+        let place = self.place(at);
+        let Some(symbol) = &place.symbol else {
+            return Err(Trouble::new(
+                format!("naming {:#x}", at.0),
+                "no symbol covers it",
+                "'space ADDRESS' tells what is mapped there",
+            ));
+        };
+        let offset = match place.offset {
+            0 => String::new(),
+            offset => format!(" + {offset}"),
+        };
+        Ok(Answer::Done(format!(
+            "{symbol}{offset} is at {:#x}, origin {}",
+            at.0, place.origin
+        )))
+    }
+
+    fn line_sentence(&self, at: crate::addr::Addr) -> Answer {
+        let place = self.place(at);
+        let range = self
+            .symbols
+            .as_ref()
+            .and_then(|symbols| symbols.line_range(at));
+        Answer::Done(match (&place.file, place.line, range) {
+            (Some(file), Some(line), Some(range)) => format!(
+                "line {line} of {file} starts at {:#x} and ends at {:#x}",
+                range.start.0, range.end.0
+            ),
+            (Some(file), Some(line), None) => {
+                format!("line {line} of {file} is at {:#x}", at.0)
+            }
+            _ => format!("no line is known of {:#x}", at.0),
+        })
+    }
+
+    fn threads(&mut self) -> Result<Vec<ThreadInfo>, Trouble> {
+        let mut list = Vec::new();
+        for vcpu in self.target.vcpus()? {
+            let registers = self.target.registers(vcpu)?;
+            let place = registers
+                .pc()
+                .map_or_else(Place::default, |pc| self.place(pc));
+            list.push(ThreadInfo {
+                vcpu,
+                current: vcpu == self.vcpu,
+                state: self.target.vcpu_state(vcpu)?,
+                place,
+            });
+        }
+        Ok(list)
+    }
+
+    fn target_lines(&self) -> Vec<String> {
+        let TargetInfo {
+            name,
+            mode,
+            accelerator,
+            vcpus,
+            lacks,
+        } = &self.info;
+        let mut lines = vec![
+            format!("target: {name}"),
+            format!(
+                "mode: {}",
+                mode.map_or_else(|| "unknown".to_owned(), |mode| mode.to_string())
+            ),
+            format!("accelerator: {accelerator}"),
+            format!("vCPUs: {vcpus}"),
+            match self.target.step_flags() {
+                Known::Yes(flags) => format!("steps: {flags}"),
+                Known::Asked => "steps: not asked yet".to_owned(),
+                Known::No(why) => format!("steps: what they do beside is unknown, {why}"),
+            },
+        ];
+        lines.extend(lacks.iter().map(|lack| format!("lacks: {lack}")));
+        lines
+    }
+}
+
+/// The commands that let the target run.
+enum RunCommand {
+    Continue,
+    Instructions { count: u64, over: bool },
+    Lines { count: u64, calls: Calls },
+    Finish,
+    Until(crate::command::Until),
+    Cross,
+    CrossBack,
+    OverKernel,
+}
+
+fn run_control(command: &Command) -> Option<RunCommand> {
+    Some(match command {
+        Command::Continue => RunCommand::Continue,
+        Command::StepInstruction { count } => RunCommand::Instructions {
+            count: *count,
+            over: false,
+        },
+        Command::NextInstruction { count } => RunCommand::Instructions {
+            count: *count,
+            over: true,
+        },
+        Command::Step { count } => RunCommand::Lines {
+            count: *count,
+            calls: Calls::Into,
+        },
+        Command::Next { count } => RunCommand::Lines {
+            count: *count,
+            calls: Calls::Over,
+        },
+        Command::Finish => RunCommand::Finish,
+        Command::Until(goal) => RunCommand::Until(goal.clone()),
+        Command::Cross => RunCommand::Cross,
+        Command::CrossBack => RunCommand::CrossBack,
+        Command::OverKernel => RunCommand::OverKernel,
+        _ => return None,
+    })
+}
+
+fn matching(symbols: &Symbols, pattern: &str) -> Vec<SymbolInfo> {
+    let pattern = Pattern::new(pattern);
+    symbols
+        .matching(&pattern)
+        .take(SYMBOLS)
+        .map(|symbol| {
+            let place = symbol.kind.is_address().then(|| symbols.place(symbol.addr));
+            let homonyms = symbols.lookup(symbol.name).len().saturating_sub(1);
+            SymbolInfo {
+                name: symbol.name.to_owned(),
+                addr: symbol.addr,
+                size: symbol.size,
+                origin: symbol.origin,
+                line: place.as_ref().and_then(|place| place.line),
+                file: place
+                    .and_then(|place| place.file)
+                    .or_else(|| symbol.file.map(str::to_owned)),
+                homonyms: u32::try_from(homonyms).unwrap_or(u32::MAX),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,231 @@
+//! Instructions and source lines.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::engine::Engine;
+use super::trouble::Trouble;
+use crate::addr::Addr;
+use crate::command::{Location, Syntax};
+use crate::crossing::CrossingKind;
+use crate::disasm::{self, Flow, Instruction, NoNames, Resolve};
+use crate::event::{DisassemblyLine, Place, SourceWindow};
+
+/// Instructions shown where no symbol says how long the code is.
+const SOME: u32 = 10;
+
+/// The most a function is shown of at once.
+const MOST: usize = 20_000;
+
+impl Engine {
+    /// `disassemble`: the function around a place, or so many instructions from it.
+    pub(super) fn disassemble(
+        &mut self,
+        location: Option<&Location>,
+        count: u32,
+        syntax: Syntax,
+    ) -> Result<Vec<DisassemblyLine>, Trouble> {
+        let at = match location {
+            Some(location) => self.locate(location)?[0],
+            None => self.selected_place()?.addr,
+        };
+        if count > 0 {
+            return self.disassemble_at(at, count, syntax);
+        }
+        let function = self
+            .symbols
+            .as_ref()
+            .and_then(|symbols| symbols.at(at))
+            .map(|symbol| (symbol.addr, symbol.size));
+        match function {
+            Some((start, size)) if size > 0 => {
+                let len = usize::try_from(size).unwrap_or(MOST).min(MOST);
+                let bytes = self.code(start, len)?;
+                self.lines_of(&bytes, start, syntax, usize::MAX)
+            }
+            _ => self.disassemble_at(at, SOME, syntax),
+        }
+    }
+
+    pub(super) fn disassemble_at(
+        &mut self,
+        at: Addr,
+        count: u32,
+        syntax: Syntax,
+    ) -> Result<Vec<DisassemblyLine>, Trouble> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(MOST);
+        let bytes = self.code(at, count.saturating_mul(15).min(MOST))?;
+        self.lines_of(&bytes, at, syntax, count)
+    }
+
+    fn lines_of(
+        &mut self,
+        bytes: &[u8],
+        start: Addr,
+        syntax: Syntax,
+        count: usize,
+    ) -> Result<Vec<DisassemblyLine>, Trouble> {
+        let syntax = match syntax {
+            Syntax::Intel => disasm::Syntax::Intel,
+            Syntax::Att => disasm::Syntax::Att,
+        };
+        let names: &dyn Resolve = match &self.symbols {
+            Some(symbols) => symbols,
+            None => &NoNames,
+        };
+        let mut instructions = disasm::disassemble(bytes, start, names, syntax);
+        instructions.truncate(count);
+        let current = self.pc()?;
+        Ok(instructions
+            .into_iter()
+            .map(|instruction| self.line_of(instruction, current))
+            .collect())
+    }
+
+    fn line_of(&self, instruction: Instruction, current: Addr) -> DisassemblyLine {
+        let target = instruction.target.or(instruction.memory);
+        let at = instruction.addr;
+        DisassemblyLine {
+            place: self.place(at),
+            crossing: self.crossing_of(&instruction),
+            target: target.map(|target| self.place(target)),
+            current: at == current,
+            breakpoint: self.book.at(at).first().copied(),
+            bytes: instruction.bytes,
+            mnemonic: instruction.mnemonic,
+            operands: instruction.operands,
+        }
+    }
+
+    /// Whether control passes the boundary there, as far as the instruction alone tells.
+    fn crossing_of(&self, instruction: &Instruction) -> Option<CrossingKind> {
+        let at = instruction.addr;
+        match (instruction.flow, instruction.target) {
+            (Flow::Syscall, _) if self.is_app(at) => Some(CrossingKind::Syscall),
+            (Flow::Sysret, _) => Some(CrossingKind::Syscall),
+            (Flow::InterruptReturn, _) => Some(CrossingKind::Interrupt),
+            (Flow::Call | Flow::Jump, Some(target))
+                if self.is_app(at) && target.in_kernel_half() && !self.is_app(target) =>
+            {
+                let bypass = self
+                    .place(target)
+                    .symbol
+                    .is_some_and(|name| name.starts_with("ukl_bypass"));
+                Some(if bypass {
+                    CrossingKind::Bypass
+                } else {
+                    CrossingKind::Shortcut
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// As many bytes as can be read, at least one.
+    fn code(&mut self, at: Addr, len: usize) -> Result<Vec<u8>, Trouble> {
+        let mut bytes = vec![0; len];
+        let Err(error) = self.target.read(at, &mut bytes) else {
+            return Ok(bytes);
+        };
+        let mut good = 0;
+        // Up to the first page that is missing.
+        while good < len {
+            let page = usize::try_from(0x1000 - ((at.0 + good as u64) & 0xfff)).unwrap_or(1);
+            let end = (good + page).min(len);
+            if self
+                .target
+                .read(at + good as u64, &mut bytes[good..end])
+                .is_err()
+            {
+                break;
+            }
+            good = end;
+        }
+        if good == 0 {
+            return Err(error.into());
+        }
+        bytes.truncate(good);
+        Ok(bytes)
+    }
+
+    /// `list`
+    pub(super) fn list(
+        &mut self,
+        location: Option<&Location>,
+        count: u32,
+    ) -> Result<SourceWindow, Trouble> {
+        let place = match location {
+            Some(location) => {
+                let at = self.locate(location)?[0];
+                self.place(at)
+            }
+            None => self.selected_place()?,
+        };
+        let (Some(file), Some(line)) = (place.file.clone(), place.line) else {
+            return Err(Trouble::new(
+                format!("listing {}", name_of(&place)),
+                "no source line is known of it",
+                "'disassemble' shows its instructions",
+            ));
+        };
+        let text = self.source_text(&file)?;
+        let current = location.is_none().then_some(line);
+        let first = line.saturating_sub(count / 2).max(1);
+        let lines = text
+            .lines()
+            .skip(usize::try_from(first - 1).unwrap_or(0))
+            .take(usize::try_from(count).unwrap_or(10))
+            .map(str::to_owned)
+            .collect();
+        Ok(SourceWindow {
+            file,
+            first,
+            current,
+            lines,
+            origin: place.origin,
+        })
+    }
+
+    fn source_text(&self, file: &str) -> Result<String, Trouble> {
+        let candidates = self.source_candidates(file);
+        for path in &candidates {
+            if let Ok(bytes) = fs::read(path) {
+                return Ok(String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+        let looked: Vec<String> = candidates
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        Err(Trouble::new(
+            format!("reading the source file {file}"),
+            format!("it is not at {}", looked.join(" nor at ")),
+            "'cargo xtask image NAME' fetches the sources again",
+        ))
+    }
+
+    fn source_candidates(&self, file: &str) -> Vec<PathBuf> {
+        let path = Path::new(file);
+        if path.is_absolute() {
+            return vec![path.to_owned()];
+        }
+        let built = self
+            .symbols
+            .as_ref()
+            .map(|symbols| PathBuf::from(symbols.kernel_sources()));
+        self.sources
+            .kernel
+            .iter()
+            .cloned()
+            .chain(built.filter(|root| root.is_absolute()))
+            .map(|root| root.join(path))
+            .collect()
+    }
+}
+
+fn name_of(place: &Place) -> String {
+    place
+        .symbol
+        .clone()
+        .unwrap_or_else(|| format!("{:#x}", place.addr.0))
+}

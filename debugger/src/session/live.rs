@@ -1,0 +1,150 @@
+//! The session's thread: opens the target, then carries out one command after the other.
+
+use std::time::Duration;
+
+use super::engine::Engine;
+use super::handle::Port;
+use super::trouble::Trouble;
+use crate::command::Command;
+use crate::event::{Answer, Event, Failure, RequestId, Run};
+
+/// Between two looks at the guest's serial line while nothing is asked.
+const IDLE: Duration = Duration::from_millis(20);
+
+/// How long QEMU may take to end after its guest has.
+const LAST_BYTES: Duration = Duration::from_millis(500);
+
+pub(super) fn serve(port: Port, open: impl FnOnce(Port) -> Result<Engine, Trouble>) {
+    let (events, commands, quit) = port.ends();
+    let send = |event| {
+        let _ = events.send(event);
+    };
+    send(Event::Run(Run::Starting));
+    let why = match open(port) {
+        Ok(mut engine) => {
+            let why = engine.serve();
+            engine.let_go();
+            why
+        }
+        Err(trouble) => Some(trouble),
+    };
+    let why = match why {
+        None | Some(Trouble::Quit) => return,
+        Some(trouble) => trouble.to_string(),
+    };
+    send(Event::Run(Run::Ended(why.clone())));
+    // Whoever asks now is told.
+    while !quit() {
+        match commands.recv_timeout(IDLE) {
+            Ok((id, command)) => {
+                let failure = Failure::new(
+                    format!("carrying out '{}'", name(&command)),
+                    format!("the target is gone ({why})"),
+                    "open it again",
+                );
+                send(Event::Answer(id, Err(failure)));
+            }
+            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+impl Engine {
+    /// Until the target is gone, or whoever asks.
+    fn serve(&mut self) -> Option<Trouble> {
+        loop {
+            if self.port.ended() {
+                return None;
+            }
+            self.forward_serial();
+            if std::mem::take(&mut self.run_freely) {
+                match self.execute(&Command::Continue) {
+                    Ok(_) | Err(Trouble::Failed(_)) => {}
+                    Err(trouble) => return Some(self.with_last_words(trouble)),
+                }
+            }
+            let Some((id, command)) = self.next_command() else {
+                continue;
+            };
+            if let Err(trouble) = self.answer(id, &command) {
+                return Some(trouble);
+            }
+        }
+    }
+
+    fn next_command(&mut self) -> Option<(RequestId, Command)> {
+        match self.waiting.pop_front() {
+            Some(waiting) => Some(waiting),
+            None => self.port.commands.recv_timeout(IDLE).ok(),
+        }
+    }
+
+    /// Carries out one command and answers it; the error is the end of the session.
+    pub(super) fn answer(&mut self, id: RequestId, command: &Command) -> Result<(), Trouble> {
+        match self.execute(command) {
+            Ok(answer) => self.port.send(Event::Answer(id, Ok(answer))),
+            Err(Trouble::Failed(failure)) => self.port.send(Event::Answer(id, Err(failure))),
+            Err(Trouble::Quit) => return Err(Trouble::Quit),
+            Err(trouble @ Trouble::Ended(_)) => {
+                let trouble = self.with_last_words(trouble);
+                // A program that has run to its end has done what it was asked.
+                let answer = match command {
+                    Command::Continue => Ok(Answer::Done(trouble.to_string())),
+                    other => Err(trouble
+                        .clone()
+                        .failure(&format!("carrying out '{}'", name(other)))),
+                };
+                self.port.send(Event::Answer(id, answer));
+                for (id, command) in std::mem::take(&mut self.waiting) {
+                    let failure = trouble
+                        .clone()
+                        .failure(&format!("carrying out '{}'", name(&command)));
+                    self.port.send(Event::Answer(id, Err(failure)));
+                }
+                return Err(trouble);
+            }
+        }
+        Ok(())
+    }
+
+    /// What QEMU and the guest said at their end.
+    fn with_last_words(&mut self, trouble: Trouble) -> Trouble {
+        let Trouble::Ended(why) = trouble else {
+            return trouble;
+        };
+        let Some(qemu) = &mut self.qemu else {
+            return Trouble::Ended(why);
+        };
+        let ended = qemu.wait_for_end(LAST_BYTES);
+        while let Ok(bytes) = qemu.serial().recv_timeout(IDLE) {
+            self.port.send(Event::Serial(bytes));
+        }
+        match qemu.ended() {
+            Some(status) if ended => {
+                Trouble::Ended(match status.strip_suffix(": it said nothing") {
+                    Some("exit code 0") => "the guest has switched itself off".to_owned(),
+                    Some(status) => format!("QEMU has ended with {status}"),
+                    None => format!("QEMU has ended with {status}"),
+                })
+            }
+            _ => Trouble::Ended(why),
+        }
+    }
+
+    /// Our own machine ends with the session; another's runs on without our traps.
+    fn let_go(mut self) {
+        if let Some(mut qemu) = self.qemu.take() {
+            qemu.kill();
+        }
+    }
+}
+
+/// A word for a command, for messages.
+fn name(command: &Command) -> String {
+    let debug = format!("{command:?}");
+    let end = debug
+        .find(|c: char| !c.is_alphanumeric())
+        .unwrap_or(debug.len());
+    debug[..end].to_lowercase()
+}

@@ -1,0 +1,153 @@
+//! A location as the user writes it → addresses.
+
+use super::engine::Engine;
+use super::trouble::Trouble;
+use crate::addr::Addr;
+use crate::command::Location;
+use crate::origin::Origin;
+use crate::symbols::{Pattern, Symbol, Symbols, stem};
+
+/// How many names an error offers.
+const OFFERED: usize = 4;
+
+impl Engine {
+    /// Every place a location stands for, by address; never empty.
+    pub(super) fn locate(&mut self, location: &Location) -> Result<Vec<Addr>, Trouble> {
+        match location {
+            Location::Addr(addr) => Ok(vec![*addr]),
+            Location::Expression(text) => {
+                let value = self.evaluate(text)?;
+                let bits = value.bits.or(value.at.map(|at| at.0)).ok_or_else(|| {
+                    Trouble::new(
+                        format!("going to '{text}'"),
+                        "it is no address",
+                        "write an address or a symbol",
+                    )
+                })?;
+                Ok(vec![Addr(bits)])
+            }
+            Location::Symbol { name, origin } => self.locate_symbol(name, origin.as_deref()),
+            Location::Line { file, line } => self.locate_line(file.as_deref(), *line),
+        }
+    }
+
+    fn locate_symbol(&self, name: &str, origin: Option<&str>) -> Result<Vec<Addr>, Trouble> {
+        let tried = || format!("looking for {name}");
+        let symbols = self.symbols_or(tried)?;
+        let found = self.named(symbols, name, origin);
+        let code: Vec<Addr> = found
+            .iter()
+            .filter(|symbol| symbol.kind.is_code())
+            .map(|symbol| symbol.addr)
+            .collect();
+        if !code.is_empty() {
+            return Ok(code);
+        }
+        if let Some(symbol) = found.first() {
+            return Err(Trouble::new(
+                tried(),
+                format!("it is data, at {:#x}, not code", symbol.addr.0),
+                format!("'watch {name}' stops where it is written"),
+            ));
+        }
+        let elsewhere = self.named(symbols, name, None);
+        let next = match (origin, elsewhere.is_empty()) {
+            (Some(_), false) => {
+                let choices: Vec<String> = elsewhere
+                    .iter()
+                    .map(|symbol| format!("{}:{name}", symbol.origin))
+                    .collect();
+                format!("there is {}", choices.join(", "))
+            }
+            _ => match offers(symbols, name) {
+                Some(offers) => format!("similar: {offers}"),
+                None => "'symbols PATTERN' finds names".to_owned(),
+            },
+        };
+        let what = origin.map_or_else(String::new, |origin| format!(" of origin {origin}"));
+        Err(Trouble::new(
+            tried(),
+            format!("no symbol{what} has this name"),
+            next,
+        ))
+    }
+
+    /// Symbols of this name that lie in the address space; not those of the application linked
+    /// into a kernel that runs it as a program of its own.
+    pub(super) fn named<'a>(
+        &self,
+        symbols: &'a Symbols,
+        name: &str,
+        origin: Option<&str>,
+    ) -> Vec<Symbol<'a>> {
+        let twin = self.has_twin();
+        let unused = |symbol: &Symbol<'_>| {
+            twin && symbol.addr.in_kernel_half() && symbol.origin.is_app_side()
+        };
+        symbols
+            .lookup(name)
+            .into_iter()
+            .filter(|symbol| symbol.kind.is_address())
+            .filter(|symbol| origin.is_none_or(|origin| matches(symbol.origin, origin)))
+            .filter(|symbol| !unused(symbol))
+            .collect()
+    }
+
+    fn locate_line(&mut self, file: Option<&str>, line: u32) -> Result<Vec<Addr>, Trouble> {
+        let current;
+        let file = match file {
+            Some(file) => file,
+            None => {
+                current = self.selected_place()?.file.ok_or_else(|| {
+                    Trouble::new(
+                        format!("looking for line {line}"),
+                        "the selected frame has no source file",
+                        "write FILE:LINE",
+                    )
+                })?;
+                &current
+            }
+        };
+        let tried = || format!("looking for {file}:{line}");
+        let found = self.symbols_or(tried)?.line_addresses(file, line);
+        if found.is_empty() {
+            return Err(Trouble::new(
+                tried(),
+                "no code comes from that line or one behind it",
+                "'info line' and 'list' show lines with code",
+            ));
+        }
+        Ok(found)
+    }
+
+    pub(super) fn symbols_or(&self, tried: impl Fn() -> String) -> Result<&Symbols, Trouble> {
+        self.symbols.as_ref().ok_or_else(|| {
+            Trouble::new(
+                tried(),
+                "no vmlinux was given, so no names are known",
+                "attach with --vmlinux, or write an address",
+            )
+        })
+    }
+}
+
+/// `kernel` is any part of the kernel, `kernel:fs` that one, `app` the application without its libc.
+fn matches(origin: Origin, wanted: &str) -> bool {
+    match wanted {
+        "kernel" => origin.is_kernel_side(),
+        _ => wanted.parse() == Ok(origin),
+    }
+}
+
+fn offers(symbols: &Symbols, name: &str) -> Option<String> {
+    let pattern = Pattern::new(name);
+    let mut found: Vec<&str> = symbols
+        .matching(&pattern)
+        .filter(|symbol| symbol.kind.is_code())
+        .map(|symbol| stem(symbol.name))
+        .collect();
+    found.sort_by_key(|found| (found.len(), *found));
+    found.dedup();
+    found.truncate(OFFERED);
+    Some(found.join(", ")).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,277 @@
+//! Letting the target run, with temporary traps, until something stops it.
+
+use std::time::{Duration, Instant};
+
+use super::book::Kind;
+use super::engine::Engine;
+use super::target::{StopCause, StopReply, Trap, TrapKind};
+use super::trouble::Trouble;
+use crate::addr::Addr;
+use crate::command::Command;
+use crate::event::{Answer, Event, Run, Stop, StopReason};
+
+/// How long a wish to stop may lie unread while the target runs.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// Why [`Engine::go`] came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// At a trap, or by a signal.
+    Trap {
+        signal: u8,
+    },
+    Watch(Addr),
+    Interrupted,
+}
+
+/// What became of a run to a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// There.
+    Arrived,
+    /// Something else stopped it first.
+    Stopped(StopReason),
+}
+
+impl Engine {
+    /// One stretch of running.
+    pub(super) fn go(&mut self) -> Result<Halt, Trouble> {
+        self.target.resume()?;
+        let mut asked = false;
+        loop {
+            if let Some(reply) = self.target.wait(SLICE)? {
+                return self.halted(reply);
+            }
+            self.forward_serial();
+            self.attend()?;
+            if self
+                .deadline
+                .is_some_and(|deadline| Instant::now() > deadline)
+            {
+                self.late = true;
+                self.interrupted = true;
+            }
+            if self.interrupted && !asked {
+                self.port.send(Event::Run(Run::Stopping));
+                self.target.interrupt()?;
+                asked = true;
+            }
+        }
+    }
+
+    fn halted(&mut self, reply: StopReply) -> Result<Halt, Trouble> {
+        self.forward_serial();
+        self.vcpu = reply.vcpu;
+        match reply.cause {
+            // SIGINT: the stop that was asked for.
+            StopCause::Signal(2) => {
+                self.interrupted = true;
+                Ok(Halt::Interrupted)
+            }
+            StopCause::Signal(signal) => Ok(Halt::Trap { signal }),
+            StopCause::Watch { addr, .. } => Ok(Halt::Watch(addr)),
+            StopCause::Exited(_) | StopCause::Killed(_) => Err(ended(reply.cause)),
+        }
+    }
+
+    /// Reads what was asked meanwhile. What needs the stopped target waits for its turn.
+    pub(super) fn attend(&mut self) -> Result<(), Trouble> {
+        if self.port.ended() {
+            return Err(Trouble::Quit);
+        }
+        while let Ok((id, command)) = self.port.commands.try_recv() {
+            match command {
+                Command::Interrupt => {
+                    self.interrupted = true;
+                    let answer = Answer::Done("the target is asked to stop".to_owned());
+                    self.port.send(Event::Answer(id, Ok(answer)));
+                }
+                Command::Help(_) | Command::Symbols { .. } => {
+                    let answer = self.without_target(&command);
+                    self.port.send(Event::Answer(id, answer));
+                }
+                other => self.waiting.push_back((id, other)),
+            }
+        }
+        Ok(())
+    }
+
+    /// `continue`: until a breakpoint, a watchpoint or the user.
+    pub(super) fn run_on(&mut self) -> Result<Stop, Trouble> {
+        match self.run_to(&[], &mut |_| Ok(false))? {
+            Ran::Arrived => self.stopped(StopReason::Arrived),
+            Ran::Stopped(reason) => self.stopped(reason),
+        }
+    }
+
+    /// Runs until one of `traps` is hit and `accept` says that it is the right time (the right
+    /// frame, the right task), or the user's own breakpoints stop it.
+    pub(super) fn run_to(
+        &mut self,
+        traps: &[Addr],
+        accept: &mut dyn FnMut(&mut Self) -> Result<bool, Trouble>,
+    ) -> Result<Ran, Trouble> {
+        let mut planted = Vec::new();
+        let mut outcome = Ok(());
+        for &addr in traps {
+            let trap = Trap {
+                kind: TrapKind::Soft,
+                addr,
+                len: 1,
+            };
+            if let Err(error) = self.target.insert(trap) {
+                outcome = Err(Trouble::from(error));
+                break;
+            }
+            planted.push(trap);
+        }
+        let ran = match outcome {
+            Ok(()) => self.run_until(traps, accept),
+            Err(trouble) => Err(trouble),
+        };
+        for trap in planted {
+            // A target that is gone has no traps either.
+            let removed = self.target.remove(trap);
+            if ran.is_ok() {
+                removed?;
+            }
+        }
+        ran
+    }
+
+    fn run_until(
+        &mut self,
+        traps: &[Addr],
+        accept: &mut dyn FnMut(&mut Self) -> Result<bool, Trouble>,
+    ) -> Result<Ran, Trouble> {
+        loop {
+            match self.go()? {
+                Halt::Interrupted => return Ok(Ran::Stopped(StopReason::Interrupted)),
+                Halt::Watch(addr) => {
+                    if let Some(reason) = self.watched(addr)? {
+                        return Ok(Ran::Stopped(reason));
+                    }
+                }
+                Halt::Trap { signal } => {
+                    let pc = self.pc()?;
+                    if traps.contains(&pc) && accept(self)? {
+                        return Ok(Ran::Arrived);
+                    }
+                    if let Some(reason) = self.hit(pc)? {
+                        return Ok(Ran::Stopped(reason));
+                    }
+                    if !traps.contains(&pc) && self.book.at(pc).is_empty() {
+                        return Ok(Ran::Stopped(StopReason::Signal { number: signal }));
+                    }
+                }
+            }
+            self.attend()?;
+            if self.interrupted {
+                return Ok(Ran::Stopped(StopReason::Interrupted));
+            }
+        }
+    }
+
+    /// The user's breakpoint here whose condition holds; counts the hit.
+    pub(super) fn hit(&mut self, pc: Addr) -> Result<Option<StopReason>, Trouble> {
+        for number in self.book.at(pc) {
+            if !self.condition_holds(number)? {
+                continue;
+            }
+            let Some(breakpoint) = self.book.get_mut(number) else {
+                continue;
+            };
+            breakpoint.hits += 1;
+            if breakpoint.temporary {
+                self.delete(number)?;
+            }
+            return Ok(Some(StopReason::Breakpoint { number }));
+        }
+        Ok(None)
+    }
+
+    fn watched(&mut self, addr: Addr) -> Result<Option<StopReason>, Trouble> {
+        let Some(number) = self.book.watching(addr) else {
+            return Ok(None);
+        };
+        if !self.condition_holds(number)? {
+            return Ok(None);
+        }
+        if let Some(watchpoint) = self.book.get_mut(number) {
+            watchpoint.hits += 1;
+        }
+        Ok(Some(StopReason::Watchpoint { number, addr }))
+    }
+
+    /// A condition that cannot be evaluated stops, and says why.
+    fn condition_holds(&mut self, number: u32) -> Result<bool, Trouble> {
+        let Some(text) = self.book.get(number).and_then(|one| one.condition.clone()) else {
+            return Ok(true);
+        };
+        match self.evaluate(&text) {
+            Ok(value) => Ok(value.holds()),
+            Err(Trouble::Failed(failure)) => {
+                let notice =
+                    format!("breakpoint {number} stops as its condition failed: {failure}");
+                self.port.send(Event::Notice(notice));
+                Ok(true)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Takes a breakpoint out of the book and the target.
+    pub(super) fn delete(&mut self, number: u32) -> Result<(), Trouble> {
+        let Some(breakpoint) = self.book.remove(number) else {
+            return Err(Trouble::new(
+                format!("deleting breakpoint {number}"),
+                "there is none of this number",
+                "'info breakpoints' lists them",
+            ));
+        };
+        if breakpoint.failed.is_none() {
+            for trap in traps(&breakpoint.kind, &breakpoint.places) {
+                self.target.remove(trap)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the guest has written on its serial line since.
+    pub(super) fn forward_serial(&mut self) {
+        let Some(qemu) = &mut self.qemu else {
+            return;
+        };
+        while let Ok(bytes) = qemu.serial().try_recv() {
+            self.port.send(Event::Serial(bytes));
+        }
+    }
+}
+
+/// The machine is gone.
+pub(super) fn ended(cause: StopCause) -> Trouble {
+    Trouble::Ended(match cause {
+        StopCause::Exited(code) => format!("the machine has switched itself off (code {code})"),
+        StopCause::Killed(signal) => format!("the machine was killed by signal {signal}"),
+        StopCause::Signal(_) | StopCause::Watch { .. } => "the machine is gone".to_owned(),
+    })
+}
+
+/// What a breakpoint asks of the target.
+pub(super) fn traps(kind: &Kind, places: &[Addr]) -> Vec<Trap> {
+    use crate::command::WatchKind;
+    let (kind, len) = match kind {
+        Kind::Code { hardware: false } => (TrapKind::Soft, 1),
+        Kind::Code { hardware: true } => (TrapKind::Hard, 1),
+        Kind::Watch { kind, len } => {
+            let kind = match kind {
+                WatchKind::Write => TrapKind::Write,
+                WatchKind::Read => TrapKind::Read,
+                WatchKind::Access => TrapKind::Access,
+            };
+            (kind, *len)
+        }
+    };
+    let trap = |&addr: &Addr| Trap { kind, addr, len };
+    places.iter().map(trap).collect()
+}

@@ -1,0 +1,121 @@
+//! `until`: to an origin or a place. Traps where traps will do, single steps where they are near.
+
+use super::engine::Engine;
+use super::run::Ran;
+use super::trouble::Trouble;
+use crate::addr::Addr;
+use crate::command::{Location, Until};
+use crate::event::{Event, Stop, StopReason};
+use crate::origin::Origin;
+
+/// Single steps before traps are set instead; about 0.6 s of them. A system call reaches the
+/// subsystem that serves it in some hundred.
+const STEPS: u64 = 3_000;
+
+/// The most traps to set at once; QEMU looks through all of them at each new block.
+const TRAPS: usize = 6_000;
+
+impl Engine {
+    pub(super) fn until(&mut self, goal: &Until) -> Result<Stop, Trouble> {
+        let pc = self.pc()?;
+        let reason = match goal {
+            Until::App if self.is_app(pc) => StopReason::Arrived,
+            Until::Kernel if !self.is_app(pc) => StopReason::Arrived,
+            Until::App => arrived(self.cross_out()?),
+            Until::Kernel => arrived(self.cross_in()?),
+            Until::Location(location) => self.until_location(location)?,
+            Until::Origin(origin) => self.until_origin(*origin)?,
+        };
+        self.stopped(reason)
+    }
+
+    fn until_location(&mut self, location: &Location) -> Result<StopReason, Trouble> {
+        let places = self.locate(location)?;
+        Ok(match self.run_to(&places, &mut |_| Ok(true))? {
+            Ran::Arrived => StopReason::Arrived,
+            Ran::Stopped(reason) => reason,
+        })
+    }
+
+    fn until_origin(&mut self, origin: Origin) -> Result<StopReason, Trouble> {
+        let pc = self.pc()?;
+        if self.origin(pc) == origin {
+            return Ok(StopReason::Arrived);
+        }
+        // First to the right side of the boundary: all that lies before it is passed at full speed.
+        let app = self.is_app(pc);
+        let passed = if app && origin.is_kernel_side() {
+            Some(self.cross_in()?)
+        } else if !app && origin.is_app_side() {
+            Some(self.cross_out()?)
+        } else {
+            None
+        };
+        if let Some(reason) = passed
+            && !matches!(reason, StopReason::Crossing { .. })
+        {
+            return Ok(reason);
+        }
+        for _ in 0..STEPS {
+            let pc = self.pc()?;
+            if self.origin(pc) == origin {
+                return Ok(StopReason::Arrived);
+            }
+            if let Some(reason) = self.advance(false)? {
+                return Ok(reason);
+            }
+            let pc = self.pc()?;
+            if let Some(reason) = self.hit(pc)? {
+                return Ok(reason);
+            }
+        }
+        self.trap_origin(origin)
+    }
+
+    /// A trap at each function of that origin, and where the stack returns to it.
+    fn trap_origin(&mut self, origin: Origin) -> Result<StopReason, Trouble> {
+        let tried = || format!("running until {origin}");
+        let mut traps: Vec<Addr> = self
+            .symbols_or(tried)?
+            .functions()
+            .filter(|function| function.origin == origin)
+            .map(|function| function.addr)
+            .collect();
+        let frames = self.frames(None).unwrap_or_default();
+        traps.extend(
+            frames
+                .iter()
+                .map(|frame| frame.place.addr)
+                .filter(|at| self.origin(*at) == origin),
+        );
+        traps.sort_unstable();
+        traps.dedup();
+        if traps.is_empty() || traps.len() > TRAPS {
+            return Err(Trouble::new(
+                tried(),
+                format!(
+                    "it did not come in {STEPS} instructions, and {} traps would be needed",
+                    traps.len()
+                ),
+                "'until LOCATION' runs to one function",
+            ));
+        }
+        let notice = format!(
+            "until {origin}: not in {STEPS} single steps; {} traps are set",
+            traps.len()
+        );
+        self.port.send(Event::Notice(notice));
+        Ok(match self.run_to(&traps, &mut |_| Ok(true))? {
+            Ran::Arrived => StopReason::Arrived,
+            Ran::Stopped(reason) => reason,
+        })
+    }
+}
+
+/// The crossing was the goal.
+fn arrived(reason: StopReason) -> StopReason {
+    match reason {
+        StopReason::Crossing { .. } => StopReason::Arrived,
+        other => other,
+    }
+}
