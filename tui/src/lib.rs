@@ -39,10 +39,22 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("uklscope: {error:#}"));
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
 }
+
+/// Bad usage that only shows after the command line is read, such as a command nobody knows.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
 
 /// Help and version are answers; the rest is bad usage, told in this program's own form.
 fn usage(error: &clap::Error) -> ExitCode {

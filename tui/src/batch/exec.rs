@@ -2,32 +2,221 @@
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, anyhow, bail};
+use crossbeam_channel::RecvTimeoutError;
+use debugger::command::{Command, parse};
+use debugger::event::{Answer, Event, Failure, Run};
+use debugger::session::{Handle, StopAt};
+use serde_json::{Map, Value, json};
 
+use super::{session, text};
+use crate::Usage;
 use crate::args::Boot;
 
 #[derive(Debug, clap::Args)]
 pub struct ExecArgs {
-    /// An image's name or folder, a stub's address, or a recording.
-    pub target: String,
+    /// An image's name or folder, or a stub's address.
+    #[arg(required_unless_present_all = ["kernel", "vmlinux"])]
+    pub target: Option<String>,
     /// A command; may be given many times.
     #[arg(short, long = "command", value_name = "CMD")]
     pub commands: Vec<String>,
     /// A file of commands, one a line; they come after those of -c.
     #[arg(short = 'x', long, value_name = "SCRIPT")]
     pub script: Option<PathBuf>,
+    /// How many operations the application does.
+    #[arg(long, value_name = "N")]
+    pub calls: Option<u64>,
+    /// Where the commands begin: at the application's main, or at the kernel's start_kernel.
+    #[arg(long, value_enum, default_value_t)]
+    pub from: Start,
+    /// Copy the guest's serial line to standard error.
+    #[arg(long)]
+    pub serial: bool,
     #[command(flatten)]
     pub boot: Boot,
 }
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Start {
+    #[default]
+    Main,
+    Kernel,
+}
+
+/// Between two looks at whether Ctrl-C was pressed.
+const SLICE: Duration = Duration::from_millis(20);
 
 /// Carries out the commands in turn.
 ///
 /// # Errors
 /// When the target cannot be opened or a command fails.
-pub fn run(args: &ExecArgs, _json: bool, _out: &mut dyn Write) -> anyhow::Result<()> {
-    bail!(
-        "carrying out commands on {}: this build cannot open a session; use a newer one",
-        args.target
-    )
+pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let commands = commands(args)?;
+    let stop_at = match args.from {
+        Start::Main => StopAt::Main,
+        Start::Kernel => StopAt::Kernel,
+    };
+    let handle = session::open(args.target.as_deref(), &args.boot, args.calls, stop_at)?;
+    let mut console = Console {
+        handle,
+        leave: leave_flag(),
+        serial: args.serial,
+    };
+    console.until_open()?;
+    for (line, command) in commands {
+        let answer = console.ask(&line, command)?;
+        if json {
+            writeln!(out, "{}", document(&line, &answer)?)?;
+        } else {
+            for line in text::lines(&answer) {
+                writeln!(out, "{line}")?;
+            }
+        }
+        out.flush()?;
+    }
+    Ok(())
+}
+
+/// What is to be done, read before anything is booted.
+fn commands(args: &ExecArgs) -> anyhow::Result<Vec<(String, Command)>> {
+    let mut lines = args.commands.clone();
+    if let Some(script) = &args.script {
+        let text = std::fs::read_to_string(script)
+            .with_context(|| format!("reading the script {}", script.display()))?;
+        let is_command = |line: &&str| !line.is_empty() && !line.starts_with('#');
+        lines.extend(
+            text.lines()
+                .map(str::trim)
+                .filter(is_command)
+                .map(str::to_owned),
+        );
+    }
+    if lines.is_empty() {
+        return Err(Usage(
+            "carrying out commands: none was given; give -c COMMAND or -x SCRIPT".to_owned(),
+        )
+        .into());
+    }
+    lines
+        .into_iter()
+        .map(|line| match parse(&line) {
+            Ok(command) => Ok((line, command)),
+            Err(error) => Err(Usage(Failure::from(error).to_string()).into()),
+        })
+        .collect()
+}
+
+/// One JSON document: the answer's own field beside the command.
+fn document(line: &str, answer: &Answer) -> anyhow::Result<Value> {
+    let mut document = Map::new();
+    document.insert("schema".to_owned(), json!(1));
+    document.insert("command".to_owned(), json!(line));
+    match serde_json::to_value(answer)? {
+        Value::Object(fields) => document.extend(fields),
+        other => {
+            document.insert("answer".to_owned(), other);
+        }
+    }
+    Ok(Value::Object(document))
+}
+
+struct Console {
+    handle: Handle,
+    leave: Arc<AtomicBool>,
+    serial: bool,
+}
+
+impl Console {
+    /// Waits until the target stands where the commands begin.
+    fn until_open(&mut self) -> anyhow::Result<()> {
+        loop {
+            match self.event("opening the target")? {
+                Event::Run(Run::Stopped(_)) => return Ok(()),
+                Event::Run(Run::Ended(why)) => bail!("{why}"),
+                _ => {}
+            }
+        }
+    }
+
+    fn ask(&mut self, line: &str, command: Command) -> anyhow::Result<Answer> {
+        let id = self.handle.send(command);
+        loop {
+            match self.event(line)? {
+                Event::Answer(answered, result) if answered == id => {
+                    return result.map_err(|failure| anyhow!("{failure}"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The next event; what is for the reader's eyes alone goes to standard error.
+    fn event(&mut self, doing: &str) -> anyhow::Result<Event> {
+        loop {
+            if self.leave.load(Ordering::Relaxed) {
+                self.handle.quit();
+                bail!("{doing}: interrupted; the target is let go");
+            }
+            let event = match self.handle.events.recv_timeout(SLICE) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => {
+                    bail!("{doing}: the session has ended without a word; run it again")
+                }
+            };
+            match &event {
+                Event::Notice(text) => {
+                    let _ = writeln!(std::io::stderr(), "uklscope: {text}");
+                }
+                Event::Serial(bytes) if self.serial => {
+                    let _ = std::io::stderr().write_all(bytes);
+                }
+                _ => {}
+            }
+            return Ok(event);
+        }
+    }
+}
+
+/// Set by Ctrl-C and by a request to end.
+fn leave_flag() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Without the handler the signal ends us, and QEMU with us.
+        let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+    }
+    flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use debugger::event::{Frame, Place};
+
+    #[test]
+    fn an_answer_is_one_document_beside_its_command() {
+        let frame = Frame {
+            n: 0,
+            place: Place {
+                symbol: Some("ksys_write".to_owned()),
+                ..Place::default()
+            },
+            inlined: false,
+            crossing: None,
+            call: None,
+            found_by: "registers",
+            sp: None,
+        };
+        let document = document("bt", &Answer::Backtrace(vec![frame])).unwrap();
+        assert_eq!(document["schema"], 1);
+        assert_eq!(document["command"], "bt");
+        assert_eq!(document["frames"][0]["symbol"], "ksys_write");
+        assert_eq!(document["frames"][0]["crossing"], Value::Null);
+        assert_eq!(document["frames"][0]["origin"], "unknown");
+    }
 }

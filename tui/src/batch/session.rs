@@ -1,0 +1,151 @@
+//! Opens what a command line names: an image, a stub's address, or a kernel's files.
+
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use debugger::crossing::Mode;
+use debugger::qemu::image::{Files, Image, Manifest, SCHEMA, Versions};
+use debugger::session::target::Endpoint;
+use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt, store};
+
+use crate::args::{Accel, Boot};
+
+/// # Errors
+/// When nothing of that name can be opened.
+pub fn open(
+    target: Option<&str>,
+    boot: &Boot,
+    calls: Option<u64>,
+    stop_at: StopAt,
+) -> anyhow::Result<Handle> {
+    if let Some(endpoint) = target.and_then(endpoint) {
+        let options = AttachOptions {
+            vmlinux: boot.vmlinux.clone(),
+            twin: None,
+            source: None,
+            force: boot.force,
+        };
+        return Ok(Session::attach(endpoint, options));
+    }
+    let image = match target {
+        Some(target) => named(target)?,
+        None => of_files(boot)?,
+    };
+    Ok(Session::boot(image, options(boot, calls, stop_at)))
+}
+
+fn options(boot: &Boot, calls: Option<u64>, stop_at: StopAt) -> BootOptions {
+    let mut append = boot.append.clone().unwrap_or_default();
+    if !boot.app_args.is_empty() {
+        // The kernel hands what follows `--` to init, as its arguments.
+        append.push_str(" -- ");
+        append.push_str(&boot.app_args.join(" "));
+    }
+    BootOptions {
+        mode: boot.mode,
+        calls,
+        smp: boot.smp,
+        accelerator: match boot.accel {
+            Accel::Tcg => "tcg",
+            Accel::Kvm => "kvm",
+        }
+        .to_owned(),
+        append: Some(append).filter(|text| !text.is_empty()),
+        stop_at,
+        force: boot.force,
+    }
+}
+
+/// `host:port`, `unix:path`, or the path of a socket; other paths are images.
+fn endpoint(target: &str) -> Option<Endpoint> {
+    let is_socket = || std::fs::metadata(target).is_ok_and(|found| found.file_type().is_socket());
+    let is_address = target.starts_with("unix:")
+        || target
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if is_address || is_socket() {
+        target.parse().ok()
+    } else {
+        None
+    }
+}
+
+fn named(target: &str) -> anyhow::Result<Image> {
+    if Path::new(target).is_file() {
+        bail!(
+            "opening {target}: it is a file, and commands are carried out on an image or a stub; 'uklscope open' shows a recording"
+        );
+    }
+    let image = store::image(target)?;
+    // Only a convenience: the last one is what `uklscope` alone opens.
+    let _ = store::set_last_image(target);
+    Ok(image)
+}
+
+/// An image that someone else built, as far as it is one.
+fn of_files(boot: &Boot) -> anyhow::Result<Image> {
+    let (Some(kernel), Some(vmlinux)) = (&boot.kernel, &boot.vmlinux) else {
+        bail!(
+            "opening a target: no image is named; name one, or give --kernel and --vmlinux; 'uklscope images' lists those there are"
+        );
+    };
+    let absolute = |path: &Path| {
+        std::path::absolute(path).with_context(|| format!("finding {}", path.display()))
+    };
+    let kernel = absolute(kernel)?;
+    let initrd = boot
+        .initrd
+        .as_deref()
+        .map(absolute)
+        .transpose()?
+        .unwrap_or_default();
+    let vmlinux = absolute(vmlinux)?;
+    let folder = vmlinux.parent().map(Path::to_owned).unwrap_or_default();
+    let name = kernel
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let unknown = || "unknown".to_owned();
+    Ok(Image {
+        manifest: Manifest {
+            schema: SCHEMA,
+            name,
+            about: "a kernel someone else built".to_owned(),
+            modes: Mode::ALL.to_vec(),
+            default_mode: Mode::Ukl,
+            append: "console=ttyS0 panic=-1".to_owned(),
+            build_id: String::new(),
+            memory_mib: 256,
+            calls_parameter: Some("n".to_owned()),
+            shortcuts: std::collections::BTreeMap::new(),
+            files: Files {
+                kernel,
+                twin: folder.join("app.linux"),
+                source: folder.clone(),
+                vmlinux,
+                initrd,
+            },
+            versions: Versions {
+                kernel: unknown(),
+                compiler: unknown(),
+                libc: unknown(),
+            },
+        },
+        folder,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_images() {
+        assert!(endpoint("localhost:1234").is_some());
+        assert!(endpoint(":1234").is_some());
+        assert!(endpoint("unix:/tmp/socket").is_some());
+        assert!(endpoint("syscalls").is_none());
+        assert!(endpoint("/no/such/folder").is_none());
+    }
+}
