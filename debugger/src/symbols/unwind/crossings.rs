@@ -177,6 +177,16 @@ impl Symbols {
         if !from_app || !in_kernel {
             return None;
         }
+        // Entry assembly with unwind tables of its own: while it calls, its stack pointer stands at
+        // the registers it has saved.
+        if name.contains("entry_SYSCALL_64") || name.starts_with("asm_") {
+            let saved = inner
+                .registers
+                .sp()
+                .filter(|_| inner.after_call)
+                .and_then(|sp| Saved::read(sp, memory));
+            return Some(self.entered(name, inner, saved.as_ref()));
+        }
         // A call from the application into the kernel, through one of the stubs or directly.
         let number = match caller.switched {
             true => inner
