@@ -174,7 +174,6 @@ fn a_step_that_does_not_end_is_interrupted() {
     booted.target.set_register(FIRST, "eflags", flags).unwrap();
     booted.target.set_timeout(Duration::from_millis(500));
     let stop = booted.target.step(FIRST).unwrap();
-    println!("{stop:?} {:?}", booted.pc());
     assert_eq!(stop.cause, INTERRUPTED);
     assert_eq!(stop.from, Some(main));
     assert_eq!(booted.pc(), main + 1);

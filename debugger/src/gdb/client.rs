@@ -16,6 +16,9 @@ use super::request::Request;
 /// Bytes of junk kept to be shown.
 const SHOWN: usize = 48;
 
+/// Packets nobody asked for that are kept.
+const MOST_UNASKED: usize = 64;
+
 /// Packets that arrive damaged one after another before the wire is given up.
 const MOST_DAMAGED: u32 = 3;
 
@@ -166,7 +169,10 @@ impl Client {
     fn take(&mut self, item: Item) -> Result<(), ClientError> {
         match item {
             Item::Packet(payload) => self.take_packet(payload),
-            Item::Notification(payload) => self.unasked.push_back(payload),
+            Item::Notification(payload) => {
+                self.unasked.push_back(payload);
+                self.unasked.truncate(MOST_UNASKED);
+            }
             Item::Ack => {
                 if let Some(sent) = self.sent.iter_mut().find(|sent| !sent.acknowledged) {
                     sent.acknowledged = true;
@@ -208,6 +214,7 @@ impl Client {
             }
             None => self.unasked.push_back(payload),
         }
+        self.unasked.truncate(MOST_UNASKED);
         if !self.running {
             self.settle_acks();
         }

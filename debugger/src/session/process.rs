@@ -1,7 +1,9 @@
 //! A QEMU of our own: started, watched, ended.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -21,6 +23,9 @@ const START: Duration = Duration::from_secs(20);
 
 /// Between two looks at a starting QEMU.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// The folders of sockets are named so, with the process's id and a random end.
+const FOLDERS: &str = "uklscope-";
 
 /// Lines of its error output that are kept.
 const KEPT_LINES: usize = 40;
@@ -90,8 +95,9 @@ impl Qemu {
                 return Err(QemuError::NoFile { what, path });
             }
         }
+        sweep();
         let folder = tempfile::Builder::new()
-            .prefix("uklscope-")
+            .prefix(&format!("{FOLDERS}{}-", std::process::id()))
             .tempdir()
             .map_err(QemuError::Folder)?;
         let sockets = Sockets {
@@ -218,6 +224,27 @@ impl Qemu {
 impl Drop for Qemu {
     fn drop(&mut self) {
         end(&mut self.child);
+    }
+}
+
+/// Removes the folders of programs that were killed: those whose process is gone and whose QEMU
+/// does not listen any more.
+fn sweep() {
+    let entries = fs::read_dir(std::env::temp_dir()).into_iter().flatten();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(FOLDERS)?.split('-').next());
+        let Some(owner) = owner.filter(|owner| owner.parse::<u32>().is_ok()) else {
+            continue;
+        };
+        let refuses = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+        if !Path::new("/proc").join(owner).exists()
+            && UnixStream::connect(entry.path().join("qmp")).is_err_and(refuses)
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

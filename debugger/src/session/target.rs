@@ -49,6 +49,9 @@ pub use run::StepFlags;
 /// could wait for room in their buffers for ever.
 const WINDOW: usize = 64;
 
+/// Bytes that belong to no packet, after which nobody waits for one any more.
+const MOST_JUNK: u64 = 4096;
+
 /// Why the machine stands still, and which vCPU saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopReply {
@@ -353,7 +356,7 @@ impl Target {
         }
     }
 
-    /// Sends what is to be sent and takes what comes; `false` at the deadline.
+    /// Sends what is to be sent and takes what comes; `false` at the deadline, without a reply.
     fn exchange(
         &mut self,
         deadline: Instant,
@@ -389,7 +392,15 @@ impl Target {
                 source,
             }
         })?;
-        Ok(!bytes.is_empty() || Instant::now() < deadline)
+        match self.client.junk() {
+            Some((bytes, shown)) if bytes > MOST_JUNK => {
+                self.ended
+                    .get_or_insert_with(|| "it is no gdb stub".to_owned());
+                let at = self.link.at();
+                Err(TargetError::NoStub { at, bytes, shown })
+            }
+            _ => Ok(self.client.has_reply() || Instant::now() < deadline),
+        }
     }
 
     fn no_answer(&self, request: &Request, waited: Duration) -> TargetError {
@@ -426,8 +437,13 @@ impl Target {
         }
         self.last_stop = reply;
         self.selected = reply.vcpu;
-        // A stop moves what the stub reads through to the vCPU that stopped.
-        self.stub_selected = None;
+        // QEMU reads through the vCPU that met a trap or was stepped; a mere interrupt leaves what it
+        // reads through as it was.
+        let moved = matches!(
+            stop.cause,
+            StopCause::Signal(run::SIGTRAP) | StopCause::Watch { .. }
+        );
+        self.stub_selected = (moved && stop.thread.is_some()).then_some(reply.vcpu);
         reply
     }
 }

@@ -70,6 +70,9 @@ pub enum TargetError {
         "reading memory at {addr:?}: nothing is mapped there ({found}); 'space {addr:?}' shows the page tables' view"
     )]
     Unreadable { addr: Addr, found: String },
+    /// Not the place's fault.
+    #[error("reading memory at {addr:?}: {found}")]
+    NotRead { addr: Addr, found: String },
     #[error("reading physical memory at {addr}: {found}")]
     UnreadablePhysical { addr: PhysAddr, found: String },
     #[error(

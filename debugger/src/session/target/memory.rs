@@ -74,18 +74,16 @@ impl Target {
 
     /// Reads many places in one batch; each fails alone.
     pub fn read_many(&mut self, places: &[(Addr, usize)]) -> Vec<Result<Vec<u8>, TargetError>> {
-        let mut fetched = self.fetch(places).map_err(|error| error.to_string());
-        places
-            .iter()
-            .map(|&(addr, len)| {
-                let mut bytes = vec![0; len];
-                if let Err(found) = &mut fetched {
-                    let found = std::mem::take(found);
-                    return Err(TargetError::Unreadable { addr, found });
-                }
-                self.copy(addr, &mut bytes).map(|()| bytes)
-            })
-            .collect()
+        let fetched = self.fetch(places).map_err(|error| error.to_string());
+        let read = |&(addr, len)| {
+            if let Err(found) = &fetched {
+                let found = found.clone();
+                return Err(TargetError::NotRead { addr, found });
+            }
+            let mut bytes = vec![0; len];
+            self.copy(addr, &mut bytes).map(|()| bytes)
+        };
+        places.iter().map(read).collect()
     }
 
     /// Reads physical memory, past every page table. The stub is back in its usual mode afterwards,

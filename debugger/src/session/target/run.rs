@@ -12,7 +12,7 @@ use crate::known::Known;
 use super::{StopReply, Target, TargetError, refused};
 
 /// The signal a stub reports for a breakpoint or a step.
-const SIGTRAP: u8 = 5;
+pub(super) const SIGTRAP: u8 = 5;
 
 /// What happens beside the stepped instruction, in QEMU's own flags (`Qqemu.sstep`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,9 +234,7 @@ impl Target {
             if !self.client.is_running() {
                 return Err(TargetError::NotRunning);
             }
-            if !self.exchange(deadline, || "waiting for a stop".to_owned())?
-                && !self.client.has_reply()
-            {
+            if !self.exchange(deadline, || "waiting for a stop".to_owned())? {
                 return Ok(None);
             }
         }
