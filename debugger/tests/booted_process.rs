@@ -1,5 +1,7 @@
 //! A QEMU of our own begins, is asked, and ends with us: with the whole of its traces.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod machine;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //!
 //! The recording is made by `UKLSCOPE_RECORD=1 cargo test --test booted_conversation -- --ignored`.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod conversation;
 
 use std::time::Duration;

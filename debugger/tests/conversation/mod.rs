@@ -1,6 +1,10 @@
 //! One of everything that is asked of a stub: held with a booted image, and again with what was
 //! recorded of that.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+#![expect(unreachable_pub, reason = "it is a module of several tests")]
+#![allow(dead_code, reason = "each test file uses its own part")]
+
 use std::path::PathBuf;
 use std::time::Duration;
 

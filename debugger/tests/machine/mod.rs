@@ -1,5 +1,7 @@
 //! A booted image behind its stub, for the tests that need one.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+#![expect(unreachable_pub, reason = "it is a module of several tests")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::HashMap;
