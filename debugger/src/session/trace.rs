@@ -1,19 +1,19 @@
 //! Runs an image once under the plugin and folds what it records while it runs.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use wire::Policy;
 
+use super::handle::Handle;
+use super::process::Qemu;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
 use crate::crossing::Mode;
-use crate::event::TraceNews;
+use crate::event::{Event, Run as RunState, TraceNews};
+use crate::qemu::arguments::{GdbServer, Machine, Plugin};
 use crate::qemu::image::Image;
 use crate::symbols::{Kind, Symbols};
 use crate::trace::fold::{Fold, Run};
@@ -31,18 +31,6 @@ pub struct TraceOptions {
     pub flight: bool,
     /// Counts every instruction by an addition of its own: slow, to check the fast clock.
     pub slow_clock: bool,
-    /// Which functions are recorded.
-    pub scope: Scope,
-}
-
-/// Which records the plugin is to write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scope {
-    /// Every entry and return of the kernel and the application.
-    #[default]
-    Functions,
-    /// The boundary's instructions alone: totals without paths.
-    Boundary,
 }
 
 impl TraceOptions {
@@ -54,7 +42,6 @@ impl TraceOptions {
             duration: None,
             flight: false,
             slow_clock: false,
-            scope: Scope::Functions,
         }
     }
 }
@@ -82,8 +69,8 @@ const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Boots the image, traces it to its end and returns what was folded.
 ///
-/// `news` is called a few times a second with what there is so far. The run is ended early, and
-/// reported as far as it came, once `cancel` is set.
+/// `tell` is given what the guest writes to its serial line and, a few times a second, what is folded
+/// so far. The run is ended early, and reported as far as it came, once `cancel` is set.
 ///
 /// # Errors
 /// When the image cannot be traced or QEMU cannot be started.
@@ -91,7 +78,7 @@ pub fn trace(
     image: &Image,
     options: &TraceOptions,
     cancel: &AtomicBool,
-    news: &mut dyn FnMut(TraceNews),
+    tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
     if !image.manifest.modes.contains(&options.mode) {
         return Err(TraceError::NoMode {
@@ -112,18 +99,58 @@ pub fn trace(
         source,
     })?;
     let fold = Fold::new(table.functions);
-    let began = Instant::now();
-    let guest = Guest::start(image, options, &plugin, &ring)?;
+    let mut guest = Qemu::start(&machine(image, options, plugin, &ring))?;
+    // From here on the records are read: the guest need not wait for this program to be ready.
+    guest.monitor().execute("cont", None)?;
     let mut run = Running {
         options,
         ring: &mut ring,
         fold,
         guest,
-        began,
+        serial: Vec::new(),
+        began: Instant::now(),
         cancelled: false,
     };
-    run.follow(cancel, news)?;
-    run.finish(image)
+    run.follow(cancel, tell);
+    let traced = run.finish(image)?;
+    tell(Event::Trace(TraceNews {
+        report: Arc::new(traced.report.clone()),
+        events: traced.report.events,
+        events_per_s: 0.0,
+        running: false,
+    }));
+    Ok(traced)
+}
+
+/// The same on a thread of its own: news come as events, the last one says how the run ended.
+#[must_use]
+pub fn trace_live(image: Image, options: TraceOptions) -> Handle {
+    Handle::start(move |port| {
+        let cancel = port.quit_flag();
+        let traced = trace(&image, &options, &cancel, &mut |event| port.send(event));
+        let why = match traced {
+            Ok(traced) => format!("traced mode {} in {:.1?}", traced.report.mode, traced.wall),
+            Err(error) => error.to_string(),
+        };
+        port.send(Event::Run(RunState::Ended(why)));
+    })
+}
+
+fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) -> Machine {
+    let clock = if options.slow_clock { "slow" } else { "fast" };
+    let arguments = vec![
+        ("shared".to_owned(), ring.path().into()),
+        ("clock".to_owned(), clock.into()),
+    ];
+    Machine {
+        gdb: GdbServer::None,
+        plugin: Some(Plugin {
+            path: plugin,
+            arguments,
+        }),
+        stopped_at_start: true,
+        ..Machine::of(image, options.mode, options.calls)
+    }
 }
 
 /// Functions and entry points of the image, as sites for the probe.
@@ -176,128 +203,27 @@ fn find_plugin() -> Result<PathBuf, TraceError> {
     }
 }
 
-/// QEMU and what it says.
-struct Guest {
-    child: Child,
-    serial: Option<JoinHandle<Vec<u8>>>,
-    complaints: Option<JoinHandle<Vec<u8>>>,
-}
-
-impl Guest {
-    fn start(
-        image: &Image,
-        options: &TraceOptions,
-        plugin: &Path,
-        ring: &Ring,
-    ) -> Result<Self, TraceError> {
-        const PROGRAM: &str = "qemu-system-x86_64";
-        let clock = if options.slow_clock {
-            ",clock=slow"
-        } else {
-            ""
-        };
-        let mut child = Command::new(PROGRAM)
-            .args([
-                "-accel",
-                "tcg",
-                "-m",
-                &image.manifest.memory_mib.to_string(),
-            ])
-            .args([
-                "-nodefaults",
-                "-display",
-                "none",
-                "-no-reboot",
-                "-serial",
-                "stdio",
-            ])
-            .arg("-kernel")
-            .arg(image.kernel())
-            .arg("-initrd")
-            .arg(image.initrd())
-            .arg("-append")
-            .arg(image.append(options.mode, options.calls))
-            .arg("-plugin")
-            .arg(format!(
-                "{},shared={}{clock}",
-                plugin.display(),
-                ring.path()
-            ))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|source| TraceError::Start {
-                program: PROGRAM.to_owned(),
-                source,
-            })?;
-        let serial = child.stdout.take().map(collect);
-        let complaints = child.stderr.take().map(collect);
-        Ok(Self {
-            child,
-            serial,
-            complaints,
-        })
-    }
-
-    fn ended(&mut self) -> Result<Option<ExitStatus>, TraceError> {
-        self.child
-            .try_wait()
-            .map_err(|source| TraceError::Watch { source })
-    }
-
-    /// Asks QEMU to end, so that the plugin hands over what it has.
-    fn ask_to_end(&self) {
-        let pid = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        // It has ended unless something failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What came before an error is what there is.
-        let _ = from.read_to_end(&mut bytes);
-        bytes
-    })
-}
-
 struct Running<'a> {
     options: &'a TraceOptions,
     ring: &'a mut Ring,
     fold: Fold,
-    guest: Guest,
+    guest: Qemu,
+    serial: Vec<u8>,
     began: Instant,
     cancelled: bool,
 }
 
 impl Running<'_> {
     /// Folds until the guest has ended.
-    fn follow(
-        &mut self,
-        cancel: &AtomicBool,
-        news: &mut dyn FnMut(TraceNews),
-    ) -> Result<(), TraceError> {
+    fn follow(&mut self, cancel: &AtomicBool, tell: &mut dyn FnMut(Event)) {
         let mut told = (Instant::now(), 0);
         let mut asked: Option<Instant> = None;
         loop {
+            let ended = self.guest.ended().is_some();
             let drained = self.ring.drain(&mut self.fold);
-            if self.guest.ended()?.is_some() {
-                self.ring.drain(&mut self.fold);
-                return Ok(());
+            self.take_serial(tell);
+            if ended {
+                return;
             }
             let over = self
                 .options
@@ -306,16 +232,21 @@ impl Running<'_> {
             if asked.is_none() && (over || cancel.load(Ordering::Relaxed)) {
                 self.cancelled = true;
                 asked = Some(Instant::now());
-                self.guest.ask_to_end();
+                self.ask_to_end();
             }
             if asked.is_some_and(|asked| asked.elapsed() > FAREWELL) {
                 self.ring.close();
-                let _ = self.guest.child.kill();
+                self.guest.kill();
             }
             if told.0.elapsed() >= NEWS_EVERY {
                 let per_s = (self.fold.events - told.1) as f64 / told.0.elapsed().as_secs_f64();
                 told = (Instant::now(), self.fold.events);
-                news(self.news(per_s, true, LIVE_CLASSES));
+                tell(Event::Trace(TraceNews {
+                    report: Arc::new(self.report(LIVE_CLASSES)),
+                    events: self.fold.events,
+                    events_per_s: per_s,
+                    running: true,
+                }));
             }
             if drained == 0 {
                 std::thread::sleep(NAP);
@@ -323,12 +254,22 @@ impl Running<'_> {
         }
     }
 
-    fn news(&self, events_per_s: f64, running: bool, classes: usize) -> TraceNews {
-        TraceNews {
-            report: Arc::new(self.report(classes)),
-            events: self.fold.events,
-            events_per_s,
-            running,
+    /// By a signal, not by the monitor: the guest may be waiting for its records to be read, and then
+    /// QEMU answers nobody. The plugin hands over what it has.
+    fn ask_to_end(&self) {
+        let pid = i32::try_from(self.guest.pid())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+    }
+
+    fn take_serial(&mut self, tell: &mut dyn FnMut(Event)) {
+        while let Ok(bytes) = self.guest.serial().try_recv() {
+            self.serial.extend(&bytes);
+            tell(Event::Serial(bytes));
         }
     }
 
@@ -358,48 +299,26 @@ impl Running<'_> {
 
     fn finish(mut self, image: &Image) -> Result<Traced, TraceError> {
         let wall = self.began.elapsed();
-        let status = self.guest.ended()?;
-        let take = |thread: Option<JoinHandle<Vec<u8>>>| {
-            thread
-                .and_then(|thread| thread.join().ok())
-                .unwrap_or_default()
-        };
-        let serial = take(self.guest.serial.take());
-        let said = take(self.guest.complaints.take());
-        let report = self.report(MOST_CLASSES);
-        if self.fold.events == 0 && !self.cancelled {
-            let said = String::from_utf8_lossy(&said).trim().to_owned();
-            return Err(TraceError::Refused {
-                status: status.map_or_else(|| "no status".to_owned(), |status| status.to_string()),
-                next: advice(&said),
-                said,
-            });
+        // Its output is at its end: what it wrote last may still be on its way here.
+        while let Ok(bytes) = self.guest.serial().recv_timeout(FAREWELL) {
+            self.serial.extend(bytes);
         }
+        let report = self.report(MOST_CLASSES);
         if report.classes.is_empty() && !self.cancelled {
-            let text = String::from_utf8_lossy(&serial).into_owned();
+            let text = String::from_utf8_lossy(&self.serial).into_owned();
             return Err(TraceError::NoCrossing {
                 image: image.manifest.name.clone(),
                 mode: self.options.mode,
                 insns: report.insns,
                 last_line: text.lines().last().unwrap_or_default().trim().to_owned(),
+                ended: self.guest.ended().unwrap_or_default(),
             });
         }
         Ok(Traced {
             report,
-            serial,
+            serial: std::mem::take(&mut self.serial),
             counts: self.ring.counts(),
             wall,
         })
-    }
-}
-
-/// The next step for what QEMU says.
-fn advice(said: &str) -> &'static str {
-    if said.contains("API version") || said.contains("plugin version") {
-        "this plugin is written for interface 1: use QEMU 7.2 to 8.2, or '--engine stub'"
-    } else if said.contains("plugin") {
-        "use a QEMU that is built with plugins, as Debian's is, or '--engine stub'"
-    } else {
-        "run 'uklscope doctor'"
     }
 }

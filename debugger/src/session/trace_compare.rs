@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::trace::{TraceOptions, Traced, trace};
 use super::trace_error::TraceError;
 use crate::crossing::Mode;
-use crate::event::TraceNews;
+use crate::event::Event;
 use crate::qemu::image::Image;
 use crate::trace::diff;
 use crate::trace::report::{Comparison, Report, SCHEMA};
@@ -22,7 +22,7 @@ pub fn compare(
     modes: &[Mode],
     options: &TraceOptions,
     cancel: &AtomicBool,
-    news: &mut dyn FnMut(Mode, TraceNews),
+    tell: &mut dyn FnMut(Mode, Event),
 ) -> Result<(Comparison, Vec<Traced>), TraceError> {
     let mut traced: Vec<Traced> = Vec::new();
     for mode in modes {
@@ -33,8 +33,8 @@ pub fn compare(
             mode: *mode,
             ..options.clone()
         };
-        traced.push(trace(image, &options, cancel, &mut |piece| {
-            news(*mode, piece)
+        traced.push(trace(image, &options, cancel, &mut |event| {
+            tell(*mode, event)
         })?);
     }
     let runs: Vec<Report> = traced.iter().map(|traced| traced.report.clone()).collect();

@@ -3,13 +3,16 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::monitor::MonitorError;
+use super::process::QemuError;
+use super::target::TargetError;
 use crate::crossing::Mode;
 use crate::symbols::SymbolsError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     #[error(
-        "looking for the plugin: it is not in {}; build it with 'cargo build --release -p uklscope-tcg-plugin', \
+        "looking for the plugin: it is not at {}; build it with 'cargo build --release -p uklscope-tcg-plugin', \
          or name it in {PLUGIN_VARIABLE}",
         list(tried)
     )]
@@ -27,27 +30,27 @@ pub enum TraceError {
     },
     #[error("making {megabytes} MiB of shared memory for the records: {source}; free some memory")]
     Ring { megabytes: u64, source: io::Error },
-    #[error(
-        "starting {program}: {source}; install Debian's qemu-system-x86, or put it on the PATH"
-    )]
-    Start { program: String, source: io::Error },
-    #[error("watching QEMU: {source}; run it again")]
-    Watch { source: io::Error },
-    /// QEMU ended before the plugin had begun.
-    #[error("starting the guest: QEMU ended with {status} and said '{said}'; {next}")]
-    Refused {
-        status: String,
-        said: String,
-        next: &'static str,
+    #[error("{source}; {}", advice(source))]
+    Qemu {
+        #[from]
+        source: QemuError,
     },
+    #[error("starting the traced guest: {0}; run it again")]
+    Monitor(#[from] MonitorError),
+    #[error("tracing by the stub: {0}")]
+    Target(#[from] TargetError),
+    #[error("tracing by the stub: {0}")]
+    Stub(String),
     #[error(
-        "tracing {image} in mode {mode}: the guest ended after {insns} instructions without a crossing; its last line was '{last_line}'"
+        "tracing {image} in mode {mode}: the guest ended after {insns} instructions without a crossing; \
+         its last line was '{last_line}', QEMU ended with {ended}; run it with 'uklscope run' and look at its console"
     )]
     NoCrossing {
         image: String,
         mode: Mode,
         insns: u64,
         last_line: String,
+        ended: String,
     },
 }
 
@@ -65,4 +68,19 @@ fn list(paths: &[PathBuf]) -> String {
 fn modes(modes: &[Mode]) -> String {
     let names: Vec<_> = modes.iter().map(|mode| mode.name()).collect();
     names.join(", ")
+}
+
+/// What is peculiar to plugins in what QEMU says.
+fn advice(error: &QemuError) -> &'static str {
+    let said = match error {
+        QemuError::Died { said, .. } => said.as_str(),
+        _ => "",
+    };
+    if said.contains("API version") || said.contains("plugin version") {
+        "this plugin is written for interface 1 of QEMU 7.2 to 8.2; with another one use '--engine stub'"
+    } else if said.contains("plugin") {
+        "the plugin needs a QEMU built with plugins, as Debian's is; without one use '--engine stub'"
+    } else {
+        "'uklscope doctor' looks at this machine"
+    }
 }

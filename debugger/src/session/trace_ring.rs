@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use memmap2::MmapMut;
 use rustix::fs::{MemfdFlags, memfd_create};
 use wire::layout::{CHUNK_HEADER_BYTES, RECORD_BYTES};
-use wire::{ChunkHeader, Control, Header, Policy, Shape, Site, State};
+use wire::{ChunkHeader, Control, Header, Policy, Shape, Site};
 
 use crate::trace::fold::Fold;
 
@@ -100,11 +100,6 @@ impl Ring {
             self.control().tail.store(self.taken, Ordering::Release);
         }
         self.taken - before
-    }
-
-    /// The probe writes nothing more.
-    pub(super) fn is_finished(&self) -> bool {
-        self.header().state.load(Ordering::Acquire) == State::Finished as u32
     }
 
     /// Lets a probe that waits for room go on, without records.

@@ -349,3 +349,6 @@ fn worth(a: &[Flat<'_>], b: &[Flat<'_>], i: usize, j: usize) -> Option<u32> {
             + u32::from(ours.calls == theirs.calls),
     )
 }
+
+#[cfg(test)]
+mod tests;

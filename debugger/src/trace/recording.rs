@@ -271,3 +271,6 @@ impl Reader<'_> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,8 +44,8 @@ pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Resul
     options.calls = args.calls;
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
-    let (comparison, _) = compare(&image, &modes, &options, &cancel, &mut |mode, news| {
-        progress.news(mode, &news);
+    let (comparison, _) = compare(&image, &modes, &options, &cancel, &mut |mode, event| {
+        progress.event(mode, &event);
     })?;
     drop(progress);
     if cancel.load(Ordering::Relaxed) {

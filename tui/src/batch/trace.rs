@@ -91,9 +91,9 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
 fn run_engine(engine: Engine, image: &Image, options: &TraceOptions) -> anyhow::Result<Traced> {
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
-    let mut news = |news| progress.news(options.mode, &news);
+    let mut tell = |event| progress.event(options.mode, &event);
     Ok(match engine {
-        Engine::Plugin => trace(image, options, &cancel, &mut news)?,
+        Engine::Plugin => trace(image, options, &cancel, &mut tell)?,
         Engine::Stub => bail!("tracing by the stub: this build cannot; use --engine plugin"),
     })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use debugger::addr::Insns;
 use debugger::crossing::Mode;
-use debugger::event::TraceNews;
+use debugger::event::Event;
 
 /// `5s`, `300ms`, `2m`, or a number of seconds.
 ///
@@ -61,8 +61,10 @@ impl Default for Progress {
 }
 
 impl Progress {
-    pub fn news(&mut self, mode: Mode, news: &TraceNews) {
-        if self.terminal {
+    pub fn event(&mut self, mode: Mode, event: &Event) {
+        if let Event::Trace(news) = event
+            && self.terminal
+        {
             self.shown = true;
             // Progress that cannot be shown is no reason to stop.
             let _ = write!(

@@ -329,3 +329,6 @@ impl Fold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
