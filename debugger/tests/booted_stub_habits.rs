@@ -85,8 +85,11 @@ fn a_breakpoint_under_the_program_counter_does_not_hold_it() {
     let mut booted = boot_to(&machine::machine(Mode::Bypass), "main");
     let main = booted.symbols.at("main");
     booted.target.insert(Trap::soft(main)).unwrap();
+    let sp = booted.register("rsp");
     booted.target.step(FIRST).unwrap();
     assert_ne!(booted.pc(), main);
+    // Back, as if the instruction had not been executed: it may have pushed something.
+    booted.target.set_register(FIRST, "rsp", sp).unwrap();
     booted.target.set_register(FIRST, "rip", main.0).unwrap();
     // Put there by hand, it was not reported: it is hit.
     assert_eq!(booted.run().cause, BREAKPOINT);

@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use debugger::addr::Addr;
 use debugger::event::Vcpu;
@@ -80,10 +80,8 @@ fn serve(mut stream: UnixStream, answer: Answer) {
 #[track_caller]
 fn check(answer: Answer, expected: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let started = Instant::now();
     let error = Target::connect(&stub(&folder, answer), PATIENCE).unwrap_err();
     assert!(error.to_string().contains(expected), "{error}");
-    assert!(started.elapsed() < PATIENCE * 20, "it waits for ever");
 }
 
 /// Connects to one that fails later.

@@ -348,6 +348,18 @@ mod tests {
         );
     }
 
+    /// With Nagle's algorithm it is 23 round trips a second.
+    #[test]
+    fn tcp_does_not_wait_to_fill_a_packet() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let link = Link::connect(&Endpoint::Tcp(address), Duration::from_secs(5)).unwrap();
+        match &link.stream {
+            Stream::Tcp(stream) => assert!(stream.nodelay().unwrap()),
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_full_queue_is_told_and_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
