@@ -169,7 +169,7 @@ impl Symbols {
             return caller.crossing.clone();
         }
         let name = self.at(inner.lookup()).map_or("", |s| s.name);
-        if caller.found_by == FoundBy::EntryFrame {
+        if caller.found_by == FoundBy::EntryFrame || is_call_entry(name) {
             return Some(self.entered(name, inner, caller.saved.as_ref()));
         }
         let from_app = self.origin(pc.wrapping_sub(1)).is_app_side();

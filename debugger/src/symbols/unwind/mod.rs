@@ -261,6 +261,13 @@ impl Symbols {
             true => None,
             false => orc::find(image, at),
         };
+        // Where the entry of a call is described for debuggers too, the saved registers tell more:
+        // all of them, and the call's number.
+        if crossings::is_call_entry(name)
+            && let Some(stepped) = orc.and_then(|entry| self.orc(entry, frame, name, memory))
+        {
+            return stepped;
+        }
         let cfa = orc
             .filter(|entry| entry.kind == orc::Kind::Call && !frame.after_call)
             .and_then(|entry| orc_sp(entry, registers, memory));
@@ -273,7 +280,7 @@ impl Symbols {
             if row.caller.get(Reg::RIP).is_some() {
                 return Stepped::To(Box::new(Caller {
                     registers: row.caller,
-                    after_call: true,
+                    after_call: !crossings::is_call_entry(name),
                     found_by: FoundBy::Cfi,
                     cfa: Some(row.cfa),
                     saved: None,
