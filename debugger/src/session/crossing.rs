@@ -8,6 +8,10 @@ use crate::addr::Addr;
 use crate::crossing::CrossingKind;
 use crate::disasm::Flow;
 use crate::event::{Stop, StopReason};
+use crate::origin::Origin;
+
+/// Instructions of a stub that lies in the application's code.
+const MOST_STUB: u32 = 4;
 
 impl Engine {
     pub(super) fn doors(&mut self) -> Result<Doors, Trouble> {
@@ -115,8 +119,15 @@ impl Engine {
             });
         }
         let (kind, call) = self.leaving(pc)?;
-        if let Some(reason) = self.step_once()? {
-            return Ok(reason);
+        // A bypassed call that comes back by IRET passes a stub's `ret` on its way.
+        for _ in 0..MOST_STUB {
+            if let Some(reason) = self.step_once()? {
+                return Ok(reason);
+            }
+            let pc = self.pc()?;
+            if self.origin(pc) != Origin::Entry {
+                break;
+            }
         }
         Ok(StopReason::Crossing {
             kind,

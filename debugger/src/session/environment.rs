@@ -121,12 +121,14 @@ impl Environment for Engine {
 }
 
 impl Engine {
-    /// Where this CPU's variables lie. In ring 3 the register holds the program's own value.
+    /// Where this CPU's variables lie: in the kernel in gs_base, in ring 3 and around `swapgs` in
+    /// the other register.
     pub(super) fn per_cpu_base(&mut self) -> Option<Addr> {
         let registers = self.registers().ok()?;
-        let user = registers.get("cs")? & 3 == 3;
-        let base = registers.get(if user { "k_gs_base" } else { "gs_base" })?;
-        Some(Addr(base)).filter(|base| base.in_kernel_half())
+        ["gs_base", "k_gs_base"]
+            .iter()
+            .filter_map(|name| registers.get(name).map(Addr))
+            .find(|base| base.in_kernel_half())
     }
 
     fn global(&mut self, name: &str, kind: Kind, at: Addr, size: u64) -> Value {

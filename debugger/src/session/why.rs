@@ -48,7 +48,12 @@ impl Engine {
             }
         }
         Ok(match found {
-            Some(entry) => self.why_kernel(entry, ring, stack),
+            Some(mut entry) => {
+                if entry.saved.is_none() {
+                    entry.saved = self.saved_by_stub();
+                }
+                self.why_kernel(entry, ring, stack)
+            }
             None => Why {
                 side: Side::Kernel,
                 kind: Known::no(end.clone()),
@@ -161,7 +166,7 @@ impl Engine {
             _ => return Vec::new(),
         };
         let parameters = function.and_then(|name| self.parameters(&name));
-        let values = self.argument_values(entry, &registers);
+        let values = Self::argument_values(entry, &registers);
         let name = |i: usize| {
             parameters.as_ref().map_or_else(
                 || Some((registers[i].name().to_owned(), String::new())),
@@ -183,7 +188,7 @@ impl Engine {
 
     /// From the registers saved at the entry, which for bypass and shortcuts lie on the task's
     /// stack as well.
-    fn argument_values(&mut self, entry: &Entry, registers: &[Reg; 6]) -> Vec<Option<u64>> {
+    fn argument_values(entry: &Entry, registers: &[Reg; 6]) -> Vec<Option<u64>> {
         let saved = entry.saved.clone().or_else(|| self.saved_by_stub());
         let set = saved.map_or_else(|| entry.app.clone(), |saved| saved.registers);
         registers
