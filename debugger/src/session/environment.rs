@@ -95,6 +95,9 @@ impl Environment for Engine {
                     "{name} (a per-CPU variable, and this CPU's area is not known in ring 3)"
                 ))
             })?;
+            if let Some(value) = self.typed_global(name, base + offset.0) {
+                return Ok(value);
+            }
             return Ok(self.global(name, Kind::Data, base + offset.0, size));
         }
         Err(ExpressionError::Homonyms {
@@ -117,6 +120,18 @@ impl Environment for Engine {
 
     fn near(&mut self, at: Addr) -> Option<String> {
         Engine::near(self, at)
+    }
+
+    fn target(&mut self, pointer: &Value) -> Result<Option<Value>, ExpressionError> {
+        self.follow(pointer)
+    }
+
+    fn member(&mut self, of: &Value, name: &str) -> Result<Value, ExpressionError> {
+        self.member_of(of, name)
+    }
+
+    fn element(&mut self, of: &Value, index: i64) -> Result<Option<Value>, ExpressionError> {
+        self.element_of(of, index)
     }
 }
 
@@ -163,6 +178,7 @@ impl Engine {
             at: Some(at),
             register: None,
             text: None,
+            typed: None,
         }
     }
 }

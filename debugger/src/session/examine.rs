@@ -7,6 +7,8 @@ use crate::addr::Addr;
 use crate::command::{Format, Syntax};
 use crate::event::{Answer, MemoryDump, Register, Value};
 use crate::gdb::registers::display;
+use crate::guest::{self, Stack};
+use crate::symbols::unwind::RegisterSet;
 
 /// Bits of eflags and their names (Intel SDM vol. 1, 3.4.3).
 const FLAGS: [(u32, &str); 15] = [
@@ -91,22 +93,37 @@ impl Engine {
         }
     }
 
-    /// Which stack an address lies on, as far as the boundary is concerned.
+    /// Which stack is in use.
     pub(super) fn stack(&mut self, sp: u64) -> String {
-        let sp = Addr(sp);
-        if !sp.in_kernel_half() {
-            return "application stack".to_owned();
+        let Some(stack) = self.stack_in_use() else {
+            return match Addr(sp).in_kernel_half() {
+                true => "a stack of the kernel".to_owned(),
+                false => "application stack".to_owned(),
+            };
+        };
+        match stack {
+            Stack::Application => "application stack".to_owned(),
+            Stack::Task(label) => format!("task stack of {label}"),
+            Stack::Interrupt => "interrupt stack".to_owned(),
+            Stack::Entry => "entry stack".to_owned(),
+            Stack::Other => "another stack of the kernel".to_owned(),
         }
-        match self.task_stack() {
-            Some(top) if top - sp <= TASK_STACK => "task stack".to_owned(),
-            Some(_) => match self.near(sp) {
-                Some(near) => format!("another stack of the kernel, {near}"),
-                None => {
-                    "another stack of the kernel (interrupt, exception, or another task)".to_owned()
-                }
-            },
-            None => "a stack of the kernel".to_owned(),
-        }
+    }
+
+    fn stack_in_use(&mut self) -> Option<Stack> {
+        let registers = self.registers().ok()?;
+        let mut set = RegisterSet::from_names(|name| registers.get(name));
+        set.gs_base = self.per_cpu_base().map(|base| base.0);
+        let symbols = self.symbols.as_ref()?;
+        let target = &mut self.target;
+        let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
+        let current = guest::current(symbols, &set, &mut memory).ok();
+        Some(guest::stack_in_use(
+            symbols,
+            &set,
+            current.as_ref(),
+            &mut memory,
+        ))
     }
 
     /// The top of the current task's stack in the kernel.
@@ -270,9 +287,6 @@ impl Engine {
         })
     }
 }
-
-/// Bytes of a task's stack in the kernel (THREAD_SIZE of arch/x86/include/asm/page_64_types.h; 32 K with KASAN).
-const TASK_STACK: u64 = 16 << 10;
 
 /// As many as gdb puts on a line.
 fn per_line(format: Format) -> usize {

@@ -1,26 +1,215 @@
-//! Named variables with their types.
+//! Named variables with the types that debug information gives them.
 
 use super::engine::Engine;
-use super::expression::Value;
+use super::expression::{ExpressionError, Type, Value};
+use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::event::Variable;
+use crate::known::Known;
+use crate::symbols::unwind::RegisterSet;
+use crate::symbols::{Local, Symbols, TypedValue, ValuePlace};
 
 impl Engine {
-    /// A local variable or argument of the selected frame.
-    pub(super) fn variable(&mut self, _name: &str) -> Option<Value> {
-        None
+    /// Lets debug information read the guest's memory.
+    fn reading<T>(
+        &mut self,
+        ask: impl FnOnce(&Symbols, &mut dyn FnMut(Addr, &mut [u8]) -> bool) -> T,
+    ) -> Option<T> {
+        let symbols = self.symbols.as_ref()?;
+        let target = &mut self.target;
+        let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
+        Some(ask(symbols, &mut memory))
     }
 
-    /// A global variable, with the type its debug information gives.
-    pub(super) fn typed_global(&mut self, _name: &str, _at: Addr) -> Option<Value> {
-        None
+    /// A local variable or argument of the selected frame.
+    pub(super) fn variable(&mut self, name: &str) -> Option<Value> {
+        let local = self
+            .locals()
+            .ok()?
+            .into_iter()
+            .rfind(|local| local.name == name)?;
+        Some(match local.value() {
+            Known::Yes(typed) => self.typed(typed),
+            Known::No(why) => missing(&local.type_name, &why),
+            Known::Asked => missing(&local.type_name, "not asked yet"),
+        })
+    }
+
+    fn locals(&mut self) -> Result<Vec<Local>, Trouble> {
+        let backtrace = self.unwind(None)?;
+        let selected = self.selected(&backtrace)?;
+        let shown = self
+            .symbols
+            .as_ref()
+            .map_or_else(Vec::new, |symbols| symbols.shown_frames(&backtrace));
+        let n = usize::try_from(self.frame).unwrap_or(0);
+        let inlined = shown
+            .iter()
+            .take(n)
+            .filter(|frame| frame.level == selected.level)
+            .count();
+        let found = self
+            .reading(|symbols, memory| symbols.locals(&backtrace, selected.level, inlined, memory));
+        Ok(found.unwrap_or_default())
+    }
+
+    /// A global variable at an address, with the type its debug information gives.
+    pub(super) fn typed_global(&mut self, name: &str, at: Addr) -> Option<Value> {
+        let near = self.selected_place().ok().map(|place| place.addr);
+        let mut cpu = RegisterSet::default();
+        cpu.gs_base = self.per_cpu_base().map(|base| base.0);
+        let found =
+            self.reading(|symbols, memory| symbols.globals(name, near, Some(&cpu), memory))?;
+        let global = found
+            .into_iter()
+            .find(|global| global.value.place == ValuePlace::Memory(at))?;
+        let value = self.typed(global.value);
+        (value.type_ != Type::Void).then_some(value)
     }
 
     /// `info locals`, `info args`
-    pub(super) fn variables(
+    pub(super) fn variables(&mut self, arguments: bool) -> Result<Vec<Variable>, Trouble> {
+        let locals = self.locals()?;
+        Ok(locals
+            .into_iter()
+            .filter(|local| local.argument || !arguments)
+            .map(|local| {
+                let value = local.value();
+                Variable {
+                    value: match value {
+                        Known::Yes(typed) => self.text_of(&typed).into(),
+                        Known::No(why) => Known::No(why),
+                        Known::Asked => Known::Asked,
+                    },
+                    name: local.name,
+                    type_name: local.type_name,
+                    argument: local.argument,
+                }
+            })
+            .collect())
+    }
+
+    fn text_of(&mut self, typed: &TypedValue) -> Result<String, String> {
+        self.reading(|symbols, memory| symbols.value_text(typed, memory))
+            .unwrap_or_else(|| Ok(String::new()))
+            .map_err(|error| error.to_string())
+    }
+
+    /// A value as debug information describes it, as one to calculate with.
+    fn typed(&mut self, typed: TypedValue) -> Value {
+        let text = self
+            .text_of(&typed)
+            .unwrap_or_else(|why| format!("<{why}>"));
+        let read = self.reading(|symbols, memory| {
+            (
+                symbols.value_number(&typed, memory).ok(),
+                symbols.address_of_value(&typed).ok(),
+                type_of(symbols, &typed),
+            )
+        });
+        let (bits, at, type_) = read.unwrap_or((None, None, Type::Void));
+        Value {
+            bits: bits.map(|bits| type_.extend(bits)),
+            type_,
+            at,
+            register: None,
+            text: Some(text),
+            typed: Some(typed),
+        }
+    }
+
+    pub(super) fn follow(&mut self, pointer: &Value) -> Result<Option<Value>, ExpressionError> {
+        if let Some(typed) = &pointer.typed {
+            let found = self.reading(|symbols, memory| symbols.value_target(typed, memory));
+            return match found {
+                Some(found) => found
+                    .map(|typed| Some(self.typed(typed)))
+                    .map_err(|error| ExpressionError::Member(error.to_string())),
+                None => Ok(None),
+            };
+        }
+        // A cast: `(struct file *)0xffff888000001000`.
+        let (Type::Pointer(pointee), Some(bits)) = (&pointer.type_, pointer.bits) else {
+            return Ok(None);
+        };
+        let Type::Other(name) = &**pointee else {
+            return Ok(None);
+        };
+        let found = self
+            .reading(|symbols, _| symbols.type_named(name))
+            .flatten();
+        Ok(found.map(|of| {
+            self.typed(TypedValue {
+                of,
+                place: ValuePlace::Memory(Addr(bits)),
+                bits: None,
+            })
+        }))
+    }
+
+    pub(super) fn member_of(&mut self, of: &Value, name: &str) -> Result<Value, ExpressionError> {
+        let found = of
+            .typed
+            .as_ref()
+            .and_then(|typed| self.reading(|symbols, _| symbols.value_member(typed, name)));
+        match found {
+            Some(Ok(typed)) => Ok(self.typed(typed)),
+            Some(Err(error)) => Err(ExpressionError::Member(error.to_string())),
+            None => Err(ExpressionError::Member(format!(
+                "{} has no members",
+                of.type_
+            ))),
+        }
+    }
+
+    pub(super) fn element_of(
         &mut self,
-        _arguments: bool,
-    ) -> Result<Vec<Variable>, super::trouble::Trouble> {
-        Ok(Vec::new())
+        of: &Value,
+        index: i64,
+    ) -> Result<Option<Value>, ExpressionError> {
+        let found = of.typed.as_ref().and_then(|typed| {
+            self.reading(|symbols, memory| symbols.value_element(typed, index, memory))
+        });
+        match found {
+            Some(Ok(typed)) => Ok(Some(self.typed(typed))),
+            Some(Err(error)) => Err(ExpressionError::Member(error.to_string())),
+            None => Ok(None),
+        }
+    }
+}
+
+fn missing(type_name: &str, why: &str) -> Value {
+    Value {
+        bits: None,
+        type_: Type::named(type_name),
+        at: None,
+        register: None,
+        text: Some(format!("<{why}>")),
+        typed: None,
+    }
+}
+
+fn type_of(symbols: &Symbols, typed: &TypedValue) -> Type {
+    use crate::symbols::types::{Encoding, Type as Plain};
+    let name = symbols.type_name(typed.of);
+    let (_, plain) = symbols.plain_type(typed.of);
+    let number = |size: u64, signed| match u8::try_from(size) {
+        Ok(size @ (1 | 2 | 4 | 8)) => Type::Integer {
+            name: name.clone(),
+            size,
+            signed,
+        },
+        _ => Type::Other(name.clone()),
+    };
+    match plain {
+        Plain::Void => Type::Void,
+        Plain::Number { size, encoding, .. } => match encoding {
+            Encoding::Signed | Encoding::Char => number(size, true),
+            Encoding::Unsigned | Encoding::Bool => number(size, false),
+            Encoding::Float => Type::Other(name),
+        },
+        Plain::Enum { size, .. } => number(size, false),
+        Plain::Pointer { to, .. } => Type::named(&symbols.type_name(to)).pointer(),
+        _ => Type::Other(name),
     }
 }

@@ -158,14 +158,13 @@ impl Engine {
     /// The call's arguments by the names that its implementation gives them, where it has debug
     /// information, else by their registers.
     fn arguments(&mut self, entry: &Entry) -> Vec<(String, String)> {
-        let (registers, function) = match entry.kind {
+        let (registers, parameters) = match entry.kind {
             CrossingKind::Syscall | CrossingKind::Bypass => {
-                (CALL, self.implementation(&entry.call))
+                (CALL, self.parameters(&entry.call, true))
             }
-            CrossingKind::Shortcut => (FUNCTION, Some(entry.call.clone())),
+            CrossingKind::Shortcut => (FUNCTION, self.parameters(&entry.call, false)),
             _ => return Vec::new(),
         };
-        let parameters = function.and_then(|name| self.parameters(&name));
         let values = Self::argument_values(entry, &registers);
         let name = |i: usize| {
             parameters.as_ref().map_or_else(
@@ -189,8 +188,10 @@ impl Engine {
     /// From the registers saved at the entry, which for bypass and shortcuts lie on the task's
     /// stack as well.
     fn argument_values(entry: &Entry, registers: &[Reg; 6]) -> Vec<Option<u64>> {
-        let saved = entry.saved.clone().or_else(|| self.saved_by_stub());
-        let set = saved.map_or_else(|| entry.app.clone(), |saved| saved.registers);
+        let set = match &entry.saved {
+            Some(saved) => &saved.registers,
+            None => &entry.app,
+        };
         registers
             .iter()
             .map(|register| set.get(*register))
@@ -234,22 +235,16 @@ impl Engine {
         self.saved_by_stub().map(|saved| saved.orig_ax)
     }
 
-    /// The function whose parameters are a system call's arguments.
-    fn implementation(&self, call: &str) -> Option<String> {
+    /// Names and types of a call's parameters: a system call's, or those of a kernel function that
+    /// the stub `ukl_NAME` calls as `__ukl_NAME`.
+    fn parameters(&self, call: &str, system_call: bool) -> Option<Vec<(String, String)>> {
         let symbols = self.symbols.as_ref()?;
-        [
-            format!("__do_sys_{call}"),
-            format!("ksys_{call}"),
-            format!("__sys_{call}"),
-            format!("do_{call}"),
-        ]
-        .into_iter()
-        .find(|name| !symbols.lookup(name).is_empty())
-    }
-
-    /// Names and types of a function's parameters.
-    fn parameters(&self, _function: &str) -> Option<Vec<(String, String)>> {
-        None
+        if system_call {
+            return symbols.call_parameters(call);
+        }
+        [format!("__ukl_{call}"), call.to_owned()]
+            .iter()
+            .find_map(|name| symbols.parameters(name))
     }
 }
 

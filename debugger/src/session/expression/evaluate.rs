@@ -36,6 +36,9 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
         }
         Tree::Unary("*", inner) => {
             let inner = evaluate(inner, on)?;
+            if let Some(value) = on.target(&inner)? {
+                return Ok(value);
+            }
             let at = Addr(number(&inner)?);
             let pointee = match inner.type_ {
                 Type::Pointer(pointee) => *pointee,
@@ -43,6 +46,28 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
                 _ => Type::long(),
             };
             load(at, pointee, on)
+        }
+        Tree::Member(inner, name, arrow) => {
+            let mut of = evaluate(inner, on)?;
+            if *arrow || matches!(of.type_, Type::Pointer(_)) {
+                of = on
+                    .target(&of)?
+                    .ok_or_else(|| ExpressionError::Pointee(of.type_.to_string()))?;
+            }
+            on.member(&of, name)
+        }
+        Tree::Index(inner, index) => {
+            let of = evaluate(inner, on)?;
+            let index = evaluate(index, on)?;
+            let count = number(&index)?.cast_signed();
+            if let Some(value) = on.element(&of, count)? {
+                return Ok(value);
+            }
+            let place = binary("+", &of, &index)?;
+            match place.type_.clone() {
+                Type::Pointer(pointee) => load(Addr(number(&place)?), *pointee, on),
+                other => Err(ExpressionError::Pointee(other.to_string())),
+            }
         }
         Tree::Unary("&", inner) => {
             let value = evaluate(inner, on)?;

@@ -16,6 +16,7 @@ pub use print::{letter, print};
 pub use types::Type;
 
 use crate::addr::Addr;
+use crate::symbols::TypedValue;
 
 /// What an expression is about.
 pub trait Environment {
@@ -37,6 +38,31 @@ pub trait Environment {
 
     /// `<main+4>`, for an address something is known of.
     fn near(&mut self, at: Addr) -> Option<String>;
+
+    /// What a pointer points at, where debug information says more of it than its size.
+    ///
+    /// # Errors
+    /// When it cannot be followed.
+    fn target(&mut self, _pointer: &Value) -> Result<Option<Value>, ExpressionError> {
+        Ok(None)
+    }
+
+    /// # Errors
+    /// When it has no such member.
+    fn member(&mut self, of: &Value, name: &str) -> Result<Value, ExpressionError> {
+        Err(ExpressionError::Member(format!(
+            "{} has no member {name}",
+            of.type_
+        )))
+    }
+
+    /// An element of an array or behind a pointer, where debug information tells.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn element(&mut self, _of: &Value, _index: i64) -> Result<Option<Value>, ExpressionError> {
+        Ok(None)
+    }
 }
 
 /// What an expression gave.
@@ -51,6 +77,8 @@ pub struct Value {
     pub register: Option<String>,
     /// As its own reader printed it: structures, what was optimised out.
     pub text: Option<String>,
+    /// As debug information describes it.
+    pub typed: Option<TypedValue>,
 }
 
 impl Value {
@@ -62,6 +90,7 @@ impl Value {
             at: None,
             register: None,
             text: None,
+            typed: None,
         }
     }
 
@@ -107,8 +136,8 @@ pub enum ExpressionError {
     Pointee(String),
     #[error("division by zero")]
     DivisionByZero,
-    #[error("members of structures cannot be named yet")]
-    Members,
+    #[error("{0}")]
+    Member(String),
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ pub enum Tree {
     Unary(&'static str, Box<Self>),
     Binary(&'static str, Box<Self>, Box<Self>),
     Cast(Type, Box<Self>),
+    /// `of.name`, and with `true` `of->name`.
+    Member(Box<Self>, String, bool),
+    Index(Box<Self>, Box<Self>),
 }
 
 /// Deeper than any hand writes, and shallow enough for the stack.
@@ -57,7 +60,6 @@ pub fn parse(text: &str) -> Result<Tree, ExpressionError> {
     let tree = reader.binary(0)?;
     match reader.peek() {
         None => Ok(tree),
-        Some(Token::Sign("." | "->" | "[")) => Err(ExpressionError::Members),
         Some(_) => Err(reader.expected("an operator or the end")),
     }
 }
@@ -124,6 +126,28 @@ impl Reader {
                 return Ok(Tree::Unary(sign, Box::new(self.unary()?)));
             }
         }
+        let mut tree = self.primary()?;
+        loop {
+            let arrow = self.take("->");
+            if arrow || self.take(".") {
+                let Some(Token::Word(name)) = self.peek().cloned() else {
+                    return Err(self.expected("a member's name"));
+                };
+                self.at += 1;
+                tree = Tree::Member(Box::new(tree), name, arrow);
+            } else if self.take("[") {
+                let index = self.binary(0)?;
+                if !self.take("]") {
+                    return Err(self.expected("']'"));
+                }
+                tree = Tree::Index(Box::new(tree), Box::new(index));
+            } else {
+                return Ok(tree);
+            }
+        }
+    }
+
+    fn primary(&mut self) -> Result<Tree, ExpressionError> {
         if self.take("(") {
             if let Some(type_) = self.type_()? {
                 return Ok(Tree::Cast(type_, Box::new(self.unary()?)));

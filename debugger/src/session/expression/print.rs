@@ -6,7 +6,7 @@ use crate::addr::Addr;
 /// Longer strings are cut, with dots.
 const LONGEST: usize = 200;
 
-/// As `print` shows a value without a letter.
+/// As `print` shows a value without a letter, without its type.
 pub fn print(value: &Value, on: &mut dyn Environment) -> String {
     if let Some(text) = &value.text {
         return text.clone();
@@ -22,10 +22,6 @@ pub fn print(value: &Value, on: &mut dyn Environment) -> String {
         Type::Integer { size: 1, name, .. } if name.contains("char") => character(bits, value),
         Type::Integer { signed: true, .. } => bits.cast_signed().to_string(),
         Type::Pointer(pointee) => {
-            let mut text = format!("({}) {bits:#x}", value.type_);
-            if matches!(**pointee, Type::Function) {
-                text = format!("(void (*)()) {bits:#x}");
-            }
             if let Type::Integer { size: 1, name, .. } = &**pointee
                 && name.contains("char")
             {
@@ -34,10 +30,10 @@ pub fn print(value: &Value, on: &mut dyn Environment) -> String {
                     None => format!("{bits:#x} <nothing can be read there>"),
                 };
             }
-            text + &near(bits, on).unwrap_or_default()
+            format!("{bits:#x}{}", near(bits, on).unwrap_or_default())
         }
         Type::Function => {
-            format!("{{<code>}} {bits:#x}{}", near(bits, on).unwrap_or_default())
+            format!("{bits:#x}{}", near(bits, on).unwrap_or_default())
         }
         _ => bits.to_string(),
     }

@@ -17,6 +17,8 @@ const SIGNS: &[&str] = &[
     "~", "!", "<", ">", "(", ")", ":", ".", "[", "]",
 ];
 
+const COPIES: &[&str] = &[".isra.", ".part.", ".constprop.", ".cold", ".llvm."];
+
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExpressionError> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
@@ -41,8 +43,11 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExpressionError> {
                 _ => return Err(ExpressionError::Number(rest.to_owned())),
             }
         } else if word(first) {
-            // A compiler's copies have a point in their names: `do_work.isra.0`.
-            let end = rest.find(|c| !(word(c) || c == '.')).unwrap_or(rest.len());
+            let mut end = length(rest);
+            // A compiler's copies have points in their names: `do_work.isra.0`.
+            if COPIES.iter().any(|copy| rest[end..].starts_with(copy)) {
+                end = rest.find(|c| !(word(c) || c == '.')).unwrap_or(rest.len());
+            }
             tokens.push(Token::Word(rest[..end].to_owned()));
             end
         } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {

@@ -161,7 +161,7 @@ impl fmt::Display for Type {
             }
             Self::Pointer(pointee) => write!(f, "{pointee} *"),
             Self::Void => f.write_str("void"),
-            Self::Function => f.write_str("<code>"),
+            Self::Function => f.write_str("code"),
         }
     }
 }
