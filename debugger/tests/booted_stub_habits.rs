@@ -164,6 +164,55 @@ fn a_step_of_syscall_lands_on_the_handler() {
     assert_eq!(booted.pc(), entry);
 }
 
+/// A step of a load that faults ends on the first instruction of the fault's handler.
+#[test]
+#[ignore = "boots an image"]
+fn a_step_of_a_faulting_load_lands_on_the_handler() {
+    // mov (%rax),%rax
+    const LOAD: [u8; 3] = [0x48, 0x8b, 0x00];
+    let hole = 0xffff_f000_0000_0000;
+    let mut booted = boot_to(&machine::machine(Mode::Bypass), "main");
+    let (main, handler) = (
+        booted.symbols.at("main"),
+        booted.symbols.at("asm_exc_page_fault"),
+    );
+    booted.target.write(main, &LOAD).unwrap();
+    booted.target.set_register(FIRST, "rax", hole).unwrap();
+    let stop = booted.target.step(FIRST).unwrap();
+    assert_eq!((stop.from, stop.cause), (Some(main), BREAKPOINT));
+    assert_eq!(booted.pc(), handler);
+    assert_eq!(booted.register("cr2"), hole);
+}
+
+/// The interrupt and a breakpoint's stop may pass each other on the wire: no reply is left over that
+/// would answer the next question.
+#[test]
+#[ignore = "boots an image"]
+fn an_interrupt_that_comes_too_late_leaves_nothing_behind() {
+    let mut booted = boot_to(&machine::machine(Mode::Bypass), "main");
+    let getppid = booted.symbols.at("__x64_sys_getppid");
+    booted.target.insert(Trap::soft(getppid)).unwrap();
+    let (mut hits, mut interrupts) = (0, 0);
+    for i in 0..300 {
+        booted.target.resume().unwrap();
+        // From too early for a hit to too late for the interrupt.
+        std::thread::sleep(Duration::from_micros(i % 20 * 500));
+        booted.target.interrupt().unwrap();
+        let stop = booted.target.wait(PATIENCE).unwrap().unwrap();
+        match stop.cause {
+            BREAKPOINT => {
+                hits += 1;
+                assert_eq!(booted.pc(), getppid);
+            }
+            INTERRUPTED => interrupts += 1,
+            other => panic!("{other:?}"),
+        }
+        assert!(booted.register("rip") >= booted.symbols.at("_text").0);
+    }
+    assert_eq!(hits + interrupts, 300);
+    assert!(hits > 0);
+}
+
 /// `hlt` with interrupts switched off does not end: the step is interrupted and says so.
 #[test]
 #[ignore = "boots an image"]
