@@ -24,6 +24,7 @@ fn main() {
     let bytes = std::fs::read(image.vmlinux()).unwrap();
     let file = object::File::parse(bytes.as_slice()).unwrap();
     let at = |name| Addr(file.symbol_by_name(name).unwrap().address());
+    let text = at("_text");
     let machine = Machine::of(&image, Mode::Bypass, Some(100_000_000));
     let started = Instant::now();
     let qemu = Qemu::start(&machine).unwrap();
@@ -46,10 +47,10 @@ fn main() {
     });
     rate("8-byte reads, one at a time, uncached", 10_000, |i| {
         let mut word = [0; 8];
-        target.read(at_line(at("_text"), i), &mut word).unwrap();
+        target.read(at_line(text, i), &mut word).unwrap();
     });
     let many: Vec<_> = (0..4000)
-        .map(|i| (at_line(at("_text"), i + 10_000), 1024))
+        .map(|i| (at_line(text, i + 10_000), 1024))
         .collect();
     let started = Instant::now();
     for read in target.read_many(&many) {
