@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 use debugger::crossing::Mode;
 
-use crate::{action, batch};
+use crate::{action, batch, open};
 
 /// The debugger for the boundary between an application and the kernel it is linked into.
 ///
@@ -77,8 +77,9 @@ pub struct AttachArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct OpenArgs {
-    /// A recording made by 'uklscope trace'.
-    pub file: PathBuf,
+    /// Recordings made by 'uklscope trace'; the first is shown, the others' modes beside it.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
 }
 
 /// How to boot; shared by every command that does.
@@ -126,9 +127,13 @@ impl Args {
     pub fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let json = self.json;
         match self.command {
-            None | Some(Command::Run(_) | Command::Attach(_) | Command::Open(_)) => {
-                bail!("opening the screen: it is not built yet; use 'uklscope exec'")
-            }
+            None => open::last(),
+            Some(Command::Run(args)) => open::run(&args),
+            Some(Command::Attach(args)) => open::attach(&args),
+            Some(Command::Open(_)) if json => bail!(
+                "opening a recording: the screen has no JSON; 'uklscope report FILE --json' prints it"
+            ),
+            Some(Command::Open(args)) => open::open(&args),
             Some(Command::Exec(args)) => batch::exec::run(&args, json, out),
             Some(Command::Trace(args)) => batch::trace::run(&args, json, out),
             Some(Command::Report(args)) => batch::report::run(&args, json, out),

@@ -1,15 +1,19 @@
 //! The event loop: one queue, one owner; drain it, then draw once.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use debugger::command::{self, Command};
-use debugger::event::{Event, Failure};
+use debugger::event::{Event, Failure, TraceNews};
 use debugger::model::{Entry, Model, Topic};
-use debugger::session::Handle;
+use debugger::qemu::image::Image;
+use debugger::session::trace::{TraceOptions, trace};
+use debugger::session::{BootOptions, Handle};
 use ratatui::crossterm::event::{self, Event as Input};
 use ratatui::layout::Rect;
 use signal_hook::consts::{SIGHUP, SIGTERM};
@@ -19,6 +23,9 @@ use crate::panels::Effect;
 use crate::term::{Terminals, panicked_beside};
 use crate::ui::Ui;
 use crate::update;
+
+/// How long a traced guest may take to end with the screen.
+const FAREWELL: Duration = Duration::from_secs(4);
 
 /// At most 60 drawings a second.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(16);
@@ -52,24 +59,73 @@ pub struct Subject {
 }
 
 /// Boots the image once more with the tracer, beside the session that is on the screen.
+#[derive(Debug)]
 pub struct Tracer {
-    start: Box<dyn Fn() -> anyhow::Result<Handle>>,
-    running: Option<Handle>,
-}
-
-impl std::fmt::Debug for Tracer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tracer")
-            .field("running", &self.running.is_some())
-            .finish_non_exhaustive()
-    }
+    image: Image,
+    options: TraceOptions,
+    /// Set to end the run that goes on.
+    cancel: Option<Arc<AtomicBool>>,
 }
 
 impl Tracer {
-    pub fn new(start: impl Fn() -> anyhow::Result<Handle> + 'static) -> Self {
+    /// Traces in the mode that the session's guest runs in.
+    #[must_use]
+    pub fn new(image: Image, options: &BootOptions) -> Self {
+        let mode = options.mode.unwrap_or(image.manifest.default_mode);
         Self {
-            start: Box::new(start),
-            running: None,
+            image,
+            options: TraceOptions::new(mode),
+            cancel: None,
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        // The thread's own end of it is gone when the run has ended by itself.
+        self.cancel
+            .as_ref()
+            .is_some_and(|cancel| Arc::strong_count(cancel) > 1)
+    }
+
+    fn start(&mut self, sender: &Sender<Message>) -> io::Result<()> {
+        let cancel = Arc::new(AtomicBool::new(false));
+        self.cancel = Some(Arc::clone(&cancel));
+        let (image, options) = (self.image.clone(), self.options.clone());
+        let sender = sender.clone();
+        let tell = move |event| {
+            // The screen may have been left meanwhile.
+            let _ = sender.send(Message::Trace(event));
+        };
+        thread::Builder::new()
+            .name("trace".to_owned())
+            .spawn(move || {
+                let news = tell.clone();
+                let traced = trace(&image, &options, &cancel, &mut |found| {
+                    news(Event::Trace(found));
+                });
+                tell(match traced {
+                    Ok(traced) => Event::Trace(TraceNews {
+                        events: traced.report.events,
+                        report: Arc::new(traced.report),
+                        events_per_s: 0.0,
+                        running: false,
+                    }),
+                    Err(error) => Event::Run(debugger::event::Run::Ended(error.to_string())),
+                });
+            })?;
+        Ok(())
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        let Some(cancel) = self.cancel.take() else {
+            return;
+        };
+        cancel.store(true, Ordering::Relaxed);
+        // The traced guest must not outlive this program: its thread ends it.
+        let until = Instant::now() + FAREWELL;
+        while Arc::strong_count(&cancel) > 1 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -138,30 +194,23 @@ fn listen(sender: &Sender<Message>, session: Option<&Handle>) -> anyhow::Result<
             }
         })?;
     if let Some(session) = session {
-        forward(session, sender, Message::Session)?;
+        forward(session, sender)?;
     }
     Ok(())
 }
 
-fn forward(
-    session: &Handle,
-    sender: &Sender<Message>,
-    wrap: fn(Event) -> Message,
-) -> anyhow::Result<()> {
+fn forward(session: &Handle, sender: &Sender<Message>) -> anyhow::Result<()> {
     let events = session.events.clone();
     let sender = sender.clone();
-    let is_session = matches!(wrap(Event::Notice(String::new())), Message::Session(_));
     thread::Builder::new()
         .name("events".to_owned())
         .spawn(move || {
             for event in events {
-                if sender.send(wrap(event)).is_err() {
+                if sender.send(Message::Session(event)).is_err() {
                     return;
                 }
             }
-            if is_session {
-                let _ = sender.send(Message::SessionEnded);
-            }
+            let _ = sender.send(Message::SessionEnded);
         })?;
     Ok(())
 }
@@ -291,23 +340,17 @@ impl Running {
             self.ui.said = Some("only an image can be traced: 'uklscope run IMAGE'".to_owned());
             return;
         };
-        if let Some(running) = tracer.running.take() {
-            // Its last news come before its thread ends; nobody waits for that here.
-            running.quit();
-            thread::spawn(move || drop(running));
-            self.model.crossings.stopped();
-            self.ui.said = Some("the trace is stopped".to_owned());
+        if tracer.is_running() {
+            if let Some(cancel) = &tracer.cancel {
+                cancel.store(true, Ordering::Relaxed);
+            }
+            self.ui.said = Some("the trace is being stopped".to_owned());
             return;
         }
-        let started = (tracer.start)()
-            .and_then(|handle| forward(&handle, &self.sender, Message::Trace).map(|()| handle));
-        match started {
-            Ok(handle) => tracer.running = Some(handle),
-            Err(error) => {
-                self.ui.said = Some(format!("{error:#}"));
-                self.model.log.push(Entry::Notice(format!("{error:#}")));
-            }
-        }
+        self.ui.said = Some(match tracer.start(&self.sender) {
+            Ok(()) => "the image is booted once more, with the tracer".to_owned(),
+            Err(error) => format!("starting the tracer: {error}; try again"),
+        });
     }
 
     fn draw(&mut self, terminal: &mut Terminals) -> anyhow::Result<()> {

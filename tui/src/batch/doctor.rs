@@ -225,7 +225,7 @@ fn can_write(folder: &Path) -> std::io::Result<()> {
     fs::remove_file(&probe)
 }
 
-fn in_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     find(program, &env::var_os("PATH")?)
 }
 

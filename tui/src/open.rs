@@ -1,0 +1,217 @@
+//! What the screen is opened on: an image, a stub, a recording, or the recording that is built in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use debugger::event::{Event, Run, TargetInfo, TraceNews};
+use debugger::qemu::image::Image;
+use debugger::session::store;
+use debugger::session::{AttachOptions, BootOptions, Session};
+use debugger::trace::diff;
+use debugger::trace::recording::Recording;
+use debugger::trace::report::{Comparison, SCHEMA};
+
+use crate::args::{AttachArgs, OpenArgs, RunArgs};
+use crate::history::History;
+use crate::panels::Screen;
+use crate::run::{self, Subject, Tracer};
+use crate::theme::Theme;
+use crate::ui::{Guest, Ui};
+
+/// Made by this program on a real image, in every mode.
+const BUILT_IN: &[u8] = include_bytes!("../assets/builtin.uklrec");
+
+/// `uklscope run`
+///
+/// # Errors
+/// When there is no such image, or no terminal.
+pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let image = args.boot.image(args.image.as_deref())?;
+    if let Some(name) = &args.image {
+        // By its folder's path it would not be found from another place.
+        let named = match fs::canonicalize(name) {
+            Ok(path) if name.contains('/') => path.display().to_string(),
+            _ => name.clone(),
+        };
+        // To be able to open it again without its name is a comfort, no more.
+        let _ = store::set_last_image(&named);
+    }
+    boot(image, args.boot.options())
+}
+
+/// `uklscope` alone: the last image, else the built-in recording.
+///
+/// # Errors
+/// When there is no terminal.
+pub fn last() -> anyhow::Result<()> {
+    let image = store::last_image().and_then(|name| store::image(&name));
+    let error = match image {
+        Ok(image) if qemu_is_there() => return boot(image, BootOptions::default()),
+        Ok(_) => "no QEMU is on PATH; 'uklscope doctor' tells how to install it".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let (recording, issues) =
+        Recording::decode(BUILT_IN).context("reading the built-in recording; build again")?;
+    let mut events = vec![
+        Event::Notice(error),
+        Event::Notice(
+            "this is a recording that is built in. 'cargo xtask image syscalls' builds an image, \
+             'uklscope run syscalls' boots it"
+                .to_owned(),
+        ),
+    ];
+    let hint = "built-in recording; 'cargo xtask demo' gets an image to debug".to_owned();
+    let issues = issues.iter().map(ToString::to_string).collect();
+    events.extend(told(&recording, "built-in recording".to_owned(), issues));
+    show_recording(events, Some(hint))
+}
+
+/// `uklscope open`: the first recording, and the others' modes beside it.
+///
+/// # Errors
+/// When a file is no recording.
+pub fn open(args: &OpenArgs) -> anyhow::Result<()> {
+    let (recording, issues) = read(&args.files)?;
+    let names: Vec<String> = args
+        .files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    show_recording(told(&recording, names.join(" "), issues), None)
+}
+
+/// `uklscope attach`
+///
+/// # Errors
+/// When the address is none.
+pub fn attach(args: &AttachArgs) -> anyhow::Result<()> {
+    let endpoint = args
+        .address
+        .parse()
+        .with_context(|| format!("attaching to {}", args.address))?;
+    let options = AttachOptions {
+        vmlinux: args.vmlinux.clone(),
+        force: args.force,
+        ..AttachOptions::default()
+    };
+    let session = Session::attach(endpoint, options);
+    let mut ui = screen(Guest::Theirs);
+    ui.names = session.names.clone();
+    run::run(
+        ui,
+        Subject {
+            session: Some(session),
+            events: Vec::new(),
+            tracer: None,
+        },
+    )
+}
+
+fn boot(image: Image, options: BootOptions) -> anyhow::Result<()> {
+    let tracer = Tracer::new(image.clone(), &options);
+    let session = Session::boot(image, options);
+    let mut ui = screen(Guest::Ours);
+    ui.names = session.names.clone();
+    run::run(
+        ui,
+        Subject {
+            session: Some(session),
+            events: Vec::new(),
+            tracer: Some(tracer),
+        },
+    )
+}
+
+fn show_recording(events: Vec<Event>, hint: Option<String>) -> anyhow::Result<()> {
+    let mut ui = screen(Guest::None);
+    ui.show(Screen::Crossings);
+    ui.said = hint;
+    run::run(
+        ui,
+        Subject {
+            session: None,
+            events,
+            tracer: None,
+        },
+    )
+}
+
+fn screen(guest: Guest) -> Ui {
+    let mut ui = Ui::new(Theme::from_environment(), guest);
+    if let Ok(root) = store::root() {
+        ui.history = History::open(root.join("history"));
+    }
+    ui
+}
+
+/// The runs of all files, in their order; the issues name their file.
+fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>)> {
+    let mut whole: Option<Recording> = None;
+    let mut issues = Vec::new();
+    for file in files {
+        let (recording, found) = read_one(file)?;
+        issues.extend(
+            found
+                .into_iter()
+                .map(|issue| format!("{}: {issue}", file.display())),
+        );
+        match &mut whole {
+            Some(whole) => whole.runs.extend(recording.runs),
+            None => whole = Some(recording),
+        }
+    }
+    let whole = whole.context("opening recordings: no file is given; name one")?;
+    Ok((whole, issues))
+}
+
+fn read_one(file: &Path) -> anyhow::Result<(Recording, Vec<String>)> {
+    let bytes = fs::read(file)
+        .with_context(|| format!("opening {}; check its path", file.display()))?;
+    let (recording, issues) =
+        Recording::decode(&bytes).with_context(|| format!("reading {}", file.display()))?;
+    let issues = issues.iter().map(ToString::to_string).collect();
+    Ok((recording, issues))
+}
+
+/// What a recording says, as the events of a session that has ended.
+#[must_use]
+pub fn told(recording: &Recording, name: String, issues: Vec<String>) -> Vec<Event> {
+    let mut events: Vec<Event> = issues.into_iter().map(Event::Notice).collect();
+    let first = recording.runs.first();
+    events.push(Event::Target(TargetInfo {
+        name: recording.head.image.clone(),
+        mode: first.map(|run| run.mode),
+        accelerator: "recording".to_owned(),
+        vcpus: 0,
+        lacks: Vec::new(),
+    }));
+    if let Some(first) = first {
+        events.push(Event::Trace(TraceNews {
+            report: Arc::new(first.clone()),
+            events: first.events,
+            events_per_s: 0.0,
+            running: false,
+        }));
+    }
+    let runs = &recording.runs;
+    let pairs = runs
+        .iter()
+        .enumerate()
+        .flat_map(|(i, a)| runs[i + 1..].iter().flat_map(move |b| diff::pairs(a, b)))
+        .collect();
+    events.push(Event::Compared(Arc::new(Comparison {
+        schema: SCHEMA,
+        image: recording.head.image.clone(),
+        runs: runs.clone(),
+        pairs,
+    })));
+    events.push(Event::Run(Run::Ended(name)));
+    events
+}
+
+fn qemu_is_there() -> bool {
+    let program = debugger::qemu::arguments::PROGRAM;
+    crate::batch::doctor::in_path(program).is_some()
+}
