@@ -6,7 +6,7 @@ use debugger::command::{self, Command, Location};
 use debugger::model::Model;
 
 use crate::overlay::{Overlay, Palette, Prompt, PromptKind};
-use crate::panels::{Act, Effect, PanelId, Screen, source};
+use crate::panels::{Act, Effect, PanelId, Screen, Traced, source};
 use crate::ui::Ui;
 
 #[derive(Clone, Copy, Debug)]
@@ -91,7 +91,8 @@ pub const TABLE: &[Action] = &[
     action(Scope::Panel(PanelId::Regions), "zoom", &["Enter"], "zoom", "only the band of the marked region, or all again", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Screen(Screen::Crossings), "path", &["Enter"], "path", "show the marked crossing's path", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |ui, _| { ui.show(Screen::Path); focus(ui, PanelId::Ladder) }),
-    action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace]),
+    action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace(Traced::ThisMode)]),
+    action(Scope::Screen(Screen::Crossings), "compare modes", &["T"], "trace each mode", "trace the image in each mode, one after the other, and compare them", |_, _| vec![Effect::Trace(Traced::EachMode)]),
     action(Scope::Screen(Screen::Crossings), "filter", &["/"], "filter", "only crossings whose kind or call holds a text", filter),
     action(Scope::Panel(PanelId::Tree), "fold", &["Enter"], "fold", "fold or unfold the marked call", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Ladder), "other modes", &["m"], "other modes", "against the next mode", |ui, m| ui.act(&Act::Side(1), m)),
@@ -282,7 +283,7 @@ fn interrupt(_ui: &mut Ui, model: &Model) -> Vec<Effect> {
 
 fn cancel(_ui: &mut Ui, model: &Model) -> Vec<Effect> {
     let work = model.works.latest();
-    work.map_or_else(Vec::new, |work| typed(&format!("cancel {}", work.name)))
+    work.map_or_else(Vec::new, |work| vec![Effect::Cancel(work.name.clone())])
 }
 
 /// Shows a place that was typed: `ksys_write`, `read_write.c:636`, `0xffffffff81000000`.

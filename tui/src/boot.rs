@@ -121,7 +121,9 @@ mod tests {
 
     #[test]
     fn the_options_are_those_of_the_line() {
-        let options = parsed("syscalls --mode bypass --smp 2 --append quiet -- n=7").boot.options();
+        let options = parsed("syscalls --mode bypass --smp 2 --append quiet -- n=7")
+            .boot
+            .options();
         assert_eq!(options.mode, Some(Mode::Bypass));
         assert_eq!(options.smp, 2);
         assert_eq!(options.append.as_deref(), Some("quiet n=7"));

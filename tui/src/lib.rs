@@ -24,6 +24,7 @@ pub mod run;
 mod status;
 pub mod term;
 pub mod theme;
+pub mod tracer;
 pub mod ui;
 pub mod update;
 pub mod widgets;

@@ -16,8 +16,9 @@ use debugger::trace::report::{Comparison, SCHEMA};
 use crate::args::{AttachArgs, OpenArgs, RunArgs};
 use crate::history::History;
 use crate::panels::Screen;
-use crate::run::{self, Subject, Tracer};
+use crate::run::{self, Subject};
 use crate::theme::Theme;
+use crate::tracer::Tracer;
 use crate::ui::{Guest, Ui};
 
 /// Made by this program on a real image, in every mode.
@@ -167,8 +168,8 @@ fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>)> {
 }
 
 fn read_one(file: &Path) -> anyhow::Result<(Recording, Vec<String>)> {
-    let bytes = fs::read(file)
-        .with_context(|| format!("opening {}; check its path", file.display()))?;
+    let bytes =
+        fs::read(file).with_context(|| format!("opening {}; check its path", file.display()))?;
     let (recording, issues) =
         Recording::decode(&bytes).with_context(|| format!("reading {}", file.display()))?;
     let issues = issues.iter().map(ToString::to_string).collect();

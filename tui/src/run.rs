@@ -1,31 +1,25 @@
 //! The event loop: one queue, one owner; drain it, then draw once.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use debugger::command::{self, Command};
-use debugger::event::{Event, Failure, TraceNews};
+use debugger::event::{Event, Failure};
 use debugger::model::{Entry, Model, Topic};
-use debugger::qemu::image::Image;
-use debugger::session::trace::{TraceOptions, trace};
-use debugger::session::{BootOptions, Handle};
+use debugger::session::Handle;
 use ratatui::crossterm::event::{self, Event as Input};
 use ratatui::layout::Rect;
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::panels::Effect;
+use crate::panels::{Effect, Traced};
 use crate::term::{Terminals, panicked_beside};
+use crate::tracer::Tracer;
 use crate::ui::Ui;
 use crate::update;
-
-/// How long a traced guest may take to end with the screen.
-const FAREWELL: Duration = Duration::from_secs(4);
 
 /// At most 60 drawings a second.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(16);
@@ -56,78 +50,6 @@ pub struct Subject {
     /// What is known before the session says anything: a recording's crossings, a hint.
     pub events: Vec<Event>,
     pub tracer: Option<Tracer>,
-}
-
-/// Boots the image once more with the tracer, beside the session that is on the screen.
-#[derive(Debug)]
-pub struct Tracer {
-    image: Image,
-    options: TraceOptions,
-    /// Set to end the run that goes on.
-    cancel: Option<Arc<AtomicBool>>,
-}
-
-impl Tracer {
-    /// Traces in the mode that the session's guest runs in.
-    #[must_use]
-    pub fn new(image: Image, options: &BootOptions) -> Self {
-        let mode = options.mode.unwrap_or(image.manifest.default_mode);
-        Self {
-            image,
-            options: TraceOptions::new(mode),
-            cancel: None,
-        }
-    }
-
-    fn is_running(&self) -> bool {
-        // The thread's own end of it is gone when the run has ended by itself.
-        self.cancel
-            .as_ref()
-            .is_some_and(|cancel| Arc::strong_count(cancel) > 1)
-    }
-
-    fn start(&mut self, sender: &Sender<Message>) -> io::Result<()> {
-        let cancel = Arc::new(AtomicBool::new(false));
-        self.cancel = Some(Arc::clone(&cancel));
-        let (image, options) = (self.image.clone(), self.options.clone());
-        let sender = sender.clone();
-        let tell = move |event| {
-            // The screen may have been left meanwhile.
-            let _ = sender.send(Message::Trace(event));
-        };
-        thread::Builder::new()
-            .name("trace".to_owned())
-            .spawn(move || {
-                let news = tell.clone();
-                let traced = trace(&image, &options, &cancel, &mut |found| {
-                    news(Event::Trace(found));
-                });
-                tell(match traced {
-                    Ok(traced) => Event::Trace(TraceNews {
-                        events: traced.report.events,
-                        report: Arc::new(traced.report),
-                        events_per_s: 0.0,
-                        running: false,
-                    }),
-                    Err(error) => Event::Run(debugger::event::Run::Ended(error.to_string())),
-                });
-            })?;
-        Ok(())
-    }
-}
-
-impl Drop for Tracer {
-    fn drop(&mut self) {
-        let Some(cancel) = self.cancel.take() else {
-            return;
-        };
-        cancel.store(true, Ordering::Relaxed);
-        // The traced guest must not outlive this program: its thread ends it.
-        let until = Instant::now() + FAREWELL;
-        while Arc::strong_count(&cancel) > 1 && Instant::now() < until {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
 }
 
 /// Shows the screen until the user leaves it.
@@ -282,7 +204,8 @@ impl Running {
                 Effect::Leave => return Some(Left::ByUser),
                 Effect::Show(screen) => self.ui.show(screen),
                 Effect::Say(words) => self.ui.said = Some(words),
-                Effect::Trace => self.trace(),
+                Effect::Trace(which) => self.trace(which),
+                Effect::Cancel(name) => self.cancel(&name),
                 Effect::Type(line) => self.type_line(line),
             }
         }
@@ -335,22 +258,32 @@ impl Running {
         }
     }
 
-    fn trace(&mut self) {
+    fn trace(&mut self, which: Traced) {
         let Some(tracer) = &mut self.subject.tracer else {
             self.ui.said = Some("only an image can be traced: 'uklscope run IMAGE'".to_owned());
             return;
         };
         if tracer.is_running() {
-            if let Some(cancel) = &tracer.cancel {
-                cancel.store(true, Ordering::Relaxed);
-            }
+            tracer.stop();
             self.ui.said = Some("the trace is being stopped".to_owned());
             return;
         }
-        self.ui.said = Some(match tracer.start(&self.sender) {
+        let sender = self.sender.clone();
+        let started = tracer.start(which, move |event| {
+            // The screen may have been left meanwhile.
+            let _ = sender.send(Message::Trace(event));
+        });
+        self.ui.said = Some(match started {
             Ok(()) => "the image is booted once more, with the tracer".to_owned(),
             Err(error) => format!("starting the tracer: {error}; try again"),
         });
+    }
+
+    fn cancel(&mut self, name: &str) {
+        match &self.subject.tracer {
+            Some(tracer) if Tracer::is_name(name) => tracer.stop(),
+            _ => self.type_line(format!("cancel {name}")),
+        }
     }
 
     fn draw(&mut self, terminal: &mut Terminals) -> anyhow::Result<()> {

@@ -12,7 +12,7 @@ use tui_input::InputRequest;
 use crate::action::{self, Scope};
 use crate::keys;
 use crate::overlay::{Item, Overlay, Prompt, PromptKind, Typed};
-use crate::panels::{Act, Effect, PanelId, Screen};
+use crate::panels::{Act, Effect, PanelId, Screen, Traced};
 use crate::ui::Ui;
 
 /// Rows that one turn of the wheel moves.
@@ -140,8 +140,12 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
             if wanted == on {
                 Vec::new()
             } else {
-                vec![Effect::Trace]
+                vec![Effect::Trace(Traced::ThisMode)]
             }
+        }
+        "compare" => {
+            ui.show(Screen::Crossings);
+            vec![Effect::Trace(Traced::EachMode)]
         }
         "path" => vec![Effect::Show(Screen::Path)],
         _ => {

@@ -115,7 +115,9 @@ fn keys_type_commands() {
     check(": why Enter", &["why"]);
     check("7 c", &[]);
     check("7 F5", &["continue"]);
-    check("3 t", &["(trace)"]);
+    check("3 t", &["(trace ThisMode)"]);
+    check("3 T", &["(trace EachMode)"]);
+    check(": compare Enter", &["(trace EachMode)"]);
 }
 
 #[test]

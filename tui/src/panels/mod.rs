@@ -82,8 +82,10 @@ pub enum Effect {
     Show(Screen),
     /// A line for the console.
     Say(String),
-    /// Starts a traced run of the image, or stops it.
-    Trace,
+    /// Starts traced runs of the image, or stops those that go on.
+    Trace(Traced),
+    /// Gives up the slow work of that name.
+    Cancel(String),
     Leave,
 }
 
@@ -94,6 +96,15 @@ pub struct View<'a> {
     pub look: &'a Look,
     pub theme: Theme,
     pub focused: bool,
+}
+
+/// Which runs are traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// In the mode of the guest on the screen.
+    ThisMode,
+    /// In each mode, one after the other, and compared.
+    EachMode,
 }
 
 pub trait Panel {

@@ -101,7 +101,7 @@ pub fn breakpoint_at(model: &Model, file: &str, line: u32) -> Option<u32> {
 impl Panel for Source {
     fn title(&self, view: View<'_>) -> String {
         match view.model.source.yes() {
-            Some(window) => format!("source {}", window.file),
+            Some(window) => format!("source {}", short(&window.file)),
             None => "source".to_owned(),
         }
     }
@@ -194,6 +194,15 @@ impl Panel for Source {
             }
         }
     }
+}
+
+/// A file outside the kernel's tree is named by its whole path: its end says most.
+fn short(file: &str) -> &str {
+    if !file.starts_with('/') {
+        return file;
+    }
+    let cut = file.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+    &file[cut..]
 }
 
 fn top(window: &SourceWindow, line: u32, area: Rect) -> u32 {

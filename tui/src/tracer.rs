@@ -1,0 +1,166 @@
+//! Traced runs of an image, beside the session that is on the screen.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use debugger::crossing::Mode;
+use debugger::event::{Event, Run, TraceNews, Work};
+use debugger::qemu::image::Image;
+use debugger::session::BootOptions;
+use debugger::session::trace::{TraceOptions, trace};
+use debugger::session::trace_compare::compare;
+
+use crate::panels::Traced;
+
+/// How long a traced guest may take to end with the screen.
+const FAREWELL: Duration = Duration::from_secs(4);
+
+/// The beginning of the name of this work.
+const NAME: &str = "tracing";
+
+/// Ends what it has started when it is dropped.
+#[derive(Debug)]
+pub struct Tracer {
+    image: Image,
+    options: TraceOptions,
+    /// Set to end the run that goes on.
+    cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Tracer {
+    /// Traces in the mode that the session's guest runs in.
+    #[must_use]
+    pub fn new(image: Image, options: &BootOptions) -> Self {
+        let mode = options.mode.unwrap_or(image.manifest.default_mode);
+        Self {
+            image,
+            options: TraceOptions::new(mode),
+            cancel: None,
+        }
+    }
+
+    /// Whether slow work of that name is a tracer's.
+    #[must_use]
+    pub fn is_name(work: &str) -> bool {
+        work.starts_with(NAME)
+    }
+
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        // The thread's own end of it is gone when the run has ended by itself.
+        self.cancel
+            .as_ref()
+            .is_some_and(|cancel| Arc::strong_count(cancel) > 1)
+    }
+
+    /// Asks the run that goes on to end; what it has seen so far is still told.
+    pub fn stop(&self) {
+        if let Some(cancel) = &self.cancel {
+            cancel.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Starts a thread that tells its news as events.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn start(
+        &mut self,
+        which: Traced,
+        tell: impl Fn(Event) + Send + 'static,
+    ) -> io::Result<()> {
+        let cancel = Arc::new(AtomicBool::new(false));
+        self.cancel = Some(Arc::clone(&cancel));
+        let (image, options) = (self.image.clone(), self.options.clone());
+        let run = move || {
+            let result = match which {
+                Traced::ThisMode => one(&image, &options, &cancel, &tell),
+                Traced::EachMode => each(&image, &options, &cancel, &tell),
+            };
+            if let Err(error) = result {
+                tell(Event::Run(Run::Ended(error)));
+            }
+        };
+        thread::Builder::new().name("trace".to_owned()).spawn(run)?;
+        Ok(())
+    }
+}
+
+fn one(
+    image: &Image,
+    options: &TraceOptions,
+    cancel: &AtomicBool,
+    tell: &impl Fn(Event),
+) -> Result<(), String> {
+    let name = format!("{NAME} {}", options.mode);
+    tell(work(&name, (0, 0), false));
+    let traced = trace(image, options, cancel, &mut |news| tell(Event::Trace(news)));
+    tell(work(&name, (0, 0), true));
+    let traced = traced.map_err(|error| error.to_string())?;
+    tell(Event::Trace(TraceNews {
+        events: traced.report.events,
+        report: Arc::new(traced.report),
+        events_per_s: 0.0,
+        running: false,
+    }));
+    Ok(())
+}
+
+fn each(
+    image: &Image,
+    options: &TraceOptions,
+    cancel: &AtomicBool,
+    tell: &impl Fn(Event),
+) -> Result<(), String> {
+    let modes = &image.manifest.modes;
+    let mut now: Option<Mode> = None;
+    let mut news = |mode: Mode, news: TraceNews| {
+        if now != Some(mode) {
+            now = Some(mode);
+            let done = modes.iter().position(|one| *one == mode).unwrap_or(0);
+            tell(work(NAME, (done as u64, modes.len() as u64), false));
+        }
+        tell(Event::Trace(news));
+    };
+    tell(work(NAME, (0, modes.len() as u64), false));
+    let compared = compare(image, modes, options, cancel, &mut news);
+    tell(work(NAME, (1, 1), true));
+    let (comparison, _) = compared.map_err(|error| error.to_string())?;
+    if let Some(own) = comparison
+        .runs
+        .iter()
+        .find(|report| report.mode == options.mode)
+    {
+        tell(Event::Trace(TraceNews {
+            events: own.events,
+            report: Arc::new(own.clone()),
+            events_per_s: 0.0,
+            running: false,
+        }));
+    }
+    tell(Event::Compared(Arc::new(comparison)));
+    Ok(())
+}
+
+fn work(name: &str, (done, total): (u64, u64), finished: bool) -> Event {
+    Event::Work(Work {
+        name: name.to_owned(),
+        done,
+        total,
+        finished,
+    })
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        self.stop();
+        // The traced guest must not outlive this program: its thread ends it.
+        let until = Instant::now() + FAREWELL;
+        while self.is_running() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
