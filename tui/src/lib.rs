@@ -12,7 +12,6 @@ use clap::Parser;
 pub mod action;
 pub mod args;
 pub mod batch;
-mod boot;
 pub mod history;
 pub mod keys;
 pub mod layout;

@@ -1,19 +1,19 @@
 //! What the screen is opened on: an image, a stub, a recording, or the recording that is built in.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
 use debugger::event::{Event, Run, TargetInfo, TraceNews};
 use debugger::qemu::image::Image;
 use debugger::session::store;
-use debugger::session::{AttachOptions, BootOptions, Session};
-use debugger::trace::diff;
+use debugger::session::trace_compare::side_by_side;
+use debugger::session::trace_file;
+use debugger::session::{AttachOptions, BootOptions, Session, StopAt};
 use debugger::trace::recording::Recording;
-use debugger::trace::report::{Comparison, SCHEMA};
 
 use crate::args::{AttachArgs, OpenArgs, RunArgs};
+use crate::batch::session as opened;
 use crate::history::History;
 use crate::panels::Screen;
 use crate::run::{self, Subject};
@@ -29,17 +29,15 @@ const BUILT_IN: &[u8] = include_bytes!("../assets/builtin.uklrec");
 /// # Errors
 /// When there is no such image, or no terminal.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
-    let image = args.boot.image(args.image.as_deref())?;
-    if let Some(name) = &args.image {
-        // By its folder's path it would not be found from another place.
-        let named = match fs::canonicalize(name) {
-            Ok(path) if name.contains('/') => path.display().to_string(),
-            _ => name.clone(),
-        };
-        // To be able to open it again without its name is a comfort, no more.
-        let _ = store::set_last_image(&named);
-    }
-    boot(image, args.boot.options())
+    let image = opened::image(args.image.as_deref(), &args.boot)?;
+    // A kernel of someone else's may have no application linked in.
+    let stop_at = if args.image.is_some() {
+        StopAt::Main
+    } else {
+        StopAt::Kernel
+    };
+    let options = opened::options(&args.boot, None, stop_at);
+    boot(image, options)
 }
 
 /// `uklscope` alone: the last image, else the built-in recording.
@@ -152,7 +150,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>)> {
     let mut whole: Option<Recording> = None;
     let mut issues = Vec::new();
     for file in files {
-        let (recording, found) = read_one(file)?;
+        let (recording, found) = trace_file::load(file)?;
         issues.extend(
             found
                 .into_iter()
@@ -165,15 +163,6 @@ fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>)> {
     }
     let whole = whole.context("opening recordings: no file is given; name one")?;
     Ok((whole, issues))
-}
-
-fn read_one(file: &Path) -> anyhow::Result<(Recording, Vec<String>)> {
-    let bytes =
-        fs::read(file).with_context(|| format!("opening {}; check its path", file.display()))?;
-    let (recording, issues) =
-        Recording::decode(&bytes).with_context(|| format!("reading {}", file.display()))?;
-    let issues = issues.iter().map(ToString::to_string).collect();
-    Ok((recording, issues))
 }
 
 /// What a recording says, as the events of a session that has ended.
@@ -196,18 +185,8 @@ pub fn told(recording: &Recording, name: String, issues: Vec<String>) -> Vec<Eve
             running: false,
         }));
     }
-    let runs = &recording.runs;
-    let pairs = runs
-        .iter()
-        .enumerate()
-        .flat_map(|(i, a)| runs[i + 1..].iter().flat_map(move |b| diff::pairs(a, b)))
-        .collect();
-    events.push(Event::Compared(Arc::new(Comparison {
-        schema: SCHEMA,
-        image: recording.head.image.clone(),
-        runs: runs.clone(),
-        pairs,
-    })));
+    let comparison = side_by_side(&recording.head.image, recording.runs.clone());
+    events.push(Event::Compared(Arc::new(comparison)));
     events.push(Event::Run(Run::Ended(name)));
     events
 }

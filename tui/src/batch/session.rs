@@ -28,14 +28,22 @@ pub fn open(
         };
         return Ok(Session::attach(endpoint, options));
     }
-    let image = match target {
-        Some(target) => named(target)?,
-        None => of_files(boot)?,
-    };
+    let image = image(target, boot)?;
     Ok(Session::boot(image, options(boot, calls, stop_at)))
 }
 
-fn options(boot: &Boot, calls: Option<u64>, stop_at: StopAt) -> BootOptions {
+/// The image of that name or folder; without one, the files that stand for an image.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn image(target: Option<&str>, boot: &Boot) -> anyhow::Result<Image> {
+    match target {
+        Some(target) => named(target),
+        None => of_files(boot),
+    }
+}
+
+pub(crate) fn options(boot: &Boot, calls: Option<u64>, stop_at: StopAt) -> BootOptions {
     let mut append = boot.append.clone().unwrap_or_default();
     if !boot.app_args.is_empty() {
         // The kernel hands what follows `--` to init, as its arguments.
@@ -79,7 +87,12 @@ fn named(target: &str) -> anyhow::Result<Image> {
     }
     let image = store::image(target)?;
     // Only a convenience: the last one is what `uklscope` alone opens.
-    let _ = store::set_last_image(target);
+    let last = match std::fs::canonicalize(target) {
+        // A folder's path must hold from another folder too.
+        Ok(folder) if target.contains('/') => folder.display().to_string(),
+        _ => target.to_owned(),
+    };
+    let _ = store::set_last_image(&last);
     Ok(image)
 }
 
