@@ -97,15 +97,9 @@ fn one(
 ) -> Result<(), String> {
     let name = format!("{NAME} {}", options.mode);
     tell(work(&name, (0, 0), false));
-    let traced = trace(image, options, cancel, &mut |news| tell(Event::Trace(news)));
+    let traced = trace(image, options, cancel, &mut |event| tell(event));
     tell(work(&name, (0, 0), true));
-    let traced = traced.map_err(|error| error.to_string())?;
-    tell(Event::Trace(TraceNews {
-        events: traced.report.events,
-        report: Arc::new(traced.report),
-        events_per_s: 0.0,
-        running: false,
-    }));
+    traced.map_err(|error| error.to_string())?;
     Ok(())
 }
 
@@ -117,13 +111,13 @@ fn each(
 ) -> Result<(), String> {
     let modes = &image.manifest.modes;
     let mut now: Option<Mode> = None;
-    let mut news = |mode: Mode, news: TraceNews| {
+    let mut news = |mode: Mode, event: Event| {
         if now != Some(mode) {
             now = Some(mode);
             let done = modes.iter().position(|one| *one == mode).unwrap_or(0);
             tell(work(NAME, (done as u64, modes.len() as u64), false));
         }
-        tell(Event::Trace(news));
+        tell(event);
     };
     tell(work(NAME, (0, modes.len() as u64), false));
     let compared = compare(image, modes, options, cancel, &mut news);
