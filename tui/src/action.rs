@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use debugger::command::{self, Command, Location};
+use debugger::command::{self, Command};
 use debugger::model::Model;
 
 use crate::overlay::{Overlay, Palette, Prompt, PromptKind};
@@ -296,13 +296,8 @@ pub fn go_to(ui: &mut Ui, model: &Model, text: &str) -> Vec<Effect> {
         _ => return vec![Effect::Say(format!("'{text}' is no place"))],
     };
     if ui.screen == Screen::Space {
-        match location {
-            Location::Addr(addr) => {
-                ui.look.address = Some(addr);
-                return Vec::new();
-            }
-            _ => return typed(&format!("space {text}")),
-        }
+        ui.look.address = Some(text.to_owned());
+        return Vec::new();
     }
     ui.show(Screen::Debug);
     ui.panels.source.go(model, location.clone());

@@ -1,6 +1,5 @@
 //! What the user looks at, where several panels show the same thing.
 
-use debugger::addr::Addr;
 use debugger::crossing::CrossingKind;
 use debugger::event::RegionInfo;
 use debugger::model::Model;
@@ -14,8 +13,8 @@ pub struct Look {
     pub band: Option<String>,
     /// Among the regions of that band.
     pub region: Cursor,
-    /// An address that was gone to; else the marked region's first.
-    pub address: Option<Addr>,
+    /// What was gone to, as an expression; else it is the marked region's first address.
+    pub address: Option<String>,
     /// The marked class of crossings; the table may be in another order with each news.
     pub class: Option<(CrossingKind, String)>,
     /// Only crossings whose kind or call holds this.
@@ -50,11 +49,13 @@ impl Look {
         regions.get(self.region.row(regions.len())).copied()
     }
 
-    /// The address whose page-table walk is shown.
+    /// The address whose page-table walk is shown, as an expression.
     #[must_use]
-    pub fn address(&self, model: &Model) -> Option<Addr> {
+    pub fn address(&self, model: &Model) -> Option<String> {
+        let first = |region: &RegionInfo| format!("{:?}", region.range.start);
         self.address
-            .or_else(|| self.region(model).map(|region| region.range.start))
+            .clone()
+            .or_else(|| self.region(model).map(first))
     }
 
     pub fn classes<'a>(&self, model: &'a Model) -> Vec<&'a Class> {

@@ -76,9 +76,11 @@ pub fn open(args: &OpenArgs) -> anyhow::Result<()> {
     let names: Vec<String> = args
         .files
         .iter()
-        .map(|file| file.display().to_string())
+        .map(|file| file.file_name().unwrap_or(file.as_os_str()))
+        .map(|name| name.to_string_lossy().into_owned())
         .collect();
-    show_recording(told(&recording, names.join(" "), issues), None)
+    let name = format!("recording {}", names.join(" "));
+    show_recording(told(&recording, name, issues), None)
 }
 
 /// `uklscope attach`

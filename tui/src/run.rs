@@ -184,7 +184,14 @@ impl Running {
                 let effects = update::input(&mut self.ui, &self.model, &input);
                 return Ok(self.carry_out(effects));
             }
-            Message::Session(event) => self.model.apply(event),
+            Message::Session(event) => {
+                let typed =
+                    matches!(&event, Event::Answer(id, _) if self.model.requests.is_typed(*id));
+                self.model.apply(event);
+                if typed {
+                    self.ui.heard(&self.model);
+                }
+            }
             Message::SessionEnded if !self.model.run.has_ended() => {
                 let why = "the session's thread is gone".to_owned();
                 self.model

@@ -102,7 +102,12 @@ fn draw_right(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
 }
 
 fn state(model: &Model) -> String {
+    let is_recording = model
+        .target
+        .as_ref()
+        .is_some_and(|target| target.accelerator == "recording");
     match &model.run.now {
+        Run::Ended(name) if is_recording => format!("● {name}"),
         Run::Starting => "… starting".to_owned(),
         Run::Running => "▶ running".to_owned(),
         Run::Stopping => "▶ stopping".to_owned(),

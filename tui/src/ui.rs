@@ -1,12 +1,13 @@
 //! The state of the screen, and how it is drawn.
 
 use debugger::command::Command;
-use debugger::model::{Model, Topic};
+use debugger::model::{Entry, Model, Topic};
 use debugger::session::SymbolNames;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
+use crate::batch::text as words;
 use crate::history::History;
 use crate::layout::{Layout, Place, layout};
 use crate::look::Look;
@@ -150,6 +151,26 @@ impl Ui {
             .map_or(Rect::ZERO, |place| place.body);
         let look = &mut self.look;
         self.panels.get_mut(panel).act(act, model, look, body)
+    }
+
+    /// Says the answer to a typed command on the key line, where the console is not in sight.
+    pub fn heard(&mut self, model: &Model) {
+        let layout = self.layout();
+        if layout.places.iter().any(|place| place.id == PanelId::Log) {
+            return;
+        }
+        self.said = match model.log.last() {
+            Some(Entry::Failure(failure)) => Some(failure.to_string()),
+            Some(Entry::Answer(answer)) if self.screen != Screen::Debug => {
+                let lines = words::lines(answer);
+                let more = match lines.len() {
+                    0 | 1 => String::new(),
+                    n => format!("  (+{} lines in the console of screen 1)", n - 1),
+                };
+                lines.first().map(|line| format!("{line}{more}"))
+            }
+            _ => None,
+        };
     }
 
     /// Leaves, or asks first.

@@ -29,6 +29,11 @@ impl Log {
         }
     }
 
+    #[must_use]
+    pub fn last(&self) -> Option<&Entry> {
+        self.entries.back()
+    }
+
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter()
     }

@@ -69,6 +69,13 @@ impl Requests {
             .is_none_or(|(when, what)| *when != generation || what != command)
     }
 
+    /// Whether the user waits for this answer.
+    #[must_use]
+    pub fn is_typed(&self, id: RequestId) -> bool {
+        let asked = self.flying.get(&id);
+        asked.is_some_and(|asked| asked.topic == Topic::Typed)
+    }
+
     /// What the user asked for and waits for, oldest first.
     pub fn waiting(&self) -> impl Iterator<Item = &Command> {
         self.flying

@@ -160,7 +160,9 @@ impl Panel for Classes {
                      shows them here as they come; 'uklscope trace' records them to a file, \
                      'uklscope open FILE' shows such a recording"
                 }
-                Some(_) if view.look.filter.is_empty() => "none was seen yet",
+                Some(_) if view.look.filter.is_empty() => {
+                    "none was seen yet: the application has to be started first"
+                }
                 Some(_) => "none matches the filter; / changes it",
             };
             return say(why, view, area, buf);
@@ -200,7 +202,11 @@ fn cells(class: &Class, view: View<'_>) -> Vec<Vec<Span<'static>>> {
         vec![Span::raw(Insns(class.instructions).to_string())],
         vec![exact],
         phases(class, view.theme, BAR),
-        vec![Span::raw(sparkline(recent))],
+        vec![Span::raw(if recent.len() > 1 {
+            sparkline(recent)
+        } else {
+            String::new()
+        })],
     ]
 }
 

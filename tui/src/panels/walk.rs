@@ -17,27 +17,25 @@ pub struct Walk;
 
 impl Panel for Walk {
     fn title(&self, view: View<'_>) -> String {
-        match view.look.address(view.model) {
-            Some(addr) => {
-                let info = view.model.address.yes();
-                let place = info
-                    .map(|info| &info.place)
-                    .filter(|place| place.addr == addr);
-                let name = place.map(words::name).unwrap_or_default();
-                format!("address {addr} {name}").trim_end().to_owned()
-            }
-            None => "address".to_owned(),
+        let Some(info) = view.model.address.yes() else {
+            return "address".to_owned();
+        };
+        let place = &info.place;
+        match place.symbol {
+            Some(_) => format!("address {} {}", place.addr, words::name(place)),
+            None => format!("address {}", place.addr),
         }
     }
 
     fn wants(&self, view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {
-        let addr = view.look.address(view.model);
-        addr.map(|addr| {
-            let expression = Some(format!("{addr:?}"));
-            (Topic::Address, Command::Space { expression })
-        })
-        .into_iter()
-        .collect()
+        let expression = view.look.address(view.model);
+        expression
+            .map(|expression| {
+                let expression = Some(expression);
+                (Topic::Address, Command::Space { expression })
+            })
+            .into_iter()
+            .collect()
     }
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
