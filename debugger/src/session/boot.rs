@@ -358,6 +358,7 @@ impl Engine {
             interrupted: false,
             deadline: None,
             late: false,
+            free: false,
             run_freely: false,
             stop: None,
         }

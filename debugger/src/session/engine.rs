@@ -43,6 +43,8 @@ pub(super) struct Engine {
     pub(super) deadline: Option<std::time::Instant>,
     /// The deadline is what stopped it.
     pub(super) late: bool,
+    /// It runs with no end in sight.
+    pub(super) free: bool,
     /// It is to run as soon as the session is open.
     pub(super) run_freely: bool,
     pub(super) stop: Option<Stop>,

@@ -7,8 +7,8 @@ use super::engine::Engine;
 use super::target::{StopCause, StopReply, Trap, TrapKind};
 use super::trouble::Trouble;
 use crate::addr::Addr;
-use crate::command::Command;
-use crate::event::{Answer, Event, Run, Stop, StopReason};
+use crate::command::{Command, Info};
+use crate::event::{Answer, Event, Failure, Run, Stop, StopReason};
 
 /// How long a wish to stop may lie unread while the target runs.
 const SLICE: Duration = Duration::from_millis(10);
@@ -50,6 +50,12 @@ impl Engine {
             {
                 self.late = true;
                 self.interrupted = true;
+            }
+            if self.free && !self.interrupted && !self.waiting.is_empty() {
+                if let Some(reply) = self.answer_running()? {
+                    return self.halted(reply);
+                }
+                continue;
             }
             if self.interrupted && !asked {
                 self.port.send(Event::Run(Run::Stopping));
@@ -96,9 +102,50 @@ impl Engine {
         Ok(())
     }
 
+    /// Answers what is asked while the target runs with no end in sight. For breakpoints it is
+    /// stopped for a moment; what else needs it stopped is declined. The reply is a stop that came
+    /// of itself meanwhile.
+    fn answer_running(&mut self) -> Result<Option<StopReply>, Trouble> {
+        let (book, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition(|(_, command)| concerns_breakpoints(command));
+        for (id, _) in others {
+            let failure = Failure::new(
+                "asking a running target",
+                "it runs until something stops it",
+                "'interrupt' stops it",
+            );
+            self.port.send(Event::Answer(id, Err(failure)));
+        }
+        if book.is_empty() {
+            return Ok(None);
+        }
+        self.target.interrupt()?;
+        let reply = loop {
+            if let Some(reply) = self.target.wait(SLICE)? {
+                break reply;
+            }
+        };
+        if reply.ended() {
+            return Ok(Some(reply));
+        }
+        self.vcpu = reply.vcpu;
+        for (id, command) in book {
+            self.answer(id, &command)?;
+        }
+        if reply.cause == StopCause::Signal(2) {
+            self.target.resume()?;
+            return Ok(None);
+        }
+        Ok(Some(reply))
+    }
+
     /// `continue`: until a breakpoint, a watchpoint or the user.
     pub(super) fn run_on(&mut self) -> Result<Stop, Trouble> {
-        match self.run_to(&[], &mut |_| Ok(false))? {
+        self.free = true;
+        let ran = self.run_to(&[], &mut |_| Ok(false));
+        self.free = false;
+        match ran? {
             Ran::Arrived => self.stopped(StopReason::Arrived),
             Ran::Stopped(reason) => self.stopped(reason),
         }
@@ -246,6 +293,17 @@ impl Engine {
             self.port.send(Event::Serial(bytes));
         }
     }
+}
+
+fn concerns_breakpoints(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Break { .. }
+            | Command::Watch { .. }
+            | Command::Condition { .. }
+            | Command::Delete { .. }
+            | Command::Info(Info::Breakpoints)
+    )
 }
 
 /// The machine is gone.

@@ -178,7 +178,7 @@ impl Engine {
             .map(|((name, type_), value)| {
                 let text = match value {
                     Some(bits) => self.argument_text(bits, &type_),
-                    None => "(no longer known)".to_owned(),
+                    None => "(not kept by the entry code)".to_owned(),
                 };
                 (name, text)
             })
@@ -192,9 +192,11 @@ impl Engine {
             Some(saved) => &saved.registers,
             None => &entry.app,
         };
+        // Where a call leaves rcx, the stubs for it put the address that a restart returns to.
+        let lost = |register: &Reg| entry.saved.is_some() && *register == Reg::RCX;
         registers
             .iter()
-            .map(|register| set.get(*register))
+            .map(|register| set.get(*register).filter(|_| !lost(register)))
             .collect()
     }
 
