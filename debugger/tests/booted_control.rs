@@ -152,13 +152,19 @@ fn each_single_step_goes_where_the_instruction_says() {
         let mut debuggee = Debuggee::at_main("syscalls", mode);
         debuggee.ask("tb bench_write");
         debuggee.stop("c");
-        let mut sides = Vec::new();
-        for _ in 0..450 {
+        // A first write also takes faults on its way.
+        const MOST: u32 = 5_000;
+        let (mut steps, mut entered, mut back) = (0, false, false);
+        while !(entered && back) && steps < MOST {
             let pc = debuggee.pc();
             let line = debuggee.instruction();
             let found = decode(&line.bytes, pc).expect("code is decoded");
             let behind = pc + found.len as u64;
-            let top = Addr(debuggee.number("*(long *)$rsp"));
+            // The very top of a stack cannot be read: nothing lies there.
+            let top = match found.flow {
+                Flow::Return | Flow::InterruptReturn => Addr(debuggee.number("*(long *)$rsp")),
+                _ => Addr(0),
+            };
             let stop = debuggee.stop("si");
             let next = stop.place.addr;
             let names_a_handler = stop
@@ -184,10 +190,12 @@ fn each_single_step_goes_where_the_instruction_says() {
                 line.operands
             );
             assert_eq!(stop.stepped.map(|count| count.0), Some(1));
-            sides.push(stop.place.origin.is_kernel_side());
+            steps += 1;
+            back = stop.place.origin.is_app_side();
+            entered |= !back;
         }
-        assert!(sides.contains(&true), "{mode}: it has been in the kernel");
-        assert!(!sides[449], "{mode}: it is back");
+        assert!(entered && back, "{mode}: into the kernel and out again");
+        assert!(steps >= 250, "{mode}: {steps}");
     }
 }
 

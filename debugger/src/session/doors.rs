@@ -47,9 +47,12 @@ const ERROR_CODE: &[&str] = &[
 impl Doors {
     pub(super) fn of(symbols: &Symbols) -> Self {
         let mut doors = Self::default();
-        for name in ["entry_SYSCALL_64"] {
-            doors.enter(symbols, name, CrossingKind::Syscall, From::Rcx);
-        }
+        doors.enter(
+            symbols,
+            "entry_SYSCALL_64",
+            CrossingKind::Syscall,
+            From::Rcx,
+        );
         doors.enter(
             symbols,
             "ukl_bypass_syscall",
