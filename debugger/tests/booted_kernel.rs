@@ -107,7 +107,7 @@ fn registers_survive_calls_that_sleep_under_signals() {
     for mode in Mode::ALL {
         for cpus in [1, 2] {
             let boot = Boot {
-                calls: Some(5000),
+                calls: Some(2000),
                 cpus,
                 qemu: NEWEST_CPU,
                 ..Boot::mode(mode)

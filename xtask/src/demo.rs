@@ -28,7 +28,7 @@ pub(crate) struct Args {
 /// # Errors
 /// When something cannot be built, or there is no terminal to open the screen on.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    packages::ensure()?;
+    packages::ensure(&args.options)?;
     let parts = [
         "build",
         "--release",

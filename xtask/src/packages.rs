@@ -4,11 +4,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::image;
 use crate::progress::{self, Step};
+
+/// Not needed where another source is given.
+const LINUX_SOURCE: &str = "linux-source-6.1";
 
 /// Package, and what it is for.
 const NEEDED: [(&str, &str); 11] = [
-    ("linux-source-6.1", "the kernel's source"),
+    (LINUX_SOURCE, "the kernel's source"),
     ("gcc", "compiler"),
     ("libc6-dev", "headers for the kernel's own build tools"),
     ("make", "the kernel's and the C library's build"),
@@ -21,12 +25,15 @@ const NEEDED: [(&str, &str); 11] = [
     ("qemu-system-x86", "booting the image"),
 ];
 
-/// Installs what is missing, and says so first; does nothing where all is there.
+/// Installs what is missing for building as the options say, and tells so first; does nothing where all is there.
 ///
 /// # Errors
 /// Where packages are missing and may not be installed: the command to run is in the message.
-pub(crate) fn ensure() -> Result<()> {
-    let missing = missing();
+pub(crate) fn ensure(options: &image::Options) -> Result<()> {
+    let mut missing = missing();
+    if options.linux_source.is_some() {
+        missing.retain(|(name, _)| *name != LINUX_SOURCE);
+    }
     if missing.is_empty() {
         return Ok(());
     }
@@ -83,7 +90,7 @@ fn parse_installed(listing: &str) -> Vec<String> {
 /// On a system without dpkg a package counts as there when its main command runs or its header lies in its place.
 fn provided(package: &str) -> bool {
     let (command, file) = match package {
-        "linux-source-6.1" => ("", crate::image::LINUX_TARBALL),
+        LINUX_SOURCE => ("", image::LINUX_TARBALL),
         "libc6-dev" => ("", "/usr/include/stdio.h"),
         "libelf-dev" => ("", "/usr/include/gelf.h"),
         "xz-utils" => ("xz", ""),

@@ -21,7 +21,7 @@ pub(crate) struct Args {
 /// # Errors
 /// When a check or a test fails, or something cannot be built.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    packages::ensure()?;
+    packages::ensure(&args.options)?;
     tidy::run()?;
     if available("fmt") {
         cargo("formatting", &["fmt", "--all", "--", "--check"])?;

@@ -82,9 +82,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             bail!("building an image: no name given; 'cargo xtask image --list' lists them")
         }
     };
-    if args.options.linux_source.is_none() {
-        packages::ensure()?;
-    }
+    packages::ensure(&args.options)?;
     for folder in build_all(&names, &args.options)? {
         println!("{}", folder.display());
     }
