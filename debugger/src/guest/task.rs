@@ -54,7 +54,7 @@ pub fn current(
                 .ok_or(GuestError::NoSymbol { name })?;
             let of = Struct::named(symbols, "struct pcpu_hot")?;
             let (field, _) = of.field(symbols, "current_task")?;
-            Addr(base).wrapping_add(hot.0 + field)
+            Addr(base).wrapping_add(hot.0.wrapping_add(field))
         }
     };
     let task = Addr(read_word("current_task", addr, memory)?);

@@ -153,9 +153,12 @@ impl Symbols {
     pub fn line_range(&self, addr: Addr) -> Option<AddrRange> {
         let context = self.image(addr).and_then(Image::context)?;
         let function = self.at(addr)?;
-        let (start, end) = (function.addr.0, function.addr.0 + function.size.max(1));
+        let (start, end) = (
+            function.addr.0,
+            function.addr.0.saturating_add(function.size.max(1)),
+        );
         let rows = context
-            .find_location_range(start, end.max(addr.0 + 1))
+            .find_location_range(start, end.max(addr.0.saturating_add(1)))
             .ok()?;
         let mut current: Option<(AddrRange, Option<&str>, Option<u32>)> = None;
         for (start, len, location) in rows {

@@ -61,7 +61,7 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
 
 impl Symbols {
     /// By address, the kernel's first.
-    pub fn matching<'a>(&'a self, pattern: &Pattern) -> impl Iterator<Item = Symbol<'a>> {
+    pub fn matching<'a>(&'a self, pattern: &Pattern) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
         let pattern = pattern.clone();
         self.entries()
             .filter(move |entry| pattern.matches(entry.name))

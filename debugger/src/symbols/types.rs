@@ -227,9 +227,9 @@ impl Symbols {
                 break;
             };
             if let Some(mut inner) = self.member_within(outer.of, name, depth) {
-                inner.offset += outer.offset;
+                inner.offset = inner.offset.wrapping_add(outer.offset);
                 if let Some(bits) = &mut inner.bits {
-                    bits.first += outer.offset * 8;
+                    bits.first = bits.first.wrapping_add(outer.offset.wrapping_mul(8));
                 }
                 return Some(inner);
             }
@@ -240,10 +240,10 @@ impl Symbols {
     /// The place of a field in a struct by its path, `thread.sp`: bytes from the start, and its type.
     #[must_use]
     pub fn field(&self, of: TypeId, path: &str) -> Option<(u64, TypeId)> {
-        let mut at = (0, of);
+        let mut at = (0_u64, of);
         for step in path.split('.') {
             let member = self.member(at.1, step)?;
-            at = (at.0 + member.offset, member.of);
+            at = (at.0.wrapping_add(member.offset), member.of);
         }
         Some(at)
     }
@@ -366,7 +366,7 @@ fn record(die: &Die<'_>, keyword: &'static str, size: u64) -> Type {
             let bits = member.number(gimli::DW_AT_bit_size).map(|count| {
                 let within = member.number(gimli::DW_AT_data_bit_offset);
                 Bits {
-                    first: within.unwrap_or(offset * 8),
+                    first: within.unwrap_or(offset.wrapping_mul(8)),
                     count,
                 }
             });

@@ -2,7 +2,7 @@
 
 use super::Symbols;
 use super::locations::{ValuePlace, number};
-use super::types::{Bits, Encoding, Type, TypeId};
+use super::types::{Bits, Encoding, Member, Type, TypeId};
 use super::unwind::Memory;
 use crate::addr::Addr;
 
@@ -133,10 +133,7 @@ impl Symbols {
         Ok(TypedValue {
             of: member.of,
             place: within(&value.place, member.offset),
-            bits: member.bits.map(|bits| Bits {
-                first: bits.first - member.offset * 8,
-                ..bits
-            }),
+            bits: bits_within(&member),
         })
     }
 
@@ -238,10 +235,7 @@ impl Symbols {
                     let part = TypedValue {
                         of: member.of,
                         place: within(&value.place, member.offset),
-                        bits: member.bits.map(|bits| Bits {
-                            first: bits.first - member.offset * 8,
-                            ..bits
-                        }),
+                        bits: bits_within(member),
                     };
                     let text = match self.text(&part, memory, depth - 1) {
                         Ok(text) => text,
@@ -318,6 +312,14 @@ impl Symbols {
         }
         Ok(format!("{{{}}}", parts.join(", ")))
     }
+}
+
+/// A bit field's place counted from its member's first byte.
+fn bits_within(member: &Member) -> Option<Bits> {
+    member.bits.map(|bits| Bits {
+        first: bits.first.wrapping_sub(member.offset.wrapping_mul(8)),
+        ..bits
+    })
 }
 
 fn within(place: &ValuePlace, offset: u64) -> ValuePlace {

@@ -1,0 +1,318 @@
+//! Symbols of a small file with a kernel and an application in it, and of what is left of it when
+//! it is damaged. `fixtures/two_worlds/` holds its sources.
+
+use debugger::addr::Addr;
+use debugger::crossing::CrossingKind;
+use debugger::known::Known;
+use debugger::symbols::types::Type;
+use debugger::symbols::unwind::{Backtrace, End, Reg, RegisterSet};
+use debugger::symbols::{Found, Kind, Pattern, Symbols};
+use proptest::prelude::*;
+
+const FILE: &[u8] = include_bytes!("fixtures/two_worlds.elf");
+
+fn open() -> Symbols {
+    Symbols::from_bytes(FILE.to_vec(), None).unwrap()
+}
+
+fn addr(symbols: &Symbols, name: &str) -> Addr {
+    symbols.lookup(name)[0].addr
+}
+
+#[test]
+fn the_two_worlds_are_told_apart() {
+    let symbols = open();
+    let origin = |name| symbols.lookup(name)[0].origin.to_string();
+    assert_eq!(origin("start_kernel"), "kernel:init");
+    assert_eq!(origin("ksys_write"), "kernel:fs");
+    assert_eq!(origin("main"), "app");
+    assert_eq!(origin("write"), "libc");
+    assert_eq!(origin("answer"), "app");
+    assert_eq!(symbols.kernel_sources(), "/build/linux/");
+    let place = symbols.place(addr(&symbols, "ksys_write"));
+    assert_eq!(place.file.as_deref(), Some("fs/read_write.c"));
+    let place = symbols.place(addr(&symbols, "main"));
+    assert_eq!(place.file.as_deref(), Some("/build/demo/app/main.c"));
+}
+
+#[test]
+fn the_parts_of_a_function_belong_to_it() {
+    let symbols = open();
+    let parts: Vec<_> = symbols.parts("memcpy").iter().map(|s| s.name).collect();
+    assert_eq!(parts, ["memcpy", "memcpy.isra.0"]);
+    assert_eq!(symbols.lookup("memcpy").len(), 1);
+    let pattern = Pattern::new("memcpy*");
+    assert_eq!(symbols.matching(&pattern).count(), 2);
+    assert_eq!(
+        symbols.completing("ksys").collect::<Vec<_>>(),
+        ["ksys_write"]
+    );
+}
+
+#[test]
+fn inlined_calls_are_frames() {
+    let symbols = open();
+    // `copies += count`: the compiler may move a part of it out of the inlined call's range.
+    let line = 4;
+    let addrs = symbols.line_addresses("fs/read_write.c", line);
+    let inlined = addrs.iter().map(|addr| symbols.frames(*addr));
+    let frames = inlined.max_by_key(Vec::len).unwrap();
+    let names: Vec<_> = frames.iter().map(|f| f.function.as_str()).collect();
+    assert_eq!(names, ["vfs_write", "ksys_write"]);
+    assert_eq!(frames[0].line, Some(line));
+    assert!(frames[0].inlined && !frames[1].inlined);
+}
+
+#[test]
+fn what_lacks_is_said() {
+    let lacks = open().lacks();
+    assert!(lacks.iter().any(|l| l.contains("ORC")), "{lacks:?}");
+    assert!(lacks.iter().any(|l| l.contains("build-id")), "{lacks:?}");
+    assert!(!lacks.iter().any(|l| l.contains("DWARF")), "{lacks:?}");
+}
+
+/// The file with its sections of DWARF renamed, so that they are not found.
+fn without_dwarf() -> Symbols {
+    let mut bytes = FILE.to_vec();
+    let name = b".debug_";
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(name.len()).position(|w| w == name) {
+        at += found;
+        bytes[at + 1..at + 7].copy_from_slice(b"hidden");
+    }
+    Symbols::from_bytes(bytes, None).unwrap()
+}
+
+#[test]
+fn without_dwarf_symbols_still_work() {
+    let symbols = without_dwarf();
+    assert!(symbols.lacks().iter().any(|l| l.contains("no DWARF")));
+    let main = addr(&symbols, "main");
+    let place = symbols.place(main + 4);
+    assert_eq!(place.symbol.as_deref(), Some("main"));
+    assert_eq!((place.offset, place.line), (4, None));
+    assert_eq!(symbols.frames(main).len(), 1);
+    // By the order of linking: the application before libc.
+    assert_eq!(symbols.origin(main).to_string(), "app");
+    let libc = addr(&symbols, "__libc_start_main");
+    assert_eq!(symbols.origin(libc).to_string(), "libc");
+    assert_eq!(symbols.type_named("struct point"), None);
+}
+
+/// A stack as it is when `ksys_write` has just been called, from main through write.
+fn stopped(symbols: &Symbols) -> (RegisterSet, Vec<(u64, u64)>) {
+    let after_call = |name: &str, callee: &str| {
+        let caller = symbols.lookup(name)[0];
+        let code = symbols
+            .initial(caller.addr, usize::try_from(caller.size).unwrap())
+            .unwrap();
+        let target = addr(symbols, callee);
+        let at = code.windows(5).position(|w| {
+            let relative = i32::from_le_bytes([w[1], w[2], w[3], w[4]]);
+            w[0] == 0xe8 && relative != 0 && {
+                let here = code.as_ptr_range().start as usize;
+                let next = caller.addr.0 + (w.as_ptr() as usize - here) as u64 + 5;
+                next.wrapping_add_signed(i64::from(relative)) == target.0
+            }
+        });
+        caller.addr.0 + at.unwrap() as u64 + 5
+    };
+    let sp = 0x7fff_0000;
+    let mut registers = RegisterSet::default();
+    registers.set(Reg::RIP, Some(addr(symbols, "ksys_write").0));
+    registers.set(Reg::RSP, Some(sp));
+    registers.set(Reg::RDI, Some(1));
+    registers.set(Reg::RSI, Some(sp + 0x40));
+    registers.set(Reg::RDX, Some(3));
+    registers.set(Reg::RBX, Some(77));
+    (
+        registers,
+        vec![
+            (0, after_call("write", "ksys_write")),
+            // write keeps 0x18 bytes, rbx and rbp; main and its caller 8 bytes each.
+            (0x20, 0xb0b),
+            (0x28, 0xb0a),
+            (0x30, after_call("main", "write")),
+            (0x40, after_call("__libc_start_main", "main")),
+            (0x50, after_call("_start", "__libc_start_main")),
+        ],
+    )
+}
+
+fn backtrace(symbols: &Symbols) -> Backtrace {
+    let (registers, stack) = stopped(symbols);
+    let sp = registers.sp().unwrap();
+    let mut memory = |at: Addr, buffer: &mut [u8]| {
+        let word = stack.iter().find(|(offset, _)| sp + *offset == at);
+        let Some((_, word)) = word.filter(|_| buffer.len() == 8) else {
+            return false;
+        };
+        buffer.copy_from_slice(&word.to_le_bytes());
+        true
+    };
+    symbols.backtrace(&registers, &mut memory, 20)
+}
+
+#[test]
+fn the_stack_leads_over_the_boundary() {
+    let symbols = open();
+    let backtrace = backtrace(&symbols);
+    let shown = symbols.shown_frames(&backtrace);
+    let names: Vec<_> = shown
+        .iter()
+        .map(|f| f.place.symbol.as_deref().unwrap_or("?"))
+        .collect();
+    assert_eq!(
+        names,
+        ["ksys_write", "write", "main", "__libc_start_main", "_start"]
+    );
+    assert!(matches!(backtrace.end, End::Start(_)), "{}", backtrace.end);
+    // A kernel function called by its name is a shortcut.
+    let crossing = shown[1].crossing.as_ref().unwrap();
+    assert_eq!(crossing.kind, CrossingKind::Shortcut);
+    assert_eq!(crossing.call, "ksys_write");
+    assert!(shown[2].crossing.is_none());
+    // What a function must keep is known in its caller, what it saved in its own caller.
+    let rbx = |level: usize| backtrace.frames[level].registers.get(Reg::RBX);
+    assert_eq!((rbx(1), rbx(2)), (Some(77), Some(0xb0b)));
+    assert_eq!(backtrace.frames[1].registers.get(Reg::RDI), None);
+}
+
+#[test]
+fn arguments_have_values_and_types() {
+    let symbols = open();
+    let backtrace = backtrace(&symbols);
+    let mut memory = |_: Addr, buffer: &mut [u8]| {
+        buffer.fill(0);
+        buffer[0] = b'y';
+        true
+    };
+    let locals = symbols.locals(&backtrace, 0, 0, &mut memory);
+    let text: Vec<_> = locals
+        .iter()
+        .filter(|local| local.argument)
+        .map(|local| {
+            let Known::Yes(value) = local.value() else {
+                panic!("{local:?}");
+            };
+            let value = symbols.value_text(&value, &mut memory).unwrap();
+            format!("{} {} = {value}", local.type_name, local.name)
+        })
+        .collect();
+    assert_eq!(
+        text,
+        [
+            "unsigned int fd = 1",
+            "const char * buf = 0x7fff0040 \"y\"",
+            "long unsigned int count = 3"
+        ]
+    );
+}
+
+#[test]
+fn globals_are_read_by_their_types() {
+    let symbols = open();
+    let mut memory = |at: Addr, buffer: &mut [u8]| match symbols.initial(at, buffer.len()) {
+        Some(bytes) => {
+            buffer.copy_from_slice(bytes);
+            true
+        }
+        None => false,
+    };
+    let mut text = |name: &str| {
+        let found = symbols.globals(name, None, None, &mut memory);
+        assert_eq!(found.len(), 1, "{name}");
+        symbols.value_text(&found[0].value, &mut memory).unwrap()
+    };
+    assert_eq!(text("answer"), "42");
+    assert_eq!(text("favourite"), "GREEN");
+    let point = text("origin_point");
+    assert!(point.starts_with("{x = -4, flag = 5, name = 0x"), "{point}");
+    assert!(point.ends_with("inner = {text = \"inside\"}}"), "{point}");
+    let point = symbols.type_named("struct point").unwrap();
+    assert_eq!(symbols.size_of(point), 24);
+    let (offset, of) = symbols.field(point, "inner.text").unwrap();
+    assert_eq!(offset, 16);
+    assert!(matches!(symbols.type_of(of), Type::Array { .. }));
+}
+
+/// Everything that may be asked of a file.
+fn ask_all(symbols: &Symbols) {
+    let _ = (symbols.lacks(), symbols.build_id(), symbols.boundary());
+    let _ = symbols.check_build_id(|_, _| false);
+    let mut memory = |at: Addr, buffer: &mut [u8]| {
+        buffer.fill(u8::try_from(at.0 & 0xff).unwrap_or(0));
+        true
+    };
+    let all: Vec<_> = symbols
+        .iter()
+        .take(40)
+        .map(|s| (s.name, s.addr, s.kind))
+        .collect();
+    for (name, addr, kind) in all {
+        let _ = (symbols.lookup(name), symbols.parts(name));
+        let _ = symbols.globals(name, Some(addr), None, &mut memory);
+        if kind == Kind::PerCpu {
+            continue;
+        }
+        for at in [addr, addr.wrapping_add(0x17)] {
+            let _ = (symbols.at(at), symbols.place(at), symbols.frames(at));
+            let _ = symbols.line_range(at);
+            let mut registers = RegisterSet::default();
+            registers.set(Reg::RIP, Some(at.0));
+            registers.set(Reg::RSP, Some(0xffff_ffff_8100_0000));
+            registers.set(Reg::RBP, Some(0xffff_ffff_8100_0040));
+            let backtrace = symbols.backtrace(&registers, &mut memory, 8);
+            let _ = symbols.shown_frames(&backtrace);
+            for level in 0..backtrace.frames.len() {
+                for local in symbols.locals(&backtrace, level, 0, &mut memory) {
+                    if let Known::Yes(value) = local.value() {
+                        let _ = symbols.value_text(&value, &mut memory);
+                    }
+                }
+            }
+        }
+    }
+    let _ = symbols.line_addresses("read_write.c", 5);
+    let _ = symbols.call_name(1);
+    for name in ["struct point", "enum colour", "unsigned int"] {
+        if let Some(of) = symbols.type_named(name) {
+            let _ = (symbols.type_name(of), symbols.size_of(of));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_truncated_file_is_refused_or_read(len in 0..FILE.len()) {
+        match Symbols::from_bytes(FILE[..len].to_vec(), None) {
+            Ok(symbols) => ask_all(&symbols),
+            Err(found) => prop_assert!(!found.to_string().is_empty()),
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_or_read(
+        changes in proptest::collection::vec((0..FILE.len(), any::<u8>()), 1..60)
+    ) {
+        let mut bytes = FILE.to_vec();
+        for (at, byte) in changes {
+            bytes[at] = byte;
+        }
+        if let Ok(symbols) = Symbols::from_bytes(bytes, None) {
+            ask_all(&symbols);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+        elf.extend(&bytes);
+        prop_assert!(Symbols::from_bytes(elf, None).is_err());
+        let found = Symbols::from_bytes(bytes.clone(), None);
+        let told = matches!(found, Err(Found::Empty | Found::NotElf { .. }));
+        prop_assert!(told, "{found:?}");
+    }
+}
