@@ -1,5 +1,6 @@
 //! `cargo xtask`: the one door to everything that is built, booted and checked here.
 
+mod bench;
 mod demo;
 mod docs;
 mod fuzz;
@@ -22,6 +23,8 @@ enum Task {
     Image(image::Args),
     /// Passes every check and every test, booted images included
     Test(test::Args),
+    /// Measures what tracing costs
+    Bench(bench::Args),
     /// Checks what the architecture page promises
     Tidy,
     /// Makes the generated pages and headers again
@@ -45,6 +48,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo(args) => demo::run(&args),
         Task::Image(args) => image::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Tidy => tidy::run(),
         Task::Docs(args) => docs::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),

@@ -30,6 +30,7 @@ mod resolver;
 mod run;
 mod stepping;
 pub mod store;
+pub mod stub_trace;
 pub mod target;
 pub mod trace;
 pub mod trace_compare;

@@ -39,8 +39,8 @@ pub enum TraceError {
     Monitor(#[from] MonitorError),
     #[error("tracing by the stub: {0}")]
     Target(#[from] TargetError),
-    #[error("tracing by the stub: {0}")]
-    Stub(String),
+    #[error("tracing by the stub: this QEMU was started without one; start it with -gdb")]
+    NoStub,
     #[error(
         "tracing {image} in mode {mode}: the guest ended after {insns} instructions without a crossing; \
          its last line was '{last_line}', QEMU ended with {ended}; run it with 'uklscope run' and look at its console"

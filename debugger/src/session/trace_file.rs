@@ -51,6 +51,21 @@ pub fn recording(image: &Image, runs: Vec<Report>) -> Recording {
     }
 }
 
+/// A recording of what no manifest describes.
+#[must_use]
+pub fn recording_of(name: &str, runs: Vec<Report>) -> Recording {
+    Recording {
+        head: Head {
+            image: name.to_owned(),
+            build_id: String::new(),
+            versions: [].into(),
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            runs: runs.len(),
+        },
+        runs,
+    }
+}
+
 /// Writes beside the name and renames, so that the name never stands for half a recording.
 ///
 /// # Errors

@@ -9,3 +9,4 @@ pub mod phases;
 pub mod recording;
 pub mod report;
 pub mod sites;
+pub mod steps;

@@ -78,6 +78,30 @@ impl SiteTable {
         table
     }
 
+    /// The entry assembly, new tasks and switches alone: totals of crossings, without paths.
+    #[must_use]
+    pub fn boundary(self) -> Self {
+        let kept = SiteFlags::LEAVES | SiteFlags::SWITCHES;
+        let mut sites: Vec<Site> = Vec::new();
+        for site in self.sites {
+            let starts_task = site.word().kind() == Some(Kind::TaskStart);
+            if site.flags & kept != 0 || starts_task {
+                sites.push(site);
+            } else if sites
+                .last()
+                .is_some_and(|last| last.flags & SiteFlags::END == 0)
+            {
+                // What follows is no longer the last one's.
+                let (none, end) = (wire::record::NO_FUNCTION, SiteFlags::END);
+                sites.push(Site::new(site.address, Kind::Entry, none, end));
+            }
+        }
+        Self {
+            sites,
+            functions: self.functions,
+        }
+    }
+
     fn add(&mut self, symbol: &Code<'_>, ranges: Ranges) {
         let kind = kind(symbol, ranges);
         let label = is_label(symbol, kind, ranges);
@@ -252,6 +276,23 @@ mod tests {
         assert_eq!(entries.len(), 4);
         assert!(entries.iter().all(|site| site.word == entries[0].word));
         assert_eq!(entries[3].address, BASE + 0x4000 + 24);
+    }
+
+    #[test]
+    fn the_boundary_alone_leaves_the_rest_out() {
+        let symbols = [
+            code("vfs_read", BASE, 64, false),
+            code("ukl_bypass_syscall", BASE + 0x4000, 64, true),
+            code("vfs_write", BASE + 0x5100, 64, false),
+            code("main", BASE + 0x8000, 64, false),
+        ];
+        let table = SiteTable::build(symbols.into_iter(), RANGES).boundary();
+        let found: Vec<_> = table
+            .sites
+            .iter()
+            .map(|site| (site.address - BASE, site.flags & SiteFlags::END != 0))
+            .collect();
+        assert_eq!(found, [(0x4000, false), (0x5100, true)]);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! `uklscope trace`: records the crossings of a run.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use debugger::qemu::image::Image;
 use debugger::session::store;
-use debugger::session::trace::{TraceOptions, Traced, trace};
-use debugger::session::trace_file::{recording, save};
+use debugger::session::stub_trace::{trace_attached, trace_by_stub};
+use debugger::session::target::Endpoint;
+use debugger::session::trace::{TraceOptions, Traced, site_table, trace};
+use debugger::session::trace_file::{recording, recording_of, save};
 
 use super::trace_text::{self, By};
 use super::tracing::{Progress, cancel_by_signal, duration};
@@ -54,6 +56,9 @@ pub enum Engine {
 /// # Errors
 /// When the boot or the recording fails, or records were lost that must not be.
 pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    if let Some(vmlinux) = &args.boot.vmlinux {
+        return attached(args, vmlinux, json, out);
+    }
     let image = image(&args.image, &args.boot)?;
     let mut options = TraceOptions::new(args.boot.mode.unwrap_or(image.manifest.default_mode));
     options.calls = args.calls;
@@ -64,6 +69,10 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     if let Some(path) = &args.output {
         save(path, &recording(&image, vec![traced.report.clone()]))?;
     }
+    print(args, &traced, json, out)
+}
+
+fn print(args: &TraceArgs, traced: &Traced, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     if json {
         serde_json::to_writer(&mut *out, &traced.report)?;
         writeln!(out)?;
@@ -72,10 +81,10 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
             writeln!(out, "{line}")?;
         }
         if let Some(path) = &args.output {
+            let path = path.display();
             writeln!(
                 out,
-                "\nrecorded in {0}; 'uklscope report {0}' shows more",
-                path.display()
+                "\nrecorded in {path}; 'uklscope report {path}' shows more"
             )?;
         }
     }
@@ -88,13 +97,43 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     Ok(())
 }
 
+/// By the stub engine, what runs at an address.
+fn attached(
+    args: &TraceArgs,
+    vmlinux: &Path,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    if args.engine != Engine::Stub {
+        bail!(
+            "tracing {}: a plugin must be there from the start; use --engine stub",
+            args.image
+        );
+    }
+    let endpoint: Endpoint = args.image.parse()?;
+    let mut options = TraceOptions::new(args.boot.mode.unwrap_or_default());
+    options.duration = args.duration.as_deref().map(duration).transpose()?;
+    let (table, app) = site_table(vmlinux, None)?;
+    let cancel = cancel_by_signal()?;
+    let mut progress = Progress::default();
+    let mut tell = |event| progress.event(options.mode, &event);
+    let traced = trace_attached(&endpoint, (&table, app), &options, &cancel, &mut tell)?;
+    if let Some(path) = &args.output {
+        save(
+            path,
+            &recording_of(&args.image, vec![traced.report.clone()]),
+        )?;
+    }
+    print(args, &traced, json, out)
+}
+
 fn run_engine(engine: Engine, image: &Image, options: &TraceOptions) -> anyhow::Result<Traced> {
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
     let mut tell = |event| progress.event(options.mode, &event);
     Ok(match engine {
         Engine::Plugin => trace(image, options, &cancel, &mut tell)?,
-        Engine::Stub => bail!("tracing by the stub: this build cannot; use --engine plugin"),
+        Engine::Stub => trace_by_stub(image, options, &cancel, &mut tell)?,
     })
 }
 

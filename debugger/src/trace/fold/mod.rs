@@ -116,9 +116,14 @@ impl Fold {
         }
     }
 
-    /// Records are missing: whatever is open is unknown from here on.
+    /// Records are missing.
     pub fn gap(&mut self) {
         self.gaps += 1;
+        self.abandon();
+    }
+
+    /// Whatever is open is unknown from here on.
+    pub fn abandon(&mut self) {
         self.tasks.forget();
         self.pending = Pending::default();
         self.state = State::Elsewhere;

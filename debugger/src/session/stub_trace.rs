@@ -1,0 +1,295 @@
+//! The same crossings without a plugin: breakpoints at the kernel's entries, and single steps from there
+//! back to the application. It works on anything one can attach to, and is slow: a crossing costs two
+//! round trips to be seen and two for each instruction to be counted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use wire::{Kind, SiteFlags};
+
+use super::process::Qemu;
+use super::target::{Endpoint, StopCause, Target, TargetError, Trap};
+use super::trace::{TraceOptions, Traced, site_table};
+use super::trace_error::TraceError;
+use super::trace_ring::RingCounts;
+use crate::addr::{Addr, AddrRange};
+use crate::crossing::Mode;
+use crate::event::{Event, TraceNews, Vcpu};
+use crate::qemu::arguments::Machine;
+use crate::qemu::image::Image;
+use crate::trace::fold::{Fold, Run};
+use crate::trace::report::Report;
+use crate::trace::sites::SiteTable;
+use crate::trace::steps::{Decoded, StackSwitch, Steps};
+
+/// Of each call so many are stepped, then one in [`THEN_EVERY`]; the others are only counted.
+const STEPPED_FIRST: u64 = 4;
+const THEN_EVERY: u64 = 256;
+/// A crossing longer than this is given up: at some 3,000 steps a second it takes 7 s.
+const MOST_STEPS: u64 = 20_000;
+const MOST_CLASSES: usize = 256;
+const NEWS_EVERY: Duration = Duration::from_millis(500);
+/// For the stub's answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at the wish to end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Boots the image without a plugin and traces it through its stub.
+///
+/// # Errors
+/// As [`super::trace::trace`].
+pub fn trace_by_stub(
+    image: &Image,
+    options: &TraceOptions,
+    cancel: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Traced, TraceError> {
+    let twin = (options.mode == Mode::Linux).then(|| image.twin());
+    let (table, app) = site_table(&image.vmlinux(), twin.as_deref())?;
+    let qemu = Qemu::start(&Machine::of(image, options.mode, options.calls))?;
+    let endpoint = qemu.gdb().cloned().ok_or(TraceError::NoStub)?;
+    let target = Target::connect(&endpoint, PATIENCE)?;
+    let mut traced = trace_target(target, (&table, app), options, cancel, tell)?;
+    traced.serial = qemu.serial().try_iter().flatten().collect();
+    Ok(traced)
+}
+
+/// Traces what runs behind a stub until it ends or is told to; then lets it run on.
+///
+/// # Errors
+/// When the stub cannot be reached or does not do what is asked.
+pub fn trace_attached(
+    endpoint: &Endpoint,
+    (table, app): (&SiteTable, AddrRange),
+    options: &TraceOptions,
+    cancel: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Traced, TraceError> {
+    let target = Target::connect(endpoint, PATIENCE)?;
+    trace_target(target, (table, app), options, cancel, tell)
+}
+
+fn trace_target(
+    target: Target,
+    (table, app): (&SiteTable, AddrRange),
+    options: &TraceOptions,
+    cancel: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Traced, TraceError> {
+    let mut tracer = StubTracer {
+        target,
+        table,
+        app,
+        mode: options.mode,
+        fold: Fold::new(table.functions.clone()),
+        steps: Steps::new(table),
+        code: HashMap::new(),
+        seen: HashMap::new(),
+        stepped: 0,
+        given_up: 0,
+        instructions: 0,
+        began: Instant::now(),
+    };
+    tracer.steps.in_app();
+    tracer.plant()?;
+    let outcome = tracer.follow(options, cancel, tell);
+    match outcome {
+        // The guest has powered off: that is how a run ends.
+        Ok(())
+        | Err(TargetError::Ended { .. } | TargetError::Link(_) | TargetError::LinkWhile { .. }) => {
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let wall = tracer.began.elapsed();
+    let report = tracer.report();
+    // It may be gone.
+    let _ = tracer.target.detach();
+    let counts = RingCounts {
+        insns: report.insns,
+        ..RingCounts::default()
+    };
+    Ok(Traced {
+        report,
+        serial: Vec::new(),
+        counts,
+        wall,
+    })
+}
+
+struct StubTracer<'a> {
+    target: Target,
+    table: &'a SiteTable,
+    /// The application's code in the kernel image.
+    app: AddrRange,
+    mode: Mode,
+    fold: Fold,
+    steps: Steps<'a>,
+    /// Instructions that were read from the guest once.
+    code: HashMap<Addr, Decoded>,
+    /// Entry and call number → crossings seen.
+    seen: HashMap<(Addr, u64), u64>,
+    stepped: u64,
+    given_up: u64,
+    instructions: u64,
+    began: Instant,
+}
+
+impl StubTracer<'_> {
+    fn plant(&mut self) -> Result<(), TargetError> {
+        let entries: Vec<Addr> = self
+            .table
+            .sites
+            .iter()
+            .filter(|site| {
+                let name = &self.table.functions.get(site.word().function()).name;
+                let by_call = site.flags & (SiteFlags::LEAVES | SiteFlags::LABEL)
+                    == SiteFlags::LEAVES
+                    && name.starts_with("ukl_");
+                match site.word().kind() {
+                    Some(Kind::SyscallEntry) => true,
+                    Some(Kind::Entry) => by_call,
+                    _ => false,
+                }
+            })
+            .map(|site| Addr(site.address))
+            .collect();
+        entries
+            .into_iter()
+            .try_for_each(|entry| self.target.insert(Trap::soft(entry)))
+    }
+
+    fn follow(
+        &mut self,
+        options: &TraceOptions,
+        cancel: &AtomicBool,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), TargetError> {
+        let mut told = Instant::now();
+        loop {
+            self.target.resume()?;
+            let stop = loop {
+                let over = options
+                    .duration
+                    .is_some_and(|limit| self.began.elapsed() >= limit);
+                if over || cancel.load(Ordering::Relaxed) {
+                    self.target.interrupt()?;
+                    self.target.wait(PATIENCE)?;
+                    return Ok(());
+                }
+                if let Some(stop) = self.target.wait(LOOK)? {
+                    break stop;
+                }
+            };
+            if matches!(stop.cause, StopCause::Exited(_) | StopCause::Killed(_)) {
+                return Ok(());
+            }
+            self.crossing(stop.vcpu)?;
+            if told.elapsed() >= NEWS_EVERY {
+                told = Instant::now();
+                tell(Event::Trace(TraceNews {
+                    report: Arc::new(self.report()),
+                    events: self.fold.events,
+                    events_per_s: self.fold.events as f64 / self.began.elapsed().as_secs_f64(),
+                    running: true,
+                }));
+            }
+        }
+    }
+
+    /// The target stands at an entry.
+    fn crossing(&mut self, vcpu: Vcpu) -> Result<(), TargetError> {
+        let registers = self.target.registers(vcpu)?;
+        let Some(pc) = registers.pc() else {
+            return Ok(());
+        };
+        // The call's number; a shortcut's means nothing, and does no harm.
+        let number = registers.get("rax").unwrap_or(0) & 0xffff_ffff;
+        let seen = self.seen.entry((pc, number)).or_default();
+        *seen += 1;
+        if *seen > STEPPED_FIRST && !seen.is_multiple_of(THEN_EVERY) {
+            return Ok(());
+        }
+        if self.walk(vcpu, pc)? {
+            self.stepped += 1;
+            self.fold.take(&self.steps.take());
+        } else {
+            self.given_up += 1;
+            self.fold.take(&self.steps.take());
+            self.fold.abandon();
+            self.steps.in_app();
+        }
+        Ok(())
+    }
+
+    /// Steps until the application goes on; false: the crossing sleeps, or is too long to be followed.
+    fn walk(&mut self, vcpu: Vcpu, entry: Addr) -> Result<bool, TargetError> {
+        self.steps.enter(entry);
+        let (mut pc, mut last) = (entry, Addr(0));
+        for _ in 0..MOST_STEPS {
+            let instruction = self.instruction(pc)?;
+            let sleeps =
+                self.steps.switches(pc) && instruction.stack_switch() == Some(StackSwitch::Loads);
+            if sleeps {
+                return Ok(false);
+            }
+            let repeats = instruction.repeats()
+                && (pc == last || self.target.registers(vcpu)?.get("rcx") != Some(0));
+            self.target.step(vcpu)?;
+            let to = self.target.pc(vcpu)?;
+            self.instructions += 1;
+            if repeats && to != pc {
+                self.steps.repeated();
+            }
+            self.steps.step(pc, &instruction, to);
+            if !to.in_kernel_half() || self.app.contains(to) {
+                return Ok(true);
+            }
+            (last, pc) = (pc, to);
+        }
+        Ok(false)
+    }
+
+    fn instruction(&mut self, pc: Addr) -> Result<Decoded, TargetError> {
+        if let Some(known) = self.code.get(&pc) {
+            return Ok(*known);
+        }
+        let mut bytes = [0; 15];
+        self.target.read(pc, &mut bytes)?;
+        let decoded = Decoded::new(&bytes, pc).ok_or_else(|| TargetError::NotRead {
+            addr: pc,
+            found: "the bytes there are no instruction".to_owned(),
+        })?;
+        self.code.insert(pc, decoded);
+        Ok(decoded)
+    }
+
+    fn report(&self) -> Report {
+        let seen: u64 = self.seen.values().sum();
+        let seconds = self.began.elapsed().as_secs_f64();
+        let mut notes = vec![format!(
+            "by breakpoints: {seen} crossings seen, {:.1} a second; {} of them stepped through, \
+             {:.0} instructions a second, and the counts below are of these; the plugin records millions \
+             of calls and returns a second",
+            seen as f64 / seconds.max(1e-9),
+            self.stepped,
+            self.instructions as f64 / seconds.max(1e-9)
+        )];
+        if self.given_up > 0 {
+            notes.push(format!(
+                "{} stepped crossings slept or were longer than {MOST_STEPS} instructions: not counted",
+                self.given_up
+            ));
+        }
+        notes.push("faults and interrupts are not traced by this engine".to_owned());
+        let run = Run {
+            mode: self.mode,
+            engine: "stub".to_owned(),
+            lost: 0,
+            insns: self.instructions,
+            notes,
+        };
+        self.fold.report(&run, MOST_CLASSES)
+    }
+}

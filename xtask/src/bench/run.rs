@@ -1,0 +1,127 @@
+//! One run of the workload, measured by what it writes to its serial line.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use debugger::crossing::Mode;
+use debugger::event::Event;
+use debugger::qemu::arguments::{GdbServer, Machine};
+use debugger::qemu::image::Image;
+use debugger::session::process::Qemu;
+use debugger::session::trace::{Scope, TraceOptions, trace};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Setup {
+    Plain,
+    Traced(Scope),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Measured {
+    /// From the application's first line to its last.
+    pub(super) seconds: f64,
+    /// In that time.
+    pub(super) events: u64,
+    pub(super) lost: u64,
+    pub(super) waits: u64,
+    pub(super) waited_ns: u64,
+}
+
+/// Far beyond any run: only a hanging guest reaches it.
+const DEADLINE: Duration = Duration::from_secs(600);
+
+/// Takes the time of the application's lines.
+struct Watch<'a> {
+    name: &'a str,
+    text: Vec<u8>,
+    first: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Watch<'_> {
+    fn see(&mut self, bytes: &[u8]) {
+        self.text.extend(bytes);
+        let text = String::from_utf8_lossy(&self.text);
+        let banner = format!("{}: mode ", self.name);
+        let result = format!("wrong results, {}", "ok");
+        if self.first.is_none() && text.contains(&banner) {
+            self.first = Some(Instant::now());
+        }
+        if self.last.is_none() && text.contains(&result) {
+            self.last = Some(Instant::now());
+        }
+    }
+
+    fn seconds(&self) -> Result<f64> {
+        let (Some(first), Some(last)) = (self.first, self.last) else {
+            let text = String::from_utf8_lossy(&self.text);
+            let line = text.lines().last().unwrap_or_default().to_owned();
+            bail!(
+                "measuring {}: it did not say that all went well; its last line: '{line}'",
+                self.name
+            );
+        };
+        Ok((last - first).as_secs_f64())
+    }
+}
+
+pub(super) fn measure(
+    image: &Image,
+    mode: Mode,
+    calls: u64,
+    setup: Setup,
+    plugin: Option<&Path>,
+) -> Result<Measured> {
+    let mut watch = Watch {
+        name: &image.manifest.name,
+        text: Vec::new(),
+        first: None,
+        last: None,
+    };
+    match setup {
+        Setup::Plain => {
+            let mut qemu = Qemu::start(&Machine {
+                gdb: GdbServer::None,
+                ..Machine::of(image, mode, Some(calls))
+            })?;
+            qemu.monitor().execute("cont", None)?;
+            let deadline = Instant::now() + DEADLINE;
+            while let Ok(bytes) = qemu.serial().recv_deadline(deadline) {
+                watch.see(&bytes);
+            }
+            Ok(Measured {
+                seconds: watch.seconds()?,
+                ..Measured::default()
+            })
+        }
+        Setup::Traced(scope) => {
+            let options = TraceOptions {
+                calls: Some(calls),
+                scope,
+                plugin: plugin.map(Path::to_owned),
+                ..TraceOptions::new(mode)
+            };
+            let mut before = 0;
+            let traced = trace(
+                image,
+                &options,
+                &AtomicBool::new(false),
+                &mut |event| match event {
+                    Event::Serial(bytes) => watch.see(&bytes),
+                    // News come four times a second: what the boot's last quarter adds is little.
+                    Event::Trace(news) if watch.first.is_none() => before = news.events,
+                    _ => {}
+                },
+            )?;
+            Ok(Measured {
+                seconds: watch.seconds()?,
+                events: traced.report.events - before,
+                lost: traced.counts.lost,
+                waits: traced.counts.waits,
+                waited_ns: traced.counts.waited_ns,
+            })
+        }
+    }
+}
