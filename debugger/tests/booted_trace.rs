@@ -1,11 +1,11 @@
 //! What a traced boot must show, whatever the machine: exact counts, the same saving for every call.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::Event;
+use debugger::qemu::image::Image;
+use debugger::session::store;
 use debugger::session::stub_trace::trace_by_stub;
 use debugger::session::trace::{TraceOptions, Traced, trace};
 use debugger::session::trace_compare::side_by_side;
@@ -15,11 +15,15 @@ use debugger::trace::report::{Class, Report};
 const CALLS: [&str; 5] = ["getppid", "read", "write", "sendto", "recvfrom"];
 const EACH: u64 = 3000;
 
+fn image() -> Image {
+    store::image("syscalls").unwrap_or_else(|error| panic!("{error}"))
+}
+
 fn traced(mode: Mode, change: impl FnOnce(&mut TraceOptions)) -> Traced {
     let mut options = TraceOptions::new(mode);
     options.calls = Some(EACH);
     change(&mut options);
-    let image = common::image("syscalls");
+    let image = image();
     trace(&image, &options, &AtomicBool::new(false), &mut |_| ()).unwrap()
 }
 
@@ -105,7 +109,7 @@ fn the_fast_clock_agrees_with_a_count_of_every_instruction() {
 #[test]
 #[ignore = "boots an image"]
 fn the_stub_engine_counts_what_the_plugin_counts() {
-    let image = common::image("syscalls");
+    let image = image();
     let mut options = TraceOptions::new(Mode::Bypass);
     options.calls = Some(20);
     // What comes after these calls is long and adds nothing: the run ends once each was stepped.
@@ -142,7 +146,7 @@ fn the_stub_engine_counts_what_the_plugin_counts() {
 #[test]
 #[ignore = "boots an image"]
 fn a_run_that_is_ended_early_is_reported_as_far_as_it_came() {
-    let image = common::image("syscalls");
+    let image = image();
     let mut options = TraceOptions::new(Mode::Ukl);
     options.calls = Some(100_000_000);
     let cancel = AtomicBool::new(false);
