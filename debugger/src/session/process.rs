@@ -27,6 +27,9 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The folders of sockets are named so, with the process's id and a random end.
 const FOLDERS: &str = "uklscope-";
 
+/// How long the error output of a process that has ended is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Lines of its error output that are kept.
 const KEPT_LINES: usize = 40;
 
@@ -110,7 +113,7 @@ impl Qemu {
         let mut child = spawn(command, serial_sender)
             .map_err(|source| not_started(&machine.program, source))?;
         let said = Arc::default();
-        keep_errors(&mut child, &said);
+        let silence = keep_errors(&mut child, &said);
         let gdb = match &machine.gdb {
             GdbServer::Socket => Some(Endpoint::Unix(sockets.gdb.clone())),
             GdbServer::Tcp(address) => format!("tcp:{address}").parse().ok(),
@@ -120,7 +123,7 @@ impl Qemu {
         let monitor = loop {
             if let Ok(Some(status)) = child.try_wait() {
                 // Its last words may still be in the pipe.
-                thread::sleep(LOOK * 4);
+                let _ = silence.recv_timeout(LAST_WORDS);
                 return Err(QemuError::Died {
                     status: ended(status),
                     said: last_words(&said),
@@ -319,12 +322,15 @@ fn forward(mut stream: impl Read, channel: &Sender<Vec<u8>>) {
     }
 }
 
-fn keep_errors(child: &mut Child, said: &Arc<Mutex<VecDeque<String>>>) {
+/// Keeps what QEMU says; the channel closes when it can say no more.
+fn keep_errors(child: &mut Child, said: &Arc<Mutex<VecDeque<String>>>) -> Receiver<()> {
+    let (open, silence) = crossbeam_channel::bounded(0);
     let Some(stderr) = child.stderr.take() else {
-        return;
+        return silence;
     };
     let said = Arc::clone(said);
     thread::spawn(move || {
+        let _open: Sender<()> = open;
         use std::io::BufRead;
         for line in io::BufReader::new(stderr)
             .split(b'\n')
@@ -337,6 +343,7 @@ fn keep_errors(child: &mut Child, said: &Arc<Mutex<VecDeque<String>>>) {
             said.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
         }
     });
+    silence
 }
 
 fn last_words(said: &Mutex<VecDeque<String>>) -> String {

@@ -1,13 +1,19 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 
 /// A program that stands for QEMU: no image is needed to see how its end is told.
 fn machine(folder: &Path, script: &str) -> Machine {
     let program = folder.join("qemu");
-    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    // Written by another process: a file that is open for writing here while some other test forks
+    // could not be run.
+    let write = r##"printf '#!/bin/sh\n%s\n' "$1" > "$2" && chmod 755 "$2""##;
+    let status = Command::new("sh")
+        .args(["-c", write, "sh", script])
+        .arg(&program)
+        .status()
+        .unwrap();
+    assert!(status.success());
     let kernel = folder.join("kernel");
     fs::write(&kernel, b"").unwrap();
     Machine {
