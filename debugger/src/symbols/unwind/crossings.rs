@@ -6,6 +6,7 @@ use super::saved::{self, Saved};
 use super::{Caller, FoundBy, Memory, UnwoundFrame};
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
+use crate::origin::Origin;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossing {
@@ -20,6 +21,11 @@ pub(super) fn is_call_entry(name: &str) -> bool {
     name.starts_with("entry_SYSCALL_64")
         || name.starts_with("entry_SYSRETQ")
         || name.starts_with("ukl_entry_SYSCALL_64")
+}
+
+/// Whether this is one of the stubs of bypass and shortcuts, which save a part of the registers only.
+pub(super) fn is_stub(name: &str) -> bool {
+    name.starts_with("ukl_") && !is_call_entry(name) && name != "ukl_return_to_app"
 }
 
 impl Symbols {
@@ -108,7 +114,7 @@ impl Symbols {
         frame: &UnwoundFrame,
         memory: &mut Memory<'_>,
     ) -> Option<Caller> {
-        if !name.starts_with("ukl_") || frame.after_call || is_call_entry(name) {
+        if !is_stub(name) || frame.after_call {
             return None;
         }
         if !self.boundary.entry_text.contains(frame.pc) || !frame.registers.sp()?.in_kernel_half() {
@@ -169,10 +175,11 @@ impl Symbols {
             return caller.crossing.clone();
         }
         let name = self.at(inner.lookup()).map_or("", |s| s.name);
-        if caller.found_by == FoundBy::EntryFrame || is_call_entry(name) {
+        let entry = self.origin(inner.lookup()) == Origin::Entry && !is_stub(name);
+        let from_app = self.origin(pc.wrapping_sub(1)).is_app_side();
+        if caller.found_by == FoundBy::EntryFrame || (entry && from_app) {
             return Some(self.entered(name, inner, caller.saved.as_ref()));
         }
-        let from_app = self.origin(pc.wrapping_sub(1)).is_app_side();
         let in_kernel = self.origin(inner.lookup()).is_kernel_side();
         if !from_app || !in_kernel {
             return None;

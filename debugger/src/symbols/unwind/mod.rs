@@ -261,9 +261,13 @@ impl Symbols {
             true => None,
             false => orc::find(image, at),
         };
-        // Where the entry of a call is described for debuggers too, the saved registers tell more:
+        // Where the ways in and out are described for debuggers too, the saved registers tell more:
         // all of them, and the call's number.
-        if crossings::is_call_entry(name)
+        let saved = orc.filter(|entry| {
+            let regs = matches!(entry.kind, orc::Kind::Regs | orc::Kind::IretRegs);
+            regs && origin == Origin::Entry && !crossings::is_stub(name)
+        });
+        if (crossings::is_call_entry(name) || saved.is_some())
             && let Some(stepped) = orc.and_then(|entry| self.orc(entry, frame, name, memory))
         {
             return stepped;
