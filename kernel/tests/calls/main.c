@@ -23,10 +23,11 @@ static int p[2];
 
 static void on_alarm(int s) { got++; }
 static void on_segv(int s, siginfo_t *si, void *u) { got = 1000 + si->si_code; siglongjmp(env, 1); }
+/* Again and again: on a slow machine the first alarm may come before the call that it is to interrupt. 0: no more. */
 static void arm(int flags, int us)
 {
 	struct sigaction sa = { .sa_handler = on_alarm, .sa_flags = flags };
-	struct itimerval it = { { 0, 0 }, { 0, us } };
+	struct itimerval it = { { 0, us }, { 0, us } };
 	got = 0;
 	sigaction(SIGALRM, &sa, 0);
 	setitimer(ITIMER_REAL, &it, 0);
@@ -54,7 +55,7 @@ static int call_user_page(void)
 
 int main(int argc, char **argv)
 {
-	struct timespec ts = { 0, 30000000 }, rem = { 9, 9 };
+	struct timespec ts = { 0, 300000000 }, rem = { 9, 9 };
 	struct pollfd pf;
 	struct sigaction sa = { 0 };
 	pthread_t t;
@@ -67,20 +68,22 @@ int main(int argc, char **argv)
 	printf("calls: mode %s\n", ukl_mode_name());
 	pipe(p);
 	arm(0, 20000);
-	check("read, signal without SA_RESTART: EINTR", read(p[0], &c, 1) == -1 && errno == EINTR && got == 1);
-	pthread_create(&t, 0, late_writer, 0);
+	check("read, signal without SA_RESTART: EINTR", read(p[0], &c, 1) == -1 && errno == EINTR && got >= 1);
 	arm(SA_RESTART, 20000);
-	check("read, signal with SA_RESTART: restarted", read(p[0], &c, 1) == 1 && c == 'z' && got == 1);
+	pthread_create(&t, 0, late_writer, 0);
+	check("read, signal with SA_RESTART: restarted", read(p[0], &c, 1) == 1 && c == 'z' && got >= 1);
+	arm(0, 0);
 	pthread_join(t, 0);
 	arm(SA_RESTART, 10000);
-	check("nanosleep, signal: EINTR and remainder", nanosleep(&ts, &rem) == -1 && errno == EINTR && rem.tv_nsec < ts.tv_nsec && got == 1);
+	check("nanosleep, signal: EINTR and remainder", nanosleep(&ts, &rem) == -1 && errno == EINTR && rem.tv_nsec < ts.tv_nsec && got >= 1);
 	pf = (struct pollfd){ .fd = p[0], .events = POLLIN };
 	arm(SA_RESTART, 10000);
-	check("poll, signal: EINTR", poll(&pf, 1, 1000) == -1 && errno == EINTR && got == 1);
+	check("poll, signal: EINTR", poll(&pf, 1, 1000) == -1 && errno == EINTR && got >= 1);
 	sigemptyset(&none); sigemptyset(&block); sigaddset(&block, SIGALRM);
 	sigprocmask(SIG_BLOCK, &block, 0);
 	arm(0, 10000);
-	check("sigsuspend", sigsuspend(&none) == -1 && errno == EINTR && got == 1);
+	check("sigsuspend", sigsuspend(&none) == -1 && errno == EINTR && got >= 1);
+	arm(0, 0);
 	sigprocmask(SIG_UNBLOCK, &block, 0);
 	sa.sa_sigaction = on_segv; sa.sa_flags = SA_SIGINFO;
 	sigaction(SIGSEGV, &sa, 0);
