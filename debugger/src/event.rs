@@ -60,6 +60,7 @@ pub enum Run {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Stop {
+    #[serde(flatten)]
     pub reason: StopReason,
     pub vcpu: Vcpu,
     #[serde(flatten)]
