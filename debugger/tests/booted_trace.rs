@@ -24,7 +24,8 @@ fn traced(mode: Mode, change: impl FnOnce(&mut TraceOptions)) -> Traced {
     options.calls = Some(EACH);
     change(&mut options);
     let image = image();
-    trace(&image, &options, &AtomicBool::new(false), &mut |_| ()).unwrap()
+    trace(&image, &options, &AtomicBool::new(false), &mut |_| ())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The class of a call that nothing interrupted.
@@ -117,12 +118,12 @@ fn the_stub_engine_counts_what_the_plugin_counts() {
     let by_stub = trace_by_stub(&image, &options, &cancel, &mut |event| {
         if let Event::Trace(news) = event {
             let classes = &news.report.classes;
-            let stepped = |call: &&str| {
+            let stepped = |call: &str| {
                 classes
                     .iter()
-                    .any(|class| class.call == **call && class.count >= 3)
+                    .any(|class| class.call == call && class.count >= 3)
             };
-            cancel.store(CALLS.iter().all(|call| stepped(&call)), Ordering::Relaxed);
+            cancel.store(CALLS.iter().all(|call| stepped(call)), Ordering::Relaxed);
         }
     })
     .unwrap();

@@ -15,6 +15,7 @@ pub mod ring;
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::fs::OpenOptions;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 use wire::{Kind, Shape, Site, State, Word};
@@ -28,7 +29,7 @@ use ring::Ring;
 pub static qemu_plugin_version: c_int = 1;
 
 /// Counts executed instructions: QEMU's generated code adds to it.
-static mut CLOCK: u64 = 0;
+static CLOCK: AtomicU64 = AtomicU64::new(0);
 
 /// Everything the callbacks use. One vCPU, so one thread translates and executes.
 struct Plugin {
@@ -123,9 +124,7 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<Plugin
     api.register(id, on_block, on_idle, on_exit);
     // SAFETY: the mapping begins with a header.
     let header = unsafe { &*mapping.cast::<wire::Header>() };
-    header
-        .state
-        .store(State::Running as u32, std::sync::atomic::Ordering::Release);
+    header.state.store(State::Running as u32, Ordering::Release);
     Ok(Plugin {
         api,
         // SAFETY: a mapping of that shape, never unmapped.
@@ -176,8 +175,7 @@ fn plugin() -> &'static mut Plugin {
 
 #[inline]
 fn clock() -> u64 {
-    // SAFETY: written by this thread's generated code only.
-    unsafe { ptr::read_volatile(&raw const CLOCK) }
+    CLOCK.load(Ordering::Relaxed)
 }
 
 /// A word, and how many instructions the clock is ahead of the stamp.
@@ -221,7 +219,7 @@ extern "C" fn on_exit(_id: Id, _data: *mut c_void) {
     plugin().ring.finish(clock());
 }
 
-extern "C" fn on_block(_id: Id, block: *mut Block) {
+extern "C" fn on_block(_id: Id, block: Block) {
     let plugin = plugin();
     let api = plugin.api;
     plugin.listed.clear();
@@ -238,7 +236,7 @@ extern "C" fn on_block(_id: Id, block: *mut Block) {
     let n = plan::executed(&plugin.listed);
     plan::hooks(&plugin.listed[..n], Sites(plugin.sites), &mut plugin.hooks);
     if !plugin.slow {
-        api.count_block(block, &raw mut CLOCK, n as u64);
+        api.count_block(block, &CLOCK, n as u64);
     }
     let mut planted = plugin.hooks.iter().peekable();
     for i in 0..n {
@@ -264,7 +262,7 @@ extern "C" fn on_block(_id: Id, block: *mut Block) {
             }
         }
         if plugin.slow {
-            api.count_instruction(instruction, &raw mut CLOCK);
+            api.count_instruction(instruction, &CLOCK);
         }
     }
 }

@@ -6,21 +6,20 @@
 //! change any more.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::sync::atomic::AtomicU64;
 
 /// What QEMU calls a plugin by.
 pub type Id = u64;
 
-#[repr(C)]
-#[derive(Debug)]
-pub struct Block {
-    opaque: [u8; 0],
-}
+/// A block that is being translated: QEMU's pointer, good during the callback that was given it.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub struct Block(*mut c_void);
 
-#[repr(C)]
-#[derive(Debug)]
-pub struct Instruction {
-    opaque: [u8; 0],
-}
+/// An instruction of such a block.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub struct Instruction(*mut c_void);
 
 /// The head of QEMU's `qemu_info_t`.
 #[repr(C)]
@@ -35,7 +34,7 @@ pub struct Info {
 }
 
 pub type OnVcpu = extern "C" fn(Id, c_uint);
-pub type OnBlock = extern "C" fn(Id, *mut Block);
+pub type OnBlock = extern "C" fn(Id, Block);
 pub type OnExit = extern "C" fn(Id, *mut c_void);
 pub type OnExecution = extern "C" fn(c_uint, *mut c_void);
 pub type OnAccess = extern "C" fn(c_uint, u32, u64, *mut c_void);
@@ -78,15 +77,15 @@ api! {
     on_block: "qemu_plugin_register_vcpu_tb_trans_cb" => fn(Id, OnBlock);
     on_idle: "qemu_plugin_register_vcpu_idle_cb" => fn(Id, OnVcpu);
     on_exit: "qemu_plugin_register_atexit_cb" => fn(Id, OnExit, *mut c_void);
-    block_add: "qemu_plugin_register_vcpu_tb_exec_inline" => fn(*mut Block, c_int, *mut c_void, u64);
-    block_length: "qemu_plugin_tb_n_insns" => fn(*const Block) -> usize;
-    block_instruction: "qemu_plugin_tb_get_insn" => fn(*const Block, usize) -> *mut Instruction;
-    on_execution: "qemu_plugin_register_vcpu_insn_exec_cb" => fn(*mut Instruction, OnExecution, c_int, *mut c_void);
-    instruction_add: "qemu_plugin_register_vcpu_insn_exec_inline" => fn(*mut Instruction, c_int, *mut c_void, u64);
-    on_access: "qemu_plugin_register_vcpu_mem_cb" => fn(*mut Instruction, OnAccess, c_int, c_int, *mut c_void);
-    address: "qemu_plugin_insn_vaddr" => fn(*const Instruction) -> u64;
-    bytes: "qemu_plugin_insn_data" => fn(*const Instruction) -> *const c_void;
-    size: "qemu_plugin_insn_size" => fn(*const Instruction) -> usize;
+    block_add: "qemu_plugin_register_vcpu_tb_exec_inline" => fn(Block, c_int, *mut c_void, u64);
+    block_length: "qemu_plugin_tb_n_insns" => fn(Block) -> usize;
+    block_instruction: "qemu_plugin_tb_get_insn" => fn(Block, usize) -> Instruction;
+    on_execution: "qemu_plugin_register_vcpu_insn_exec_cb" => fn(Instruction, OnExecution, c_int, *mut c_void);
+    instruction_add: "qemu_plugin_register_vcpu_insn_exec_inline" => fn(Instruction, c_int, *mut c_void, u64);
+    on_access: "qemu_plugin_register_vcpu_mem_cb" => fn(Instruction, OnAccess, c_int, c_int, *mut c_void);
+    address: "qemu_plugin_insn_vaddr" => fn(Instruction) -> u64;
+    bytes: "qemu_plugin_insn_data" => fn(Instruction) -> *const c_void;
+    size: "qemu_plugin_insn_size" => fn(Instruction) -> usize;
 }
 
 unsafe extern "C" {
@@ -130,23 +129,23 @@ impl Api {
         }
     }
 
-    pub fn length(&self, block: *const Block) -> usize {
+    pub fn length(&self, block: Block) -> usize {
         // SAFETY: QEMU passed the block to the translation callback we are in.
         unsafe { (self.block_length)(block) }
     }
 
-    pub fn instruction(&self, block: *const Block, index: usize) -> *mut Instruction {
+    pub fn instruction(&self, block: Block, index: usize) -> Instruction {
         // SAFETY: as above; the callers' index is below the block's length.
         unsafe { (self.block_instruction)(block, index) }
     }
 
-    pub fn address(&self, instruction: *const Instruction) -> u64 {
+    pub fn address(&self, instruction: Instruction) -> u64 {
         // SAFETY: as above.
         unsafe { (self.address)(instruction) }
     }
 
     /// Copies at most 15 bytes, the most an instruction has.
-    pub fn bytes(&self, instruction: *const Instruction, into: &mut [u8; 16]) -> usize {
+    pub fn bytes(&self, instruction: Instruction, into: &mut [u8; 16]) -> usize {
         // SAFETY: as above.
         let size = unsafe { (self.size)(instruction) }.min(15);
         // SAFETY: as above.
@@ -160,24 +159,24 @@ impl Api {
     }
 
     /// Adds to a counter each time the block is begun.
-    pub fn count_block(&self, block: *mut Block, counter: *mut u64, by: u64) {
-        // SAFETY: the counter is a static.
-        unsafe { (self.block_add)(block, ADD_U64, counter.cast(), by) }
+    pub fn count_block(&self, block: Block, counter: &'static AtomicU64, by: u64) {
+        // SAFETY: the counter is a static; QEMU's generated code adds to it, on the one vCPU's thread.
+        unsafe { (self.block_add)(block, ADD_U64, counter.as_ptr().cast(), by) }
     }
 
     /// Adds one to a counter each time the instruction is executed.
-    pub fn count_instruction(&self, instruction: *mut Instruction, counter: *mut u64) {
-        // SAFETY: the counter is a static.
-        unsafe { (self.instruction_add)(instruction, ADD_U64, counter.cast(), 1) }
+    pub fn count_instruction(&self, instruction: Instruction, counter: &'static AtomicU64) {
+        // SAFETY: the counter is a static; QEMU's generated code adds to it, on the one vCPU's thread.
+        unsafe { (self.instruction_add)(instruction, ADD_U64, counter.as_ptr().cast(), 1) }
     }
 
-    pub fn call_at(&self, instruction: *mut Instruction, call: OnExecution, data: u64) {
+    pub fn call_at(&self, instruction: Instruction, call: OnExecution, data: u64) {
         // SAFETY: the number is handed back as it is, never followed.
         unsafe { (self.on_execution)(instruction, call, NO_REGISTERS, data as *mut c_void) }
     }
 
     /// For an instruction with one access, whichever it is.
-    pub fn call_on_access(&self, instruction: *mut Instruction, call: OnAccess, data: u64) {
+    pub fn call_on_access(&self, instruction: Instruction, call: OnAccess, data: u64) {
         let data = data as *mut c_void;
         // SAFETY: the number is handed back as it is, never followed.
         unsafe { (self.on_access)(instruction, call, NO_REGISTERS, READS_AND_WRITES, data) }

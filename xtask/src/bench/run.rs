@@ -22,7 +22,9 @@ pub(super) enum Setup {
 pub(super) struct Measured {
     /// From the application's first line to its last.
     pub(super) seconds: f64,
-    /// In that time.
+    /// Of QEMU, from its start to its end.
+    pub(super) cpu_seconds: f64,
+    /// In the workload's time.
     pub(super) events: u64,
     pub(super) lost: u64,
     pub(super) waits: u64,
@@ -80,7 +82,8 @@ pub(super) fn measure(
         first: None,
         last: None,
     };
-    match setup {
+    let before_run = children_cpu_seconds();
+    let mut measured = match setup {
         Setup::Plain => {
             let mut qemu = Qemu::start(&Machine {
                 gdb: GdbServer::None,
@@ -91,10 +94,11 @@ pub(super) fn measure(
             while let Ok(bytes) = qemu.serial().recv_deadline(deadline) {
                 watch.see(&bytes);
             }
-            Ok(Measured {
+            qemu.wait_for_end(DEADLINE);
+            Measured {
                 seconds: watch.seconds()?,
                 ..Measured::default()
-            })
+            }
         }
         Setup::Traced(scope) => {
             let options = TraceOptions {
@@ -115,13 +119,33 @@ pub(super) fn measure(
                     _ => {}
                 },
             )?;
-            Ok(Measured {
+            Measured {
                 seconds: watch.seconds()?,
                 events: traced.report.events - before,
                 lost: traced.counts.lost,
                 waits: traced.counts.waits,
                 waited_ns: traced.counts.waited_ns,
-            })
+                ..Measured::default()
+            }
         }
-    }
+    };
+    measured.cpu_seconds = children_cpu_seconds() - before_run;
+    Ok(measured)
+}
+
+/// What processes that were started here and have ended took: `cutime` and `cstime` of proc(5), in
+/// hundredths of a second.
+fn children_cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is a name in parentheses, which may hold anything.
+    let rest = text.rsplit(") ").next().unwrap_or_default();
+    let fields: Vec<f64> = rest
+        .split(' ')
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // `rest` begins with the third field, a letter, which is no number: the sixteenth is at 12.
+    fields
+        .get(12)
+        .zip(fields.get(13))
+        .map_or(f64::NAN, |(user, system)| (user + system) / 100.0)
 }
