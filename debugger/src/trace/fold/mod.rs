@@ -191,9 +191,8 @@ impl Fold {
             return;
         };
         match kind {
-            // A function of the kernel, entered from the application: bypass and shortcuts.
-            Kind::Entry => self.open(word, clock, true),
-            Kind::SyscallEntry => self.open(word, clock, true),
+            // The latter: a function of the kernel, entered from the application, by bypass or shortcut.
+            Kind::SyscallEntry | Kind::Entry => self.open(word, clock, true),
             Kind::FaultEntry | Kind::InterruptEntry => {
                 let counts = self.tasks.current().counts();
                 self.open(word, clock, counts);
