@@ -22,8 +22,9 @@ pub struct Boundary {
 /// What is worked out once about where sources lie.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roots {
-    /// The kernel tree's folder at the time of the build.
-    pub(super) kernel: String,
+    /// The kernel tree's folder at the time of the build. Several, where a built tree was moved and
+    /// built on: each object keeps the folder it was compiled in.
+    pub(super) kernel: Vec<String>,
     /// The folder libc was compiled in.
     pub(super) libc: String,
 }
@@ -71,7 +72,7 @@ impl Boundary {
 
 impl Roots {
     pub(super) fn read(kernel: &Image, twin: Option<&Image>, boundary: &Boundary) -> Self {
-        let root = kernel_root(kernel);
+        let roots = kernel_roots(kernel, boundary);
         let app_image = if boundary.has_app() {
             Some(kernel)
         } else {
@@ -93,7 +94,10 @@ impl Roots {
             (Some(libc), Some(app)) if libc != app => libc.to_owned(),
             _ => String::new(),
         };
-        Self { kernel: root, libc }
+        Self {
+            kernel: roots,
+            libc,
+        }
     }
 }
 
@@ -121,24 +125,35 @@ fn app_by_order(image: &Image, range: AddrRange) -> AddrRange {
     AddrRange::new(start, end.unwrap_or(range.end))
 }
 
-/// From the unit of a function every x86-64 kernel has: its folder, or what stands before its path.
-fn kernel_root(kernel: &Image) -> String {
+/// First that of a function every x86-64 kernel has: its unit's folder, or what stands before its
+/// path; then the folders of all units with a relative name outside the application.
+fn kernel_roots(kernel: &Image, boundary: &Boundary) -> Vec<String> {
     const LANDMARKS: [(&str, &str); 2] = [
         ("start_kernel", "init/main.c"),
         ("entry_SYSCALL_64", "arch/x86/entry/entry_64.S"),
     ];
+    let mut roots: Vec<String> = Vec::new();
     for (name, path) in LANDMARKS {
         for entry in kernel.table.named(name) {
-            let Some(unit) = kernel.units().at(Addr(entry.addr)) else {
-                continue;
-            };
-            let whole = join(unit.folder, unit.name);
-            if let Some(root) = whole.strip_suffix(path) {
-                return root.to_owned();
+            let unit = kernel.units().at(Addr(entry.addr));
+            let whole = unit.map(|unit| join(unit.folder, unit.name));
+            let root = whole.as_deref().and_then(|whole| whole.strip_suffix(path));
+            if let Some(root) = root.filter(|root| !roots.iter().any(|known| known == root)) {
+                roots.push(root.to_owned());
             }
         }
     }
-    String::new()
+    let outside = |addr: Addr| addr.in_kernel_half() && !boundary.app_text.contains(addr);
+    for unit in kernel.units().covering(outside) {
+        if unit.name.starts_with('/') || unit.folder.is_empty() {
+            continue;
+        }
+        let root = format!("{}/", join(unit.folder, ""));
+        if !roots.contains(&root) {
+            roots.push(root);
+        }
+    }
+    roots
 }
 
 impl Symbols {
@@ -189,7 +204,7 @@ impl Symbols {
             return if app { Origin::App } else { Origin::Libc };
         };
         let path = join(unit.folder, unit.name);
-        if !roots.kernel.is_empty() && path.starts_with(&roots.kernel) {
+        if roots.kernel.iter().any(|root| path.starts_with(root)) {
             return match path.ends_with(".S") {
                 true => Origin::Entry,
                 false => self.kernel_origin(unit),
@@ -230,18 +245,19 @@ impl Symbols {
 
     /// A path as it is shown: relative to the kernel's tree inside it, else whole.
     pub(super) fn shown_path(&self, path: &str) -> String {
-        let root = &self.roots().kernel;
-        let inside = path
-            .strip_prefix(root.as_str())
-            .filter(|_| !root.is_empty());
-        inside.unwrap_or(path).to_owned()
+        let roots = self.roots().kernel.iter();
+        let inside = roots.filter_map(|root| path.strip_prefix(root.as_str()));
+        inside
+            .min_by_key(|rest| rest.len())
+            .unwrap_or(path)
+            .to_owned()
     }
 
     /// The folder that kernel paths are relative to, as it was called when the kernel was built;
     /// empty where there is no DWARF.
     #[must_use]
     pub fn kernel_sources(&self) -> &str {
-        &self.roots().kernel
+        self.roots().kernel.first().map_or("", String::as_str)
     }
 
     pub(super) fn roots(&self) -> &Roots {

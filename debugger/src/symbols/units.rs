@@ -88,6 +88,16 @@ impl Units {
         near.into_iter().find(|range| addr.0 < range.end)
     }
 
+    /// The units that cover anything for which `wanted` holds, each once.
+    pub(super) fn covering(&self, wanted: impl Fn(Addr) -> bool) -> Vec<&Unit> {
+        let ranges = self.ranges.iter().filter(|range| wanted(Addr(range.start)));
+        let mut numbers: Vec<u32> = ranges.map(|range| range.unit).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let units = numbers.iter().map(|number| self.list.get(*number as usize));
+        units.flatten().collect()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
