@@ -179,7 +179,6 @@ pub fn reference() -> String {
             action.help
         );
     }
-    let _ = write!(text, "\n# Commands\n\n{}", command::reference());
     text
 }
 

@@ -49,9 +49,16 @@ pub enum Command {
     Images,
     /// What this machine has and lacks, with the command that mends it.
     Doctor,
-    /// The table of keys and commands, for the book.
+    /// A generated page of the book
     #[command(hide = true)]
-    Reference,
+    Reference { page: Page },
+}
+
+/// The pages of the book that only this program can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Page {
+    Keys,
+    CommandLine,
 }
 
 #[derive(Debug, clap::Args)]
@@ -143,9 +150,40 @@ impl Args {
             Some(Command::Symbols(args)) => batch::symbols::run(&args, json, out),
             Some(Command::Images) => batch::images::run(json, out),
             Some(Command::Doctor) => batch::doctor::run(json, out),
-            Some(Command::Reference) => Ok(write!(out, "{}", action::reference())?),
+            Some(Command::Reference { page: Page::Keys }) => {
+                Ok(write!(out, "{}", action::reference())?)
+            }
+            Some(Command::Reference {
+                page: Page::CommandLine,
+            }) => Ok(write!(out, "{}", command_line())?),
         }
     }
+}
+
+/// Every command's help, as a page of the book.
+fn command_line() -> String {
+    use clap::CommandFactory as _;
+    let mut root = Args::command().term_width(100);
+    root.build();
+    let mut page = format!(
+        "# The command line\n\n```text\n{}```\n",
+        root.render_long_help()
+    );
+    for command in root
+        .get_subcommands_mut()
+        .filter(|command| !command.is_hide_set())
+    {
+        if command.get_name() != "help" {
+            let help = command.render_long_help();
+            page.push_str(&format!(
+                "\n## {}\n\n```text\n{help}```\n",
+                command.get_name()
+            ));
+        }
+    }
+    page.lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 #[cfg(test)]
