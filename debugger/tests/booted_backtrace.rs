@@ -1,5 +1,7 @@
 //! One stack over both worlds, on a running image.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod machine;
 
 use debugger::addr::{Addr, PhysAddr};

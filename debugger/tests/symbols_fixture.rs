@@ -1,6 +1,8 @@
 //! Symbols of a small file with a kernel and an application in it, and of what is left of it when
 //! it is damaged. `fixtures/two_worlds/` holds its sources.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use debugger::addr::Addr;
 use debugger::crossing::CrossingKind;
 use debugger::known::Known;

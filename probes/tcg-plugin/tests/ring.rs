@@ -1,5 +1,7 @@
 //! The writing end of a ring, read back as the debugger does.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
