@@ -2,14 +2,14 @@
 
 use std::io::Write;
 
-use anyhow::bail;
-
+use super::exec::{self, ExecArgs, Start};
 use crate::args::Boot;
 
 #[derive(Debug, clap::Args)]
 pub struct SpaceArgs {
-    /// An image's name or folder, or a stub's address.
-    pub target: String,
+    /// An image's name or folder, or a stub's address; an image is mapped at its application's main.
+    #[arg(required_unless_present_all = ["kernel", "vmlinux"])]
+    pub target: Option<String>,
     /// Only what this address is.
     #[arg(long, value_name = "EXPRESSION")]
     pub at: Option<String>,
@@ -17,13 +17,23 @@ pub struct SpaceArgs {
     pub boot: Boot,
 }
 
-/// Prints the regions.
+/// Prints the regions, or what one address is.
 ///
 /// # Errors
 /// When the target cannot be opened.
-pub fn run(args: &SpaceArgs, _json: bool, _out: &mut dyn Write) -> anyhow::Result<()> {
-    bail!(
-        "mapping {}: this build cannot open a session; use a newer one",
-        args.target
-    )
+pub fn run(args: &SpaceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let command = match &args.at {
+        Some(expression) => format!("space {expression}"),
+        None => "space".to_owned(),
+    };
+    let exec = ExecArgs {
+        target: args.target.clone(),
+        commands: vec![command],
+        script: None,
+        from: Start::Main,
+        calls: None,
+        serial: false,
+        boot: args.boot.clone(),
+    };
+    exec::run(&exec, json, out)
 }
