@@ -66,6 +66,9 @@ pub struct RunArgs {
     /// A folder with image.toml, or the name of an image built by 'cargo xtask image'.
     #[arg(required_unless_present_all = ["kernel", "vmlinux"])]
     pub image: Option<String>,
+    /// How many operations the application does.
+    #[arg(long, value_name = "N")]
+    pub calls: Option<u64>,
     #[command(flatten)]
     pub boot: Boot,
 }

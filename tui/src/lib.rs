@@ -40,10 +40,23 @@ pub fn main(command_line: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("uklscope: {error:#}"));
+            complain(&format!("uklscope: {}", sentence(&error)));
             ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
         }
     }
+}
+
+/// An error with its causes, but for those whose words it repeats.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// Bad usage that only shows after the command line is read, such as a command nobody knows.
@@ -89,4 +102,22 @@ fn reader_left(error: &anyhow::Error) -> bool {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
         kind == Some(io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::sentence;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let full = || anyhow::anyhow!("no space left");
+        let told = Err::<(), _>(full())
+            .context("writing f: no space left; free some")
+            .unwrap_err();
+        assert_eq!(sentence(&told), "writing f: no space left; free some");
+        let untold = Err::<(), _>(full()).context("writing f").unwrap_err();
+        assert_eq!(sentence(&untold), "writing f: no space left");
+    }
 }

@@ -36,7 +36,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     } else {
         StopAt::Kernel
     };
-    let options = opened::options(&args.boot, None, stop_at);
+    let options = opened::options(&args.boot, args.calls, stop_at);
     boot(image, options)
 }
 

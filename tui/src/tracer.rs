@@ -37,7 +37,10 @@ impl Tracer {
         let mode = options.mode.unwrap_or(image.manifest.default_mode);
         Self {
             image,
-            options: TraceOptions::new(mode),
+            options: TraceOptions {
+                calls: options.calls,
+                ..TraceOptions::new(mode)
+            },
             cancel: None,
         }
     }

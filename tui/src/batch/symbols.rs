@@ -34,6 +34,10 @@ struct Document {
 /// When the file cannot be read, or nothing matches.
 pub fn run(args: &SymbolsArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let symbols = open(&args.image)?;
+    for lack in symbols.lacks() {
+        // The names are there all the same.
+        let _ = writeln!(std::io::stderr(), "{}: {lack}", args.image);
+    }
     let found = find(&symbols, args.pattern.as_deref());
     if json {
         let document = Document {

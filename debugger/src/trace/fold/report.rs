@@ -60,6 +60,14 @@ impl Fold {
             let class = &self.shapes.classes[key.0];
             (std::cmp::Reverse(*count), key.1, class.signature)
         });
+        let rare = order.get(most..).unwrap_or_default();
+        let left_out = (!rare.is_empty()).then(|| {
+            let crossings: u64 = rare.iter().map(|(count, _, _)| count).sum();
+            format!(
+                "{} rarer classes, {crossings} crossings in all, are left out",
+                rare.len()
+            )
+        });
         let classes: Vec<Class> = order
             .into_iter()
             .take(most)
@@ -73,7 +81,7 @@ impl Fold {
             events: self.events,
             engine: run.engine.clone(),
             classes,
-            notes: self.notes(run),
+            notes: self.notes(run).into_iter().chain(left_out).collect(),
         }
     }
 
