@@ -22,12 +22,16 @@ fn folder(qemu: &Qemu) -> PathBuf {
     Path::new(&path).parent().unwrap().to_owned()
 }
 
+/// Its first thread may be a zombie, which only waits for its parent, while others still hold the sockets.
 fn is_alive(pid: u32) -> bool {
-    // A zombie is dead: only its status waits for the parent.
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ")
-        .next()
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten();
+    threads.flatten().any(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit(") ").next().unwrap_or_default();
+        !state.is_empty() && !state.starts_with('Z') && !state.starts_with('X')
+    })
 }
 
 fn wait_until_dead(pid: u32) {

@@ -21,6 +21,7 @@ const COVERAGE: &[&str] = &[
 const TARGETS: &[&str] = &[
     "packet",
     "description",
+    "qmp",
     "records",
     "recording",
     "vmlinux",
