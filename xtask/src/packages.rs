@@ -11,9 +11,11 @@ use crate::progress::{self, Step};
 const LINUX_SOURCE: &str = "linux-source-6.1";
 
 /// Package, and what it is for.
-const NEEDED: [(&str, &str); 11] = [
+const NEEDED: [(&str, &str); 13] = [
     (LINUX_SOURCE, "the kernel's source"),
     ("gcc", "compiler"),
+    ("g++", "the driver of the fuzz targets"),
+    ("gdb", "the comparison in tests and benches"),
     ("libc6-dev", "headers for the kernel's own build tools"),
     ("make", "the kernel's and the C library's build"),
     ("flex", "the kernel's configuration"),
