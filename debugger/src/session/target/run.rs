@@ -45,6 +45,9 @@ impl fmt::Display for StepFlags {
     }
 }
 
+/// How often an instruction that changes nothing is stepped before that is believed.
+const STEP_TRIES: u32 = 4;
+
 impl Target {
     /// What stepping does beside the instruction, as the stub last confirmed it.
     #[must_use]
@@ -92,6 +95,24 @@ impl Target {
     /// # Errors
     /// While the target runs, and when the stub does not answer.
     pub fn step(&mut self, vcpu: Vcpu) -> Result<StopReply, TargetError> {
+        let mut tries = 1;
+        loop {
+            let before = self.registers(vcpu)?;
+            let stop = self.step_once(vcpu)?;
+            // QEMU reports a step that executed nothing where its vCPU was called away first, on a
+            // busy host: seen at a conditional jump, which cannot lead to itself. An instruction
+            // that does jump to itself is given back after the last try.
+            let idle = stop.cause == StopCause::Signal(5)
+                && tries < STEP_TRIES
+                && self.registers(vcpu)? == before;
+            if !idle {
+                return Ok(stop);
+            }
+            tries += 1;
+        }
+    }
+
+    fn step_once(&mut self, vcpu: Vcpu) -> Result<StopReply, TargetError> {
         let thread = self.thread(vcpu)?;
         let step = if self.vcont {
             Request::Step(thread)
