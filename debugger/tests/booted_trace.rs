@@ -92,9 +92,6 @@ fn every_mode_takes_the_same_from_every_call() {
     assert!(tcp.b < tcp.a, "{}: {} to {}", tcp.call, tcp.a, tcp.b);
 }
 
-/// The calls whose paths hold repeated string instructions.
-const REPEATS: [&str; 2] = ["sendto", "recvfrom"];
-
 /// The fast clock is one addition per block; the slow one an addition per instruction.
 #[test]
 #[ignore = "boots an image"]
@@ -135,22 +132,7 @@ fn the_stub_engine_counts_what_the_plugin_counts() {
     for call in CALLS {
         let stub = dominant(&by_stub.report, call);
         let plugin = dominant(&by_plugin.report, call);
-        assert_eq!(
-            stub.id, plugin.id,
-            "{call}: the same functions in the same order"
-        );
-        if REPEATS.contains(&call) {
-            // The engine says of itself that it is not exact there; see its notes.
-            let off = stub.instructions.abs_diff(plugin.instructions);
-            assert!(
-                off <= 4,
-                "{call}: {} for {}",
-                stub.instructions,
-                plugin.instructions
-            );
-        } else {
-            assert_eq!(stub.path, plugin.path, "{call}");
-        }
+        assert_eq!(stub.path, plugin.path, "{call}");
     }
     assert!(
         by_stub

@@ -283,11 +283,6 @@ impl StubTracer<'_> {
             ));
         }
         notes.push("faults and interrupts are not traced by this engine".to_owned());
-        notes.push(
-            "a repeated string instruction is stepped otherwise than it runs: a path that holds one \
-             may be off by a few instructions"
-                .to_owned(),
-        );
         let run = Run {
             mode: self.mode,
             engine: "stub".to_owned(),
