@@ -96,7 +96,7 @@ fn every_mode_takes_the_same_from_every_call() {
 #[test]
 #[ignore = "boots an image"]
 fn the_fast_clock_agrees_with_a_count_of_every_instruction() {
-    for mode in [Mode::Linux, Mode::Bypass] {
+    for mode in Mode::ALL {
         let fast = traced(mode, |_| ()).report;
         let slow = traced(mode, |options| options.slow_clock = true).report;
         for call in CALLS {
