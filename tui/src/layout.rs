@@ -1,6 +1,6 @@
 //! Size → rectangles. Pure, so that mouse and drawing agree.
 
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout as Split, Rect};
 
 use crate::panels::{PanelId, Screen};
 
@@ -129,18 +129,9 @@ fn place(id: PanelId, whole: Rect, tabs: &'static [PanelId]) -> Place {
 }
 
 fn top(area: Rect, rows: u16) -> (Rect, Rect) {
-    let rows = rows.min(area.height);
-    (
-        Rect {
-            height: rows,
-            ..area
-        },
-        Rect {
-            y: area.y + rows,
-            height: area.height - rows,
-            ..area
-        },
-    )
+    let [first, rest] =
+        Split::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(area);
+    (first, rest)
 }
 
 fn bottom(area: Rect, rows: u16) -> (Rect, Rect) {
@@ -148,18 +139,9 @@ fn bottom(area: Rect, rows: u16) -> (Rect, Rect) {
 }
 
 fn left(area: Rect, columns: u16) -> (Rect, Rect) {
-    let columns = columns.min(area.width);
-    (
-        Rect {
-            width: columns,
-            ..area
-        },
-        Rect {
-            x: area.x + columns,
-            width: area.width - columns,
-            ..area
-        },
-    )
+    let [first, rest] =
+        Split::horizontal([Constraint::Length(columns), Constraint::Fill(1)]).areas(area);
+    (first, rest)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::session::trace_compare::side_by_side;
 use debugger::session::trace_file;
-use debugger::session::{AttachOptions, BootOptions, Session, StopAt};
+use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt};
 use debugger::trace::recording::Recording;
 
 use crate::args::{AttachArgs, OpenArgs, RunArgs};
@@ -98,29 +98,24 @@ pub fn attach(args: &AttachArgs) -> anyhow::Result<()> {
         ..AttachOptions::default()
     };
     let session = Session::attach(endpoint, options);
-    let mut ui = screen(Guest::Theirs);
-    ui.names = session.names.clone();
-    run::run(
-        ui,
-        Subject {
-            session: Some(session),
-            events: Vec::new(),
-            tracer: None,
-        },
-    )
+    live(session, Guest::Theirs, None)
 }
 
 fn boot(image: Image, options: BootOptions) -> anyhow::Result<()> {
     let tracer = Tracer::new(image.clone(), &options);
     let session = Session::boot(image, options);
-    let mut ui = screen(Guest::Ours);
+    live(session, Guest::Ours, Some(tracer))
+}
+
+fn live(session: Handle, guest: Guest, tracer: Option<Tracer>) -> anyhow::Result<()> {
+    let mut ui = screen(guest);
     ui.names = session.names.clone();
     run::run(
         ui,
         Subject {
             session: Some(session),
             events: Vec::new(),
-            tracer: Some(tracer),
+            tracer,
         },
     )
 }

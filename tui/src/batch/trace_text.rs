@@ -59,12 +59,8 @@ fn heading() -> String {
     )
 }
 
-fn class_line(class: &Class) -> String {
-    let exact = match (class.exact, class.interrupted) {
-        (true, false) => "exact".to_owned(),
-        (false, false) => format!("{}–{}", class.min, class.max),
-        (_, true) => "interrupted".to_owned(),
-    };
+/// As wide as the columns of the heads above.
+fn phase_columns(phases: Phases) -> String {
     let Phases {
         entry,
         entry_work,
@@ -73,9 +69,21 @@ fn class_line(class: &Class) -> String {
         service,
         exit_work,
         exit,
-    } = class.phases;
+    } = phases;
     format!(
-        "{:<10} {:<24} {:>9} {:>12}  {exact:<17} {entry:>5} {entry_work:>5} {dispatch:>9} {copy:>5} {service:>8} {exit_work:>10} {exit:>5}",
+        "{entry:>5} {entry_work:>5} {dispatch:>9} {copy:>5} {service:>8} {exit_work:>10} {exit:>5}"
+    )
+}
+
+fn class_line(class: &Class) -> String {
+    let exact = match (class.exact, class.interrupted) {
+        (true, false) => "exact".to_owned(),
+        (false, false) => format!("{}–{}", class.min, class.max),
+        (_, true) => "interrupted".to_owned(),
+    };
+    let phases = phase_columns(class.phases);
+    format!(
+        "{:<10} {:<24} {:>9} {:>12}  {exact:<17} {phases}",
         class.kind,
         class.call,
         Insns(class.count).to_string(),
@@ -329,16 +337,6 @@ fn totals(comparison: &Comparison, modes: &[Mode], call: &str) -> String {
 }
 
 fn phase_line(call: &str, mode: Mode, class: &Class) -> String {
-    let Phases {
-        entry,
-        entry_work,
-        dispatch,
-        copy,
-        service,
-        exit_work,
-        exit,
-    } = class.phases;
-    format!(
-        "{call:<16} {mode:<10} {entry:>5} {entry_work:>5} {dispatch:>9} {copy:>5} {service:>8} {exit_work:>10} {exit:>5}"
-    )
+    let phases = phase_columns(class.phases);
+    format!("{call:<16} {mode:<10} {phases}")
 }

@@ -47,15 +47,7 @@ impl Symbols {
             registers.set(Reg::RSP, Some(sp));
         }
         registers.set(Reg::RIP, registers.get(Reg::RCX));
-        Some(Caller {
-            registers,
-            after_call: false,
-            found_by: FoundBy::EntryFrame,
-            cfa: None,
-            saved: None,
-            crossing: None,
-            switched: false,
-        })
+        Some(Caller::by_entry_frame(registers))
     }
 
     /// The application's stack pointer while the CPU is on one of the kernel's stacks and no frame

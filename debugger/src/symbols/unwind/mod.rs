@@ -101,6 +101,21 @@ struct Caller {
     switched: bool,
 }
 
+impl Caller {
+    /// Found by the frame that the entry code stored.
+    const fn by_entry_frame(registers: RegisterSet) -> Self {
+        Self {
+            registers,
+            after_call: false,
+            found_by: FoundBy::EntryFrame,
+            cfa: None,
+            saved: None,
+            crossing: None,
+            switched: false,
+        }
+    }
+}
+
 enum Stepped {
     To(Box<Caller>),
     End(End),
@@ -338,23 +353,11 @@ impl Symbols {
             };
             return Some(Stepped::End(End::Start(what)));
         }
-        let sp = match self.regs_in_rax(name, frame) {
-            Some(regs) => regs,
-            None => orc_sp(entry, registers, memory)?,
+        let (sp, kind) = match self.regs_in_rax(name, frame) {
+            Some(regs) => (regs, orc::Kind::Regs),
+            None => (orc_sp(entry, registers, memory)?, entry.kind),
         };
-        let kind = match self.regs_in_rax(name, frame) {
-            Some(_) => orc::Kind::Regs,
-            None => entry.kind,
-        };
-        let mut caller = Caller {
-            registers: registers.clone(),
-            after_call: false,
-            found_by: FoundBy::EntryFrame,
-            cfa: None,
-            saved: None,
-            crossing: None,
-            switched: false,
-        };
+        let mut caller = Caller::by_entry_frame(registers.clone());
         match kind {
             orc::Kind::Regs => {
                 let saved = Saved::read(Addr(sp), memory)?;
