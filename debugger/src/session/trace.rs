@@ -121,10 +121,7 @@ pub fn trace(
     } else {
         Policy::Lossless
     };
-    let mut ring = Ring::new(&table.sites, policy).map_err(|source| TraceError::Ring {
-        megabytes: 8,
-        source,
-    })?;
+    let mut ring = Ring::new(&table.sites, policy).map_err(|source| TraceError::Ring { source })?;
     let fold = Fold::new(table.functions);
     let mut guest = Qemu::start(&machine(image, options, plugin, &ring))?;
     // From here on the records are read: the guest need not wait for this program to be ready.

@@ -10,9 +10,6 @@ use crate::qemu::image::Image;
 use crate::trace::diff;
 use crate::trace::report::{Comparison, Report, SCHEMA};
 
-/// Calls made fewer times than this belong to a program's start and end, not to what is compared.
-const WORTH_COMPARING: u64 = 10;
-
 /// One boot per mode, in order, each traced with `options` but for the mode.
 ///
 /// # Errors
@@ -47,20 +44,7 @@ pub fn side_by_side(image: &str, runs: Vec<Report>) -> Comparison {
     let mut pairs = Vec::new();
     for (i, a) in runs.iter().enumerate() {
         for b in &runs[i + 1..] {
-            let often = |report: &Report, call: &str| {
-                report
-                    .classes
-                    .iter()
-                    .filter(|class| class.call == call)
-                    .map(|class| class.count)
-                    .sum::<u64>()
-                    >= WORTH_COMPARING
-            };
-            pairs.extend(
-                diff::pairs(a, b)
-                    .into_iter()
-                    .filter(|pair| often(a, &pair.call) || often(b, &pair.call)),
-            );
+            pairs.extend(diff::pairs(a, b));
         }
     }
     Comparison {

@@ -28,8 +28,8 @@ pub enum TraceError {
         mode: Mode,
         has: Vec<Mode>,
     },
-    #[error("making {megabytes} MiB of shared memory for the records: {source}; free some memory")]
-    Ring { megabytes: u64, source: io::Error },
+    #[error("making shared memory for the records: {source}; free some memory")]
+    Ring { source: io::Error },
     #[error("{source}; {}", advice(source))]
     Qemu {
         #[from]

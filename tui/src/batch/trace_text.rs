@@ -226,6 +226,10 @@ fn rung(row: &Row) -> String {
 pub const LADDER_KEY: &str =
     "  same   - removed   + added   > under another caller   ~ another count of its own";
 
+/// Calls made fewer times than this belong to a program's start and end: shown only where nothing
+/// else is.
+const OFTEN: u64 = 10;
+
 /// The modes side by side: totals, what each took away, phases, ledgers.
 #[must_use]
 pub fn comparison(comparison: &Comparison) -> Vec<String> {
@@ -242,7 +246,7 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
         head.push_str(&format!(" {:>18}", format!("{}→{}", step[0], step[1])));
     }
     lines.push(head);
-    let calls = calls_compared(comparison);
+    let (calls, rare) = calls_compared(comparison);
     for call in &calls {
         lines.push(totals(comparison, &modes, call));
     }
@@ -256,13 +260,22 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
         }
     }
     lines.push(String::new());
-    lines.extend(comparison.pairs.iter().map(ledger));
+    let shown = comparison
+        .pairs
+        .iter()
+        .filter(|pair| calls.contains(&pair.call));
+    lines.extend(shown.map(ledger));
     let balanced = comparison.pairs.iter().filter(|pair| pair.balanced).count();
     let lost: u64 = comparison.runs.iter().map(|run| run.lost).sum();
     lines.push(format!(
         "{balanced} of {} ledgers balance; {lost} records lost",
         comparison.pairs.len()
     ));
+    if rare > 0 {
+        lines.push(format!(
+            "{rare} calls made fewer than {OFTEN} times are not shown; --json has them"
+        ));
+    }
     for run in &comparison.runs {
         lines.extend(
             run.notes
@@ -273,14 +286,28 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
-fn calls_compared(comparison: &Comparison) -> Vec<String> {
+/// Those made often, else all; and how many are left out.
+fn calls_compared(comparison: &Comparison) -> (Vec<String>, usize) {
     let mut calls: Vec<String> = Vec::new();
     for pair in &comparison.pairs {
         if !calls.contains(&pair.call) {
             calls.push(pair.call.clone());
         }
     }
-    calls
+    let (often, rare): (Vec<_>, Vec<_>) = calls.iter().cloned().partition(|call| {
+        let made = comparison.runs.iter().map(|run| made(run, call)).max();
+        made.unwrap_or(0) >= OFTEN
+    });
+    if often.is_empty() {
+        (calls, 0)
+    } else {
+        (often, rare.len())
+    }
+}
+
+fn made(run: &Report, call: &str) -> u64 {
+    let classes = run.classes.iter().filter(|class| class.call == call);
+    classes.map(|class| class.count).sum()
 }
 
 /// The class that stands for a call in a run: a shortcut stands for the call it was paired with.
