@@ -127,36 +127,6 @@ pub fn disassemble(
     instructions
 }
 
-/// The last `count` instructions before `until`. Instructions have no length of their own backwards,
-/// so `code` begins at `start`, a place known to be an instruction's start: a function's.
-pub fn disassemble_before(
-    code: &[u8],
-    start: Addr,
-    until: Addr,
-    count: usize,
-    names: &dyn Resolve,
-    syntax: Syntax,
-) -> Vec<Instruction> {
-    let len = usize::try_from(until - start).unwrap_or(usize::MAX);
-    let code = &code[..len.min(code.len())];
-    // Decoding without text first: a long function costs microseconds, not milliseconds.
-    let mut starts = Vec::new();
-    let mut at = 0;
-    while at < code.len() {
-        starts.push(at);
-        let found = decode(&code[at..], start.wrapping_add(at as u64));
-        at += found.map_or(1, |found| found.len);
-    }
-    let first = starts.len().saturating_sub(count);
-    let from = starts.get(first).copied().unwrap_or(code.len());
-    disassemble(
-        &code[from..],
-        start.wrapping_add(from as u64),
-        names,
-        syntax,
-    )
-}
-
 fn bad(addr: Addr, byte: u8) -> Instruction {
     Instruction {
         addr,
@@ -253,19 +223,6 @@ mod tests {
         let list = disassemble(&[0x06, 0xc3, 0x48, 0x8b], AT, &NoNames, Syntax::Intel);
         let mnemonics: Vec<_> = list.iter().map(|i| i.mnemonic.as_str()).collect();
         assert_eq!(mnemonics, ["(bad)", "ret"]);
-    }
-
-    #[test]
-    fn going_back_starts_from_the_function() {
-        // push rbp; mov rbp,rsp; push rbx; ret
-        let code = [0x55, 0x48, 0x89, 0xe5, 0x53, 0xc3];
-        let list = disassemble_before(&code, AT, AT + 5, 2, &NoNames, Syntax::Intel);
-        let at: Vec<_> = list.iter().map(|i| i.addr - AT).collect();
-        assert_eq!(at, [1, 4]);
-        assert_eq!(
-            disassemble_before(&code, AT, AT, 2, &NoNames, Syntax::Intel),
-            []
-        );
     }
 
     proptest! {

@@ -202,12 +202,6 @@ impl Stop {
     }
 }
 
-/// Whether a payload that comes while the target runs says that it stopped (`O…` is only output).
-#[must_use]
-pub fn is_stop(payload: &[u8]) -> bool {
-    matches!(payload.first(), Some(b'T' | b'S' | b'W' | b'X'))
-}
-
 /// `mp01.01,p01.02` and, at the end, `l`.
 ///
 /// # Errors

@@ -116,11 +116,6 @@ impl Port {
     pub(super) fn ended(&self) -> bool {
         self.quit.load(Ordering::Relaxed)
     }
-
-    /// For work that looks at it by itself.
-    pub(super) fn quit_flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.quit)
-    }
 }
 
 /// All symbols' names, sorted; shared with whoever completes a line.

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -80,7 +80,6 @@ pub struct Qemu {
     monitor: Monitor,
     gdb: Option<Endpoint>,
     serial: Receiver<Vec<u8>>,
-    serial_input: Option<ChildStdin>,
     said: Arc<Mutex<VecDeque<String>>>,
     /// Its sockets; removed when dropped, after the process.
     _folder: tempfile::TempDir,
@@ -147,7 +146,6 @@ impl Qemu {
             }
         };
         Ok(Self {
-            serial_input: child.stdin.take(),
             child,
             monitor,
             gdb,
@@ -172,18 +170,6 @@ impl Qemu {
     #[must_use]
     pub fn serial(&self) -> &Receiver<Vec<u8>> {
         &self.serial
-    }
-
-    /// Types on the guest's serial line.
-    ///
-    /// # Errors
-    /// When QEMU has ended.
-    pub fn type_serial(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(input) = &mut self.serial_input else {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        };
-        input.write_all(bytes)?;
-        input.flush()
     }
 
     #[must_use]

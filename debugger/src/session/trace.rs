@@ -7,13 +7,12 @@ use std::time::{Duration, Instant};
 
 use wire::Policy;
 
-use super::handle::Handle;
 use super::process::Qemu;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
 use crate::addr::AddrRange;
 use crate::crossing::Mode;
-use crate::event::{Event, Run as RunState, TraceNews};
+use crate::event::{Event, TraceNews};
 use crate::qemu::arguments::{GdbServer, Machine, Plugin};
 use crate::qemu::image::Image;
 use crate::symbols::{Kind, Symbols};
@@ -144,20 +143,6 @@ pub fn trace(
         running: false,
     }));
     Ok(traced)
-}
-
-/// The same on a thread of its own: news come as events, the last one says how the run ended.
-#[must_use]
-pub fn trace_live(image: Image, options: TraceOptions) -> Handle {
-    Handle::start(move |port| {
-        let cancel = port.quit_flag();
-        let traced = trace(&image, &options, &cancel, &mut |event| port.send(event));
-        let why = match traced {
-            Ok(traced) => format!("traced mode {} in {:.1?}", traced.report.mode, traced.wall),
-            Err(error) => error.to_string(),
-        };
-        port.send(Event::Run(RunState::Ended(why)));
-    })
 }
 
 fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) -> Machine {

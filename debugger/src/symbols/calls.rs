@@ -36,12 +36,4 @@ impl Symbols {
         let renamed = RENAMED.iter().find(|(name, _)| *name == plain);
         Some(renamed.map_or(plain, |(_, call)| call).to_owned())
     }
-
-    /// How many numbers the table holds.
-    #[must_use]
-    pub fn call_count(&self) -> u64 {
-        self.lookup("sys_call_table")
-            .first()
-            .map_or(0, |table| table.size / 8)
-    }
 }

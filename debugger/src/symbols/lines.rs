@@ -50,17 +50,6 @@ impl Symbols {
         }
     }
 
-    /// The place a call returns to, with the line of the call.
-    #[must_use]
-    pub fn return_place(&self, addr: Addr) -> PlaceData {
-        let mut place = self.place(addr.wrapping_sub(1));
-        place.addr = addr;
-        if place.symbol.is_some() {
-            place.offset += 1;
-        }
-        place
-    }
-
     fn line(&self, addr: Addr) -> (Option<String>, Option<u32>) {
         let Some(context) = self.image(addr).and_then(Image::context) else {
             return (None, None);

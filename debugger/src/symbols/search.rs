@@ -67,19 +67,6 @@ impl Symbols {
             .filter(move |entry| pattern.matches(entry.name))
             .map(|entry| self.symbol(entry))
     }
-
-    /// By name: for completion.
-    pub fn completing<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a str> {
-        let mut last = "";
-        self.images()
-            .flat_map(move |image| image.table.prefixed(start))
-            .map(|entry| entry.name)
-            .filter(move |name| {
-                let new = *name != last;
-                last = name;
-                new
-            })
-    }
 }
 
 #[cfg(test)]
