@@ -9,7 +9,7 @@ use crate::action::{Scope, TABLE};
 use crate::panels::{PanelId, Screen};
 use crate::theme::Theme;
 use crate::widgets::cursor::Cursor;
-use crate::widgets::text;
+use crate::widgets::{table, text};
 
 /// The keys that hold in this panel, the nearest first.
 fn lines(screen: Screen, panel: PanelId, theme: Theme) -> Vec<Line<'static>> {
@@ -61,12 +61,7 @@ pub fn draw_help(
     clear(area, buf);
     let title = format!(" help: {} ── Esc closes, j and k scroll ", panel.name());
     text::put(buf, area, 0, Line::styled(title, theme.bar()));
-    let list = Rect::new(
-        area.x,
-        area.y + 1.min(area.height),
-        area.width,
-        area.height.saturating_sub(1),
-    );
+    let list = table::below_head(area);
     let height = usize::from(list.height);
     let mut cursor = Cursor::default();
     cursor.go(

@@ -14,7 +14,7 @@ use tui_input::{Input, InputRequest};
 use crate::action;
 use crate::theme::Theme;
 use crate::widgets::cursor::Cursor;
-use crate::widgets::text;
+use crate::widgets::{table, text};
 
 /// Rows kept: more than any screen shows.
 const KEPT: usize = 100;
@@ -129,12 +129,7 @@ impl Palette {
             Span::raw(self.input.value()),
         ]);
         text::put(buf, area, 0, line);
-        let list = Rect::new(
-            area.x,
-            area.y + 1.min(area.height),
-            area.width,
-            area.height.saturating_sub(1),
-        );
+        let list = table::below_head(area);
         let height = usize::from(list.height);
         let top = self.cursor.top(self.found.len(), height);
         for (row, item) in self.found.iter().skip(top).take(height).enumerate() {

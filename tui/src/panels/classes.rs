@@ -62,7 +62,7 @@ const COLUMNS: &[Column] = &[
         rank: 1,
     },
     Column {
-        title: "entry▏work▏ser",
+        title: "phases",
         width: BAR,
         right: false,
         fill: false,
@@ -76,15 +76,6 @@ const COLUMNS: &[Column] = &[
         rank: 3,
     },
 ];
-
-fn body(area: Rect) -> Rect {
-    Rect::new(
-        area.x,
-        area.y + 1.min(area.height),
-        area.width,
-        area.height.saturating_sub(1),
-    )
-}
 
 impl Classes {
     fn cursor(&self, look: &Look, classes: &[&Class], height: usize) -> Cursor {
@@ -114,7 +105,7 @@ impl Panel for Classes {
 
     fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
         let classes = look.classes(model);
-        let area = body(area);
+        let area = table::below_head(area);
         let height = usize::from(area.height).max(1);
         let mut cursor = self.cursor(look, &classes, height);
         match act {
@@ -169,7 +160,7 @@ impl Panel for Classes {
         }
         let fitted = table::fitting(COLUMNS, usize::from(area.width));
         table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
-        let body = body(area);
+        let body = table::below_head(area);
         let height = usize::from(body.height);
         let cursor = self.cursor(view.look, &classes, height.max(1));
         let top = cursor.top(classes.len(), height);

@@ -56,15 +56,6 @@ const COLUMNS: &[Column] = &[
     },
 ];
 
-fn body(area: Rect) -> Rect {
-    Rect::new(
-        area.x,
-        area.y + 1.min(area.height),
-        area.width,
-        area.height.saturating_sub(1),
-    )
-}
-
 impl Panel for Regions {
     fn title(&self, view: View<'_>) -> String {
         match &view.look.band {
@@ -84,12 +75,17 @@ impl Panel for Regions {
             .map(|region| (region.what.clone(), region.band.clone()))
             .collect();
         let row = look.region.row(list.len());
-        let height = usize::from(body(area).height).max(1);
+        let height = usize::from(table::below_head(area).height).max(1);
         match act {
             Act::Click(0, _) => return Vec::new(),
             Act::Click(at, column) => {
                 let click = Act::Click(at - 1, *column);
-                moved(&mut look.region, &click, list.len(), body(area));
+                moved(
+                    &mut look.region,
+                    &click,
+                    list.len(),
+                    table::below_head(area),
+                );
             }
             Act::Enter | Act::Side(1..) => {
                 let band = list.get(row).map(|(_, band)| band.clone());
@@ -109,7 +105,7 @@ impl Panel for Regions {
                 None => return vec![Effect::Say(format!("no region of '{needle}'"))],
             },
             _ => {
-                moved(&mut look.region, act, list.len(), body(area));
+                moved(&mut look.region, act, list.len(), table::below_head(area));
             }
         }
         look.address = None;
@@ -124,7 +120,7 @@ impl Panel for Regions {
         }
         let fitted = table::fitting(COLUMNS, usize::from(area.width));
         table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
-        let body = body(area);
+        let body = table::below_head(area);
         let height = usize::from(body.height);
         let top = view.look.region.top(list.len(), height);
         for (row, region) in list.iter().skip(top).take(height).enumerate() {

@@ -1,7 +1,7 @@
 //! Columns with a heading, cut to the width there is.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
@@ -16,6 +16,13 @@ pub struct Column {
     pub fill: bool,
     /// Left out first where the table is too narrow; 0 stays.
     pub rank: u8,
+}
+
+/// Where the rows go: all but the heading's row.
+#[must_use]
+pub fn below_head(area: Rect) -> Rect {
+    let [_, rows] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
+    rows
 }
 
 /// Which columns fit, and how wide.
