@@ -36,6 +36,15 @@ pub enum Mode {
     Shortcut,
 }
 
+/// A mode, and options of the kernel's beside it: `ukl+ret` runs mode `ukl` with `ukl.ret=1`,
+/// `bypass+bypass_limit=8` runs `bypass` with `ukl.bypass_limit=8`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Setup {
+    pub mode: Mode,
+    /// `ret`, `bypass_limit=8`, in the order given.
+    pub options: Vec<String>,
+}
+
 impl CrossingKind {
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -91,5 +100,126 @@ impl FromStr for Mode {
             .into_iter()
             .find(|mode| mode.name() == text)
             .ok_or_else(|| NoMode(text.to_owned()))
+    }
+}
+
+impl From<Mode> for Setup {
+    fn from(mode: Mode) -> Self {
+        Self {
+            mode,
+            options: Vec::new(),
+        }
+    }
+}
+
+/// The mode alone, without options.
+impl PartialEq<Mode> for Setup {
+    fn eq(&self, mode: &Mode) -> bool {
+        self.mode == *mode && self.options.is_empty()
+    }
+}
+
+impl Setup {
+    /// For the kernel's command line, after its mode: `ukl.ret=1 ukl.bypass_limit=8`.
+    #[must_use]
+    pub fn append(&self) -> Option<String> {
+        let words = self.options.iter().map(|option| {
+            if option.contains('=') {
+                format!("ukl.{option}")
+            } else {
+                format!("ukl.{option}=1")
+            }
+        });
+        let words: Vec<_> = words.collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.mode.name().to_owned();
+        for option in &self.options {
+            text.push('+');
+            text.push_str(option);
+        }
+        f.pad(&text)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSetup {
+    #[error(transparent)]
+    Mode(#[from] NoMode),
+    #[error(
+        "'{0}' is no option of the kernel's: write it as in ukl+ret, or bypass+bypass_limit=8"
+    )]
+    Option(String),
+}
+
+impl FromStr for Setup {
+    type Err = NoSetup;
+
+    fn from_str(text: &str) -> Result<Self, NoSetup> {
+        let mut parts = text.split('+');
+        let mode = parts.next().unwrap_or_default().parse()?;
+        let word = |text: &str| {
+            !text.is_empty()
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let options = parts.map(|option| {
+            let fits = match option.split_once('=') {
+                Some((name, value)) => word(name) && word(value),
+                None => word(option),
+            };
+            if fits && !option.starts_with("mode") {
+                Ok(option.to_owned())
+            } else {
+                Err(NoSetup::Option(option.to_owned()))
+            }
+        });
+        Ok(Self {
+            mode,
+            options: options.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Serialize for Setup {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Setup {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_may_carry_options_of_the_kernel() {
+        let check = |text: &str, append: Option<&str>| {
+            let setup: Setup = text.parse().unwrap();
+            assert_eq!(setup.to_string(), text);
+            assert_eq!(setup.append().as_deref(), append, "{text}");
+        };
+        check("ukl", None);
+        check("ukl+ret", Some("ukl.ret=1"));
+        check(
+            "bypass+bypass_limit=8+ret",
+            Some("ukl.bypass_limit=8 ukl.ret=1"),
+        );
+        assert!("ukl+ret".parse::<Setup>().unwrap() != Mode::Ukl);
+        for wrong in ["", "fast", "ukl+", "ukl+ret=", "ukl+a b", "ukl+mode=linux"] {
+            assert!(wrong.parse::<Setup>().is_err(), "{wrong}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
-use debugger::crossing::Mode;
+use debugger::crossing::Setup;
 
 use crate::{action, batch, open};
 
@@ -95,9 +95,10 @@ pub struct OpenArgs {
 /// How to boot; shared by every command that does.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Boot {
-    /// How the application runs: linux, ukl, bypass or shortcut; else the image's own default.
+    /// How the application runs: linux, ukl, bypass or shortcut; else the image's own default. Options of
+    /// the kernel may follow: ukl+ret is mode ukl with ukl.ret=1.
     #[arg(long)]
-    pub mode: Option<Mode>,
+    pub mode: Option<Setup>,
     /// Virtual CPUs.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub smp: u32,

@@ -169,7 +169,7 @@ pub fn told(recording: &Recording, name: String, issues: Vec<String>) -> Vec<Eve
     let first = recording.runs.first();
     events.push(Event::Target(TargetInfo {
         name: recording.head.image.clone(),
-        mode: first.map(|run| run.mode),
+        mode: first.map(|run| run.mode.mode),
         accelerator: "recording".to_owned(),
         vcpus: 0,
         lacks: Vec::new(),

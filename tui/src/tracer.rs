@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use debugger::crossing::Mode;
+use debugger::crossing::Setup;
 use debugger::event::{Event, Run, TraceNews, Work};
 use debugger::qemu::image::Image;
 use debugger::session::BootOptions;
@@ -98,7 +98,7 @@ fn one(
     cancel: &AtomicBool,
     tell: &impl Fn(Event),
 ) -> Result<(), String> {
-    let name = format!("{NAME} {}", options.mode);
+    let name = format!("{NAME} {}", options.setup);
     tell(work(&name, (0, 0), false));
     let traced = trace(image, options, cancel, &mut |event| tell(event));
     tell(work(&name, (0, 0), true));
@@ -112,24 +112,24 @@ fn each(
     cancel: &AtomicBool,
     tell: &impl Fn(Event),
 ) -> Result<(), String> {
-    let modes = &image.manifest.modes;
-    let mut now: Option<Mode> = None;
-    let mut news = |mode: Mode, event: Event| {
-        if now != Some(mode) {
-            now = Some(mode);
-            let done = modes.iter().position(|one| *one == mode).unwrap_or(0);
+    let modes: Vec<Setup> = image.manifest.modes.iter().map(|mode| (*mode).into()).collect();
+    let mut now: Option<Setup> = None;
+    let mut news = |mode: &Setup, event: Event| {
+        if now.as_ref() != Some(mode) {
+            now = Some(mode.clone());
+            let done = modes.iter().position(|one| one == mode).unwrap_or(0);
             tell(work(NAME, (done as u64, modes.len() as u64), false));
         }
         tell(event);
     };
     tell(work(NAME, (0, modes.len() as u64), false));
-    let compared = compare(image, modes, options, cancel, &mut news);
+    let compared = compare(image, &modes, options, cancel, &mut news);
     tell(work(NAME, (1, 1), true));
     let (comparison, _) = compared.map_err(|error| error.to_string())?;
     if let Some(own) = comparison
         .runs
         .iter()
-        .find(|report| report.mode == options.mode)
+        .find(|report| report.mode == options.setup)
     {
         tell(Event::Trace(TraceNews {
             events: own.events,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use crate::crossing::Mode;
+use crate::crossing::Setup;
 use crate::event::TraceNews;
 use crate::trace::report::{Class, Comparison, Pair, Report};
 
@@ -69,13 +69,13 @@ impl Crossings {
 
     /// The dominant class of a call in one mode: the most frequent one that nothing interrupted.
     #[must_use]
-    pub fn in_mode(&self, call: &str, mode: Mode) -> Option<&Class> {
-        let of_run = self.report().filter(|report| report.mode == mode);
+    pub fn in_mode(&self, call: &str, mode: &Setup) -> Option<&Class> {
+        let of_run = self.report().filter(|report| report.mode == *mode);
         let compared = self
             .comparison
             .iter()
             .flat_map(|comparison| &comparison.runs)
-            .filter(|report| report.mode == mode);
+            .filter(|report| report.mode == *mode);
         of_run
             .into_iter()
             .chain(compared)

@@ -15,9 +15,8 @@ use super::trace::{TraceOptions, Traced, site_table};
 use super::trace_error::TraceError;
 use super::trace_ring::RingCounts;
 use crate::addr::{Addr, AddrRange};
-use crate::crossing::Mode;
+use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews, Vcpu};
-use crate::qemu::arguments::Machine;
 use crate::qemu::image::Image;
 use crate::trace::fold::{Fold, Run};
 use crate::trace::report::Report;
@@ -46,9 +45,9 @@ pub fn trace_by_stub(
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
-    let twin = (options.mode == Mode::Linux).then(|| image.twin());
+    let twin = (options.setup.mode == Mode::Linux).then(|| image.twin());
     let (table, app) = site_table(&image.vmlinux(), twin.as_deref())?;
-    let qemu = Qemu::start(&Machine::of(image, options.mode, options.calls))?;
+    let qemu = Qemu::start(&options.machine(image))?;
     let endpoint = qemu.gdb().cloned().ok_or(TraceError::NoStub)?;
     let target = Target::connect(&endpoint, PATIENCE)?;
     let mut traced = trace_target(target, (&table, app), options, cancel, tell)?;
@@ -82,7 +81,7 @@ fn trace_target(
         target,
         table,
         app,
-        mode: options.mode,
+        setup: options.setup.clone(),
         fold: Fold::new(table.functions.clone()),
         steps: Steps::new(table),
         code: HashMap::new(),
@@ -123,7 +122,7 @@ struct StubTracer<'a> {
     table: &'a SiteTable,
     /// The application's code in the kernel image.
     app: AddrRange,
-    mode: Mode,
+    setup: Setup,
     fold: Fold,
     steps: Steps<'a>,
     /// Instructions that were read from the guest once.
@@ -284,7 +283,7 @@ impl StubTracer<'_> {
         }
         notes.push("faults and interrupts are not traced by this engine".to_owned());
         let run = Run {
-            mode: self.mode,
+            mode: self.setup.clone(),
             engine: "stub".to_owned(),
             lost: 0,
             insns: self.instructions,

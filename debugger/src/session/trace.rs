@@ -11,7 +11,7 @@ use super::process::Qemu;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
 use crate::addr::AddrRange;
-use crate::crossing::Mode;
+use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews};
 use crate::qemu::arguments::{GdbServer, Machine, Plugin};
 use crate::qemu::image::Image;
@@ -22,7 +22,7 @@ use crate::trace::sites::{Code, Ranges, SiteTable};
 
 #[derive(Clone, Debug)]
 pub struct TraceOptions {
-    pub mode: Mode,
+    pub setup: Setup,
     /// Operations the application is asked for.
     pub calls: Option<u64>,
     /// Ends the run after this long.
@@ -50,9 +50,9 @@ pub enum Scope {
 
 impl TraceOptions {
     #[must_use]
-    pub fn new(mode: Mode) -> Self {
+    pub fn new(setup: impl Into<Setup>) -> Self {
         Self {
-            mode,
+            setup: setup.into(),
             calls: None,
             duration: None,
             flight: false,
@@ -60,6 +60,16 @@ impl TraceOptions {
             scope: Scope::default(),
             plugin: None,
         }
+    }
+
+    /// The image's machine in this mode, with the mode's options on the kernel's command line.
+    pub(super) fn machine(&self, image: &Image) -> Machine {
+        let mut machine = Machine::of(image, self.setup.mode, self.calls);
+        if let Some(more) = self.setup.append() {
+            machine.append.push(' ');
+            machine.append.push_str(&more);
+        }
+        machine
     }
 }
 
@@ -97,10 +107,10 @@ pub fn trace(
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
-    if !image.manifest.modes.contains(&options.mode) {
+    if !image.manifest.modes.contains(&options.setup.mode) {
         return Err(TraceError::NoMode {
             image: image.manifest.name.clone(),
-            mode: options.mode,
+            mode: options.setup.mode,
             has: image.manifest.modes.clone(),
         });
     }
@@ -108,7 +118,7 @@ pub fn trace(
         Some(path) => path.clone(),
         None => find_plugin()?,
     };
-    let twin = (options.mode == Mode::Linux).then(|| image.twin());
+    let twin = (options.setup.mode == Mode::Linux).then(|| image.twin());
     let (table, _) = site_table(&image.vmlinux(), twin.as_deref())?;
     let table = match options.scope {
         Scope::Functions => table,
@@ -158,7 +168,7 @@ fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) 
             arguments,
         }),
         stopped_at_start: true,
-        ..Machine::of(image, options.mode, options.calls)
+        ..options.machine(image)
     }
 }
 
@@ -299,7 +309,7 @@ impl Running<'_> {
             notes.push("the run was ended before the guest powered off".to_owned());
         }
         let run = Run {
-            mode: self.options.mode,
+            mode: self.options.setup.clone(),
             engine: "plugin".to_owned(),
             lost: counts.lost,
             insns: counts.insns,
@@ -319,7 +329,7 @@ impl Running<'_> {
             let text = String::from_utf8_lossy(&self.serial).into_owned();
             return Err(TraceError::NoCrossing {
                 image: image.manifest.name.clone(),
-                mode: self.options.mode,
+                mode: self.options.setup.mode,
                 insns: report.insns,
                 last_line: text.lines().last().unwrap_or_default().trim().to_owned(),
                 ended: self.guest.ended().unwrap_or_default(),

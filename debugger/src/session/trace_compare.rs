@@ -4,34 +4,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::trace::{TraceOptions, Traced, trace};
 use super::trace_error::TraceError;
-use crate::crossing::Mode;
+use crate::crossing::Setup;
 use crate::event::Event;
 use crate::qemu::image::Image;
 use crate::trace::diff;
 use crate::trace::report::{Comparison, Report, SCHEMA};
 
-/// One boot per mode, in order, each traced with `options` but for the mode.
+/// One boot per mode, in order, each traced with `options` but for the mode and its options.
 ///
 /// # Errors
 /// When one of the runs fails.
 pub fn compare(
     image: &Image,
-    modes: &[Mode],
+    modes: &[Setup],
     options: &TraceOptions,
     cancel: &AtomicBool,
-    tell: &mut dyn FnMut(Mode, Event),
+    tell: &mut dyn FnMut(&Setup, Event),
 ) -> Result<(Comparison, Vec<Traced>), TraceError> {
     let mut traced: Vec<Traced> = Vec::new();
-    for mode in modes {
+    for setup in modes {
         if cancel.load(Ordering::Relaxed) {
             break;
         }
         let options = TraceOptions {
-            mode: *mode,
+            setup: setup.clone(),
             ..options.clone()
         };
         traced.push(trace(image, &options, cancel, &mut |event| {
-            tell(*mode, event)
+            tell(setup, event)
         })?);
     }
     let runs: Vec<Report> = traced.iter().map(|traced| traced.report.clone()).collect();

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::report::{Class, Diff, Node, Pair, Report, Row, SCHEMA, Verdict};
-use crate::crossing::{CrossingKind, Mode};
+use crate::crossing::{CrossingKind, Setup};
 use crate::origin::Origin;
 
 /// One function of a path, in the order of execution.
@@ -34,7 +34,7 @@ pub fn pairs(a: &Report, b: &Report) -> Vec<Pair> {
         .into_iter()
         .filter_map(|ours| {
             let theirs = partner(ours, b)?;
-            Some(pair((ours, a.mode), (theirs, b.mode)))
+            Some(pair((ours, &a.mode), (theirs, &b.mode)))
         })
         .collect()
 }
@@ -108,7 +108,7 @@ fn contains(node: &Node, symbol: &str) -> bool {
 
 /// Aligns two classes.
 #[must_use]
-pub fn pair((a, mode_a): (&Class, Mode), (b, mode_b): (&Class, Mode)) -> Pair {
+pub fn pair((a, mode_a): (&Class, &Setup), (b, mode_b): (&Class, &Setup)) -> Pair {
     let rows = rows(&a.path, &b.path);
     let removed = rows.iter().map(|row| row.a.saturating_sub(row.b)).sum();
     let added = rows.iter().map(|row| row.b.saturating_sub(row.a)).sum();
@@ -120,8 +120,8 @@ pub fn pair((a, mode_a): (&Class, Mode), (b, mode_b): (&Class, Mode)) -> Pair {
     };
     Pair {
         call: call.clone(),
-        mode_a,
-        mode_b,
+        mode_a: mode_a.clone(),
+        mode_b: mode_b.clone(),
         kind_a: a.kind,
         kind_b: b.kind,
         a: a.instructions,

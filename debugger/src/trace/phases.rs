@@ -100,6 +100,7 @@ const NAMES: &[(&str, Rule)] = &[
     ("ukl_bypass_syscall", Rule::BothEnds),
     ("ukl_entry_SYSCALL_64", Rule::Whole(Entry)),
     ("ukl_exit_work", Rule::Whole(ExitWork)),
+    ("ukl_ret_to_app", Rule::Whole(Exit)),
     ("ukl_return_to_app", Rule::Whole(Exit)),
     ("ukl_tcp_recvmsg", Rule::BothEnds),
     ("ukl_tcp_sendmsg", Rule::BothEnds),

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crossing::{CrossingKind, Mode};
+use crate::crossing::{CrossingKind, Setup};
 use crate::origin::Origin;
 
 pub const SCHEMA: u32 = 1;
@@ -13,7 +13,7 @@ pub const SCHEMA: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub schema: u32,
-    pub mode: Mode,
+    pub mode: Setup,
     /// Records dropped; 0 under the lossless policy.
     pub lost: u64,
     /// Instructions executed while recording.
@@ -92,8 +92,8 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pair {
     pub call: String,
-    pub mode_a: Mode,
-    pub mode_b: Mode,
+    pub mode_a: Setup,
+    pub mode_b: Setup,
     pub kind_a: CrossingKind,
     pub kind_b: CrossingKind,
     /// Totals of the dominant classes.

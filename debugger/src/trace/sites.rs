@@ -49,6 +49,9 @@ const SYSCALL_ENTRIES: &[&str] = &[
 /// The first instructions of a new task.
 const TASK_STARTS: &[&str] = &["ret_from_fork", "ret_from_fork_asm"];
 
+/// The way back to the application by a return: its last instruction leaves the kernel.
+const WAY_BACK: &str = "ukl_ret_to_app";
+
 /// The function that changes the stack from one task's to the next one's.
 const SWITCHER: &str = "__switch_to_asm";
 
@@ -114,6 +117,9 @@ impl SiteTable {
         let mut flags = if label { SiteFlags::LABEL } else { 0 };
         if symbol.name == SWITCHER {
             flags |= SiteFlags::SWITCHES;
+        }
+        if symbol.name == WAY_BACK {
+            flags |= SiteFlags::RETURNS;
         }
         if ranges.entry_text.contains(symbol.range.start) {
             flags |= SiteFlags::LEAVES;
@@ -185,7 +191,7 @@ fn is_label(code: &Code<'_>, kind: Kind, ranges: Ranges) -> bool {
 fn is_inner(name: &str) -> bool {
     matches!(
         name,
-        "ukl_entry_SYSCALL_64" | "ukl_exit_work" | "ukl_return_to_app"
+        "ukl_entry_SYSCALL_64" | "ukl_exit_work" | "ukl_return_to_app" | WAY_BACK
     )
 }
 
@@ -255,6 +261,11 @@ mod tests {
             code("ukl_bypass_syscall", BASE + 0x4100, 40, true),
             Kind::Entry,
             0,
+        );
+        check(
+            code("ukl_ret_to_app", BASE + 0x4100, 40, true),
+            Kind::Entry,
+            SiteFlags::LABEL | SiteFlags::RETURNS,
         );
         check(code("ret_from_fork", BASE, 40, true), Kind::TaskStart, 0);
         check(

@@ -100,9 +100,13 @@ impl<'a> Steps<'a> {
         self.clock = self.clock.wrapping_add(1);
         let inside = self.containing(from);
         let function = inside.map_or(wire::record::NO_FUNCTION, |site| site.word().function());
-        let leaves = inside.is_some_and(|site| site.flags & SiteFlags::LEAVES != 0);
+        let has = |flag| inside.is_some_and(|site| site.flags & flag != 0);
+        let (leaves, returns) = (has(SiteFlags::LEAVES), has(SiteFlags::RETURNS));
         let flow = instruction.0.flow_control();
         match (flow, instruction.0.code()) {
+            (FlowControl::Return | FlowControl::IndirectBranch, _) if returns => {
+                self.push(Kind::Iret, function);
+            }
             (FlowControl::Return, Code::Sysretd | Code::Sysretq) if leaves => {
                 self.push(Kind::Sysret, function);
             }
@@ -237,7 +241,7 @@ mod tests {
         let mut fold = Fold::new(table.functions.clone());
         fold.take(&steps.take());
         let run = Run {
-            mode: Mode::Bypass,
+            mode: Mode::Bypass.into(),
             engine: "stub".to_owned(),
             lost: 0,
             insns: 0,

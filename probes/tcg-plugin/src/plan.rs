@@ -176,8 +176,10 @@ fn flow(last: &Listed, sites: Sites<'_>) -> Option<What> {
         })
     };
     let kernel = inside.is_some() && !app;
-    let leaves = inside.is_some_and(|site| site.flags & SiteFlags::LEAVES != 0);
+    let has = |flag| inside.is_some_and(|site| site.flags & flag != 0);
+    let (leaves, returns) = (has(SiteFlags::LEAVES), has(SiteFlags::RETURNS));
     match instruction.flow_control() {
+        FlowControl::Return | FlowControl::IndirectBranch if returns => after(Kind::Iret),
         FlowControl::Return => match instruction.code() {
             Code::Sysretd | Code::Sysretq if leaves => after(Kind::Sysret),
             Code::Iretw | Code::Iretd | Code::Iretq if leaves => after(Kind::Iret),

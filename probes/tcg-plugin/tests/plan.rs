@@ -125,6 +125,20 @@ fn only_the_entry_code_leaves_the_kernel() {
 }
 
 #[test]
+fn the_way_back_by_a_return_is_told_as_an_iret_would_be() {
+    let way_back = [Site::new(
+        BASE,
+        Kind::Entry,
+        5,
+        SiteFlags::LABEL | SiteFlags::LEAVES | SiteFlags::RETURNS,
+    )];
+    let left = [(0, record(Kind::Iret, 5, true))];
+    check(&block(BASE + 8, &[RET]), &way_back, &left);
+    check(&block(BASE + 8, &[JMP_RAX]), &way_back, &left);
+    check(&block(BASE + 8, &[IRETQ]), &way_back, &left);
+}
+
+#[test]
 fn a_switch_of_stacks_is_seen_in_its_function_alone() {
     let switches = [
         Site::new(BASE, Kind::Entry, 5, SiteFlags::SWITCHES),

@@ -31,6 +31,7 @@
 #define UKLSCOPE_SITE_SWITCHES 2
 #define UKLSCOPE_SITE_END 4
 #define UKLSCOPE_SITE_LEAVES 8
+#define UKLSCOPE_SITE_RETURNS 16
 
 #ifdef __KERNEL__
 #include <linux/types.h>

@@ -40,6 +40,7 @@ pub fn header() -> String {
     define("SITE_SWITCHES", &format!("{}", SiteFlags::SWITCHES));
     define("SITE_END", &format!("{}", SiteFlags::END));
     define("SITE_LEAVES", &format!("{}", SiteFlags::LEAVES));
+    define("SITE_RETURNS", &format!("{}", SiteFlags::RETURNS));
     text.push_str(STRUCTS);
     text
 }

@@ -22,6 +22,7 @@ pub enum Kind {
     /// A jump that may be a tail call: it is one if an entry with the same stamp follows.
     Jump = 3,
     Sysret = 4,
+    /// An `iret`, or what stands for it where the site says [`crate::SiteFlags::RETURNS`].
     Iret = 5,
     /// The kernel's entry point of the `syscall` instruction.
     SyscallEntry = 6,

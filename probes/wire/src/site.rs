@@ -25,6 +25,8 @@ impl SiteFlags {
     pub const END: u32 = 4;
     /// A `sysret` or `iret` here leaves the kernel. Elsewhere the kernel uses `iret` to serialise itself.
     pub const LEAVES: u32 = 8;
+    /// A return or an indirect jump here leaves the kernel: it is recorded as an `iret` would be.
+    pub const RETURNS: u32 = 16;
 }
 
 pub const SITE_BYTES: usize = 16;

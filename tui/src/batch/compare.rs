@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
-use debugger::crossing::Mode;
+use debugger::crossing::Setup;
 use debugger::session::store;
 use debugger::session::trace::TraceOptions;
 use debugger::session::trace_compare::compare;
@@ -21,9 +21,13 @@ pub struct CompareArgs {
     /// How many operations the application does.
     #[arg(long, value_name = "N")]
     pub calls: Option<u64>,
-    /// The modes, separated by commas; else all that the image has.
-    #[arg(long, value_delimiter = ',')]
-    pub modes: Vec<Mode>,
+    /// The modes, separated by commas; else all that the image has. Options of the kernel may follow one:
+    /// ukl,ukl+ret compares mode ukl with itself and ukl.ret=1.
+    #[arg(long, value_delimiter = ',', value_name = "MODE[+OPTION[=VALUE]]")]
+    pub modes: Vec<Setup>,
+    /// More for the kernel's command line, in every mode.
+    #[arg(long, value_name = "TEXT")]
+    pub append: Option<String>,
     /// Keep the runs in one recording.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -34,9 +38,18 @@ pub struct CompareArgs {
 /// # Errors
 /// When a boot or a recording fails, or a ledger does not balance.
 pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let image = store::image(&args.image).context("opening the image")?;
+    let mut image = store::image(&args.image).context("opening the image")?;
+    if let Some(more) = &args.append {
+        image.manifest.append.push(' ');
+        image.manifest.append.push_str(more);
+    }
     let modes = if args.modes.is_empty() {
-        image.manifest.modes.clone()
+        image
+            .manifest
+            .modes
+            .iter()
+            .map(|mode| (*mode).into())
+            .collect()
     } else {
         args.modes.clone()
     };

@@ -4,7 +4,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use debugger::crossing::Mode;
+use debugger::crossing::{Mode, Setup};
 use debugger::qemu::image::{Files, Image, Manifest, SCHEMA, Versions};
 use debugger::session::target::Endpoint;
 use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt, store};
@@ -44,14 +44,16 @@ pub(crate) fn image(target: Option<&str>, boot: &Boot) -> anyhow::Result<Image> 
 }
 
 pub(crate) fn options(boot: &Boot, calls: Option<u64>, stop_at: StopAt) -> BootOptions {
-    let mut append = boot.append.clone().unwrap_or_default();
+    let options = boot.mode.as_ref().and_then(Setup::append);
+    let words: Vec<String> = options.into_iter().chain(boot.append.clone()).collect();
+    let mut append = words.join(" ");
     if !boot.app_args.is_empty() {
         // The kernel hands what follows `--` to init, as its arguments.
         append.push_str(" -- ");
         append.push_str(&boot.app_args.join(" "));
     }
     BootOptions {
-        mode: boot.mode,
+        mode: boot.mode.as_ref().map(|setup| setup.mode),
         calls,
         smp: boot.smp,
         accelerator: match boot.accel {

@@ -60,7 +60,12 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         return attached(args, vmlinux, json, out);
     }
     let image = image(&args.image, &args.boot)?;
-    let mut options = TraceOptions::new(args.boot.mode.unwrap_or(image.manifest.default_mode));
+    let mut options = TraceOptions::new(
+        args.boot
+            .mode
+            .clone()
+            .unwrap_or_else(|| image.manifest.default_mode.into()),
+    );
     options.calls = args.calls;
     options.duration = args.duration.as_deref().map(duration).transpose()?;
     options.slow_clock = args.slow_clock;
@@ -111,12 +116,12 @@ fn attached(
         );
     }
     let endpoint: Endpoint = args.image.parse()?;
-    let mut options = TraceOptions::new(args.boot.mode.unwrap_or_default());
+    let mut options = TraceOptions::new(args.boot.mode.clone().unwrap_or_default());
     options.duration = args.duration.as_deref().map(duration).transpose()?;
     let (table, app) = site_table(vmlinux, None)?;
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
-    let mut tell = |event| progress.event(options.mode, &event);
+    let mut tell = |event| progress.event(&options.setup, &event);
     let traced = trace_attached(&endpoint, (&table, app), &options, &cancel, &mut tell)?;
     if let Some(path) = &args.output {
         save(
@@ -130,7 +135,7 @@ fn attached(
 fn run_engine(engine: Engine, image: &Image, options: &TraceOptions) -> anyhow::Result<Traced> {
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
-    let mut tell = |event| progress.event(options.mode, &event);
+    let mut tell = |event| progress.event(&options.setup, &event);
     Ok(match engine {
         Engine::Plugin => trace(image, options, &cancel, &mut tell)?,
         Engine::Stub => trace_by_stub(image, options, &cancel, &mut tell)?,

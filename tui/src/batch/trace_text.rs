@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use debugger::addr::Insns;
-use debugger::crossing::Mode;
+use debugger::crossing::Setup;
 use debugger::trace::diff;
 use debugger::trace::report::{Class, Comparison, Pair, Phases, Report, Row, Verdict};
 
@@ -196,7 +196,7 @@ pub fn ledger(pair: &Pair) -> String {
 /// A row per function: its mark, its own instructions in either run, and its name under its caller.
 #[must_use]
 pub fn ladder(pair: &Pair) -> Vec<String> {
-    let head = format!("  {:>7} {:>7}", pair.mode_a.name(), pair.mode_b.name());
+    let head = format!("  {:>7} {:>7}", pair.mode_a, pair.mode_b);
     std::iter::once(head)
         .chain(pair.rows.iter().map(rung))
         .collect()
@@ -233,14 +233,14 @@ const OFTEN: u64 = 10;
 /// The modes side by side: totals, what each took away, phases, ledgers.
 #[must_use]
 pub fn comparison(comparison: &Comparison) -> Vec<String> {
-    let modes: Vec<Mode> = comparison.runs.iter().map(|run| run.mode).collect();
+    let modes: Vec<&Setup> = comparison.runs.iter().map(|run| &run.mode).collect();
     let mut lines = vec![format!(
         "{}: instructions in the kernel per call",
         comparison.image
     )];
     let mut head = format!("{:<16} {:>9}", "call", "count");
     for mode in &modes {
-        head.push_str(&format!(" {:>10}", mode.name()));
+        head.push_str(&format!(" {:>10}", mode));
     }
     for step in modes.windows(2) {
         head.push_str(&format!(" {:>18}", format!("{}→{}", step[0], step[1])));
@@ -255,7 +255,7 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
     for call in &calls {
         for run in &comparison.runs {
             if let Some(class) = dominant(comparison, run, call) {
-                lines.push(phase_line(call, run.mode, class));
+                lines.push(phase_line(call, &run.mode, class));
             }
         }
     }
@@ -324,7 +324,7 @@ fn dominant<'a>(comparison: &Comparison, run: &'a Report, call: &str) -> Option<
         .find(|class| class.instructions == total && class.kind == kind)
 }
 
-fn totals(comparison: &Comparison, modes: &[Mode], call: &str) -> String {
+fn totals(comparison: &Comparison, modes: &[&Setup], call: &str) -> String {
     let classes: Vec<Option<&Class>> = comparison
         .runs
         .iter()
@@ -363,7 +363,7 @@ fn totals(comparison: &Comparison, modes: &[Mode], call: &str) -> String {
     line
 }
 
-fn phase_line(call: &str, mode: Mode, class: &Class) -> String {
+fn phase_line(call: &str, mode: &Setup, class: &Class) -> String {
     let phases = phase_columns(class.phases);
     format!("{call:<16} {mode:<10} {phases}")
 }

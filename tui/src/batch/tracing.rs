@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use debugger::addr::Insns;
-use debugger::crossing::Mode;
+use debugger::crossing::Setup;
 use debugger::event::Event;
 
 /// `5s`, `300ms`, `2m`, or a number of seconds.
@@ -61,7 +61,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    pub fn event(&mut self, mode: Mode, event: &Event) {
+    pub fn event(&mut self, mode: &Setup, event: &Event) {
         if let Event::Trace(news) = event
             && self.terminal
         {

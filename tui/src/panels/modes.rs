@@ -1,7 +1,7 @@
 //! The marked call: its phases, and what it costs in each mode.
 
 use debugger::addr::Insns;
-use debugger::crossing::Mode;
+use debugger::crossing::{Mode, Setup};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -45,34 +45,34 @@ impl Panel for Modes {
         }
         text::put(buf, area, 0, Line::from(spans));
 
-        let known: Vec<(Mode, u64)> = Mode::ALL
+        let known: Vec<(Setup, u64)> = setups(view)
             .into_iter()
             .filter_map(|mode| {
-                let class = view.model.crossings.in_mode(&class.call, mode)?;
+                let class = view.model.crossings.in_mode(&class.call, &mode)?;
                 Some((mode, class.instructions))
             })
             .collect();
         let most = known.iter().map(|(_, count)| *count).max().unwrap_or(0);
-        let own = view.model.crossings.report().map(|report| report.mode);
-        let first = known.first().copied();
-        let removed = |mode: Mode, count: u64| match first {
-            Some((base, most)) if base != mode && most >= count => {
+        let own = view.model.crossings.report().map(|report| &report.mode);
+        let first = known.first();
+        let removed = |mode: &Setup, count: u64| match first {
+            Some((base, most)) if base != mode && *most >= count => {
                 format!("  −{} of {base}", Insns(most - count))
             }
             _ => String::new(),
         };
         let longest = known
             .iter()
-            .map(|(mode, count)| removed(*mode, *count).chars().count())
+            .map(|(mode, count)| removed(mode, *count).chars().count())
             .max();
         let width = usize::from(area.width).saturating_sub(20 + longest.unwrap_or(0));
         for (row, (mode, count)) in known.iter().enumerate() {
-            let mark = if own == Some(*mode) { "▶" } else { " " };
+            let mark = if own == Some(mode) { "▶" } else { " " };
             let line = Line::from(vec![
                 Span::styled(format!("{mark}{mode:<9}"), view.theme.key()),
                 Span::raw(format!("{:>8} ", Insns(*count).to_string())),
                 Span::raw(bar(*count, most, width)),
-                Span::styled(removed(*mode, *count), view.theme.good()),
+                Span::styled(removed(mode, *count), view.theme.good()),
             ]);
             text::put(buf, area, row + 1, line);
         }
@@ -92,4 +92,17 @@ impl Panel for Modes {
             );
         }
     }
+}
+
+/// The modes, and after them those with options that were compared.
+fn setups(view: View<'_>) -> Vec<Setup> {
+    let mut setups: Vec<Setup> = Mode::ALL.map(Setup::from).into();
+    let crossings = &view.model.crossings;
+    let compared = crossings.comparison.iter().flat_map(|all| &all.runs);
+    for run in crossings.report().into_iter().chain(compared) {
+        if !setups.contains(&run.mode) {
+            setups.push(run.mode.clone());
+        }
+    }
+    setups
 }

@@ -422,7 +422,7 @@ fn report(mode: Mode) -> Report {
     };
     Report {
         schema: SCHEMA,
-        mode,
+        mode: mode.into(),
         lost: 0,
         insns: 142_900_000,
         events: 4_000_000,
@@ -499,8 +499,8 @@ fn comparison() -> Comparison {
         runs: [Mode::Linux, Mode::Ukl, Mode::Bypass].map(report).to_vec(),
         pairs: vec![Pair {
             call: "write".to_owned(),
-            mode_a: Mode::Ukl,
-            mode_b: Mode::Bypass,
+            mode_a: Mode::Ukl.into(),
+            mode_b: Mode::Bypass.into(),
             kind_a: CrossingKind::Syscall,
             kind_b: CrossingKind::Bypass,
             a: 354,

@@ -2,6 +2,7 @@ use proptest::prelude::{Strategy, any, proptest};
 use proptest::{prop_assert, prop_assert_eq};
 
 use super::*;
+use crate::crossing::Mode;
 use crate::trace::report::Phases;
 
 fn node(symbol: &str, own: u64, children: Vec<Node>) -> Node {
@@ -35,7 +36,7 @@ fn class(kind: CrossingKind, call: &str, path: Node) -> Class {
 fn report(mode: Mode, classes: Vec<Class>) -> Report {
     Report {
         schema: SCHEMA,
-        mode,
+        mode: mode.into(),
         lost: 0,
         insns: 0,
         events: 0,
@@ -169,7 +170,7 @@ fn a_total_that_the_rows_do_not_add_up_to_is_not_balanced() {
         "read",
         node("ukl_bypass_syscall", 9, vec![]),
     );
-    assert!(!pair((&wrong, Mode::Linux), (&right, Mode::Bypass)).balanced);
+    assert!(!pair((&wrong, &Mode::Linux.into()), (&right, &Mode::Bypass.into())).balanced);
 }
 
 #[test]
@@ -215,7 +216,7 @@ proptest! {
         let mut left = class(CrossingKind::Syscall, "x", a);
         left.exact = exact;
         let right = class(CrossingKind::Bypass, "x", b);
-        let pair = pair((&left, Mode::Linux), (&right, Mode::Bypass));
+        let pair = pair((&left, &Mode::Linux.into()), (&right, &Mode::Bypass.into()));
         prop_assert!(pair.balanced);
         prop_assert_eq!(pair.rows.iter().filter(|row| row.depth_a.is_some()).count(), size(&left.path));
         prop_assert_eq!(pair.rows.iter().filter(|row| row.depth_b.is_some()).count(), size(&right.path));

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::path::{Fnv, steps, tree};
 use super::{Fold, MOST_NODES};
-use crate::crossing::Mode;
+use crate::crossing::Setup;
 use crate::trace::report::{Class, Report, SCHEMA};
 
 /// What the records do not say about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    pub mode: Mode,
+    pub mode: Setup,
     /// What wrote the records.
     pub engine: String,
     /// Records dropped.
@@ -75,7 +75,7 @@ impl Fold {
             .collect();
         Report {
             schema: SCHEMA,
-            mode: run.mode,
+            mode: run.mode.clone(),
             lost: run.lost,
             insns: run.insns,
             events: self.events,

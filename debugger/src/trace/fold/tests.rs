@@ -107,7 +107,7 @@ impl Tape {
 
 fn report(fold: &Fold) -> Report {
     let run = Run {
-        mode: Mode::Bypass,
+        mode: Mode::Bypass.into(),
         engine: "test".to_owned(),
         lost: 0,
         insns: 0,

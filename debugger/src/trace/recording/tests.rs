@@ -30,7 +30,7 @@ fn run(classes: u64) -> Report {
     };
     Report {
         schema: SCHEMA,
-        mode: Mode::Bypass,
+        mode: Mode::Bypass.into(),
         lost: 0,
         insns: 1,
         events: 2,
