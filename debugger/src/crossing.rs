@@ -150,9 +150,7 @@ impl fmt::Display for Setup {
 pub enum NoSetup {
     #[error(transparent)]
     Mode(#[from] NoMode),
-    #[error(
-        "'{0}' is no option of the kernel's: write it as in ukl+ret, or bypass+bypass_limit=8"
-    )]
+    #[error("'{0}' is no option of the kernel's: write it as in ukl+ret, or bypass+bypass_limit=8")]
     Option(String),
 }
 

@@ -112,7 +112,12 @@ fn each(
     cancel: &AtomicBool,
     tell: &impl Fn(Event),
 ) -> Result<(), String> {
-    let modes: Vec<Setup> = image.manifest.modes.iter().map(|mode| (*mode).into()).collect();
+    let modes: Vec<Setup> = image
+        .manifest
+        .modes
+        .iter()
+        .map(|mode| (*mode).into())
+        .collect();
     let mut now: Option<Setup> = None;
     let mut news = |mode: &Setup, event: Event| {
         if now.as_ref() != Some(mode) {

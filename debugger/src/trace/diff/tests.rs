@@ -170,7 +170,13 @@ fn a_total_that_the_rows_do_not_add_up_to_is_not_balanced() {
         "read",
         node("ukl_bypass_syscall", 9, vec![]),
     );
-    assert!(!pair((&wrong, &Mode::Linux.into()), (&right, &Mode::Bypass.into())).balanced);
+    assert!(
+        !pair(
+            (&wrong, &Mode::Linux.into()),
+            (&right, &Mode::Bypass.into())
+        )
+        .balanced
+    );
 }
 
 #[test]
