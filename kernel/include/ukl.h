@@ -3,6 +3,7 @@
 #ifndef UKL_H
 #define UKL_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/auxv.h>
 #include <sys/reboot.h>
@@ -29,6 +30,52 @@ static inline const char *ukl_mode_name(void)
 {
 	static const char *const names[] = { "linux", "ukl", "bypass", "shortcut" };
 	return names[ukl_mode() & 3];
+}
+
+/*
+ * In place of read and write on a connection: in mode shortcut straight to TCP. What is no plain TCP socket, and every
+ * other mode, takes the system call; the ring-3 build has nothing else.
+ */
+static inline ssize_t ukl_tcp_read(int fd, void *buf, size_t len)
+{
+#ifdef UKL_LINKED
+	static int mode = -1;
+
+	if (mode < 0)
+		mode = ukl_mode();
+	if (mode == UKL_SHORTCUT) {
+		long r = ukl_tcp_recvmsg(fd, buf, len, 0);
+
+		if (r >= 0)
+			return r;
+		if (r != -EOPNOTSUPP && r != -ENOTSOCK) {
+			errno = -r;
+			return -1;
+		}
+	}
+#endif
+	return read(fd, buf, len);
+}
+
+static inline ssize_t ukl_tcp_write(int fd, const void *buf, size_t len)
+{
+#ifdef UKL_LINKED
+	static int mode = -1;
+
+	if (mode < 0)
+		mode = ukl_mode();
+	if (mode == UKL_SHORTCUT) {
+		long r = ukl_tcp_sendmsg(fd, buf, len, 0);
+
+		if (r >= 0)
+			return r;
+		if (r != -EOPNOTSUPP && r != -ENOTSOCK) {
+			errno = -r;
+			return -1;
+		}
+	}
+#endif
+	return write(fd, buf, len);
 }
 
 /* The privilege level, from the CPU: 3 for an ordinary process, 0 in the kernel. */

@@ -11,7 +11,7 @@ use crate::progress::{self, Step};
 const LINUX_SOURCE: &str = "linux-source-6.1";
 
 /// Package, and what it is for.
-const NEEDED: [(&str, &str); 13] = [
+const NEEDED: [(&str, &str); 14] = [
     (LINUX_SOURCE, "the kernel's source"),
     ("gcc", "compiler"),
     ("g++", "the driver of the fuzz targets"),
@@ -23,6 +23,7 @@ const NEEDED: [(&str, &str); 13] = [
     ("bc", "the kernel's time constants"),
     ("libelf-dev", "the kernel's objtool"),
     ("patch", "kernel/patches"),
+    ("dpkg-dev", "unpacking the sources of demos"),
     ("xz-utils", "unpacking the kernel's source"),
     ("qemu-system-x86", "booting the image"),
 ];
@@ -96,6 +97,7 @@ fn provided(package: &str) -> bool {
         "libc6-dev" => ("", "/usr/include/stdio.h"),
         "libelf-dev" => ("", "/usr/include/gelf.h"),
         "xz-utils" => ("xz", ""),
+        "dpkg-dev" => ("dpkg-source", ""),
         "qemu-system-x86" => ("qemu-system-x86_64", ""),
         other => (other, ""),
     };

@@ -9,7 +9,14 @@ use super::command::{logged, output, tool};
 use super::demo::Demo;
 use super::libc::{COMMON_FLAGS, Flavour, LINKED_FLAGS, Libc};
 use super::places::{beside, repository};
+use super::programs::Programs;
 use super::redzone;
+
+/// A static executable of the C library that is named after this.
+const STATIC: [&str; 4] = ["-static", "-no-pie", "-nostdlib", "-Wl,--build-id"];
+
+/// The text of ring-3 programs beside the application begins far from the twin's, so that no user address is in both.
+pub(crate) const FAR_TEXT: &str = "-Wl,-Ttext-segment=0x20000000";
 
 /// Makes `application.o` in `folder`: all sections under `.ukl.*`, no symbol but the entry left global.
 ///
@@ -17,28 +24,23 @@ use super::redzone;
 ///
 /// # Errors
 /// When a step fails, or an object uses the red zone.
-pub(crate) fn linked(demo: &Demo, libc: &Libc, folder: &Path, log: &Path) -> Result<PathBuf> {
-    let flags: Vec<&str> = COMMON_FLAGS
-        .into_iter()
-        .chain(LINKED_FLAGS)
-        .chain(["-DUKL_LINKED"])
-        .collect();
-    let objects = compile(
-        demo,
-        &demo.spec.sources,
-        libc,
-        Flavour::Linked,
-        &flags,
-        folder,
-        log,
-    )?;
+pub(crate) fn linked(
+    demo: &Demo,
+    programs: Option<&Programs>,
+    libc: &Libc,
+    folder: &Path,
+    log: &Path,
+) -> Result<PathBuf> {
+    let flavour = Flavour::Linked;
+    let mut objects = compile(demo, &demo.spec.sources, libc, flavour, folder, log)?;
+    objects.extend(programs.and_then(|programs| programs.application(flavour)));
     let libgcc = libgcc()?;
     let part = folder.join("application.r.o");
     let mut ld = tool("ld");
     ld.args(["-r", "-d", "--trace", "-T"])
         .arg(repository().join("kernel/application.lds"));
     ld.arg("-o").arg(&part);
-    let inputs = inputs(&objects, libc, Flavour::Linked, &libgcc);
+    let inputs = inputs(&objects, libc, flavour, &libgcc);
     ld.args(&inputs);
     let mut trace = Vec::new();
     logged(ld, "linking the application", log, |line| {
@@ -73,18 +75,33 @@ pub(crate) fn linked(demo: &Demo, libc: &Libc, folder: &Path, log: &Path) -> Res
 pub(crate) fn twin(
     demo: &Demo,
     sources: &[String],
+    programs: Option<&Programs>,
     libc: &Libc,
     into: &Path,
     log: &Path,
 ) -> Result<()> {
     let folder = into.parent().unwrap_or(into);
-    let flags: Vec<&str> = COMMON_FLAGS.into_iter().chain(["-fno-pie"]).collect();
-    let objects = compile(demo, sources, libc, Flavour::Stock, &flags, folder, log)?;
+    let flavour = Flavour::Stock;
+    let mut objects = compile(demo, sources, libc, flavour, folder, log)?;
+    objects.extend(programs.and_then(|programs| programs.application(flavour)));
+    executable(&objects, libc, into, &[], log)
+}
+
+/// Links a static ring-3 executable with the stock C library.
+///
+/// # Errors
+/// When gcc fails.
+pub(crate) fn executable(
+    objects: &[PathBuf],
+    libc: &Libc,
+    into: &Path,
+    options: &[&str],
+    log: &Path,
+) -> Result<()> {
     let mut gcc = tool("gcc");
-    gcc.args(["-static", "-no-pie", "-nostdlib", "-Wl,--build-id", "-o"])
-        .arg(into);
-    gcc.args(inputs(&objects, libc, Flavour::Stock, &libgcc()?));
-    logged(gcc, "linking the ring-3 twin", log, |_| {})
+    gcc.args(STATIC).args(options).arg("-o").arg(into);
+    gcc.args(inputs(objects, libc, Flavour::Stock, &libgcc()?));
+    logged(gcc, &format!("linking {}", into.display()), log, |_| {})
 }
 
 /// A copy without DWARF, for the initramfs: the guest does not read it.
@@ -106,28 +123,17 @@ fn compile(
     sources: &[String],
     libc: &Libc,
     flavour: Flavour,
-    flags: &[&str],
     folder: &Path,
     log: &Path,
 ) -> Result<Vec<PathBuf>> {
-    let include = libc.include(flavour);
-    let builtin = asked_of_gcc("-print-file-name=include")?;
+    let flags = cflags(libc, flavour)?;
     let mut objects = Vec::new();
     for source in sources {
         let object = folder.join(format!("{source}.o"));
         let mut gcc: Command = tool("gcc");
         gcc.current_dir(&demo.folder)
-            .args(flags)
-            .args([
-                "-Wall",
-                "-fno-asynchronous-unwind-tables",
-                "-nostdinc",
-                "-isystem",
-            ])
-            .arg(&include)
-            .args(["-isystem", &builtin, "-I"])
-            .arg(repository().join("kernel/include"))
-            .arg("-c")
+            .args(&flags)
+            .args(["-Wall", "-c"])
             .arg(demo.folder.join(source))
             .arg("-o")
             .arg(&object);
@@ -141,6 +147,50 @@ fn compile(
     }
     Ok(objects)
 }
+
+/// What every C file is compiled with; no path in it has a blank, as make would part it there.
+///
+/// # Errors
+/// When gcc does not tell where its headers are.
+pub(crate) fn cflags(libc: &Libc, flavour: Flavour) -> Result<Vec<String>> {
+    let mut flags = COMMON_FLAGS.map(str::to_owned).to_vec();
+    match flavour {
+        Flavour::Linked => {
+            flags.extend(
+                LINKED_FLAGS
+                    .into_iter()
+                    .chain(["-DUKL_LINKED"])
+                    .map(str::to_owned),
+            );
+        }
+        Flavour::Stock => flags.push("-fno-pie".to_owned()),
+    }
+    flags.extend(["-fno-asynchronous-unwind-tables", "-nostdinc"].map(str::to_owned));
+    for system in [
+        libc.include(flavour).display().to_string(),
+        asked_of_gcc("-print-file-name=include")?,
+    ] {
+        flags.extend(["-isystem".to_owned(), system]);
+    }
+    let ours = repository().join("kernel/include");
+    flags.push(format!("-I{}", ours.display()));
+    Ok(flags)
+}
+
+/// What a static ring-3 program is linked with by a configure script or a makefile of its own: before its objects and
+/// libraries, and after them.
+///
+/// # Errors
+/// When gcc does not tell where its library is.
+pub(crate) fn around(libc: &Libc) -> Result<[String; 2]> {
+    let mut before = STATIC.map(str::to_owned).to_vec();
+    let mut after = inputs(&[], libc, Flavour::Stock, &libgcc()?);
+    before.extend(after.drain(..STARTS));
+    Ok([before.join(" "), after.join(" ")])
+}
+
+/// How many of [`inputs`] come before the program's own objects.
+const STARTS: usize = 2;
 
 /// What is linked, in the linker's order.
 fn inputs(objects: &[PathBuf], libc: &Libc, flavour: Flavour, libgcc: &str) -> Vec<String> {

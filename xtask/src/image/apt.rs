@@ -13,11 +13,11 @@ use super::command::{logged, remove, tool};
 use super::places::{Store, entries, folder, write_whole};
 use crate::progress::Step;
 
-/// Fetches a source package's files into the store's `sources/`.
+/// Fetches a source package's files into the store's `sources/`; `option` is what takes another source.
 ///
 /// # Errors
 /// When apt is not there, has no source for it, or fails.
-pub(crate) fn fetch_source(store: &Store, package: &str) -> Result<()> {
+pub(crate) fn fetch_source(store: &Store, package: &str, option: &str) -> Result<()> {
     let step = Step::start(format!("fetching the source package {package}"));
     let private = store.sources().join("apt");
     remove(&private)?;
@@ -29,7 +29,7 @@ pub(crate) fn fetch_source(store: &Store, package: &str) -> Result<()> {
     if copied == 0 {
         bail!(
             "fetching the source package {package}: no package source is listed in /etc/apt/sources.list or \
-             /etc/apt/sources.list.d; give a tree or tarball with --{package}-source"
+             /etc/apt/sources.list.d; give a tree or tarball with {option}"
         );
     }
     let log = store.sources().join(format!("fetch-{package}.log"));
@@ -46,7 +46,7 @@ pub(crate) fn fetch_source(store: &Store, package: &str) -> Result<()> {
     logged(fetch, &format!("fetching the source package {package}"), &log, |_| {}).map_err(|error| {
         let lists = updated.err().map_or(String::new(), |error| format!("\n\nBefore that, {error:#}"));
         anyhow::anyhow!(
-            "{error:#}{lists}\n\nWithout a network or a Debian mirror, give a tree or tarball with --{package}-source"
+            "{error:#}{lists}\n\nWithout a network or a Debian mirror, give a tree or tarball with {option}"
         )
     })?;
     remove(&private)?;

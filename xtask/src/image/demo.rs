@@ -9,6 +9,7 @@ use debugger::crossing::Mode;
 use serde::Deserialize;
 
 use super::places::{entries, repository};
+use super::programs::Build;
 
 /// Where programs are looked for, first come first.
 const FOLDERS: [&str; 2] = ["demos", "kernel/tests"];
@@ -31,7 +32,12 @@ pub(crate) struct Demo {
 pub(crate) struct Spec {
     /// One line: what it shows.
     pub(crate) about: String,
+    /// C files of this folder that are the application.
+    #[serde(default)]
     pub(crate) sources: Vec<String>,
+    /// Programs from Debian source packages, the application among them.
+    #[serde(default)]
+    pub(crate) build: Option<Build>,
     #[serde(default = "all_modes")]
     pub(crate) modes: Vec<Mode>,
     #[serde(default)]

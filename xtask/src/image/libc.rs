@@ -44,7 +44,7 @@ pub(crate) enum Flavour {
 }
 
 impl Flavour {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stock => "stock",
             Self::Linked => "ukl",

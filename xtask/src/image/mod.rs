@@ -12,6 +12,7 @@ mod kernel;
 mod libc;
 mod patches;
 mod places;
+mod programs;
 mod redzone;
 mod sources;
 
@@ -25,6 +26,7 @@ use object::Object;
 use self::demo::Demo;
 pub(crate) use self::places::repository;
 use self::places::{Key, Store, folder, write_whole};
+use self::programs::Programs;
 use crate::{packages, progress};
 
 /// Where Debian's package puts the kernel's source.
@@ -59,9 +61,19 @@ pub(crate) struct Options {
     /// A tree or tarball of musl's source, in place of Debian's source package
     #[arg(long, value_name = "TREE|TARBALL")]
     pub(crate) musl_source: Option<PathBuf>,
+    /// A tree or tarball of a demo's program, in place of the Debian source package of that name
+    #[arg(long = "source", value_name = "PACKAGE=TREE|TARBALL", value_parser = given_source)]
+    pub(crate) sources: Vec<(String, PathBuf)>,
     /// Builds anew what is there already
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+fn given_source(text: &str) -> Result<(String, PathBuf), String> {
+    let (package, path) = text
+        .split_once('=')
+        .ok_or("give PACKAGE=TREE or PACKAGE=TARBALL, as in redis=redis-7.0.15.tar.gz")?;
+    Ok((package.to_owned(), path.into()))
 }
 
 /// # Errors
@@ -113,16 +125,21 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
     let made = sources::Made::read()?;
     let linux = sources::linux(&made.linux, options.linux_source.as_deref())?;
     let musl = sources::musl(&store, &made.musl, options.musl_source.as_deref())?;
-    let parts = format!(
-        "{RECIPE} {APPEND} {} {}",
-        kernel::key(&linux)?,
-        libc::key(&musl)?
-    );
+    let libc_key = libc::key(&musl)?;
+    let parts = format!("{RECIPE} {APPEND} {} {libc_key}", kernel::key(&linux)?);
+    let given = options.sources.iter().cloned().collect();
     let mut force = options.force;
     let mut folders = Vec::new();
     for demo in &demos {
+        let sources = demo
+            .spec
+            .build
+            .as_ref()
+            .map(|build| programs::Sources::find(&store, demo, build, &given, &libc_key));
+        let sources = sources.transpose()?;
         let key = Key::default()
             .text(&parts)
+            .text(sources.as_ref().map_or("", |sources| &sources.key))
             .files(&demo.inputs()?)?
             .folder(&repository().join("kernel/include"))?
             .file(&repository().join("kernel/application.lds"))?
@@ -134,8 +151,13 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
             let kernel = kernel::prepare(&store, &made.linux, &linux, force)?;
             // Once is enough for what the images share.
             force = false;
+            let programs = demo.spec.build.as_ref().zip(sources.as_ref());
+            let programs = programs.map(|(build, sources)| {
+                programs::prepare(&store, demo, build, sources, &libc, options.force)
+            });
             build(
                 demo,
+                programs.transpose()?.as_ref(),
                 &kernel,
                 &libc,
                 [&store.part(&demo.name), &image],
@@ -157,6 +179,7 @@ fn up_to_date(image: &Path, key: &str) -> bool {
 
 fn build(
     demo: &Demo,
+    programs: Option<&Programs>,
     kernel: &kernel::Kernel,
     libc: &libc::Libc,
     [part, image]: [&Path; 2],
@@ -165,18 +188,26 @@ fn build(
     command::remove(part)?;
     folder(part)?;
     let log = part.join("build.log");
-    let application = application::linked(demo, libc, part, &log)?;
+    let application = application::linked(demo, programs, libc, part, &log)?;
     let twin = part.join("app.linux");
-    application::twin(demo, &demo.spec.sources, libc, &twin, &log)?;
+    application::twin(demo, &demo.spec.sources, programs, libc, &twin, &log)?;
     let init = demo.spec.init.as_ref().map(|source| -> Result<Vec<u8>> {
         let program = part.join("init.linux");
-        application::twin(demo, std::slice::from_ref(source), libc, &program, &log)?;
+        application::twin(
+            demo,
+            std::slice::from_ref(source),
+            None,
+            libc,
+            &program,
+            &log,
+        )?;
         application::stripped(&program, &log)
     });
     let initrd = initramfs(
         demo,
         &application::stripped(&twin, &log)?,
         init.transpose()?,
+        &others(programs, libc, part, &log)?,
     )?;
     let built = kernel.link(&application)?;
     for (from, to) in [(&built.bzimage, "bzImage"), (&built.vmlinux, "vmlinux")] {
@@ -199,11 +230,37 @@ fn build(
         .with_context(|| format!("renaming {} to {}", part.display(), image.display()))
 }
 
+/// The programs beside the application: kept in the image's `bin/` for the host, and for the guest without DWARF.
+fn others(
+    programs: Option<&Programs>,
+    libc: &libc::Libc,
+    part: &Path,
+    log: &Path,
+) -> Result<Vec<(String, Vec<u8>)>> {
+    let bin = part.join("bin");
+    let mut others = Vec::new();
+    for (name, object) in programs.iter().flat_map(|programs| programs.others()) {
+        folder(&bin)?;
+        let program = bin.join(name);
+        application::executable(&[object], libc, &program, &[application::FAR_TEXT], log)?;
+        others.push((
+            format!("/bin/{name}"),
+            application::stripped(&program, log)?,
+        ));
+    }
+    Ok(others)
+}
+
 /// `/init` and `/ukl` stand for the application, see fs/binfmt_ukl.c of the patched kernel.
-fn initramfs(demo: &Demo, twin: &[u8], init: Option<Vec<u8>>) -> Result<Vec<u8>> {
+fn initramfs(
+    demo: &Demo,
+    twin: &[u8],
+    init: Option<Vec<u8>>,
+    others: &[(String, Vec<u8>)],
+) -> Result<Vec<u8>> {
     const START: &[u8] = b"#UKL /app.linux\n";
     let mut archive = cpio::Archive::default();
-    for path in ["/dev", "/proc", "/tmp"] {
+    for path in ["/bin", "/dev", "/proc", "/tmp"] {
         archive.directory(path);
     }
     archive.character_device("/dev/console", 0o600, 5, 1);
@@ -213,6 +270,9 @@ fn initramfs(demo: &Demo, twin: &[u8], init: Option<Vec<u8>>) -> Result<Vec<u8>>
     archive.file("/app.linux", 0o755, twin);
     archive.file("/ukl", 0o755, START);
     archive.file("/init", 0o755, init.as_deref().unwrap_or(START));
+    for (path, bytes) in others {
+        archive.file(path, 0o755, bytes);
+    }
     for (path, file) in &demo.spec.files {
         let source = demo.folder.join(file);
         let bytes = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;

@@ -61,6 +61,11 @@ impl Store {
         self.root.join(format!("musl-{hash}"))
     }
 
+    #[must_use]
+    pub(crate) fn programs(&self, demo: &str, hash: &str) -> PathBuf {
+        self.root.join(format!("programs-{demo}-{hash}"))
+    }
+
     /// Held while something is built: images share one kernel tree. Released when dropped, also by a killed process.
     ///
     /// # Errors

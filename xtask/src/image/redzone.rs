@@ -122,7 +122,8 @@ fn check_object(name: &str, bytes: &[u8]) -> object::read::Result<Vec<Use>> {
 /// The offset of the first instruction of a function that reads or writes below RSP.
 ///
 /// Through RSP this is a negative displacement. Through RBP it is one below all that the function has pushed or
-/// subtracted since it made RBP its frame; a function that moves RSP in any other way is not judged by RBP.
+/// subtracted since it made RBP its frame; a function that moves RSP in any other way, or keeps something else in RBP, is
+/// not judged by RBP.
 #[must_use]
 pub(crate) fn first_use(code: &[u8]) -> Option<u64> {
     let frame = Frame::of(code);
@@ -181,8 +182,13 @@ impl Frame {
                 | Mnemonic::Leave
                 | Mnemonic::Call
                 | Mnemonic::Ret => {}
-                _ if writes_rsp(&mut info, &instruction) => return None,
+                _ if writes(Register::RSP, &mut info, &instruction) => return None,
                 _ => {}
+            }
+            if !matches!(mnemonic, Mnemonic::Pop | Mnemonic::Leave)
+                && writes(Register::RBP, &mut info, &instruction)
+            {
+                return None;
             }
         }
         depth
@@ -203,10 +209,13 @@ fn immediate(instruction: &Instruction) -> Option<i64> {
     .then(|| instruction.immediate(1).cast_signed())
 }
 
-fn writes_rsp(info: &mut InstructionInfoFactory, instruction: &Instruction) -> bool {
+fn writes(
+    register: Register,
+    info: &mut InstructionInfoFactory,
+    instruction: &Instruction,
+) -> bool {
     info.info(instruction).used_registers().iter().any(|used| {
-        used.register() == Register::RSP
-            && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
+        used.register() == register && !matches!(used.access(), OpAccess::Read | OpAccess::CondRead)
     })
 }
 
@@ -215,7 +224,7 @@ mod tests {
     use super::{Use, first_use, refuse};
 
     /// (bytes, offset of the use, what it is)
-    const CASES: [(&[u8], Option<u64>, &str); 8] = [
+    const CASES: [(&[u8], Option<u64>, &str); 9] = [
         (
             &[0x89, 0x7c, 0x24, 0xfc, 0xc3],
             Some(0),
@@ -259,6 +268,11 @@ mod tests {
             ],
             None,
             "alloca: sub %rax,%rsp; mov %edi,-64(%rbp)",
+        ),
+        (
+            &[0x48, 0x89, 0xe5, 0x48, 0x89, 0xc5, 0x8b, 0x55, 0xf7, 0xc3],
+            None,
+            "RBP as any register: mov %rsp,%rbp; mov %rax,%rbp; mov -9(%rbp),%edx; ret",
         ),
     ];
 

@@ -90,7 +90,7 @@ pub(crate) fn musl(store: &Store, made: &MadeForMusl, given: Option<&Path>) -> R
     let found = match fetched(store, made)? {
         Some(found) => found,
         None => {
-            apt::fetch_source(store, &made.package)?;
+            apt::fetch_source(store, &made.package, "--musl-source")?;
             fetched(store, made)?.with_context(|| {
                 format!(
                     "fetching the source package {}: apt fetched it, but in another version than {}, which \
@@ -103,11 +103,66 @@ pub(crate) fn musl(store: &Store, made: &MadeForMusl, given: Option<&Path>) -> R
     Ok(found)
 }
 
-/// Unpacks a tarball, or copies a tree, so that its files lie in `target`, which is made.
+/// The source of a demo's program: what was given, else the Debian source package, fetched once.
+///
+/// # Errors
+/// When it cannot be fetched, or Debian has another version.
+pub(crate) fn package(
+    store: &Store,
+    name: &str,
+    series: &str,
+    given: Option<&Path>,
+) -> Result<Source> {
+    let option = format!("--source {name}=");
+    if let Some(path) = given {
+        return named(path, &option);
+    }
+    if let Some(found) = described(store, name, series)? {
+        return Ok(found);
+    }
+    apt::fetch_source(store, name, &option)?;
+    described(store, name, series)?.with_context(|| {
+        format!(
+            "fetching the source package {name}: apt fetched it, but in another version than {series}, which the \
+             demo is made for; give that version's tree or tarball with {option}"
+        )
+    })
+}
+
+/// The description (`.dsc`) of a fetched source package, which lists its files with their checksums.
+fn described(store: &Store, name: &str, series: &str) -> Result<Option<Source>> {
+    let prefix = format!("{name}_");
+    let found = super::places::entries(&store.sources())?
+        .into_iter()
+        .rev()
+        .find_map(|path| {
+            let version = path.file_name()?.to_str()?.strip_prefix(&prefix)?;
+            let version = version.strip_suffix(".dsc")?.to_owned();
+            let rest = version.strip_prefix(series)?;
+            rest.starts_with(['.', '-']).then_some((path, version))
+        });
+    Ok(found.map(|(path, version)| Source {
+        path,
+        version: format!("Debian source {name} {version}"),
+    }))
+}
+
+/// Unpacks a Debian source package with its patches, or a tarball, or copies a tree, so that its files lie in `target`,
+/// which is made.
 ///
 /// # Errors
 /// When that fails; `target` may then be there in part.
 pub(crate) fn unpack(source: &Source, target: &Path, log: &Path) -> Result<()> {
+    let what = format!("unpacking {}", source.path.display());
+    if source
+        .path
+        .extension()
+        .is_some_and(|extension| extension == "dsc")
+    {
+        let mut run = tool("dpkg-source");
+        run.args(["--no-copy", "-x"]).arg(&source.path).arg(target);
+        return command::logged(run, &what, log, |_| {});
+    }
     fs::create_dir_all(target)
         .with_context(|| format!("making the folder {}", target.display()))?;
     let mut run = tool(if source.path.is_dir() { "cp" } else { "tar" });
@@ -119,12 +174,7 @@ pub(crate) fn unpack(source: &Source, target: &Path, log: &Path) -> Result<()> {
             .args(["--strip-components=1", "--no-same-owner", "-C"])
             .arg(target);
     }
-    command::logged(
-        run,
-        &format!("unpacking {}", source.path.display()),
-        log,
-        |_| {},
-    )
+    command::logged(run, &what, log, |_| {})
 }
 
 /// The version of an installed Debian package.
