@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Boot, expect, image};
+use common::{Boot, clean, expect, image};
 use debugger::crossing::Mode;
 
 /// What a processor with SMEP, SMAP and FSGSBASE changes is seen with this one; QEMU's default has none of them.
@@ -83,6 +83,7 @@ fn awkward_calls_behave_as_in_ring_3() {
             };
             let serial = expect("calls", &boot, "calls: ok");
             assert!(!serial.contains("FAILED"), "{serial}");
+            clean(&serial);
         }
     }
 }
@@ -96,7 +97,7 @@ fn threads_share_and_end() {
                 cpus,
                 ..Boot::mode(mode)
             };
-            expect("threads", &boot, "threads: ok");
+            clean(&expect("threads", &boot, "threads: ok"));
         }
     }
 }
@@ -112,7 +113,7 @@ fn registers_survive_calls_that_sleep_under_signals() {
                 qemu: NEWEST_CPU,
                 ..Boot::mode(mode)
             };
-            expect("stress", &boot, "stress: ok");
+            clean(&expect("stress", &boot, "stress: ok"));
         }
     }
 }

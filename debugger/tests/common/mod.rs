@@ -113,6 +113,23 @@ pub(crate) fn expect(name: &str, boot: &Boot<'_>, text: &str) -> String {
     serial
 }
 
+/// Expects no report of the kernel about itself on the serial line.
+pub(crate) fn clean(serial: &str) {
+    const REPORTS: [&str; 8] = [
+        "WARNING:",
+        "BUG:",
+        "Oops:",
+        "Call Trace",
+        "Kernel panic",
+        "rcu: INFO",
+        "watchdog:",
+        "double fault",
+    ];
+    for report in REPORTS {
+        assert!(!serial.contains(report), "'{report}' in\n{serial}");
+    }
+}
+
 fn path_argument<'a>(option: &'a str, path: &'a Path) -> [&'a std::ffi::OsStr; 2] {
     [option.as_ref(), path.as_os_str()]
 }
