@@ -10,5 +10,5 @@ int main(void)
 {
 	greet();
 	printf("hello: ok\n");
-	ukl_power_off();
+	return 0;
 }

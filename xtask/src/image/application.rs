@@ -32,7 +32,7 @@ pub(crate) fn linked(
     log: &Path,
 ) -> Result<PathBuf> {
     let flavour = Flavour::Linked;
-    let mut objects = compile(demo, &demo.spec.sources, libc, flavour, folder, log)?;
+    let mut objects = compile(demo, libc, flavour, folder, log)?;
     objects.extend(programs.and_then(|programs| programs.application(flavour)));
     let libgcc = libgcc()?;
     let part = folder.join("application.r.o");
@@ -74,7 +74,6 @@ pub(crate) fn linked(
 /// When a step fails.
 pub(crate) fn twin(
     demo: &Demo,
-    sources: &[String],
     programs: Option<&Programs>,
     libc: &Libc,
     into: &Path,
@@ -82,7 +81,7 @@ pub(crate) fn twin(
 ) -> Result<()> {
     let folder = into.parent().unwrap_or(into);
     let flavour = Flavour::Stock;
-    let mut objects = compile(demo, sources, libc, flavour, folder, log)?;
+    let mut objects = compile(demo, libc, flavour, folder, log)?;
     objects.extend(programs.and_then(|programs| programs.application(flavour)));
     executable(&objects, libc, into, &[], log)
 }
@@ -104,6 +103,22 @@ pub(crate) fn executable(
     logged(gcc, &format!("linking {}", into.display()), log, |_| {})
 }
 
+/// Makes a ring-3 program of one source file: `/init`, or one that runs beside the application.
+///
+/// # Errors
+/// When a step fails.
+pub(crate) fn neighbour(source: &Path, libc: &Libc, into: &Path, log: &Path) -> Result<()> {
+    let object = beside(into, "o");
+    let mut gcc = tool("gcc");
+    gcc.args(cflags(libc, Flavour::Stock)?)
+        .args(["-Wall", "-c"])
+        .arg(source)
+        .arg("-o")
+        .arg(&object);
+    logged(gcc, &format!("compiling {}", source.display()), log, |_| {})?;
+    executable(&[object], libc, into, &[FAR_TEXT], log)
+}
+
 /// A copy without DWARF, for the initramfs: the guest does not read it.
 ///
 /// # Errors
@@ -120,7 +135,6 @@ pub(crate) fn stripped(executable: &Path, log: &Path) -> Result<Vec<u8>> {
 
 fn compile(
     demo: &Demo,
-    sources: &[String],
     libc: &Libc,
     flavour: Flavour,
     folder: &Path,
@@ -128,7 +142,7 @@ fn compile(
 ) -> Result<Vec<PathBuf>> {
     let flags = cflags(libc, flavour)?;
     let mut objects = Vec::new();
-    for source in sources {
+    for source in &demo.spec.sources {
         let object = folder.join(format!("{source}.o"));
         let mut gcc: Command = tool("gcc");
         gcc.current_dir(&demo.folder)

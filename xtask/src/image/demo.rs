@@ -50,7 +50,14 @@ pub(crate) struct Spec {
     pub(crate) append: String,
     #[serde(default = "default_memory")]
     pub(crate) memory_mib: u32,
-    /// A ring-3 program that is `/init` in place of the application, and starts it by executing `/ukl`.
+    /// The application's arguments, its name first; the demo's name alone where there are none.
+    #[serde(default)]
+    pub(crate) arguments: Vec<String>,
+    /// Sources of ring-3 programs, of one file each, and paths in the guest of programs without arguments: `/init` starts them after
+    /// the application, with its process number in the environment as `UKL_APPLICATION`.
+    #[serde(default)]
+    pub(crate) beside: Vec<String>,
+    /// A ring-3 program that is `/init` in place of `kernel/init`, and starts the application by executing `/ukl`.
     #[serde(default)]
     pub(crate) init: Option<String>,
     /// More files of the initramfs: path in the guest, file in this folder.

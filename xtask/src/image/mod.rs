@@ -8,6 +8,7 @@ mod apt;
 mod command;
 mod cpio;
 mod demo;
+mod initramfs;
 mod kernel;
 mod libc;
 mod patches;
@@ -33,7 +34,7 @@ use crate::{packages, progress};
 pub(crate) const LINUX_TARBALL: &str = "/usr/src/linux-source-6.1.tar.xz";
 
 /// Part of every image's key: change it when the code here makes another image of the same inputs.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 /// `norandmaps`: the same addresses in every boot. `panic=-1`: a panic ends QEMU, which is started with -no-reboot.
 const APPEND: &str = "console=ttyS0 panic=-1 norandmaps";
@@ -142,6 +143,7 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
             .text(sources.as_ref().map_or("", |sources| &sources.key))
             .files(&demo.inputs()?)?
             .folder(&repository().join("kernel/include"))?
+            .folder(&repository().join("kernel/init"))?
             .file(&repository().join("kernel/application.lds"))?
             .finish();
         let image = store.images().join(&demo.name);
@@ -190,25 +192,9 @@ fn build(
     let log = part.join("build.log");
     let application = application::linked(demo, programs, libc, part, &log)?;
     let twin = part.join("app.linux");
-    application::twin(demo, &demo.spec.sources, programs, libc, &twin, &log)?;
-    let init = demo.spec.init.as_ref().map(|source| -> Result<Vec<u8>> {
-        let program = part.join("init.linux");
-        application::twin(
-            demo,
-            std::slice::from_ref(source),
-            None,
-            libc,
-            &program,
-            &log,
-        )?;
-        application::stripped(&program, &log)
-    });
-    let initrd = initramfs(
-        demo,
-        &application::stripped(&twin, &log)?,
-        init.transpose()?,
-        &others(programs, libc, part, &log)?,
-    )?;
+    application::twin(demo, programs, libc, &twin, &log)?;
+    let others = others(programs, libc, part, &log)?;
+    let initrd = initramfs::pack(demo, &twin, &others, libc, part, &log)?;
     let built = kernel.link(&application)?;
     for (from, to) in [(&built.bzimage, "bzImage"), (&built.vmlinux, "vmlinux")] {
         fs::copy(from, part.join(to)).with_context(|| {
@@ -249,36 +235,6 @@ fn others(
         ));
     }
     Ok(others)
-}
-
-/// `/init` and `/ukl` stand for the application, see fs/binfmt_ukl.c of the patched kernel.
-fn initramfs(
-    demo: &Demo,
-    twin: &[u8],
-    init: Option<Vec<u8>>,
-    others: &[(String, Vec<u8>)],
-) -> Result<Vec<u8>> {
-    const START: &[u8] = b"#UKL /app.linux\n";
-    let mut archive = cpio::Archive::default();
-    for path in ["/bin", "/dev", "/proc", "/tmp"] {
-        archive.directory(path);
-    }
-    archive.character_device("/dev/console", 0o600, 5, 1);
-    archive.character_device("/dev/null", 0o666, 1, 3);
-    archive.character_device("/dev/zero", 0o666, 1, 5);
-    archive.character_device("/dev/ttyS0", 0o600, 4, 64);
-    archive.file("/app.linux", 0o755, twin);
-    archive.file("/ukl", 0o755, START);
-    archive.file("/init", 0o755, init.as_deref().unwrap_or(START));
-    for (path, bytes) in others {
-        archive.file(path, 0o755, bytes);
-    }
-    for (path, file) in &demo.spec.files {
-        let source = demo.folder.join(file);
-        let bytes = fs::read(&source).with_context(|| format!("reading {}", source.display()))?;
-        archive.file(path, 0o644, &bytes);
-    }
-    archive.finish().context("packing the initramfs")
 }
 
 fn manifest(
