@@ -59,6 +59,8 @@ pub struct Machine {
     pub plugin: Option<Plugin>,
     /// A file that holds the guest's memory, for readers beside QEMU.
     pub shared_memory: Option<PathBuf>,
+    /// TCP ports of the guest that are reached from this host; without any there is no network card.
+    pub ports: Vec<u16>,
     /// Given to QEMU as they are, after all others.
     pub more: Vec<OsString>,
 }
@@ -86,6 +88,7 @@ impl Machine {
             gdb: GdbServer::Socket,
             plugin: None,
             shared_memory: None,
+            ports: Vec::new(),
             more: Vec::new(),
         }
     }
@@ -95,6 +98,7 @@ impl Machine {
     pub fn of(image: &Image, mode: Mode, calls: Option<u64>) -> Self {
         Self {
             memory_mib: image.manifest.memory_mib,
+            ports: image.manifest.ports.clone(),
             ..Self::new(image.kernel(), image.initrd(), image.append(mode, calls))
         }
     }
@@ -102,7 +106,7 @@ impl Machine {
     /// The arguments after the program's name.
     ///
     /// The guest's serial line is QEMU's own input and output. No device is there but what the
-    /// arguments name: no screen, no network card, no drive.
+    /// arguments name: no screen, no drive, a network card only where ports are to be reached.
     #[must_use]
     pub fn arguments(&self, sockets: &Sockets) -> Vec<OsString> {
         let mut arguments = Arguments::default();
@@ -139,6 +143,7 @@ impl Machine {
             GdbServer::Tcp(address) => arguments.pair("-gdb", format!("tcp:{address}")),
             GdbServer::None => {}
         }
+        arguments.network(&self.ports);
         if let Some(plugin) = &self.plugin {
             arguments.plugin(plugin);
         }
@@ -186,6 +191,22 @@ impl Arguments {
             o.plain("wait", "off");
             o.path("path", path);
         });
+    }
+
+    /// A card on QEMU's own network, which reaches nothing but this host's loopback. Port 0: QEMU
+    /// takes one that is free, and tells which. Without its ROM the card needs no package of its own.
+    fn network(&mut self, ports: &[u16]) {
+        if ports.is_empty() {
+            return;
+        }
+        self.option("-netdev", "user", |o| {
+            o.plain("id", "net");
+            o.plain("restrict", "on");
+            for port in ports {
+                o.plain("hostfwd", &format!("tcp:127.0.0.1:0-:{port}"));
+            }
+        });
+        self.pair("-device", "virtio-net-pci,netdev=net,romfile=");
     }
 
     fn plugin(&mut self, plugin: &Plugin) {
@@ -290,6 +311,11 @@ mod tests {
             },
             "-plugin|file=/l/p.so,out=/x,,y,n=1|-S",
         );
+        check(
+            |m| m.ports = vec![6379, 80],
+            "|-netdev|user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:6379,hostfwd=tcp:127.0.0.1:0-:80\
+             |-device|virtio-net-pci,netdev=net,romfile=|",
+        );
         check(|m| m.more = vec!["-icount".into()], "|-S|-icount");
     }
 
@@ -301,5 +327,6 @@ mod tests {
         let found = arguments(&machine);
         assert!(!found.contains("-S"), "{found}");
         assert!(!found.contains("-gdb"), "{found}");
+        assert!(!found.contains("-netdev"), "{found}");
     }
 }

@@ -10,6 +10,9 @@ use crate::crossing::Mode;
 pub const MANIFEST: &str = "image.toml";
 pub const SCHEMA: u32 = 1;
 
+/// The guest's address on QEMU's network, set by the kernel: no DHCP, the same in every boot.
+const NETWORK: &str = "ip=10.0.2.15::10.0.2.2:255.255.255.0::eth0:off";
+
 /// The contents of `image.toml`; file names are relative to its folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +31,9 @@ pub struct Manifest {
     /// The kernel's command-line parameter that carries `--calls N`, such as `n`; none where the program takes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_parameter: Option<String>,
+    /// TCP ports that the application listens on, to be reached from the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<u16>,
     /// The system call that a shortcut stands for, by the shortcut's symbol: `ukl_tcp_sendmsg` for `sendmsg`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shortcuts: BTreeMap<String, String>,
@@ -126,6 +132,9 @@ impl Image {
         let mut line = format!("{} ukl.mode={mode}", self.manifest.append);
         if let (Some(parameter), Some(calls)) = (&self.manifest.calls_parameter, calls) {
             line.push_str(&format!(" {parameter}={calls}"));
+        }
+        if !self.manifest.ports.is_empty() {
+            line.push_str(&format!(" {NETWORK}"));
         }
         line
     }

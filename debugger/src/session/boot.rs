@@ -7,7 +7,7 @@ use super::engine::{Engine, Sources};
 use super::handle::{Handle, Port};
 use super::live;
 use super::options::{AttachOptions, BootOptions, StopAt};
-use super::process::Qemu;
+use super::process::{Qemu, QemuError};
 use super::run::Ran;
 use super::target::{Endpoint, Target};
 use super::trouble::{Trouble, failure_of};
@@ -56,8 +56,13 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
     }
     let twin = (mode == Mode::Linux).then(|| image.twin());
     let reading = read_symbols(image.vmlinux(), twin);
-    let qemu = Qemu::start(&machine(image, mode, options)?)
-        .map_err(|error| Trouble::from(failure_of(&error.to_string())))?;
+    let trouble = |error: QemuError| Trouble::from(failure_of(&error.to_string()));
+    let mut qemu = Qemu::start(&machine(image, mode, options)?).map_err(trouble)?;
+    if !manifest.ports.is_empty() {
+        for forward in qemu.forwards().map_err(trouble)? {
+            port.send(Event::Notice(forward.to_string()));
+        }
+    }
     let Some(endpoint) = qemu.gdb().cloned() else {
         return Err(Trouble::new(
             "booting the image",

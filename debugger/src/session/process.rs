@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use super::link::Endpoint;
 use super::monitor::{Monitor, MonitorError};
 use crate::qemu::arguments::{GdbServer, Machine, PACKAGE, Sockets};
+use crate::qemu::forward::{self, Forward};
 
 /// How long QEMU may take until it answers: building its machine takes 0.1 s, on a busy host more.
 const START: Duration = Duration::from_secs(20);
@@ -159,6 +160,15 @@ impl Qemu {
     #[must_use]
     pub fn gdb(&self) -> Option<&Endpoint> {
         self.gdb.as_ref()
+    }
+
+    /// Which ports of this host reach the guest.
+    ///
+    /// # Errors
+    /// When QEMU does not answer.
+    pub fn forwards(&mut self) -> Result<Vec<Forward>, QemuError> {
+        let answer = self.monitor.human(forward::QUESTION)?;
+        Ok(forward::forwards(&answer))
     }
 
     /// Its control connection.

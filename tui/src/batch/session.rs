@@ -133,6 +133,7 @@ fn of_files(boot: &Boot) -> anyhow::Result<Image> {
             build_id: String::new(),
             memory_mib: 256,
             calls_parameter: Some("n".to_owned()),
+            ports: Vec::new(),
             shortcuts: std::collections::BTreeMap::new(),
             files: Files {
                 kernel,

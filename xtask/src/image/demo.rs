@@ -60,6 +60,12 @@ pub(crate) struct Spec {
     /// A ring-3 program that is `/init` in place of `kernel/init`, and starts the application by executing `/ukl`.
     #[serde(default)]
     pub(crate) init: Option<String>,
+    /// TCP ports that the application listens on, to be reached from the host.
+    #[serde(default)]
+    pub(crate) ports: Vec<u16>,
+    /// A shell in the guest, for `ukl.exit=shell`: busybox as /bin/sh.
+    #[serde(default)]
+    pub(crate) shell: bool,
     /// More files of the initramfs: path in the guest, file in this folder.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,

@@ -254,6 +254,7 @@ fn manifest(
         build_id: build_id(vmlinux)?,
         memory_mib: demo.spec.memory_mib,
         calls_parameter: demo.spec.calls_parameter.clone(),
+        ports: demo.spec.ports.clone(),
         shortcuts: demo.spec.shortcuts.clone(),
         files: Files {
             kernel: "bzImage".into(),
