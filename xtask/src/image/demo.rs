@@ -53,8 +53,8 @@ pub(crate) struct Spec {
     /// The application's arguments, its name first; the demo's name alone where there are none.
     #[serde(default)]
     pub(crate) arguments: Vec<String>,
-    /// Sources of ring-3 programs, of one file each, and paths in the guest of programs without arguments: `/init` starts them after
-    /// the application, with its process number in the environment as `UKL_APPLICATION`.
+    /// What `/init` starts after the application, without arguments: ring-3 programs by their source, one file of this
+    /// folder each, or by their path in the guest. The application's process number is `UKL_APPLICATION` in the environment.
     #[serde(default)]
     pub(crate) beside: Vec<String>,
     /// A ring-3 program that is `/init` in place of `kernel/init`, and starts the application by executing `/ukl`.
