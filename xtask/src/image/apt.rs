@@ -1,8 +1,8 @@
-//! Fetching a Debian source package with a private apt configuration.
+//! Fetching a Debian package, its source or its program, with a private apt configuration.
 //!
-//! Most systems list no `deb-src` entries, and it is not for us to add them: the user's lists are rewritten as source
-//! lists in a folder of the store, and apt is told to use that folder for its lists and cache. Mirrors, keys and proxies
-//! stay the user's; apt checks signatures and checksums as ever.
+//! Most systems list no `deb-src` entries, and it is not for us to add them or to install a program that runs in the
+//! guest: the user's lists are rewritten in a folder of the store, and apt is told to use that folder for its lists and
+//! cache. Mirrors, keys and proxies stay the user's; apt checks signatures and checksums as ever.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,18 +18,42 @@ use crate::progress::Step;
 /// # Errors
 /// When apt is not there, has no source for it, or fails.
 pub(crate) fn fetch_source(store: &Store, package: &str, option: &str) -> Result<()> {
-    let step = Step::start(format!("fetching the source package {package}"));
+    let other = format!("give a tree or tarball with {option}");
+    fetch(
+        store,
+        "deb-src",
+        &["source", "--download-only"],
+        package,
+        &other,
+    )
+}
+
+/// Fetches a package's file, `NAME_VERSION_ARCHITECTURE.deb`, into the store's `sources/`; nothing is installed.
+///
+/// # Errors
+/// When apt is not there, does not know it, or fails.
+pub(crate) fn fetch_program(store: &Store, package: &str) -> Result<()> {
+    let other = format!("put its .deb into {}", store.sources().display());
+    fetch(store, "deb", &["download"], package, &other)
+}
+
+/// `kind` is the word of apt's lists, `other` what else to do where that fails.
+fn fetch(store: &Store, kind: &str, command: &[&str], package: &str, other: &str) -> Result<()> {
+    let what = match kind {
+        "deb" => format!("fetching the package {package}"),
+        _ => format!("fetching the source package {package}"),
+    };
+    let step = Step::start(what.as_str());
     let private = store.sources().join("apt");
     remove(&private)?;
     let parts = private.join("sources.list.d");
     for below in ["sources.list.d", "lists/partial", "cache/archives/partial"] {
         folder(&private.join(below))?;
     }
-    let copied = copy_lists(Path::new("/etc/apt"), &parts)?;
+    let copied = copy_lists(Path::new("/etc/apt"), &parts, kind)?;
     if copied == 0 {
         bail!(
-            "fetching the source package {package}: no package source is listed in /etc/apt/sources.list or \
-             /etc/apt/sources.list.d; give a tree or tarball with {option}"
+            "{what}: no package source is listed in /etc/apt/sources.list or /etc/apt/sources.list.d; {other}"
         );
     }
     let log = store.sources().join(format!("fetch-{package}.log"));
@@ -37,17 +61,17 @@ pub(crate) fn fetch_source(store: &Store, package: &str, option: &str) -> Result
     // A list that a mirror does not have as source is no failure yet: the package may be in another.
     let updated = logged(
         apt_get(&private, &["update"]),
-        "fetching the lists of source packages",
+        "fetching the lists of packages",
         &log,
         |_| {},
     );
-    let mut fetch = apt_get(&private, &["source", "--download-only", package]);
-    fetch.current_dir(store.sources());
-    logged(fetch, &format!("fetching the source package {package}"), &log, |_| {}).map_err(|error| {
-        let lists = updated.err().map_or(String::new(), |error| format!("\n\nBefore that, {error:#}"));
-        anyhow::anyhow!(
-            "{error:#}{lists}\n\nWithout a network or a Debian mirror, give a tree or tarball with {option}"
-        )
+    let mut fetch = apt_get(&private, command);
+    fetch.arg(package).current_dir(store.sources());
+    logged(fetch, &what, &log, |_| {}).map_err(|error| {
+        let lists = updated
+            .err()
+            .map_or(String::new(), |error| format!("\n\nBefore that, {error:#}"));
+        anyhow::anyhow!("{error:#}{lists}\n\nWithout a network or a Debian mirror, {other}")
     })?;
     remove(&private)?;
     step.done();
@@ -74,8 +98,8 @@ fn apt_get(private: &Path, arguments: &[&str]) -> std::process::Command {
     apt
 }
 
-/// Writes each of the user's lists as one of sources; gives how many there were.
-fn copy_lists(etc: &Path, parts: &Path) -> Result<usize> {
+/// Writes each of the user's lists as one of this kind; gives how many there were.
+fn copy_lists(etc: &Path, parts: &Path, kind: &str) -> Result<usize> {
     let mut files = vec![etc.join("sources.list")];
     if etc.join("sources.list.d").is_dir() {
         files.extend(entries(&etc.join("sources.list.d"))?);
@@ -86,7 +110,7 @@ fn copy_lists(etc: &Path, parts: &Path) -> Result<usize> {
             .extension()
             .and_then(|extension| extension.to_str())
             .unwrap_or_default();
-        let convert: fn(&str) -> String = match extension {
+        let convert: fn(&str, &str) -> String = match extension {
             "list" => one_line_style,
             "sources" => deb822_style,
             _ => continue,
@@ -94,7 +118,7 @@ fn copy_lists(etc: &Path, parts: &Path) -> Result<usize> {
         let Ok(text) = fs::read_to_string(&file) else {
             continue;
         };
-        let converted = convert(&text);
+        let converted = convert(&text, kind);
         if converted.trim().is_empty() {
             continue;
         }
@@ -107,7 +131,7 @@ fn copy_lists(etc: &Path, parts: &Path) -> Result<usize> {
 }
 
 /// `deb [options] URI suite component...`, one a line.
-fn one_line_style(text: &str) -> String {
+fn one_line_style(text: &str, wanted: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
@@ -115,7 +139,7 @@ fn one_line_style(text: &str) -> String {
             continue;
         };
         if kind == "deb" || kind == "deb-src" {
-            let source = format!("deb-src {}\n", rest.trim_start());
+            let source = format!("{wanted} {}\n", rest.trim_start());
             if !lines.contains(&source) {
                 lines.push(source);
             }
@@ -125,7 +149,7 @@ fn one_line_style(text: &str) -> String {
 }
 
 /// Stanzas of `Field: value`, parted by empty lines; a line that begins with a blank continues its field.
-fn deb822_style(text: &str) -> String {
+fn deb822_style(text: &str, wanted: &str) -> String {
     let mut out = String::new();
     for stanza in text.split("\n\n") {
         let field = |name: &str| {
@@ -144,7 +168,10 @@ fn deb822_style(text: &str) -> String {
             let types = line
                 .split_once(':')
                 .is_some_and(|(key, _)| key.eq_ignore_ascii_case("Types"));
-            out.push_str(if types { "Types: deb-src" } else { line });
+            match types {
+                true => out.push_str(&format!("Types: {wanted}")),
+                false => out.push_str(line),
+            }
             out.push('\n');
         }
         out.push('\n');
@@ -163,7 +190,7 @@ mod tests {
                     deb [signed-by=/k.gpg] http://b.example x y\nrpm no\n";
         let expected = "deb-src http://a.example/debian bookworm main\n\
                         deb-src [signed-by=/k.gpg] http://b.example x y\n";
-        assert_eq!(one_line_style(text), expected);
+        assert_eq!(one_line_style(text, "deb-src"), expected);
     }
 
     #[test]
@@ -172,6 +199,6 @@ mod tests {
                     Signed-By:\n -----BEGIN PGP-----\n .\n abc\n\n\nTypes: deb\nEnabled: no\nURIs: http://b.example\n";
         let expected = "Types: deb-src\nURIs: http://a.example/debian\nSuites: bookworm\nComponents: main\n\
                         Signed-By:\n -----BEGIN PGP-----\n .\n abc\n\n";
-        assert_eq!(deb822_style(text), expected);
+        assert_eq!(deb822_style(text, "deb-src"), expected);
     }
 }

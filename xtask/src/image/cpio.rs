@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const CHARACTER: u32 = 0o020_000;
+const LINK: u32 = 0o120_000;
 
 /// An archive under construction.
 #[derive(Debug, Default)]
@@ -50,6 +51,15 @@ impl Archive {
         );
     }
 
+    /// A symbolic link to `target`.
+    pub(crate) fn link(&mut self, path: &str, target: &str) {
+        let kind = Kind {
+            mode: LINK | 0o777,
+            ..Kind::default()
+        };
+        self.entry(path, kind, target.as_bytes());
+    }
+
     pub(crate) fn character_device(
         &mut self,
         path: &str,
@@ -87,7 +97,11 @@ impl Archive {
         if !trailer {
             self.entries += 1;
         }
-        let links = if kind.mode & DIRECTORY != 0 { 2 } else { 1 };
+        let links = if kind.mode & 0o170_000 == DIRECTORY {
+            2
+        } else {
+            1
+        };
         let size = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let name_size = u32::try_from(name.len() + 1).unwrap_or(u32::MAX);
         // inode, mode, uid, gid, links, mtime, size, device (major, minor), its own numbers, name's size, check.

@@ -20,6 +20,7 @@ pub(super) fn pack(
     demo: &Demo,
     twin: &Path,
     others: &[(String, Vec<u8>)],
+    busybox: Option<&[u8]>,
     libc: &Libc,
     part: &Path,
     log: &Path,
@@ -40,6 +41,10 @@ pub(super) fn pack(
     };
     archive.file("/init", 0o755, &beside(&init, libc, part, log)?);
     archive.file("/etc/arguments", 0o644, &lines(&arguments(demo)));
+    if let Some(busybox) = busybox {
+        archive.file("/bin/busybox", 0o755, busybox);
+        archive.link("/bin/sh", "busybox");
+    }
     for (path, program) in others {
         archive.file(path, 0o755, program);
     }

@@ -5,6 +5,7 @@
 
 mod application;
 mod apt;
+mod busybox;
 mod command;
 mod cpio;
 mod demo;
@@ -138,9 +139,12 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
             .as_ref()
             .map(|build| programs::Sources::find(&store, demo, build, &given, &libc_key));
         let sources = sources.transpose()?;
+        let shell = demo.spec.shell.then(|| busybox::package(&store));
+        let shell = shell.transpose()?;
         let key = Key::default()
             .text(&parts)
             .text(sources.as_ref().map_or("", |sources| &sources.key))
+            .files(shell.as_slice())?
             .files(&demo.inputs()?)?
             .folder(&repository().join("kernel/include"))?
             .folder(&repository().join("kernel/init"))?
@@ -160,6 +164,7 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
             build(
                 demo,
                 programs.transpose()?.as_ref(),
+                shell.as_deref(),
                 &kernel,
                 &libc,
                 [&store.part(&demo.name), &image],
@@ -182,6 +187,7 @@ fn up_to_date(image: &Path, key: &str) -> bool {
 fn build(
     demo: &Demo,
     programs: Option<&Programs>,
+    shell: Option<&Path>,
     kernel: &kernel::Kernel,
     libc: &libc::Libc,
     [part, image]: [&Path; 2],
@@ -194,7 +200,9 @@ fn build(
     let twin = part.join("app.linux");
     application::twin(demo, programs, libc, &twin, &log)?;
     let others = others(programs, libc, part, &log)?;
-    let initrd = initramfs::pack(demo, &twin, &others, libc, part, &log)?;
+    let shell = shell.map(|package| busybox::program(package, part, &log));
+    let shell = shell.transpose()?;
+    let initrd = initramfs::pack(demo, &twin, &others, shell.as_deref(), libc, part, &log)?;
     let built = kernel.link(&application)?;
     for (from, to) in [(&built.bzimage, "bzImage"), (&built.vmlinux, "vmlinux")] {
         fs::copy(from, part.join(to)).with_context(|| {
