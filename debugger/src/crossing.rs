@@ -1,5 +1,6 @@
 //! The words for what passes the boundary, and for how a program is run beside it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,6 +44,17 @@ pub struct Setup {
     pub mode: Mode,
     /// `ret`, `bypass_limit=8`, in the order given.
     pub options: Vec<String>,
+}
+
+/// What a request of a server is: the table `[request]` of a manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestSpec {
+    /// The calls, by system call or by shortcut, whose return begins a turn of a server's thread:
+    /// `epoll_pwait`, `recvfrom`, `tcp_recvmsg`.
+    pub turn: Vec<String>,
+    /// Functions of the application, and what kind of request a call of each is: `getCommand`, `GET`.
+    pub kinds: BTreeMap<String, String>,
 }
 
 impl CrossingKind {

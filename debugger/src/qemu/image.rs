@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::crossing::Mode;
+use crate::crossing::{Mode, RequestSpec};
 
 pub const MANIFEST: &str = "image.toml";
 pub const SCHEMA: u32 = 1;
@@ -37,6 +37,9 @@ pub struct Manifest {
     /// The system call that a shortcut stands for, by the shortcut's symbol: `ukl_tcp_sendmsg` for `sendmsg`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shortcuts: BTreeMap<String, String>,
+    /// What a request is, where the application is a server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestSpec>,
     pub files: Files,
     pub versions: Versions,
 }

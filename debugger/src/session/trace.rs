@@ -131,7 +131,7 @@ pub fn trace(
         Policy::Lossless
     };
     let mut ring = Ring::new(&table.sites, policy).map_err(|source| TraceError::Ring { source })?;
-    let fold = Fold::new(table.functions);
+    let fold = Fold::new(table.functions).with_requests(image.manifest.request.as_ref());
     let mut guest = Qemu::start(&machine(image, options, plugin, &ring))?;
     // From here on the records are read: the guest need not wait for this program to be ready.
     guest.monitor().execute("cont", None)?;

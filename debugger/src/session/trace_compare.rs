@@ -7,8 +7,8 @@ use super::trace_error::TraceError;
 use crate::crossing::Setup;
 use crate::event::Event;
 use crate::qemu::image::Image;
-use crate::trace::diff;
 use crate::trace::report::{Comparison, Report, SCHEMA};
+use crate::trace::{diff, requests};
 
 /// One boot per mode, in order, each traced with `options` but for the mode and its options.
 ///
@@ -42,9 +42,13 @@ pub fn compare(
 #[must_use]
 pub fn side_by_side(image: &str, runs: Vec<Report>) -> Comparison {
     let mut pairs = Vec::new();
+    let mut of_requests = Vec::new();
     for (i, a) in runs.iter().enumerate() {
         for b in &runs[i + 1..] {
             pairs.extend(diff::pairs(a, b));
+            if let (Some(ours), Some(theirs)) = (&a.requests, &b.requests) {
+                of_requests.extend(requests::pairs((ours, &a.mode), (theirs, &b.mode)));
+            }
         }
     }
     Comparison {
@@ -52,5 +56,6 @@ pub fn side_by_side(image: &str, runs: Vec<Report>) -> Comparison {
         image: image.to_owned(),
         runs,
         pairs,
+        requests: of_requests,
     }
 }

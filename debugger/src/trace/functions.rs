@@ -40,6 +40,10 @@ impl Functions {
         self.0.get(number as usize).unwrap_or(&self.0[0])
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Function> {
+        self.0.iter()
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()

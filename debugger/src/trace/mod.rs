@@ -8,5 +8,6 @@ pub mod functions;
 pub mod phases;
 pub mod recording;
 pub mod report;
+pub mod requests;
 pub mod sites;
 pub mod steps;

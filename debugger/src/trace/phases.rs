@@ -79,6 +79,8 @@ const NAMES: &[(&str, Rule)] = &[
     ("paranoid_entry", Rule::Whole(EntryWork)),
     ("paranoid_exit", Rule::Whole(Exit)),
     ("restore_regs_and_return_to_kernel", Rule::Whole(Exit)),
+    // Wherever a task gives way, the exit of a call included.
+    ("schedule", Rule::Whole(Service)),
     ("spurious_entries_start", Rule::Whole(Entry)),
     ("strncpy_from_user", Rule::Whole(UserCopy)),
     ("strnlen_user", Rule::Whole(UserCopy)),

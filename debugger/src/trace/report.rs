@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::requests::{RequestPair, Requests};
 use crate::crossing::{CrossingKind, Setup};
 use crate::origin::Origin;
 
@@ -24,6 +25,9 @@ pub struct Report {
     pub engine: String,
     /// Most frequent first.
     pub classes: Vec<Class>,
+    /// By kind, where the image says what a request is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Requests>,
     /// What a reader must know to believe the figures: crossings cut off at the ends, faults inside paths.
     pub notes: Vec<String>,
 }
@@ -133,6 +137,9 @@ pub struct Comparison {
     pub image: String,
     pub runs: Vec<Report>,
     pub pairs: Vec<Pair>,
+    /// One for each kind of request and pair of modes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestPair>,
 }
 
 impl Phases {

@@ -6,6 +6,7 @@ pub mod doctor;
 pub mod exec;
 pub mod images;
 pub mod report;
+pub mod request_text;
 pub mod session;
 pub mod space;
 pub mod symbols;

@@ -135,6 +135,7 @@ fn of_files(boot: &Boot) -> anyhow::Result<Image> {
             calls_parameter: Some("n".to_owned()),
             ports: Vec::new(),
             shortcuts: std::collections::BTreeMap::new(),
+            request: None,
             files: Files {
                 kernel,
                 twin: folder.join("app.linux"),

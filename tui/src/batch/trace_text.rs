@@ -7,6 +7,8 @@ use debugger::crossing::Setup;
 use debugger::trace::diff;
 use debugger::trace::report::{Class, Comparison, Pair, Phases, Report, Row, Verdict};
 
+use super::request_text;
+
 /// What a row of a report's table is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
@@ -16,6 +18,8 @@ pub enum By {
     /// Each path of its own.
     Class,
     Phase,
+    /// What a server does for a request, where the image says what one is.
+    Request,
 }
 
 const PHASES: &str = "entry  work  dispatch  copy  service  exit work  exit";
@@ -38,9 +42,15 @@ pub fn report(report: &Report, by: By) -> Vec<String> {
         By::Class => report.classes.iter().map(class_line).collect(),
         By::Kind => kinds(report),
         By::Phase => phases(report),
+        By::Request => request_text::calls(report),
     });
     if matches!(by, By::Call | By::Class) {
         lines.insert(lines.len() - rows_of(report, by), heading());
+    }
+    let requests = request_text::runs(std::iter::once(report));
+    if !requests.is_empty() {
+        lines.push(String::new());
+        lines.extend(requests);
     }
     lines
 }
@@ -271,6 +281,13 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
         "{balanced} of {} ledgers balance; {lost} records lost",
         comparison.pairs.len()
     ));
+    let requests = request_text::runs(comparison.runs.iter());
+    if !requests.is_empty() {
+        lines.push(String::new());
+        lines.extend(requests);
+        lines.push(String::new());
+        lines.extend(request_text::pairs(&comparison.requests));
+    }
     if rare > 0 {
         lines.push(format!(
             "{rare} calls made fewer than {OFTEN} times are not shown; --json has them"

@@ -428,6 +428,7 @@ fn report(mode: Mode) -> Report {
         events: 4_000_000,
         engine: "plugin".to_owned(),
         classes: vec![write, timer],
+        requests: None,
         notes: Vec::new(),
     }
 }
@@ -494,6 +495,7 @@ fn comparison() -> Comparison {
         ),
     ];
     Comparison {
+        requests: Vec::new(),
         schema: SCHEMA,
         image: "syscalls".to_owned(),
         runs: [Mode::Linux, Mode::Ukl, Mode::Bypass].map(report).to_vec(),

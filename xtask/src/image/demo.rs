@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use debugger::crossing::Mode;
+use debugger::crossing::{Mode, RequestSpec};
 use serde::Deserialize;
 
 use super::places::{entries, repository};
@@ -72,6 +72,9 @@ pub(crate) struct Spec {
     /// The system call that a shortcut stands for, by the shortcut's symbol.
     #[serde(default)]
     pub(crate) shortcuts: BTreeMap<String, String>,
+    /// What a request is, where the program is a server.
+    #[serde(default)]
+    pub(crate) request: Option<RequestSpec>,
 }
 
 fn all_modes() -> Vec<Mode> {

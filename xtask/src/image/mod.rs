@@ -264,6 +264,7 @@ fn manifest(
         calls_parameter: demo.spec.calls_parameter.clone(),
         ports: demo.spec.ports.clone(),
         shortcuts: demo.spec.shortcuts.clone(),
+        request: demo.spec.request.clone(),
         files: Files {
             kernel: "bzImage".into(),
             vmlinux: "vmlinux".into(),

@@ -42,6 +42,7 @@ fn report(mode: Mode, classes: Vec<Class>) -> Report {
         events: 0,
         engine: "plugin".to_owned(),
         classes,
+        requests: None,
         notes: Vec::new(),
     }
 }

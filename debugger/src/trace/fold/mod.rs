@@ -6,6 +6,7 @@
 
 mod path;
 mod report;
+mod requests;
 mod tasks;
 mod trie;
 
@@ -13,7 +14,9 @@ use wire::record::{FIRST_SPECIAL, SWITCH_ADDRESSES};
 use wire::{Kind, Word};
 
 use super::functions::Functions;
+use crate::crossing::RequestSpec;
 use path::Shapes;
+use requests::Counter;
 use tasks::{Open, Tasks};
 use trie::{GOES_ON, NodeId, ROOT, Trie};
 
@@ -38,6 +41,10 @@ pub struct Fold {
     /// Addresses still to come after a switch, and the first of them.
     pending: Pending,
     full_syscall: u32,
+    /// The whole clock, as far as it was followed.
+    now: u64,
+    /// Where requests are counted.
+    requests: Option<Counter>,
     /// Records seen.
     pub events: u64,
     /// Chunks that did not follow the one before.
@@ -81,11 +88,20 @@ impl Fold {
             last: 0,
             pending: Pending::default(),
             full_syscall,
+            now: 0,
+            requests: None,
             events: 0,
             gaps: 0,
             broken: 0,
             overflow: 0,
         }
+    }
+
+    /// Counts requests too.
+    #[must_use]
+    pub fn with_requests(mut self, spec: Option<&RequestSpec>) -> Self {
+        self.requests = spec.map(|spec| Counter::new(spec.clone(), &self.functions));
+        self
     }
 
     /// Takes a chunk's records, in order.
@@ -101,7 +117,7 @@ impl Fold {
             let state = self.state;
             at += match state {
                 State::Walking => self.walk(&records[at..]),
-                State::App => Self::skip_app(&records[at..]),
+                State::App => self.run_app(&records[at..]),
                 State::Elsewhere => Self::skip_steps(&records[at..]),
             };
             if state != self.state {
@@ -124,7 +140,10 @@ impl Fold {
 
     /// Whatever is open is unknown from here on.
     pub fn abandon(&mut self) {
-        self.tasks.forget();
+        let turns = self.tasks.forget();
+        if let Some(requests) = &mut self.requests {
+            requests.lost += turns;
+        }
         self.pending = Pending::default();
         self.state = State::Elsewhere;
         self.node = ROOT;
@@ -169,14 +188,50 @@ impl Fold {
         taken
     }
 
-    fn skip_app(records: &[u64]) -> usize {
-        let app = |raw: &u64| {
+    /// Steps in the application's code; returns how many records were taken.
+    fn run_app(&mut self, records: &[u64]) -> usize {
+        let app = |raw: &&u64| {
             matches!(
-                Word((raw >> 32) as u32).kind(),
+                Word((*raw >> 32) as u32).kind(),
                 Some(Kind::AppEntry | Kind::AppReturn | Kind::AppJump | Kind::Return | Kind::Jump)
             )
         };
-        records.iter().take_while(|raw| app(raw)).count()
+        let steps = records.iter().take_while(app);
+        let Some(requests) = &self.requests else {
+            return steps.count();
+        };
+        let server = &mut self.tasks.current_mut().server;
+        let mut taken = 0;
+        for raw in steps {
+            let record = wire::Record::decode(*raw);
+            if let Some(kind) = record.word.kind() {
+                server.step(kind, record.word.function(), record.clock, requests);
+            }
+            taken += 1;
+        }
+        taken
+    }
+
+    /// The application's code goes on from here.
+    fn to_app(&mut self, clock: u32) {
+        self.state = State::App;
+        self.tasks.current_mut().server.enter(clock);
+    }
+
+    /// A step in the application's code that was not expected there.
+    fn app_step(&mut self, kind: Kind, word: Word, clock: u32) {
+        if let Some(requests) = &self.requests {
+            let server = &mut self.tasks.current_mut().server;
+            server.step(kind, word.function(), clock, requests);
+        }
+    }
+
+    /// The whole clock, from its low half: called more often than that wraps.
+    fn wide(&mut self, clock: u32) -> u64 {
+        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+        let since = clock.wrapping_sub(self.now as u32);
+        self.now += u64::from(since);
+        self.now
     }
 
     fn skip_steps(records: &[u64]) -> usize {
@@ -190,6 +245,7 @@ impl Fold {
             self.broken += 1;
             return;
         };
+        self.wide(clock);
         match kind {
             // The latter: a function of the kernel, entered from the application, by bypass or shortcut.
             Kind::SyscallEntry | Kind::Entry => self.open(word, clock, true),
@@ -204,7 +260,7 @@ impl Fold {
             // The way back to an application that was never seen to leave: a new task's, or the boot's own.
             Kind::Sysret | Kind::Iret => {
                 if self.tasks.current_mut().arrives() {
-                    self.state = State::App;
+                    self.to_app(clock);
                 }
             }
             Kind::AppEntry | Kind::AppReturn | Kind::AppJump => self.in_app(kind, word, clock),
@@ -224,6 +280,10 @@ impl Fold {
         let task = self.tasks.current_mut();
         if walking {
             task.pause(node, last);
+        } else if self.state == State::App
+            && let Some(requests) = &self.requests
+        {
+            task.server.leave(clock, requests);
         }
         task.push(Open::new(clock, counted));
         self.node = self.trie.step(ROOT, trie::key(word.0, 0), &self.functions);
@@ -236,13 +296,22 @@ impl Fold {
         let end = self.trie.hot[self.node as usize].end as usize - 1;
         while self.counts.len() < self.trie.endings.len() {
             let ending = self.trie.endings[self.counts.len()];
-            self.shapes.learn(&self.trie, ending, &self.functions);
+            let (steps, phases) = self.shapes.learn(&self.trie, ending, &self.functions);
+            if let (Some(requests), Some(learnt)) = (&mut self.requests, self.shapes.endings.last())
+            {
+                let key = &self.shapes.classes[learnt.class];
+                requests.learn(&steps, phases, learnt.class, key);
+            }
             self.counts.push([0; 2]);
         }
+        let now = self.wide(clock);
         let task = self.tasks.current_mut();
         let Some(open) = task.pop() else { return };
         if open.counted {
             self.counts[end][usize::from(open.cut)] += 1;
+            if let Some(requests) = &mut self.requests {
+                requests.closed(&mut task.server, end, now);
+            }
         }
         let mut began = open.began;
         if self.shapes.is_sigreturn(end) {
@@ -259,25 +328,25 @@ impl Fold {
                 (self.node, self.last) = (node, last);
                 self.state = State::Walking;
             }
-            None => {
-                self.state = if task.user {
-                    State::App
-                } else {
-                    State::Elsewhere
-                }
-            }
+            None if task.user => self.to_app(ended),
+            None => self.state = State::Elsewhere,
         }
     }
 
     fn give_up(&mut self, clock: u32) {
         let task = self.tasks.current_mut();
         task.clear();
+        if task.server.forget()
+            && let Some(requests) = &mut self.requests
+        {
+            requests.lost += 1;
+        }
         self.last = clock;
-        self.state = if task.user {
-            State::App
+        if task.user {
+            self.to_app(clock);
         } else {
-            State::Elsewhere
-        };
+            self.state = State::Elsewhere;
+        }
     }
 
     /// The application's code is running.
@@ -287,7 +356,8 @@ impl Fold {
             State::Elsewhere => {
                 if kind == Kind::AppEntry && self.tasks.any() {
                     self.tasks.current_mut().user = true;
-                    self.state = State::App;
+                    self.to_app(clock);
+                    self.app_step(kind, word, clock);
                 }
             }
             State::Walking if self.trie.is_call(self.node) => {
@@ -298,13 +368,14 @@ impl Fold {
                     let task = self.tasks.current_mut();
                     task.pause(node, last);
                     task.push(Open::signal(clock));
-                    self.state = State::App;
+                    self.to_app(clock);
                 } else {
                     // Without a return: the call falls to the full path.
                     let key = trie::left_to_app(clock.wrapping_sub(self.last));
                     self.node = self.trie.step(self.node, key, &self.functions);
                     self.close(clock);
                 }
+                self.app_step(kind, word, clock);
             }
             State::Walking => {
                 self.broken += 1;
@@ -324,7 +395,7 @@ impl Fold {
         if walking {
             self.tasks.current_mut().pause(node, last);
         }
-        self.tasks.switch(from, address, clock);
+        self.tasks.switch(from, address, clock, self.now);
         self.resume(clock, clock);
         // What is left to be told from `resume` is whether the new task was in the application: a task is
         // never switched to there.

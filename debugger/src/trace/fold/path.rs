@@ -18,7 +18,7 @@ pub(super) struct Step {
     /// Index of the step it is shown under.
     parent: Option<usize>,
     pub(super) depth: u32,
-    own: u64,
+    pub(super) own: u64,
     phase: (Phase, Phase),
     has_called: bool,
 }
@@ -68,8 +68,13 @@ pub(super) const FULL_PATH: &str = "(full path)";
 
 impl Shapes {
     /// Must be called for each ending, in order.
-    pub(super) fn learn(&mut self, trie: &Trie, ending: NodeId, functions: &Functions) {
-        let (steps, _) = steps(trie, ending, functions);
+    pub(super) fn learn(
+        &mut self,
+        trie: &Trie,
+        ending: NodeId,
+        functions: &Functions,
+    ) -> (Vec<Step>, Phases) {
+        let (steps, phases) = steps(trie, ending, functions);
         let total = steps.iter().map(|step| step.own).sum();
         let key = class_key(trie, ending, &steps, functions);
         let class = *self.known.entry(key.clone()).or_insert_with(|| {
@@ -77,6 +82,7 @@ impl Shapes {
             self.classes.len() - 1
         });
         self.endings.push(Ending { class, total });
+        (steps, phases)
     }
 
     pub(super) fn is_sigreturn(&self, ending: usize) -> bool {

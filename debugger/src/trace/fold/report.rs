@@ -81,6 +81,10 @@ impl Fold {
             events: self.events,
             engine: run.engine.clone(),
             classes,
+            requests: self
+                .requests
+                .as_ref()
+                .map(|requests| requests.requests(&self.shapes.classes)),
             notes: self.notes(run).into_iter().chain(left_out).collect(),
         }
     }

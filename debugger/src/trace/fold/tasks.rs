@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::requests::Server;
 use super::trie::{NodeId, ROOT};
 
 /// A crossing that has begun.
@@ -32,6 +33,8 @@ pub(super) struct Task {
     started: bool,
     /// The clock when it was switched away.
     away: u32,
+    /// What its own code does.
+    pub(super) server: Server,
 }
 
 #[derive(Debug, Default)]
@@ -143,9 +146,11 @@ impl Tasks {
         !self.by_address.is_empty()
     }
 
-    /// From the task whose stack pointer was stored at `from` to the one whose was loaded from `to`.
-    pub(super) fn switch(&mut self, from: u64, to: u64, clock: u32) {
+    /// From the task whose stack pointer was stored at `from` to the one whose was loaded from `to`;
+    /// `now` is the whole clock.
+    pub(super) fn switch(&mut self, from: u64, to: u64, clock: u32, now: u64) {
         self.current_mut().away = clock;
+        self.current_mut().server.away(now);
         if from != 0 {
             // The task that ran before any switch is named by the first one.
             self.by_address.entry(from).or_insert(self.current);
@@ -160,16 +165,22 @@ impl Tasks {
         }
         let task = self.current_mut();
         let away = clock.wrapping_sub(task.away);
+        task.server.back(now);
         if let Some(open) = task.open.last_mut() {
             open.last = open.last.wrapping_add(away);
         }
     }
 
     /// Everything that is open; the tasks stay known.
-    pub(super) fn forget(&mut self) {
+    ///
+    /// Returns how many turns of servers were given up.
+    pub(super) fn forget(&mut self) -> u64 {
+        let mut turns = 0;
         for task in &mut self.all {
             task.clear();
+            turns += u64::from(task.server.forget());
         }
+        turns
     }
 
     pub(super) fn open_now(&self) -> usize {
@@ -182,4 +193,5 @@ static NOBODY: Task = Task {
     user: false,
     started: false,
     away: 0,
+    server: Server::new(),
 };

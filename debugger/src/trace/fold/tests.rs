@@ -27,12 +27,16 @@ const NAMES: &[(&str, bool)] = &[
     ("handler", false),
 ];
 
-fn functions() -> Functions {
+pub(super) fn functions() -> Functions {
     let mut functions = Functions::default();
     for (name, label) in NAMES {
         functions.push(Function {
             name: (*name).to_owned(),
-            origin: Origin::Unknown,
+            origin: if matches!(*name, "main" | "handler") {
+                Origin::App
+            } else {
+                Origin::Unknown
+            },
             label: *label,
             file: None,
         });
@@ -47,14 +51,14 @@ fn word(kind: Kind, name: &str) -> Word {
 }
 
 /// Writes records as a probe would.
-struct Tape {
+pub(super) struct Tape {
     clock: u32,
-    raw: Vec<u64>,
+    pub(super) raw: Vec<u64>,
 }
 
 impl Tape {
     /// In the application, which is known to be one.
-    fn in_app() -> Self {
+    pub(super) fn in_app() -> Self {
         let mut tape = Self {
             clock: 1000,
             raw: Vec::new(),
@@ -64,7 +68,7 @@ impl Tape {
         tape
     }
 
-    fn after(&mut self, instructions: u32, kind: Kind, name: &str) -> &mut Self {
+    pub(super) fn after(&mut self, instructions: u32, kind: Kind, name: &str) -> &mut Self {
         self.clock = self.clock.wrapping_add(instructions);
         self.raw.push(
             Record {
@@ -76,14 +80,14 @@ impl Tape {
         self
     }
 
-    fn switch(&mut self, from: u64, to: u64) -> &mut Self {
+    pub(super) fn switch(&mut self, from: u64, to: u64) -> &mut Self {
         self.after(0, Kind::Switch, "");
         self.raw.extend([from, to]);
         self
     }
 
     /// `read` up to and with the entry of `vfs_read`: 5 + 7 + 9 instructions.
-    fn read_up(&mut self) -> &mut Self {
+    pub(super) fn read_up(&mut self) -> &mut Self {
         self.after(50, Kind::SyscallEntry, "entry_SYSCALL_64")
             .after(5, Kind::Entry, "do_syscall_64")
             .after(7, Kind::Entry, "__x64_sys_read")
@@ -91,7 +95,7 @@ impl Tape {
     }
 
     /// And back: 20 + 1 + 2 + 3 instructions.
-    fn read_down(&mut self) -> &mut Self {
+    pub(super) fn read_down(&mut self) -> &mut Self {
         self.after(20, Kind::Return, "vfs_read")
             .after(1, Kind::Return, "__x64_sys_read")
             .after(2, Kind::Return, "do_syscall_64")
@@ -105,7 +109,7 @@ impl Tape {
     }
 }
 
-fn report(fold: &Fold) -> Report {
+pub(super) fn report(fold: &Fold) -> Report {
     let run = Run {
         mode: Mode::Bypass.into(),
         engine: "test".to_owned(),

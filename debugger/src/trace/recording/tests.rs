@@ -36,6 +36,7 @@ fn run(classes: u64) -> Report {
         events: 2,
         engine: "plugin".to_owned(),
         classes: (0..classes).map(class).collect(),
+        requests: None,
         notes: vec!["a note".to_owned()],
     }
 }
