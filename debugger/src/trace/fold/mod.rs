@@ -213,7 +213,7 @@ impl Fold {
     }
 
     /// The application's code goes on from here.
-    fn to_app(&mut self, clock: u32) {
+    fn go_on_in_app(&mut self, clock: u32) {
         self.state = State::App;
         self.tasks.current_mut().server.enter(clock);
     }
@@ -260,7 +260,7 @@ impl Fold {
             // The way back to an application that was never seen to leave: a new task's, or the boot's own.
             Kind::Sysret | Kind::Iret => {
                 if self.tasks.current_mut().arrives() {
-                    self.to_app(clock);
+                    self.go_on_in_app(clock);
                 }
             }
             Kind::AppEntry | Kind::AppReturn | Kind::AppJump => self.in_app(kind, word, clock),
@@ -328,7 +328,7 @@ impl Fold {
                 (self.node, self.last) = (node, last);
                 self.state = State::Walking;
             }
-            None if task.user => self.to_app(ended),
+            None if task.user => self.go_on_in_app(ended),
             None => self.state = State::Elsewhere,
         }
     }
@@ -343,7 +343,7 @@ impl Fold {
         }
         self.last = clock;
         if task.user {
-            self.to_app(clock);
+            self.go_on_in_app(clock);
         } else {
             self.state = State::Elsewhere;
         }
@@ -356,7 +356,7 @@ impl Fold {
             State::Elsewhere => {
                 if kind == Kind::AppEntry && self.tasks.any() {
                     self.tasks.current_mut().user = true;
-                    self.to_app(clock);
+                    self.go_on_in_app(clock);
                     self.app_step(kind, word, clock);
                 }
             }
@@ -368,7 +368,7 @@ impl Fold {
                     let task = self.tasks.current_mut();
                     task.pause(node, last);
                     task.push(Open::signal(clock));
-                    self.to_app(clock);
+                    self.go_on_in_app(clock);
                 } else {
                     // Without a return: the call falls to the full path.
                     let key = trie::left_to_app(clock.wrapping_sub(self.last));
