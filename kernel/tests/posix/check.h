@@ -57,7 +57,9 @@ long now_ms(void);
 bool populated(void);
 
 /* The parts. */
-extern const struct part threads_part, locks_part, cancel_part, processes_part, exec_part, faults_part, stack_part, again_part, exit_part;
+extern const struct part threads_part, locks_part, cancel_part, processes_part, exec_part, faults_part, stack_part, signals_part, timers_part,
+	frames_part, state_part, network_part, clocks_part, bypass_part, again_part, exit_part, ticking_part,
+	wild_part, double_fault_part, overflow_part;
 
 /* What the ring-3 helper does: this program as /app.linux NAME. */
 int helper(int argc, char **argv, char **envp);

@@ -7,7 +7,9 @@
 #include "check.h"
 
 static const struct part *const parts[] = {
-	&threads_part, &locks_part, &cancel_part, &processes_part, &exec_part, &faults_part, &stack_part, &again_part, &exit_part,
+	&threads_part, &locks_part, &cancel_part, &processes_part, &exec_part, &faults_part, &stack_part, &signals_part,
+	&timers_part, &frames_part, &state_part, &network_part, &clocks_part, &bypass_part,
+	&again_part, &exit_part, &ticking_part, &wild_part, &double_fault_part, &overflow_part,
 };
 
 static int failures;
