@@ -11,9 +11,16 @@ use super::libc::{COMMON_FLAGS, Flavour, LINKED_FLAGS, Libc};
 use super::places::{beside, repository};
 use super::programs::Programs;
 use super::redzone;
+use crate::progress;
+
+/// The symbol by which the kernel knows that the application needs `ukl.fault=ist`.
+const RED_ZONE: &str = "__ukl_uses_red_zone";
 
 /// A static executable of the C library that is named after this.
 const STATIC: [&str; 4] = ["-static", "-no-pie", "-nostdlib", "-Wl,--build-id"];
+
+/// The twin's addresses differ from those of the linked application's data, which begin at 0x400000.
+const TWIN_TEXT: &str = "-Wl,-Ttext-segment=0x10000000";
 
 /// The text of ring-3 programs beside the application begins far from the twin's, so that no user address is in both.
 pub(crate) const FAR_TEXT: &str = "-Wl,-Ttext-segment=0x20000000";
@@ -23,7 +30,7 @@ pub(crate) const FAR_TEXT: &str = "-Wl,-Ttext-segment=0x20000000";
 /// Undefined symbols stay undefined: the kernel's link resolves them, and that is how a shortcut is called.
 ///
 /// # Errors
-/// When a step fails, or an object uses the red zone.
+/// When a step fails.
 pub(crate) fn linked(
     demo: &Demo,
     programs: Option<&Programs>,
@@ -37,7 +44,7 @@ pub(crate) fn linked(
     let libgcc = libgcc()?;
     let part = folder.join("application.r.o");
     let mut ld = tool("ld");
-    ld.args(["-r", "-d", "--trace", "-T"])
+    ld.args(["-r", "-d", "--force-group-allocation", "--trace", "-T"])
         .arg(repository().join("kernel/application.lds"));
     ld.arg("-o").arg(&part);
     let inputs = inputs(&objects, libc, flavour, &libgcc);
@@ -53,17 +60,20 @@ pub(crate) fn linked(
             &members(&trace, input),
         )?);
     }
-    redzone::refuse(&uses)?;
     let object = folder.join("application.o");
     let mut objcopy = tool("objcopy");
-    objcopy
-        .args([
-            "--redefine-sym",
-            "_start=ukl__start",
-            "--keep-global-symbol=ukl__start",
-        ])
-        .arg(&part)
-        .arg(&object);
+    objcopy.args([
+        "--redefine-sym",
+        "_start=ukl__start",
+        "--keep-global-symbol=ukl__start",
+    ]);
+    if let Some(uses) = redzone::describe(&uses) {
+        progress::say(&uses);
+        objcopy
+            .arg(format!("--add-symbol={RED_ZONE}=1,global"))
+            .arg(format!("--keep-global-symbol={RED_ZONE}"));
+    }
+    objcopy.arg(&part).arg(&object);
     logged(objcopy, "linking the application", log, |_| {})?;
     Ok(object)
 }
@@ -83,7 +93,7 @@ pub(crate) fn twin(
     let flavour = Flavour::Stock;
     let mut objects = compile(demo, libc, flavour, folder, log)?;
     objects.extend(programs.and_then(|programs| programs.application(flavour)));
-    executable(&objects, libc, into, &[], log)
+    executable(&objects, libc, into, &[TWIN_TEXT], log)
 }
 
 /// Links a static ring-3 executable with the stock C library.

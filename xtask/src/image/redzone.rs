@@ -1,12 +1,13 @@
 //! The red zone: 128 bytes below RSP that the ABI lets a leaf function use without moving RSP.
 //!
-//! The application runs in ring 0 on its own stack, and the CPU pushes an interrupt's frame right below RSP:
-//! whoever keeps data there loses them at the next interrupt. Compilers are told (`-mno-red-zone`), but assembler files
-//! and ready-made libraries are not, so every object that is linked is looked through.
+//! The application runs in ring 0. Where the kernel lets the CPU push an interrupt's frame on the application's stack
+//! (`ukl.fault=populate`), whoever keeps data below RSP loses them at the next interrupt. Compilers are told
+//! (`-mno-red-zone`), but assembler files and ready-made libraries are not, so every object that is linked is looked
+//! through, and the kernel is told what it found.
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use iced_x86::{
     Decoder, DecoderOptions, Instruction, InstructionInfoFactory, Mnemonic, OpAccess, OpKind,
     Register,
@@ -54,29 +55,18 @@ pub(crate) fn check_file(path: &Path, linked: &[String]) -> Result<Vec<Use>> {
     Ok(uses)
 }
 
-/// Refuses the build when something was found.
-///
-/// # Errors
-/// When `uses` is not empty.
-pub(crate) fn refuse(uses: &[Use]) -> Result<()> {
-    if uses.is_empty() {
-        return Ok(());
-    }
-    let list: Vec<String> = uses
-        .iter()
-        .map(|found| {
-            format!(
-                "    {}: {} at +{:#x}",
-                found.object, found.function, found.offset
-            )
-        })
-        .collect();
-    bail!(
-        "linking the application: it keeps data below the stack pointer (red zone), where the first interrupt in \
-         ring 0 destroys them:\n\n{}\n\nCompile C with -mno-red-zone, change assembler to move RSP first, and avoid \
-         what pulls such members in (wide division and long double take libgcc's)",
-        list.join("\n")
-    )
+/// What to tell of the uses that were found; none where there are none.
+pub(crate) fn describe(uses: &[Use]) -> Option<String> {
+    let first = uses.first()?;
+    let more = match uses.len() {
+        1 => String::new(),
+        count => format!(" and in {} other places", count - 1),
+    };
+    Some(format!(
+        "the application keeps data below the stack pointer (red zone) in {}, {} at +{:#x}{more}: the image runs with \
+         ukl.fault=ist alone",
+        first.object, first.function, first.offset
+    ))
 }
 
 fn check_object(name: &str, bytes: &[u8]) -> object::read::Result<Vec<Use>> {
@@ -221,7 +211,7 @@ fn writes(
 
 #[cfg(test)]
 mod tests {
-    use super::{Use, first_use, refuse};
+    use super::{Use, describe, first_use};
 
     /// (bytes, offset of the use, what it is)
     const CASES: [(&[u8], Option<u64>, &str); 9] = [
@@ -284,17 +274,17 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_names_member_and_function() {
+    fn what_is_told_names_member_and_function() {
         let found = Use {
             object: "libgcc.a(_udivti3.o)".into(),
             function: "__udivti3".into(),
             offset: 0x1c,
         };
-        let error = refuse(&[found]).unwrap_err().to_string();
+        let said = describe(&[found]).unwrap();
         assert!(
-            error.contains("libgcc.a(_udivti3.o): __udivti3 at +0x1c"),
-            "{error}"
+            said.contains("libgcc.a(_udivti3.o), __udivti3 at +0x1c:"),
+            "{said}"
         );
-        refuse(&[]).unwrap();
+        assert_eq!(describe(&[]), None);
     }
 }
