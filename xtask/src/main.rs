@@ -7,6 +7,7 @@ mod fuzz;
 mod image;
 mod packages;
 mod progress;
+mod suites;
 mod test;
 mod tidy;
 
@@ -23,6 +24,8 @@ enum Task {
     Image(image::Args),
     /// Passes every check and every test, booted images included
     Test(test::Args),
+    /// Runs the tests that a demo's program brings with it, in each mode
+    Suites(suites::Args),
     /// Measures what tracing costs
     Bench(bench::Args),
     /// Checks what the architecture page promises
@@ -48,6 +51,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Demo(args) => demo::run(&args),
         Task::Image(args) => image::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Suites(args) => suites::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Tidy => tidy::run(),
         Task::Docs(args) => docs::run(&args),

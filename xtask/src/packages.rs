@@ -11,7 +11,7 @@ use crate::progress::{self, Step};
 const LINUX_SOURCE: &str = "linux-source-6.1";
 
 /// Package, and what it is for.
-const NEEDED: [(&str, &str); 14] = [
+const NEEDED: [(&str, &str); 15] = [
     (LINUX_SOURCE, "the kernel's source"),
     ("gcc", "compiler"),
     ("g++", "the driver of the fuzz targets"),
@@ -26,6 +26,7 @@ const NEEDED: [(&str, &str); 14] = [
     ("dpkg-dev", "unpacking the sources of demos"),
     ("xz-utils", "unpacking the kernel's source"),
     ("qemu-system-x86", "booting the image"),
+    ("tcl", "Redis's own tests"),
 ];
 
 /// Installs what is missing for building as the options say, and tells so first; does nothing where all is there.
@@ -97,6 +98,7 @@ fn provided(package: &str) -> bool {
         "libc6-dev" => ("", "/usr/include/stdio.h"),
         "libelf-dev" => ("", "/usr/include/gelf.h"),
         "xz-utils" => ("xz", ""),
+        "tcl" => ("tclsh", ""),
         "dpkg-dev" => ("dpkg-source", ""),
         "qemu-system-x86" => ("qemu-system-x86_64", ""),
         other => (other, ""),

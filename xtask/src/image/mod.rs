@@ -22,7 +22,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use debugger::qemu::image::{Files, MANIFEST, Manifest, SCHEMA, Versions};
+use debugger::qemu::image::{Files, Image, MANIFEST, Manifest, SCHEMA, Versions};
 use object::Object;
 
 use self::demo::Demo;
@@ -111,6 +111,18 @@ pub(crate) fn build_every(options: &Options) -> Result<Vec<PathBuf>> {
     let demos = demo::all()?;
     let names: Vec<&str> = demos.iter().map(|demo| demo.name.as_str()).collect();
     build_all(&names, options)
+}
+
+/// One image, built where it is not up to date, as the debugger reads it.
+///
+/// # Errors
+/// As [`build_all`].
+pub(crate) fn built(name: &str, options: &Options) -> Result<Image> {
+    let folders = build_all(&[name], options)?;
+    let folder = folders.first().context("no image was built")?;
+    let path = folder.join(MANIFEST);
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(Image::from_text(folder, &text)?)
 }
 
 /// Builds the named images and gives their folders; what is up to date is not touched.
@@ -210,6 +222,11 @@ fn build(
         })?;
     }
     write_whole(&part.join("initrd.gz"), &initrd)?;
+    if let Some(programs) = programs {
+        let link = part.join("sources");
+        std::os::unix::fs::symlink(programs.sources(), &link)
+            .with_context(|| format!("making the link {}", link.display()))?;
+    }
     // What was linked is in vmlinux; the objects have served.
     for path in places::entries(part)? {
         if path.extension().is_some_and(|extension| extension == "o") {

@@ -93,6 +93,12 @@ impl Sources {
 }
 
 impl Programs {
+    /// The patched trees, by package.
+    #[must_use]
+    pub(crate) fn sources(&self) -> PathBuf {
+        self.folder.join("sources")
+    }
+
     /// The application, as one relocatable object.
     #[must_use]
     pub(crate) fn application(&self, flavour: Flavour) -> Option<PathBuf> {
