@@ -373,8 +373,9 @@ fn the_address_space_shows_both_worlds() {
         ("kernel image", "r-x")
     );
     assert_eq!(text.origin.to_string(), "app");
-    let data = region(symbols.boundary().app_data.start);
-    assert_eq!(data.permissions(), "rw-");
+    let data = symbols.boundary().app_data;
+    assert_eq!(region(data.start).permissions(), "r--");
+    assert_eq!(region(Addr(data.end.0 - 1)).permissions(), "rw-");
     let stack = region(registers.sp().unwrap());
     assert_eq!(stack.band, "user half");
     assert_eq!(stack.what, format!("stack of {}", task.label()));

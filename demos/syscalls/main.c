@@ -42,7 +42,7 @@ static void die(const char *what)
 BENCH bench_getppid(void)
 {
 	long bad = 0;
-	int parent = 0;		/* of the first process */
+	int parent = 1;		/* /init */
 
 	for (long i = 0; i < n; i++)
 		bad += getppid() != parent;

@@ -102,6 +102,7 @@ const NAMES: &[(&str, Rule)] = &[
     ("ukl_bypass_syscall", Rule::BothEnds),
     ("ukl_entry_SYSCALL_64", Rule::Whole(Entry)),
     ("ukl_exit_work", Rule::Whole(ExitWork)),
+    ("ukl_native_iret", Rule::Whole(Exit)),
     ("ukl_ret_to_app", Rule::Whole(Exit)),
     ("ukl_return_to_app", Rule::Whole(Exit)),
     ("ukl_tcp_recvmsg", Rule::BothEnds),

@@ -191,7 +191,11 @@ fn is_label(code: &Code<'_>, kind: Kind, ranges: Ranges) -> bool {
 fn is_inner(name: &str) -> bool {
     matches!(
         name,
-        "ukl_entry_SYSCALL_64" | "ukl_exit_work" | "ukl_return_to_app" | WAY_BACK
+        "ukl_entry_SYSCALL_64"
+            | "ukl_exit_work"
+            | "ukl_native_iret"
+            | "ukl_return_to_app"
+            | WAY_BACK
     )
 }
 

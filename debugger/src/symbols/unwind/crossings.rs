@@ -25,7 +25,10 @@ pub(super) fn is_call_entry(name: &str) -> bool {
 
 /// Whether this is one of the stubs of bypass and shortcuts, which save a part of the registers only.
 pub(super) fn is_stub(name: &str) -> bool {
-    let way_back = matches!(name, "ukl_return_to_app" | "ukl_ret_to_app");
+    let way_back = matches!(
+        name,
+        "ukl_return_to_app" | "ukl_native_iret" | "ukl_ret_to_app"
+    );
     name.starts_with("ukl_") && !is_call_entry(name) && !way_back
 }
 
