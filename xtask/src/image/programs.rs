@@ -21,6 +21,9 @@ use crate::progress::Step;
 /// Written last: without it the folder was left half-made.
 const BUILT: &str = ".uklscope-built";
 
+/// Part of the key: change it when the code here, or the flags of the application, make other objects of the same inputs.
+const RECIPE: &str = "1";
+
 const MAKEFILE: &str = "build.mk";
 
 /// `[build]` of a `demo.toml`.
@@ -66,6 +69,7 @@ impl Sources {
         libc_key: &str,
     ) -> Result<Self> {
         let mut key = Key::default()
+            .text(RECIPE)
             .text(libc_key)
             .text(&build.programs.join(" "))
             .file(&demo.folder.join(MAKEFILE))?

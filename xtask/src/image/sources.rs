@@ -131,20 +131,21 @@ pub(crate) fn package(
 
 /// The description (`.dsc`) of a fetched source package, which lists its files with their checksums.
 fn described(store: &Store, name: &str, series: &str) -> Result<Option<Source>> {
-    let prefix = format!("{name}_");
-    let found = super::places::entries(&store.sources())?
-        .into_iter()
-        .rev()
-        .find_map(|path| {
-            let version = path.file_name()?.to_str()?.strip_prefix(&prefix)?;
-            let version = version.strip_suffix(".dsc")?.to_owned();
-            let rest = version.strip_prefix(series)?;
-            rest.starts_with(['.', '-']).then_some((path, version))
-        });
+    let found = described_in(super::places::entries(&store.sources())?, name, series);
     Ok(found.map(|(path, version)| Source {
         path,
         version: format!("Debian source {name} {version}"),
     }))
+}
+
+fn described_in(files: Vec<PathBuf>, name: &str, series: &str) -> Option<(PathBuf, String)> {
+    let prefix = format!("{name}_");
+    files.into_iter().rev().find_map(|path| {
+        let version = path.file_name()?.to_str()?.strip_prefix(&prefix)?;
+        let version = version.strip_suffix(".dsc")?.to_owned();
+        let rest = version.strip_prefix(series)?;
+        rest.starts_with(['.', '-']).then_some((path, version))
+    })
 }
 
 /// Unpacks a Debian source package with its patches, or a tarball, or copies a tree, so that its files lie in `target`,
@@ -223,4 +224,26 @@ fn named(path: &Path, option: &str) -> Result<Source> {
         version: format!("{} {}", path.display(), key.finish()),
         path,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::described_in;
+
+    #[test]
+    fn only_a_description_of_the_package_and_the_series_is_taken() {
+        let files = [
+            "/s/redis-tools_7.0.15-1.dsc",
+            "/s/redis_7.0.15-1~deb12u10.debian.tar.xz",
+            "/s/redis_7.0.15-1~deb12u10.dsc",
+            "/s/redis_7.01-1.dsc",
+            "/s/redis_7.2.0-1.dsc",
+        ];
+        let found = |series| described_in(files.map(Into::into).to_vec(), "redis", series);
+        assert_eq!(
+            found("7.0"),
+            Some((files[2].into(), "7.0.15-1~deb12u10".to_owned()))
+        );
+        assert_eq!(found("7.1"), None);
+    }
 }

@@ -16,12 +16,13 @@ use super::outcome::Outcome;
 use crate::progress::Step;
 
 /// Units that take seconds.
-pub(super) const QUICK: [&str; 7] = [
+pub(super) const QUICK: [&str; 8] = [
     "unit/protocol",
     "unit/keyspace",
     "unit/info",
     "unit/type/incr",
     "unit/type/list-2",
+    "unit/multi",
     "unit/pubsub",
     "unit/quit",
 ];
