@@ -317,7 +317,7 @@ fn the_current_task_is_the_application() {
         let target = &mut guest.booted.target;
         let mut memory = |addr, buffer: &mut [u8]| target.read(addr, buffer).is_ok();
         let task = guest::current(symbols, &registers, &mut memory).unwrap();
-        assert_eq!(task.pid, 1);
+        assert!(task.pid > 1, "init started it: {task:?}");
         assert_eq!(task.is_app, Known::Yes(is_app));
         assert!(task.pgd.is_some());
         let stack = guest::stack_in_use(symbols, &registers, Some(&task), &mut memory);

@@ -3,7 +3,8 @@
  * /init of every image, an ordinary ring-3 process: makes the places that programs expect, starts the application and
  * what is to run beside it, and waits. While the application runs alone it is blocked in wait4 and calls nothing.
  *
- * ukl.exit= on the kernel's command line says what follows the application's end: poweroff (default), shell, wait.
+ * On the kernel's command line ukl.exit= says what follows the application's end: poweroff (default), shell, wait;
+ * and ukl.beside= names one more program to start beside it, such as /bin/sh.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -107,16 +108,15 @@ static void tell(const char *who, int status)
 	fflush(stdout);
 }
 
-/* Whether the kernel's command line sets this; the last of several settings counts. */
-static int asked(const char *key, const char *value)
+/* What the kernel's command line sets this to, the last of several settings; empty when it does not. */
+static char *setting(const char *key)
 {
-	char **line = lines("/proc/cmdline", NULL), *word;
-	int found = 0;
+	char **line = lines("/proc/cmdline", NULL), *word, *value = "";
 
 	while (line[0] && (word = strsep(&line[0], " ")))
 		if (!strncmp(word, key, strlen(key)))
-			found = !strcmp(word + strlen(key), value);
-	return found;
+			value = word + strlen(key);
+	return value;
 }
 
 static void power_off(void)
@@ -128,8 +128,8 @@ static void power_off(void)
 
 int main(int argc, char **argv)
 {
-	int shell, wait_on, status;
-	char **arguments, **beside, number[16];
+	char *more[] = { NULL, NULL }, **arguments, **beside, *end, number[16];
+	int status;
 	pid_t application, ended, neighbours[NEIGHBOURS];
 	size_t n = 0;
 
@@ -138,11 +138,11 @@ int main(int argc, char **argv)
 	place("/dev", "devtmpfs");
 	place("/tmp", "tmpfs");
 	loopback_up();
-	shell = asked("ukl.exit=", "shell");
-	wait_on = asked("ukl.exit=", "wait");
+	end = setting("ukl.exit=");
+	more[0] = setting("ukl.beside=");
 	/* What the kernel does not know on its command line, and all after '--', is for the application. */
 	arguments = lines("/etc/arguments", argv + 1);
-	beside = lines("/etc/beside", NULL);
+	beside = lines("/etc/beside", *more[0] ? more : NULL);
 	application = start("/ukl", arguments);
 	snprintf(number, sizeof(number), "%d", (int)application);
 	setenv("UKL_APPLICATION", number, 1);
@@ -158,12 +158,12 @@ int main(int argc, char **argv)
 		if (ended != application)
 			continue;
 		tell("the application", status);
-		if (shell) {
+		if (!strcmp(end, "shell")) {
 			ended = start(SHELL, (char *[]){ "sh", NULL });
 			while (wait(NULL) != ended)
 				;
 		}
-		if (!wait_on)
+		if (strcmp(end, "wait"))
 			power_off();
 	}
 }

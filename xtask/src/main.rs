@@ -7,6 +7,7 @@ mod fuzz;
 mod image;
 mod packages;
 mod progress;
+mod soak;
 mod suites;
 mod test;
 mod tidy;
@@ -28,6 +29,8 @@ enum Task {
     Suites(suites::Args),
     /// Measures what tracing costs
     Bench(bench::Args),
+    /// Puts Redis and memcached under load in each mode for minutes, with unrest beside them
+    Soak(soak::Args),
     /// Checks what the architecture page promises
     Tidy,
     /// Makes the generated pages and headers again
@@ -53,6 +56,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test(args) => test::run(&args),
         Task::Suites(args) => suites::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Tidy => tidy::run(),
         Task::Docs(args) => docs::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),

@@ -35,11 +35,16 @@ pub(super) fn pack(
     archive.character_device("/dev/ttyS0", 0o600, 4, 64);
     archive.file("/app.linux", 0o755, &application::stripped(twin, log)?);
     archive.file("/ukl", 0o755, START);
+    if !demo.spec.ports.is_empty() {
+        let churn = repository().join("kernel/init/churn.c");
+        archive.file("/bin/churn", 0o755, &beside(&churn, libc, part, log)?);
+    }
     let init = match &demo.spec.init {
         Some(source) => demo.folder.join(source),
         None => repository().join("kernel/init/init.c"),
     };
     archive.file("/init", 0o755, &beside(&init, libc, part, log)?);
+    archive.file("/etc/passwd", 0o644, b"root:x:0:0:root:/:/bin/sh\n");
     archive.file("/etc/arguments", 0o644, &lines(&arguments(demo)));
     if let Some(busybox) = busybox {
         archive.file("/bin/busybox", 0o755, busybox);

@@ -36,30 +36,31 @@ const COMPLAINTS: [&str; 9] = [
 ];
 
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(crate) struct Guest {
     qemu: Qemu,
     /// On the host, at 127.0.0.1.
-    pub(super) port: u16,
-    pub(super) first_reply_seconds: f64,
+    pub(crate) port: u16,
+    pub(crate) first_reply_seconds: f64,
     console: Option<JoinHandle<Vec<String>>>,
 }
 
 /// What to say to a server, and what its answer begins with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Greeting {
-    pub(super) question: &'static [u8],
-    pub(super) answer: &'static [u8],
+pub(crate) struct Greeting {
+    pub(crate) question: &'static [u8],
+    pub(crate) answer: &'static [u8],
 }
 
 impl Guest {
-    /// Boots and waits for the first answer. `arguments` are the application's; the console goes to the file `log`.
+    /// Boots and waits for the first answer. `more` goes to the kernel's command line: words for the kernel and for
+    /// `/init`, and after `--` arguments of the application. The console goes to the file `log`.
     ///
     /// # Errors
     /// When QEMU does not start, or nothing answers in time.
-    pub(super) fn boot(
+    pub(crate) fn boot(
         image: &Image,
         setup: &Setup,
-        arguments: &str,
+        more: &str,
         greeting: Greeting,
         log: &Path,
     ) -> Result<Self> {
@@ -71,7 +72,7 @@ impl Guest {
         let options = setup
             .append()
             .map_or(String::new(), |options| format!("{options} "));
-        machine.append = format!("{} {options}-- {arguments}", machine.append);
+        machine.append = format!("{} {options}{more}", machine.append);
         let started = Instant::now();
         let mut qemu = Qemu::start(&machine)?;
         let forwards = qemu.forwards()?;
@@ -109,7 +110,7 @@ impl Guest {
     }
 
     /// Ends the machine; gives the kernel's complaints, and one more where it had ended before.
-    pub(super) fn end(mut self) -> Vec<String> {
+    pub(crate) fn end(mut self) -> Vec<String> {
         let ended = self.qemu.ended();
         self.qemu.kill();
         let console = self.console.take().map(JoinHandle::join);
@@ -166,7 +167,7 @@ fn answers(port: u16, greeting: Greeting) -> bool {
 }
 
 /// A port that was free a moment ago.
-pub(super) fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).context("looking for a free port")?;
     Ok(listener.local_addr()?.port())
 }

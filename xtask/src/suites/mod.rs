@@ -3,14 +3,16 @@
 //! They run once in each mode. What fails, or is not reached, in a mode and passed in mode `linux` is a failure here; so
 //! is a warning or an oops in the kernel's log.
 
-mod guest;
+pub(crate) mod guest;
+pub(crate) mod memcached;
 mod outcome;
-mod redis;
+pub(crate) mod redis;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use debugger::crossing::{Mode, Setup};
+use debugger::qemu::image::Image;
 
 use self::outcome::Outcome;
 use crate::image::{self, Options};
@@ -26,6 +28,8 @@ pub(crate) struct Args {
 enum What {
     /// Redis's own Tcl tests, those for an external server
     Redis(SuiteArgs),
+    /// memcached's own Perl tests, those that can use a running server
+    Memcached(SuiteArgs),
 }
 
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -39,53 +43,75 @@ pub(crate) struct SuiteArgs {
     /// Only the part that `cargo xtask test` runs
     #[arg(long)]
     quick: bool,
-    /// Only these units, such as unit/type/string
+    /// Only these units, such as unit/type/string or cas.t
     #[arg(long = "unit", value_name = "UNIT")]
     units: Vec<String>,
     #[command(flatten)]
     options: Options,
 }
 
+/// A suite: its image, the units of every day, and what runs it in one mode.
+struct Suite {
+    name: &'static str,
+    quick: &'static [&'static str],
+    run: fn(&Image, &Setup, &[String]) -> Result<Outcome>,
+}
+
+const REDIS: Suite = Suite {
+    name: "redis",
+    quick: &redis::QUICK,
+    run: redis::run,
+};
+
+const MEMCACHED: Suite = Suite {
+    name: "memcached",
+    quick: &memcached::QUICK,
+    run: memcached::run,
+};
+
 /// # Errors
-/// As [`redis`].
+/// When an image cannot be built or booted, or a mode does worse than mode `linux`.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    match &args.what {
-        What::Redis(args) => {
-            packages::ensure(&args.options)?;
-            redis(args)
-        }
-    }
+    let (suite, args) = match &args.what {
+        What::Redis(args) => (REDIS, args),
+        What::Memcached(args) => (MEMCACHED, args),
+    };
+    packages::ensure(&args.options)?;
+    suite.run(args)
 }
 
 /// The part of the suites that is quick enough for every day.
 ///
 /// # Errors
-/// As [`redis`].
+/// As [`run`].
 pub(crate) fn quick(options: &Options) -> Result<()> {
-    redis(&SuiteArgs {
-        quick: true,
-        options: options.clone(),
-        ..SuiteArgs::default()
-    })
+    for suite in [REDIS] {
+        suite.run(&SuiteArgs {
+            quick: true,
+            options: options.clone(),
+            ..SuiteArgs::default()
+        })?;
+    }
+    Ok(())
 }
 
-/// # Errors
-/// When an image cannot be built or booted, or a mode does worse than mode `linux`.
-fn redis(args: &SuiteArgs) -> Result<()> {
-    let image = image::built("redis", &args.options)?;
-    let modes = match args.modes.as_slice() {
-        [] => Mode::ALL.map(Setup::from).to_vec(),
-        modes => modes.to_vec(),
-    };
-    let units = match (args.units.as_slice(), args.quick) {
-        ([], true) => redis::QUICK.map(str::to_owned).to_vec(),
-        (units, _) => units.to_vec(),
-    };
-    let mut outcomes = Vec::new();
-    for mode in modes {
-        outcomes.push(redis::run(&image, &mode, &units)?);
+impl Suite {
+    fn run(&self, args: &SuiteArgs) -> Result<()> {
+        let image = image::built(self.name, &args.options)?;
+        let modes = match args.modes.as_slice() {
+            [] => Mode::ALL.map(Setup::from).to_vec(),
+            modes => modes.to_vec(),
+        };
+        let units = match (args.units.as_slice(), args.quick) {
+            ([], true) => self.quick.iter().map(|unit| (*unit).to_owned()).collect(),
+            (units, _) => units.to_vec(),
+        };
+        let mut outcomes = Vec::new();
+        for mode in modes {
+            outcomes.push((self.run)(&image, &mode, &units)?);
+        }
+        report(self.name, &outcomes, args.json.as_deref())
     }
-    report("redis", &outcomes, args.json.as_deref())
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for")]

@@ -28,10 +28,10 @@ pub(super) const QUICK: [&str; 8] = [
 ];
 
 /// As in Redis's `.github/workflows/external.yml`; the rest is in `demo.toml`.
-const ARGUMENTS: &str = "--enable-protected-configs yes --enable-debug-command yes \
+const ARGUMENTS: &str = "-- --enable-protected-configs yes --enable-debug-command yes \
                          --enable-module-command yes";
 
-const GREETING: Greeting = Greeting {
+pub(crate) const GREETING: Greeting = Greeting {
     question: b"PING\r\n",
     answer: b"+PONG",
 };
