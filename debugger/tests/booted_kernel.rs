@@ -137,3 +137,17 @@ fn a_ring_3_process_beside_the_application_stays_confined() {
         }
     }
 }
+
+#[test]
+#[ignore = "boots an image"]
+fn three_hundred_threads_work_at_once() {
+    for mode in Mode::ALL {
+        for cpus in [1, 4] {
+            let boot = Boot {
+                cpus,
+                ..Boot::mode(mode)
+            };
+            clean(&expect("crowd", &boot, "0 out of order, sum off by 0, ok"));
+        }
+    }
+}

@@ -18,12 +18,18 @@ enum ukl_mode { UKL_LINUX, UKL_UKL, UKL_BYPASS, UKL_SHORTCUT };
  * The kernel's shortcuts to TCP, found at link time and absent from the ring-3 build. They return a count of bytes or a
  * negative errno, and nobody restarts them after a signal: -EINTR means 'call again'.
  */
+#ifdef __cplusplus
+extern "C" {
+#endif
 __attribute__((weak)) long ukl_tcp_sendmsg(int fd, const void *buf, size_t len, int flags);
 __attribute__((weak)) long ukl_tcp_recvmsg(int fd, void *buf, size_t len, int flags);
+#ifdef __cplusplus
+}
+#endif
 
 static inline enum ukl_mode ukl_mode(void)
 {
-	return getauxval(AT_UKL);
+	return (enum ukl_mode)getauxval(AT_UKL);
 }
 
 static inline const char *ukl_mode_name(void)

@@ -40,19 +40,19 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     cargo("uklscope and its plugin", &parts)?;
     image::build_all(&[&args.name], &args.options)?;
     let program = repository().join("target/release/uklscope");
+    let name = args.options.variant().image(&args.name);
     if args.no_screen {
-        progress::say(&format!("ready: {} run {}", program.display(), args.name));
+        progress::say(&format!("ready: {} run {name}", program.display()));
         return Ok(());
     }
     if !std::io::stdout().is_terminal() {
         bail!(
-            "opening the screen: the output is no terminal; run '{} run {}' in one, or give --no-screen",
-            program.display(),
-            args.name
+            "opening the screen: the output is no terminal; run '{} run {name}' in one, or give --no-screen",
+            program.display()
         );
     }
     let error = Command::new(&program)
-        .args(["run", &args.name, "--mode", &args.mode])
+        .args(["run", &name, "--mode", &args.mode])
         .exec();
     bail!("starting {}: {error}", program.display())
 }

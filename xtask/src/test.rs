@@ -1,4 +1,6 @@
 //! `cargo xtask test`: every check and every test, booted images included, from an empty cache.
+//!
+//! With `--debug-kernel` or `--voluntary`: the kernel's tests and the demos on that kernel.
 
 use std::process::Command;
 
@@ -9,6 +11,12 @@ use crate::{docs, fuzz, image, packages, progress, suites, tidy};
 
 /// Seconds for each fuzz target: enough to see that it runs and finds nothing at once.
 const FUZZ_SECONDS: u64 = 5;
+
+/// The tests that boot a kernel for its own sake, and those that run the demos.
+const OF_THE_KERNEL: [&str; 3] = ["booted_kernel", "booted_posix", "booted_demos"];
+
+/// By which those tests know what follows the names of the images they boot.
+const SUFFIX: &str = "UKLSCOPE_TEST_IMAGES";
 
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -22,6 +30,9 @@ pub(crate) struct Args {
 /// When a check or a test fails, or something cannot be built.
 pub(crate) fn run(args: &Args) -> Result<()> {
     packages::ensure(&args.options)?;
+    if args.options.variant() != image::Variant::Plain {
+        return of_the_kernel(args);
+    }
     tidy::run()?;
     if available("fmt") {
         cargo("formatting", &["fmt", "--all", "--", "--check"])?;
@@ -63,6 +74,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     cargo("all tests", &arguments)
 }
 
+/// With another kernel only what is about the kernel is tested: the rest does not know which one it runs on.
+fn of_the_kernel(args: &Args) -> Result<()> {
+    cargo(
+        "the program and its plugin",
+        &["build", "--release", "--workspace"],
+    )?;
+    image::build_every(&args.options)?;
+    let mut arguments = vec!["test", "--release", "--workspace", "--no-fail-fast"];
+    for name in OF_THE_KERNEL {
+        arguments.extend(["--test", name]);
+    }
+    arguments.extend(["--", "--include-ignored", "--test-threads=1"]);
+    arguments.extend(args.filter.as_deref());
+    let suffix = args.options.variant().suffix();
+    cargo_with("the kernel's tests", &arguments, &[(SUFFIX, suffix)])
+}
+
 fn available(subcommand: &str) -> bool {
     Command::new(cargo_path())
         .args([subcommand, "--version"])
@@ -76,9 +104,14 @@ fn cargo_path() -> std::ffi::OsString {
 
 /// Runs cargo in the checkout, its output to ours.
 pub(crate) fn cargo(what: &str, arguments: &[&str]) -> Result<()> {
+    cargo_with(what, arguments, &[])
+}
+
+fn cargo_with(what: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
     progress::say(&format!("{what}: cargo {}", arguments.join(" ")));
     let status = Command::new(cargo_path())
         .args(arguments)
+        .envs(environment.iter().copied())
         .current_dir(repository())
         .status()
         .with_context(|| format!("{what}: starting cargo"))?;

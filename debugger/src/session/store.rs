@@ -46,7 +46,15 @@ fn list(known: &[String]) -> String {
     }
 }
 
+/// What follows the name of an image, by the option that makes such images.
+const VARIANTS: [(&str, &str); 2] = [("+debug", "--debug-kernel"), ("+voluntary", "--voluntary")];
+
 fn next_step(name: &str, known: &[String]) -> String {
+    let built = VARIANTS.iter().find_map(|(suffix, option)| {
+        let demo = name.strip_suffix(suffix)?;
+        Some(format!("{demo} {option}"))
+    });
+    let name = built.as_deref().unwrap_or(name);
     if name.contains('/') {
         "give the folder that holds image.toml".to_owned()
     } else if known.is_empty() {
@@ -304,6 +312,10 @@ libc = "musl"
         let error = store.image("helo").unwrap_err().to_string();
         assert!(error.contains("has hello;"), "{error}");
         assert!(error.contains("cargo xtask image helo"), "{error}");
+
+        let error = store.image("hello+debug").unwrap_err().to_string();
+        let option = "cargo xtask image hello --debug-kernel";
+        assert!(error.contains(option), "{error}");
 
         let error = store.image("half-built").unwrap_err().to_string();
         assert!(error.contains("it has no image.toml"), "{error}");

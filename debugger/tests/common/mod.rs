@@ -49,9 +49,14 @@ impl Drop for Running {
     }
 }
 
+/// What follows the names of images: `cargo xtask test --debug-kernel` sets it.
+fn suffix() -> String {
+    std::env::var("UKLSCOPE_TEST_IMAGES").unwrap_or_default()
+}
+
 pub(crate) fn image(name: &str) -> Image {
     Store::open()
-        .and_then(|store| store.image(name))
+        .and_then(|store| store.image(&format!("{name}{}", suffix())))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -103,6 +108,24 @@ pub(crate) fn serial(image: &Image, boot: &Boot<'_>) -> String {
     }
 }
 
+/// What a kernel that checks itself says when it finds something: nothing that a program does may lead to one.
+fn checked(serial: &str) {
+    const FINDINGS: [&str; 9] = [
+        "BUG: KASAN",
+        "BUG: sleeping function",
+        "WARNING: CPU",
+        "possible recursive locking",
+        "possible circular locking",
+        "inconsistent lock state",
+        "suspicious RCU usage",
+        "bad unlock balance",
+        "DEBUG_LOCKS_WARN_ON",
+    ];
+    for finding in FINDINGS {
+        assert!(!serial.contains(finding), "'{finding}' in\n{serial}");
+    }
+}
+
 /// Boots and expects `text` on the serial line.
 pub(crate) fn expect(name: &str, boot: &Boot<'_>, text: &str) -> String {
     let serial = serial(&image(name), boot);
@@ -110,6 +133,7 @@ pub(crate) fn expect(name: &str, boot: &Boot<'_>, text: &str) -> String {
         serial.contains(text),
         "{name}, {boot:?}: no '{text}' in\n{serial}"
     );
+    checked(&serial);
     serial
 }
 

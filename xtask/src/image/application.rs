@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::command::{logged, output, tool};
+use super::cplusplus;
 use super::demo::Demo;
 use super::libc::{COMMON_FLAGS, Flavour, LINKED_FLAGS, Libc};
 use super::places::{beside, repository};
@@ -41,13 +42,12 @@ pub(crate) fn linked(
     let flavour = Flavour::Linked;
     let mut objects = compile(demo, libc, flavour, folder, log)?;
     objects.extend(programs.and_then(|programs| programs.application(flavour)));
-    let libgcc = libgcc()?;
     let part = folder.join("application.r.o");
     let mut ld = tool("ld");
     ld.args(["-r", "-d", "--force-group-allocation", "--trace", "-T"])
         .arg(repository().join("kernel/application.lds"));
     ld.arg("-o").arg(&part);
-    let inputs = inputs(&objects, libc, flavour, &libgcc);
+    let inputs = inputs(&objects, libc, flavour, &libraries(demo)?);
     ld.args(&inputs);
     let mut trace = Vec::new();
     logged(ld, "linking the application", log, |line| {
@@ -67,6 +67,9 @@ pub(crate) fn linked(
         "_start=ukl__start",
         "--keep-global-symbol=ukl__start",
     ]);
+    if cplusplus::is(demo) {
+        objcopy.args(cplusplus::LINKED_OPTIONS);
+    }
     if let Some(uses) = redzone::describe(&uses) {
         progress::say(&uses);
         objcopy
@@ -93,7 +96,13 @@ pub(crate) fn twin(
     let flavour = Flavour::Stock;
     let mut objects = compile(demo, libc, flavour, folder, log)?;
     objects.extend(programs.and_then(|programs| programs.application(flavour)));
-    executable(&objects, libc, into, &[TWIN_TEXT], log)
+    let libraries = libraries(demo)?;
+    let options = if cplusplus::is(demo) {
+        [&[TWIN_TEXT], &cplusplus::OPTIONS[..]].concat()
+    } else {
+        vec![TWIN_TEXT]
+    };
+    static_executable(&objects, libc, into, &options, &libraries, log)
 }
 
 /// Links a static ring-3 executable with the stock C library.
@@ -107,9 +116,20 @@ pub(crate) fn executable(
     options: &[&str],
     log: &Path,
 ) -> Result<()> {
+    static_executable(objects, libc, into, options, &[libgcc()?], log)
+}
+
+fn static_executable(
+    objects: &[PathBuf],
+    libc: &Libc,
+    into: &Path,
+    options: &[&str],
+    libraries: &[String],
+    log: &Path,
+) -> Result<()> {
     let mut gcc = tool("gcc");
     gcc.args(STATIC).args(options).arg("-o").arg(into);
-    gcc.args(inputs(objects, libc, Flavour::Stock, &libgcc()?));
+    gcc.args(inputs(objects, libc, Flavour::Stock, libraries));
     logged(gcc, &format!("linking {}", into.display()), log, |_| {})
 }
 
@@ -151,22 +171,35 @@ fn compile(
     log: &Path,
 ) -> Result<Vec<PathBuf>> {
     let flags = cflags(libc, flavour)?;
+    let mut sources: Vec<PathBuf> = demo
+        .spec
+        .sources
+        .iter()
+        .map(|source| demo.folder.join(source))
+        .collect();
+    if cplusplus::is(demo) {
+        sources.push(cplusplus::from_glibc());
+    }
     let mut objects = Vec::new();
-    for source in &demo.spec.sources {
-        let object = folder.join(format!("{source}.o"));
-        let mut gcc: Command = tool("gcc");
-        gcc.current_dir(&demo.folder)
+    for source in sources {
+        let name = source.file_name().unwrap_or_default().to_string_lossy();
+        let object = folder.join(format!("{name}.o"));
+        let mut compiler: Command;
+        if cplusplus::is_source(&source) {
+            compiler = tool("g++");
+            compiler.args(cplusplus::headers()?);
+        } else {
+            compiler = tool("gcc");
+        }
+        compiler
+            .current_dir(&demo.folder)
             .args(&flags)
             .args(["-Wall", "-c"])
-            .arg(demo.folder.join(source))
+            .arg(&source)
             .arg("-o")
             .arg(&object);
-        logged(
-            gcc,
-            &format!("compiling {source} of {}", demo.name),
-            log,
-            |_| {},
-        )?;
+        let what = format!("compiling {name} of {}", demo.name);
+        logged(compiler, &what, log, |_| {})?;
         objects.push(object);
     }
     Ok(objects)
@@ -208,7 +241,7 @@ pub(crate) fn cflags(libc: &Libc, flavour: Flavour) -> Result<Vec<String>> {
 /// When gcc does not tell where its library is.
 pub(crate) fn around(libc: &Libc) -> Result<[String; 2]> {
     let mut before = STATIC.map(str::to_owned).to_vec();
-    let mut after = inputs(&[], libc, Flavour::Stock, &libgcc()?);
+    let mut after = inputs(&[], libc, Flavour::Stock, &[libgcc()?]);
     before.extend(after.drain(..STARTS));
     Ok([before.join(" "), after.join(" ")])
 }
@@ -217,20 +250,13 @@ pub(crate) fn around(libc: &Libc) -> Result<[String; 2]> {
 const STARTS: usize = 2;
 
 /// What is linked, in the linker's order.
-fn inputs(objects: &[PathBuf], libc: &Libc, flavour: Flavour, libgcc: &str) -> Vec<String> {
+fn inputs(objects: &[PathBuf], libc: &Libc, flavour: Flavour, libraries: &[String]) -> Vec<String> {
     let library = |file: &str| libc.library(flavour, file).display().to_string();
     let mut inputs = vec![library("crt1.o"), library("crti.o")];
     inputs.extend(objects.iter().map(|object| object.display().to_string()));
-    inputs.extend(
-        [
-            "--start-group",
-            &library("libc.a"),
-            libgcc,
-            "--end-group",
-            &library("crtn.o"),
-        ]
-        .map(str::to_owned),
-    );
+    inputs.extend(["--start-group".to_owned(), library("libc.a")]);
+    inputs.extend_from_slice(libraries);
+    inputs.extend(["--end-group".to_owned(), library("crtn.o")]);
     if flavour == Flavour::Stock {
         for input in &mut inputs {
             if input.starts_with("--") {
@@ -241,11 +267,20 @@ fn inputs(objects: &[PathBuf], libc: &Libc, flavour: Flavour, libgcc: &str) -> V
     inputs
 }
 
+/// The compiler's libraries that a demo is linked with.
+fn libraries(demo: &Demo) -> Result<Vec<String>> {
+    let mut libraries = vec![libgcc()?];
+    if cplusplus::is(demo) {
+        libraries.extend(cplusplus::libraries()?);
+    }
+    Ok(libraries)
+}
+
 fn libgcc() -> Result<String> {
     asked_of_gcc("-print-libgcc-file-name")
 }
 
-fn asked_of_gcc(question: &str) -> Result<String> {
+pub(super) fn asked_of_gcc(question: &str) -> Result<String> {
     let mut gcc = tool("gcc");
     gcc.arg(question);
     Ok(output(gcc, "asking gcc for its files")?.trim().to_owned())

@@ -32,7 +32,7 @@ pub(crate) struct Demo {
 pub(crate) struct Spec {
     /// One line: what it shows.
     pub(crate) about: String,
-    /// C files of this folder that are the application.
+    /// C and C++ files of this folder that are the application.
     #[serde(default)]
     pub(crate) sources: Vec<String>,
     /// Programs from Debian source packages, the application among them.

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use super::command::{logged, output, remove, tool, version};
 use super::patches;
-use super::places::{Key, Store, beside, entries, repository, write_whole};
+use super::places::{Key, Store, beside, repository, write_whole};
 use super::sources::{self, MadeFor, Source};
+use super::variant::Variant;
 use crate::progress::Step;
 
 /// Lines that make prints for a whole build, counted on 6.1.192 with this configuration: for the percentage alone.
@@ -24,6 +25,7 @@ pub(crate) struct Kernel {
     pub(crate) tree: PathBuf,
     /// `6.1.192 (Debian linux-source-6.1 6.1.192-2)`
     pub(crate) version: String,
+    pub(crate) variant: Variant,
     log: PathBuf,
 }
 
@@ -38,12 +40,12 @@ pub(crate) struct Built {
 ///
 /// # Errors
 /// When a patch or the configuration cannot be read, or a tool is missing.
-pub(crate) fn key(source: &Source) -> Result<String> {
+pub(crate) fn key(source: &Source, variant: Variant) -> Result<String> {
     let kernel = repository().join("kernel");
     Ok(Key::default()
         .text(&source.version)
         .folder(&kernel.join("patches"))?
-        .folder(&kernel.join("config"))?
+        .files(&variant.fragments())?
         .text(&version("gcc")?)
         .text(&version("ld")?)
         .finish())
@@ -57,9 +59,10 @@ pub(crate) fn prepare(
     store: &Store,
     made: &MadeFor,
     source: &Source,
+    variant: Variant,
     force: bool,
 ) -> Result<Kernel> {
-    let tree = store.kernel(&key(source)?);
+    let tree = store.kernel(&key(source, variant)?);
     let stamp = tree.join(CONFIGURED);
     let log = tree.join("uklscope-build.log");
     if force || !stamp.exists() {
@@ -89,7 +92,7 @@ pub(crate) fn prepare(
         patches::apply(&part, &repository().join("kernel/patches"), &subject)?;
         step.done();
         let step = Step::start("configuring the kernel");
-        configure(&part, &first_log)?;
+        configure(&part, variant, &first_log)?;
         step.done();
         write_whole(&part.join(CONFIGURED), found.as_bytes())?;
         fs::rename(&part, &tree).with_context(|| format!("renaming {}", part.display()))?;
@@ -99,6 +102,7 @@ pub(crate) fn prepare(
     Ok(Kernel {
         tree,
         version: format!("{found} ({})", source.version),
+        variant,
         log,
     })
 }
@@ -156,15 +160,9 @@ fn release(tree: &Path) -> Result<String> {
         .to_owned())
 }
 
-/// The smallest configuration, and the fragments of `kernel/config` over it.
-fn configure(tree: &Path, log: &Path) -> Result<()> {
-    let fragments: Vec<PathBuf> = entries(&repository().join("kernel/config"))?
-        .into_iter()
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "config")
-        })
-        .collect();
+/// The smallest configuration, and the variant's fragments of `kernel/config` over it.
+fn configure(tree: &Path, variant: Variant, log: &Path) -> Result<()> {
+    let fragments = variant.fragments();
     let what = "configuring the kernel";
     let mut tiny = make(tree);
     tiny.arg("tinyconfig");

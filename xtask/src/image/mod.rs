@@ -8,6 +8,7 @@ mod apt;
 mod busybox;
 mod command;
 mod cpio;
+mod cplusplus;
 mod demo;
 mod initramfs;
 mod kernel;
@@ -17,6 +18,7 @@ mod places;
 mod programs;
 mod redzone;
 mod sources;
+mod variant;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ use self::demo::Demo;
 pub(crate) use self::places::repository;
 use self::places::{Key, Store, folder, write_whole};
 use self::programs::Programs;
+pub(crate) use self::variant::Variant;
 use crate::{packages, progress};
 
 /// Where Debian's package puts the kernel's source.
@@ -67,9 +70,18 @@ pub(crate) struct Options {
     /// A tree or tarball of a demo's program, in place of the Debian source package of that name
     #[arg(long = "source", value_name = "PACKAGE=TREE|TARBALL", value_parser = given_source)]
     pub(crate) sources: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    kernel: variant::Choice,
     /// Builds anew what is there already
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+impl Options {
+    #[must_use]
+    pub(crate) const fn variant(&self) -> Variant {
+        self.kernel.variant()
+    }
 }
 
 fn given_source(text: &str) -> Result<(String, PathBuf), String> {
@@ -140,8 +152,12 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
     let made = sources::Made::read()?;
     let linux = sources::linux(&made.linux, options.linux_source.as_deref())?;
     let musl = sources::musl(&store, &made.musl, options.musl_source.as_deref())?;
+    let variant = options.variant();
     let libc_key = libc::key(&musl)?;
-    let parts = format!("{RECIPE} {APPEND} {} {libc_key}", kernel::key(&linux)?);
+    let parts = format!(
+        "{RECIPE} {APPEND} {} {libc_key}",
+        kernel::key(&linux, variant)?
+    );
     let given = options.sources.iter().cloned().collect();
     let mut force = options.force;
     let mut folders = Vec::new();
@@ -162,12 +178,14 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
             .folder(&repository().join("kernel/include"))?
             .folder(&repository().join("kernel/init"))?
             .file(&repository().join("kernel/application.lds"))?
+            .files(&cplusplus::inputs(demo))?
             .finish();
-        let image = store.images().join(&demo.name);
+        let name = variant.image(&demo.name);
+        let image = store.images().join(&name);
         if force || !up_to_date(&image, &key) {
-            progress::say(&format!("Building the image {}", demo.name));
+            progress::say(&format!("Building the image {name}"));
             let libc = libc::prepare(&store, &made.musl, &musl, force)?;
-            let kernel = kernel::prepare(&store, &made.linux, &linux, force)?;
+            let kernel = kernel::prepare(&store, &made.linux, &linux, variant, force)?;
             // Once is enough for what the images share.
             force = false;
             let programs = demo.spec.build.as_ref().zip(sources.as_ref());
@@ -180,7 +198,7 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
                 shell.as_deref(),
                 &kernel,
                 &libc,
-                [&store.part(&demo.name), &image],
+                [&store.part(&name), &image],
                 &key,
             )?;
         }
@@ -272,13 +290,13 @@ fn manifest(
     let append = format!("{APPEND} {}", demo.spec.append);
     Ok(Manifest {
         schema: SCHEMA,
-        name: demo.name.clone(),
+        name: kernel.variant.image(&demo.name),
         about: demo.spec.about.clone(),
         modes: demo.spec.modes.clone(),
         default_mode: demo.spec.default_mode,
         append: append.trim().to_owned(),
         build_id: build_id(vmlinux)?,
-        memory_mib: demo.spec.memory_mib,
+        memory_mib: kernel.variant.memory_mib(demo.spec.memory_mib),
         calls_parameter: demo.spec.calls_parameter.clone(),
         ports: demo.spec.ports.clone(),
         shortcuts: demo.spec.shortcuts.clone(),
