@@ -292,7 +292,9 @@ fn every_function_of_the_application_disassembles() {
             let leaves = instruction
                 .target
                 .is_some_and(|target| !text.contains(target));
-            if leaves && instruction.flow == Flow::Call {
+            // A weak function that is not linked; the call is jumped over.
+            let nowhere = instruction.target == Some(Addr(0));
+            if leaves && !nowhere && instruction.flow == Flow::Call {
                 crossings += 1;
                 assert!(instruction.operands.starts_with("ukl_"), "{instruction:?}");
             }

@@ -82,7 +82,7 @@ impl Engine {
     ) -> Vec<Symbol<'a>> {
         let twin = self.has_twin();
         let unused = |symbol: &Symbol<'_>| {
-            twin && symbol.addr.in_kernel_half() && symbol.origin.is_app_side()
+            twin && symbols.in_kernel_image(symbol.addr) && symbol.origin.is_app_side()
         };
         symbols
             .lookup(name)

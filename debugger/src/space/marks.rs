@@ -39,9 +39,12 @@ pub(super) fn marks(symbols: &Symbols, live: &Live) -> Vec<Mark> {
             false => ".ukl.text: the application and its libc",
         };
         add(text, counted(symbols, what, text), Origin::App);
-        let data = boundary.app_data;
-        let what = ".ukl.data: the application's and its libc's data";
-        add(data, counted(symbols, what, data), Origin::App);
+        // Mode linux runs the twin in its place, with data of its own.
+        if symbols.twin_sections().is_empty() {
+            let data = boundary.app_data;
+            let what = ".ukl.data: the application's and its libc's data";
+            add(data, counted(symbols, what, data), Origin::App);
+        }
     }
     let entry = boundary.entry_text;
     let what = ".entry.text: ways in and out";

@@ -293,10 +293,17 @@ impl Symbols {
     }
 
     fn image(&self, addr: Addr) -> Option<&Image> {
-        match addr.in_kernel_half() {
+        match self.in_kernel_image(addr) {
             true => Some(&self.kernel),
             false => self.twin.as_ref(),
         }
+    }
+
+    /// Whether this is an address of the vmlinux: in the kernel half, or among the data of the
+    /// application linked into it.
+    #[must_use]
+    pub fn in_kernel_image(&self, addr: Addr) -> bool {
+        addr.in_kernel_half() || self.boundary.app_data.contains(addr)
     }
 
     fn images(&self) -> impl Iterator<Item = &Image> {

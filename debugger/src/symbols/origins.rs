@@ -160,15 +160,15 @@ impl Symbols {
     /// By where the code came from; never by privilege level or by name alone.
     #[must_use]
     pub fn origin(&self, addr: Addr) -> Origin {
+        let boundary = &self.boundary;
+        if boundary.app_data.contains(addr) {
+            return Origin::App;
+        }
         if !addr.in_kernel_half() {
             return self.user_origin(addr);
         }
-        let boundary = &self.boundary;
         if boundary.entry_text.contains(addr) {
             return Origin::Entry;
-        }
-        if boundary.app_data.contains(addr) {
-            return Origin::App;
         }
         let unit = self.kernel.units().at(addr);
         if boundary.app_text.contains(addr) {

@@ -182,7 +182,7 @@ impl Symbols {
             return self.by_symbol(name, cpu);
         }
         let place = near.and_then(|addr| {
-            let number: u8 = (!addr.in_kernel_half()).into();
+            let number: u8 = (!self.in_kernel_image(addr)).into();
             let unit = self.numbered(number)?.units().number_at(addr)?;
             Some((number, unit, self.origin(addr).is_app_side()))
         });
@@ -233,7 +233,7 @@ impl Symbols {
 
     /// The function whose own code, not an inlined copy's, lies at an address.
     pub(super) fn function_die(&self, addr: Addr) -> Option<Die<'_>> {
-        let number: u8 = (!addr.in_kernel_half()).into();
+        let number: u8 = (!self.in_kernel_image(addr)).into();
         let image = self.numbered(number)?;
         let unit_number = image.units().number_at(addr)?;
         let unit = image.unit(unit_number)?;
