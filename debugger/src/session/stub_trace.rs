@@ -81,6 +81,9 @@ fn trace_target(
         target,
         table,
         app,
+        twin: twin(table),
+        syscall_entries: sites_of(table, Kind::SyscallEntry),
+        neighbours: 0,
         setup: options.setup.clone(),
         fold: Fold::new(table.functions.clone()),
         steps: Steps::new(table),
@@ -117,6 +120,22 @@ fn trace_target(
     })
 }
 
+fn sites_of(table: &SiteTable, kind: Kind) -> Vec<Addr> {
+    let sites = table.sites.iter();
+    let of_kind = sites.filter(|site| site.word().kind() == Some(kind));
+    of_kind.map(|site| Addr(site.address)).collect()
+}
+
+/// From the first of the application's functions in the user half to the end of the last.
+fn twin(table: &SiteTable) -> AddrRange {
+    let sites = table.sites.iter().map(|site| Addr(site.address));
+    let mut user = sites.filter(|addr| !addr.in_kernel_half());
+    match (user.next(), user.last()) {
+        (Some(first), Some(last)) => AddrRange::new(first, last),
+        _ => AddrRange::default(),
+    }
+}
+
 struct StubTracer<'a> {
     target: Target,
     table: &'a SiteTable,
@@ -125,6 +144,11 @@ struct StubTracer<'a> {
     setup: Setup,
     fold: Fold,
     steps: Steps<'a>,
+    /// Where the twin's code lies, in mode linux.
+    twin: AddrRange,
+    syscall_entries: Vec<Addr>,
+    /// System calls of ring-3 processes beside the application.
+    neighbours: u64,
     /// Instructions that were read from the guest once.
     code: HashMap<Addr, Decoded>,
     /// Entry and call number → crossings seen.
@@ -203,6 +227,13 @@ impl StubTracer<'_> {
         let Some(pc) = registers.pc() else {
             return Ok(());
         };
+        // The SYSCALL instruction leaves its return address in rcx: a neighbour's lies elsewhere.
+        let caller = registers.get("rcx").map(Addr);
+        let by_syscall = self.syscall_entries.contains(&pc);
+        if by_syscall && !caller.is_some_and(|caller| self.is_apps(caller)) {
+            self.neighbours += 1;
+            return Ok(());
+        }
         // The call's number; a shortcut's means nothing, and does no harm.
         let number = registers.get("rax").unwrap_or(0) & 0xffff_ffff;
         let seen = self.seen.entry((pc, number)).or_default();
@@ -250,6 +281,15 @@ impl StubTracer<'_> {
         Ok(false)
     }
 
+    /// Where nothing is known of the application everything is taken for its code.
+    fn is_apps(&self, addr: Addr) -> bool {
+        let text = match self.setup.mode {
+            Mode::Linux => self.twin,
+            _ => self.app,
+        };
+        text.is_empty() || text.contains(addr)
+    }
+
     fn instruction(&mut self, pc: Addr) -> Result<Decoded, TargetError> {
         if let Some(known) = self.code.get(&pc) {
             return Ok(*known);
@@ -279,6 +319,12 @@ impl StubTracer<'_> {
             notes.push(format!(
                 "{} stepped crossings slept or were longer than {MOST_STEPS} instructions: not counted",
                 self.given_up
+            ));
+        }
+        if self.neighbours > 0 {
+            notes.push(format!(
+                "{} system calls of other processes are not counted",
+                self.neighbours
             ));
         }
         notes.push("faults and interrupts are not traced by this engine".to_owned());

@@ -246,6 +246,14 @@ impl Fold {
             return;
         };
         self.wide(clock);
+        let entered = matches!(
+            kind,
+            Kind::SyscallEntry | Kind::FaultEntry | Kind::InterruptEntry
+        );
+        if entered && self.state == State::Elsewhere && !self.tasks.current().user {
+            // A ring-3 neighbour's of the application, or a kernel thread's.
+            return;
+        }
         match kind {
             // The latter: a function of the kernel, entered from the application, by bypass or shortcut.
             Kind::SyscallEntry | Kind::Entry => self.open(word, clock, true),
@@ -257,9 +265,9 @@ impl Fold {
                 self.tasks.current_mut().start();
                 self.state = State::Elsewhere;
             }
-            // The way back to an application that was never seen to leave: a new task's, or the boot's own.
+            // The way back to an application that was never seen to leave.
             Kind::Sysret | Kind::Iret => {
-                if self.tasks.current_mut().arrives() {
+                if self.tasks.current().user {
                     self.go_on_in_app(clock);
                 }
             }
@@ -313,6 +321,10 @@ impl Fold {
                 requests.closed(&mut task.server, end, now);
             }
         }
+        if self.shapes.is_exec(end) {
+            // Another program, unless the application's code goes on.
+            task.user = false;
+        }
         let mut began = open.began;
         if self.shapes.is_sigreturn(end) {
             began = task.drop_signal().unwrap_or(began);
@@ -354,7 +366,7 @@ impl Fold {
         match self.state {
             State::App => {}
             State::Elsewhere => {
-                if kind == Kind::AppEntry && self.tasks.any() {
+                if self.tasks.any() {
                     self.tasks.current_mut().user = true;
                     self.go_on_in_app(clock);
                     self.app_step(kind, word, clock);

@@ -86,9 +86,16 @@ impl Shapes {
     }
 
     pub(super) fn is_sigreturn(&self, ending: usize) -> bool {
-        self.endings
-            .get(ending)
-            .is_some_and(|ending| self.classes[ending.class].call == "rt_sigreturn")
+        self.call(ending) == Some("rt_sigreturn")
+    }
+
+    pub(super) fn is_exec(&self, ending: usize) -> bool {
+        matches!(self.call(ending), Some("execve" | "execveat"))
+    }
+
+    fn call(&self, ending: usize) -> Option<&str> {
+        let ending = self.endings.get(ending)?;
+        Some(&self.classes[ending.class].call)
     }
 }
 

@@ -29,8 +29,6 @@ pub(super) struct Task {
     open: Vec<Open>,
     /// Its own code was seen.
     pub(super) user: bool,
-    /// It was seen from its first instruction on.
-    started: bool,
     /// The clock when it was switched away.
     away: u32,
     /// What its own code does.
@@ -66,16 +64,7 @@ impl Open {
 
 impl Task {
     pub(super) fn start(&mut self) {
-        *self = Self {
-            started: true,
-            ..Self::default()
-        };
-    }
-
-    /// It returned to where it was never seen to come from; whether that is the application.
-    pub(super) const fn arrives(&mut self) -> bool {
-        self.user |= self.started;
-        self.user
+        *self = Self::default();
     }
 
     /// Whether what interrupts it now does so to the application or to a crossing of it.
@@ -191,7 +180,6 @@ impl Tasks {
 static NOBODY: Task = Task {
     open: Vec::new(),
     user: false,
-    started: false,
     away: 0,
     server: Server::new(),
 };

@@ -25,6 +25,7 @@ const NAMES: &[(&str, bool)] = &[
     ("__switch_to_asm", false),
     ("__x64_sys_rt_sigreturn", false),
     ("handler", false),
+    ("__x64_sys_execve", false),
 ];
 
 pub(super) fn functions() -> Functions {
@@ -406,6 +407,65 @@ fn a_signal_handler_does_not_end_the_call_it_interrupts() {
             .iter()
             .any(|class| class.kind == CrossingKind::Shortcut)
     );
+}
+
+#[test]
+fn a_neighbours_calls_are_not_the_applications() {
+    let mut tape = Tape::in_app();
+    tape.read_up()
+        .after(2, Kind::Entry, "__switch_to_asm")
+        .switch(0xb0, 0xc0);
+    // A process beside the application: nothing of the application's is entered in it.
+    tape.after(4, Kind::Return, "__switch_to_asm")
+        .after(3, Kind::Sysret, "entry_SYSCALL_64")
+        .read_up()
+        .read_down()
+        .after(3, Kind::FaultEntry, "asm_exc_page_fault")
+        .after(400, Kind::Iret, "asm_exc_page_fault")
+        .read_up()
+        .switch(0xc0, 0xb0)
+        .after(4, Kind::Return, "__switch_to_asm")
+        .read_down();
+    let report = tape.report();
+    assert_eq!(only(&report).count, 1);
+    assert_eq!(only(&report).instructions, 47 + 2 + 4);
+}
+
+#[test]
+fn a_new_task_is_the_applications_once_its_code_runs_there() {
+    let mut tape = Tape::in_app();
+    tape.read_up().switch(0xb0, 0xc0);
+    tape.after(1, Kind::TaskStart, "")
+        .after(9, Kind::Iret, "entry_SYSCALL_64")
+        .read_up()
+        .read_down();
+    assert!(tape.report().classes.is_empty());
+    tape.after(5, Kind::AppReturn, "main").read_up().read_down();
+    assert_eq!(only(&tape.report()).count, 1);
+}
+
+#[test]
+fn another_program_in_the_same_task_is_not_the_application() {
+    let exec = |tape: &mut Tape| {
+        tape.after(50, Kind::SyscallEntry, "entry_SYSCALL_64")
+            .after(5, Kind::Entry, "__x64_sys_execve")
+            .after(5, Kind::Return, "__x64_sys_execve")
+            .after(3, Kind::Sysret, "entry_SYSCALL_64");
+    };
+    let count = |tape: &Tape| {
+        let report = tape.report();
+        let reads = report.classes.iter().filter(|class| class.call == "read");
+        reads.map(|class| class.count).sum::<u64>()
+    };
+    let mut tape = Tape::in_app();
+    exec(&mut tape);
+    tape.read_up().read_down();
+    assert_eq!(count(&tape), 0);
+    // It failed: the application's code goes on.
+    let mut tape = Tape::in_app();
+    exec(&mut tape);
+    tape.after(3, Kind::AppReturn, "main").read_up().read_down();
+    assert_eq!(count(&tape), 1);
 }
 
 #[test]
