@@ -28,7 +28,8 @@ pub(super) enum From {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Doors {
     pub(super) into: BTreeMap<Addr, Door>,
-    /// Last instructions in the kernel: `iretq`, `sysretq`, and the `ret` of bypass and shortcuts.
+    /// Last instructions in the kernel: `iretq`, `sysretq`, and the `ret` of bypass, shortcuts and
+    /// `ukl.ret=1`.
     pub(super) out: BTreeMap<Addr, From>,
 }
 
@@ -53,12 +54,9 @@ impl Doors {
             CrossingKind::Syscall,
             From::Rcx,
         );
-        doors.enter(
-            symbols,
-            "ukl_bypass_syscall",
-            CrossingKind::Bypass,
-            From::Stack(0),
-        );
+        for bypass in ["ukl_bypass_syscall", "ukl_bypass_limited_syscall"] {
+            doors.enter(symbols, bypass, CrossingKind::Bypass, From::Stack(0));
+        }
         let entry = symbols.boundary().entry_text;
         let exceptions: Vec<String> = symbols
             .starting_in(entry)
@@ -109,8 +107,12 @@ impl Doors {
     }
 
     fn exits(&mut self, symbols: &Symbols, entry: AddrRange) {
+        let way_back = symbols.address_of("ukl_ret_to_app");
+        let is_way_back =
+            |addr| way_back.is_some() && symbols.at(addr).map(|at| at.addr) == way_back;
         each(symbols, entry, |instruction| {
             let from = match instruction.flow {
+                Flow::Return if is_way_back(instruction.addr) => From::Stack(0),
                 Flow::InterruptReturn => From::Stack(0),
                 Flow::Sysret => From::Rcx,
                 _ => return,

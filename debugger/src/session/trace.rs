@@ -63,7 +63,8 @@ impl TraceOptions {
     }
 
     /// The image's machine in this mode, with the mode's options on the kernel's command line.
-    pub(super) fn machine(&self, image: &Image) -> Machine {
+    #[must_use]
+    pub fn machine(&self, image: &Image) -> Machine {
         let mut machine = Machine::of(image, self.setup.mode, self.calls);
         if let Some(more) = self.setup.append() {
             machine.append.push(' ');

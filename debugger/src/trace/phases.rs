@@ -99,6 +99,7 @@ const NAMES: &[(&str, Rule)] = &[
     ("syscall_exit_to_user_mode_work", Rule::Whole(ExitWork)),
     ("syscall_return_via_sysret", Rule::Whole(Exit)),
     ("syscall_trace_enter", Rule::Whole(EntryWork)),
+    ("ukl_bypass_limited_syscall", Rule::BothEnds),
     ("ukl_bypass_syscall", Rule::BothEnds),
     ("ukl_entry_SYSCALL_64", Rule::Whole(Entry)),
     ("ukl_exit_work", Rule::Whole(ExitWork)),

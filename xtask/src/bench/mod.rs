@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: what tracing costs, on this machine, now.
+//! `cargo xtask bench`: what tracing costs and what a server answers, on this machine, now.
 
 mod gdb;
 mod run;
+mod serve;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub(crate) struct Args {
 enum What {
     /// A workload without a plugin, and with every function traced and folded
     Trace(TraceArgs),
+    /// A server loaded from the host in each mode: throughput and boot to first reply, as ratios to mode linux
+    Serve(serve::Args),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -89,7 +92,10 @@ struct Report {
 /// # Errors
 /// When the image cannot be booted or traced.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let What::Trace(args) = &args.what;
+    let args = match &args.what {
+        What::Trace(args) => args,
+        What::Serve(args) => return serve::run(args),
+    };
     let image = store::image(&args.image).context("opening the image to measure with")?;
     let report = measure(args, &image)?;
     let mut out = std::io::stdout().lock();

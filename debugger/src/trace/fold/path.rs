@@ -61,7 +61,8 @@ const PROTOCOLS: &[(&str, &str)] = &[
 /// Every implementation of a system call begins so.
 const IMPLEMENTATION: &str = "__x64_sys_";
 
-pub(super) const BYPASS_ENTRY: &str = "ukl_bypass_syscall";
+/// The latter jumps to the former, but for every N-th call under `ukl.bypass_limit=N`.
+const BYPASS_ENTRIES: [&str; 2] = ["ukl_bypass_syscall", "ukl_bypass_limited_syscall"];
 
 /// The call of a bypass that was not taken.
 pub(super) const FULL_PATH: &str = "(full path)";
@@ -156,7 +157,7 @@ fn class_key(trie: &Trie, ending: NodeId, steps: &[Step], functions: &Functions)
         Some(Kind::SyscallEntry) => CrossingKind::Syscall,
         Some(Kind::FaultEntry) => CrossingKind::Fault,
         Some(Kind::InterruptEntry) => CrossingKind::Interrupt,
-        _ if root == BYPASS_ENTRY => CrossingKind::Bypass,
+        _ if BYPASS_ENTRIES.contains(&root) => CrossingKind::Bypass,
         _ => CrossingKind::Shortcut,
     };
     let names = || steps.iter().map(name);
