@@ -25,6 +25,9 @@ pub use report::Run;
 /// The paths that are kept; a node takes about 40 bytes. What comes beyond is counted by call only.
 const MOST_NODES: usize = 8 << 20;
 
+/// Steps of one crossing that are followed. Few have more: those that wait in a loop, for entropy at boot.
+const LONGEST: u32 = 1 << 16;
+
 #[derive(Debug)]
 pub struct Fold {
     functions: Functions,
@@ -53,6 +56,8 @@ pub struct Fold {
     pub broken: u64,
     /// Crossings not kept for want of room.
     pub overflow: u64,
+    /// Crossings not kept because they have too many steps.
+    pub long: u64,
 }
 
 /// Where the running task is.
@@ -94,6 +99,7 @@ impl Fold {
             gaps: 0,
             broken: 0,
             overflow: 0,
+            long: 0,
         }
     }
 
@@ -168,10 +174,14 @@ impl Fold {
             let hot = &self.trie.hot[next as usize];
             node = if hot.key == key {
                 next
-            } else if self.trie.len() < MOST_NODES {
+            } else if self.trie.len() < MOST_NODES && self.trie.depth(node) < LONGEST {
                 self.trie.step(node, key, &self.functions)
             } else {
-                self.overflow += 1;
+                if self.trie.depth(node) < LONGEST {
+                    self.overflow += 1;
+                } else {
+                    self.long += 1;
+                }
                 self.give_up(clock);
                 return taken;
             };
@@ -250,8 +260,8 @@ impl Fold {
             kind,
             Kind::SyscallEntry | Kind::FaultEntry | Kind::InterruptEntry
         );
-        if entered && self.state == State::Elsewhere && !self.tasks.current().user {
-            // A ring-3 neighbour's of the application, or a kernel thread's.
+        if entered && self.state == State::Elsewhere && !self.tasks.current().is_followed() {
+            // A ring-3 neighbour's of the application, a kernel thread's, or inside of what was given up.
             return;
         }
         match kind {
@@ -267,7 +277,7 @@ impl Fold {
             }
             // The way back to an application that was never seen to leave.
             Kind::Sysret | Kind::Iret => {
-                if self.tasks.current().user {
+                if self.tasks.current().is_followed() {
                     self.go_on_in_app(clock);
                 }
             }
@@ -340,7 +350,7 @@ impl Fold {
                 (self.node, self.last) = (node, last);
                 self.state = State::Walking;
             }
-            None if task.user => self.go_on_in_app(ended),
+            None if task.is_followed() => self.go_on_in_app(ended),
             None => self.state = State::Elsewhere,
         }
     }
@@ -353,12 +363,9 @@ impl Fold {
         {
             requests.lost += 1;
         }
+        task.lost = true;
         self.last = clock;
-        if task.user {
-            self.go_on_in_app(clock);
-        } else {
-            self.state = State::Elsewhere;
-        }
+        self.state = State::Elsewhere;
     }
 
     /// The application's code is running.
@@ -367,9 +374,7 @@ impl Fold {
             State::App => {}
             State::Elsewhere => {
                 if self.tasks.any() {
-                    self.tasks.current_mut().user = true;
-                    self.go_on_in_app(clock);
-                    self.app_step(kind, word, clock);
+                    self.found_in_app(kind, word, clock);
                 }
             }
             State::Walking if self.trie.is_call(self.node) => {
@@ -392,8 +397,17 @@ impl Fold {
             State::Walking => {
                 self.broken += 1;
                 self.give_up(clock);
+                self.found_in_app(kind, word, clock);
             }
         }
+    }
+
+    /// Wherever the task was: its own code is running.
+    fn found_in_app(&mut self, kind: Kind, word: Word, clock: u32) {
+        let task = self.tasks.current_mut();
+        (task.user, task.lost) = (true, false);
+        self.go_on_in_app(clock);
+        self.app_step(kind, word, clock);
     }
 
     fn address(&mut self, address: u64) {

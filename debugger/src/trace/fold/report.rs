@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::path::{Fnv, steps, tree};
-use super::{Fold, MOST_NODES};
+use super::{Fold, LONGEST, MOST_NODES};
 use crate::crossing::Setup;
 use crate::trace::report::{Class, Report, SCHEMA};
 
@@ -145,6 +145,10 @@ impl Fold {
             &format!(
                 "crossings came after {MOST_NODES} different steps were kept: they are not counted"
             ),
+        );
+        note(
+            self.long,
+            &format!("crossings had more than {LONGEST} steps: they are not counted"),
         );
         note(
             self.trie.unbalanced,

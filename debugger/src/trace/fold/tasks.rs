@@ -29,6 +29,8 @@ pub(super) struct Task {
     open: Vec<Open>,
     /// Its own code was seen.
     pub(super) user: bool,
+    /// A crossing of it was given up: it is in the application again when its code is seen.
+    pub(super) lost: bool,
     /// The clock when it was switched away.
     away: u32,
     /// What its own code does.
@@ -65,6 +67,11 @@ impl Open {
 impl Task {
     pub(super) fn start(&mut self) {
         *self = Self::default();
+    }
+
+    /// Whether it is the application's, and where it is is known.
+    pub(super) const fn is_followed(&self) -> bool {
+        self.user && !self.lost
     }
 
     /// Whether what interrupts it now does so to the application or to a crossing of it.
@@ -167,6 +174,7 @@ impl Tasks {
         let mut turns = 0;
         for task in &mut self.all {
             task.clear();
+            task.lost = true;
             turns += u64::from(task.server.forget());
         }
         turns
@@ -180,6 +188,7 @@ impl Tasks {
 static NOBODY: Task = Task {
     open: Vec::new(),
     user: false,
+    lost: false,
     away: 0,
     server: Server::new(),
 };

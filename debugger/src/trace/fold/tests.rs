@@ -469,6 +469,34 @@ fn another_program_in_the_same_task_is_not_the_application() {
 }
 
 #[test]
+fn a_crossing_that_loops_for_long_is_given_up_alone() {
+    let mut tape = Tape::in_app();
+    tape.read_up();
+    for i in 0..LONGEST {
+        tape.after(i, Kind::Entry, "vfs_read")
+            .after(1, Kind::Return, "vfs_read");
+    }
+    tape.after(3, Kind::InterruptEntry, "asm_sysvec_apic_timer_interrupt")
+        .after(200, Kind::Iret, "asm_sysvec_apic_timer_interrupt")
+        .after(4, Kind::Entry, "vfs_read")
+        .after(1, Kind::Return, "vfs_read")
+        .read_down()
+        .after(4, Kind::AppReturn, "main")
+        .read_up()
+        .read_down();
+    let report = tape.report();
+    assert_eq!(
+        (only(&report).call.as_str(), only(&report).count),
+        ("read", 1)
+    );
+    assert!(
+        report.notes[0].contains("more than 65536 steps"),
+        "{:?}",
+        report.notes
+    );
+}
+
+#[test]
 fn a_gap_drops_what_is_open_and_is_said() {
     let mut fold = Fold::new(functions());
     let mut before = Tape::in_app();

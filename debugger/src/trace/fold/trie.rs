@@ -41,6 +41,8 @@ pub(super) struct Cold {
     pub(super) outer: NodeId,
     /// The child that was found first. Few nodes have another.
     first: NodeId,
+    /// Steps from the crossing's beginning.
+    depth: u32,
 }
 
 #[derive(Debug)]
@@ -102,6 +104,7 @@ impl Trie {
             back_to: ROOT,
             outer: ROOT,
             first: ROOT,
+            depth: 0,
         };
         Self {
             hot: vec![Hot {
@@ -119,6 +122,11 @@ impl Trie {
 
     pub(super) fn len(&self) -> usize {
         self.hot.len()
+    }
+
+    /// How many steps from its crossing's beginning a node is.
+    pub(super) fn depth(&self, node: NodeId) -> u32 {
+        self.cold[node as usize].depth
     }
 
     /// The child of `from` over `key`, made if need be; it becomes the one taken last.
@@ -146,6 +154,7 @@ impl Trie {
             back_to: ROOT,
             outer: ROOT,
             first: ROOT,
+            depth: self.cold[parent as usize].depth + 1,
         };
         let mut ends = false;
         match word.kind() {
