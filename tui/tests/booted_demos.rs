@@ -44,6 +44,17 @@ fn every_demo_has_a_page_a_script_and_what_it_prints() {
     }
 }
 
+/// What the page says to give `uklscope exec`, after the image: a mode, calls, the script.
+fn options(demo: &Path) -> Vec<String> {
+    let page = fs::read_to_string(demo.join("README.md")).unwrap();
+    let start = format!("uklscope exec {} ", name(demo));
+    let line = page
+        .lines()
+        .find_map(|line| line.trim().strip_prefix(&start))
+        .unwrap_or_else(|| panic!("the page of {} has no line '{start}...'", name(demo)));
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
 /// The lines of `expect.txt` occur in what is printed, in this order.
 #[test]
 #[ignore = "boots an image"]
@@ -53,8 +64,9 @@ fn every_script_prints_what_it_must() {
     for demo in demos() {
         let image = format!("{}{suffix}", name(&demo));
         let output = Command::new(env!("CARGO_BIN_EXE_uklscope"))
-            .args(["exec", &image, "-x"])
-            .arg(demo.join("script.uks"))
+            .current_dir(demo.join("../.."))
+            .args(["exec", &image])
+            .args(options(&demo))
             .output()
             .expect("uklscope starts");
         let printed = String::from_utf8_lossy(&output.stdout);
