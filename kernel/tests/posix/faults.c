@@ -214,8 +214,7 @@ static void demand(void)
 	char *area = map(SIZE, PROT_READ | PROT_WRITE), *heap;
 	long sum = 0;
 
-	if (!populated())
-		HOLDS("a new mapping is not there yet", !resident(area) && !resident(area + SIZE - PAGE));
+	HOLDS("a new mapping is not there yet", !resident(area) && !resident(area + SIZE - PAGE));
 	for (int i = 0; i < SIZE; i += 64)
 		sum += area[i];
 	SAME("a new mapping is zero", 0, sum);
@@ -239,8 +238,6 @@ static void demand(void)
 	SAME("a grown heap is zero", 0, sum);
 	SAME("brk back", (long)heap, syscall(SYS_brk, heap));
 	FAULTS("the heap that was given back", SIGSEGV, SEGV_MAPERR, heap + PAGE, store(heap + PAGE));
-	if (populated())
-		return;
 	area = mmap(NULL, 1L << 36, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	NEEDS("64 GiB that are not reserved", area != MAP_FAILED);
 	for (long i = 0; i < 1L << 36; i += 1L << 31)
@@ -346,8 +343,7 @@ static void killed(void)
 {
 	SAME("a fault whose signal is blocked", SIGSEGV, in_child(fault_blocked, (void *)16) & 0x7f);
 	SAME("a fault in the handler of a fault", SIGSEGV, in_child(fault_in_handler, (void *)16) & 0x7f);
-	if (!populated())
-		SAME("a fault without a stack for its handler", SIGSEGV, in_child(fault_without_stack, NULL) & 0x7f);
+	SAME("a fault without a stack for its handler", SIGSEGV, in_child(fault_without_stack, NULL) & 0x7f);
 }
 
 static void run(void)
