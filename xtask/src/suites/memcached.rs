@@ -22,7 +22,10 @@ pub(crate) const GREETING: Greeting = Greeting {
 };
 
 /// Seconds for one file of tests: the longest takes half a minute.
-const PATIENCE: &str = "180";
+const PATIENCE: &str = "120";
+
+/// Tests of expiry compare the guest's clock with the host's, and on a busy host the emulated one falls behind.
+const TRIES: usize = 3;
 
 /// Files that take a second each.
 pub(super) const QUICK: [&str; 6] = [
@@ -34,8 +37,8 @@ pub(super) const QUICK: [&str; 6] = [
     "binary-get.t",
 ];
 
-/// Files that need more of the server than its port: its process, its host's files, UDP or another way to build it.
-const NOT_FROM_OUTSIDE: [&str; 0] = [];
+/// Arguments of a server that is not there for others: another address, a daemon, one that shuts down, SASL.
+const NOT_FROM_OUTSIDE: [&str; 5] = ["-l", "-d", "-A", "-S", "-P"];
 
 /// # Errors
 /// When the image does not boot, or the tests cannot be started.
@@ -52,27 +55,34 @@ pub(super) fn run(image: &Image, setup: &Setup, units: &[String]) -> Result<Outc
         mode: setup.to_string(),
         ..Outcome::default()
     };
-    for (number, (arguments, mut files)) in by_arguments(&tests)?.into_iter().enumerate() {
-        files.retain(|name| units.is_empty() || units.contains(name));
-        if files.is_empty() {
+    for (name, arguments) in with_arguments(&tests)? {
+        if !units.is_empty() && !units.contains(&name) {
             continue;
         }
-        let console = logs.join(format!("{setup}.{number}.console"));
-        let guest = Guest::boot(image, setup, &format!("-- {arguments}"), GREETING, &console)?;
-        for name in files {
+        let mut file_outcome = Outcome::default();
+        for tried in 0..TRIES {
             step.detail(&format!(
                 "{} passed, {} failed, {name}",
                 outcome.passed, outcome.failed
             ));
+            let console = logs.join(format!("{setup}.{name}.console"));
+            // One test's clock and counters are another's surprise: each has a server of its own.
+            let guest = Guest::boot(image, setup, &format!("-- {arguments}"), GREETING, &console)?;
             let text = perl(place.path(), &name, guest.port)?;
             writeln!(file, "== {name} ({arguments})\n{text}")
                 .with_context(|| format!("writing {}", log.display()))?;
-            read(&name, &text, &mut outcome);
+            if outcome.first_reply_seconds == 0.0 {
+                outcome.first_reply_seconds = guest.first_reply_seconds;
+            }
+            outcome.complaints.extend(guest.end());
+            file_outcome = Outcome::default();
+            read(&name, &text, &mut file_outcome);
+            outcome.again += usize::from(tried > 0 && file_outcome.failed == 0);
+            if file_outcome.failed == 0 {
+                break;
+            }
         }
-        if outcome.first_reply_seconds == 0.0 {
-            outcome.first_reply_seconds = guest.first_reply_seconds;
-        }
-        outcome.complaints.extend(guest.end());
+        outcome.add(file_outcome);
     }
     outcome.seconds = started.elapsed().as_secs_f64();
     outcome.log = log;
@@ -99,31 +109,22 @@ fn lay_out(image: &Image, place: &Path) -> Result<PathBuf> {
     Ok(tests)
 }
 
-/// The files of tests by the arguments with which they start their server; those that start several are left out.
-fn by_arguments(tests: &Path) -> Result<BTreeMap<String, Vec<String>>> {
+/// The files of tests, and the arguments with which each starts its server; those that start several are left out.
+fn with_arguments(tests: &Path) -> Result<BTreeMap<String, String>> {
     let what = || format!("listing {}; build the image again", tests.display());
-    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut names = Vec::new();
+    let mut found = BTreeMap::new();
     for entry in fs::read_dir(tests).with_context(what)? {
-        names.push(
-            entry
-                .with_context(what)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned(),
-        );
-    }
-    names.sort();
-    for name in names {
-        if !name.ends_with(".t") || NOT_FROM_OUTSIDE.contains(&name.as_str()) {
+        let name = entry.with_context(what)?.file_name();
+        let name = name.to_string_lossy().into_owned();
+        if !name.ends_with(".t") {
             continue;
         }
         let text = fs::read_to_string(tests.join(&name)).with_context(what)?;
         if let Some(arguments) = arguments(&text) {
-            groups.entry(arguments).or_default().push(name);
+            found.insert(name, arguments);
         }
     }
-    Ok(groups)
+    Ok(found)
 }
 
 /// What the one call of `new_memcached` in a test passes; none where it is not the same in all, or known only as it runs.
@@ -138,6 +139,12 @@ fn arguments(test: &str) -> Option<String> {
             Some(_) => return None,
         };
         if words.contains(['$', '"', '\'']) || found.as_ref().is_some_and(|found| found != words) {
+            return None;
+        }
+        if words
+            .split(' ')
+            .any(|word| NOT_FROM_OUTSIDE.contains(&word))
+        {
             return None;
         }
         found = Some(words.to_owned());
@@ -210,6 +217,7 @@ mod tests {
         assert_eq!(arguments("new_memcached('-m 3'); new_memcached()"), None);
         assert_eq!(arguments("new_memcached(\"-e $path\")"), None);
         assert_eq!(arguments("new_memcached($args)"), None);
+        assert_eq!(arguments("new_memcached('-m 3 -l 127.0.0.1')"), None);
         assert_eq!(arguments("print 1;"), None);
     }
 

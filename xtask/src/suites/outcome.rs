@@ -14,6 +14,8 @@ pub(super) struct Outcome {
     pub(super) failed: usize,
     /// Tests, and groups of tests, that do not apply.
     pub(super) skipped: usize,
+    /// Files of tests that failed and passed when they were run again.
+    pub(super) again: usize,
     pub(super) seconds: f64,
     /// From the machine's start until the program answered.
     pub(super) first_reply_seconds: f64,
@@ -38,8 +40,21 @@ impl Outcome {
         self.failures.insert(name.to_owned(), said.to_owned());
     }
 
+    /// What another part of the same suite came to.
+    pub(super) fn add(&mut self, part: Self) {
+        self.passed += part.passed;
+        self.failed += part.failed;
+        self.skipped += part.skipped;
+        self.failures.extend(part.failures);
+        self.passes.extend(part.passes);
+    }
+
     /// One line for people.
     pub(super) fn line(&self) -> String {
+        let again = match self.again {
+            0 => String::new(),
+            files => format!("; {files} files passed when they were run again"),
+        };
         format!(
             "mode {}: {} passed, {} failed, {} skipped in {:.0} s; first reply {:.1} s after the start",
             self.mode,
@@ -48,7 +63,7 @@ impl Outcome {
             self.skipped,
             self.seconds,
             self.first_reply_seconds
-        )
+        ) + &again
     }
 
     /// What counts against this mode: failures that the baseline does not share, tests that only the baseline passed,
