@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub(crate) fn quick(options: &Options) -> Result<()> {
-    for suite in [REDIS] {
+    for suite in [REDIS, MEMCACHED] {
         suite.run(&SuiteArgs {
             quick: true,
             options: options.clone(),
