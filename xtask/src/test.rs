@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::image::repository;
-use crate::{docs, fuzz, image, packages, progress, suites, tidy};
+use crate::{docs, fuzz, image, packages, progress, soak, suites, tidy};
 
 /// Seconds for each fuzz target: enough to see that it runs and finds nothing at once.
 const FUZZ_SECONDS: u64 = 5;
@@ -62,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     docs::run(&docs::Args { check: true })?;
     image::build_every(&args.options)?;
     suites::quick(&args.options)?;
+    soak::quick(&args.options)?;
     fuzz::run(&fuzz::Args {
         target: None,
         seconds: FUZZ_SECONDS,

@@ -25,7 +25,7 @@ use crate::{packages, progress};
 /// To each server at once: more than the threads that memcached has.
 const CONNECTIONS: u64 = 6;
 
-/// Seconds in each mode that show whether it works at all.
+/// Seconds in each mode that belong to every test run.
 const QUICK_SECONDS: u64 = 20;
 
 /// The kernel starts the unrest by its command line.
@@ -80,6 +80,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         60 * args.minutes
     };
     soak(&modes, Duration::from_secs(seconds), seed, &args.options)
+}
+
+/// The part that is quick enough for every day.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn quick(options: &Options) -> Result<()> {
+    run(&Args {
+        minutes: 0,
+        modes: Vec::new(),
+        quick: true,
+        seed: None,
+        options: options.clone(),
+    })
 }
 
 #[expect(clippy::print_stdout, reason = "what was asked for")]
