@@ -1,7 +1,5 @@
 //! /init of every image, booted: how the application ended, what runs beside it, what follows, and the way from the host.
 
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
-
 mod common;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,7 +7,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Boot, expect, image};
+use common::{Boot, clean, expect, image};
 use debugger::crossing::Mode;
 use debugger::qemu::arguments::Machine;
 use debugger::session::process::Qemu;
@@ -27,6 +25,7 @@ fn it_tells_how_the_application_ended_and_powers_off() {
             "{serial}"
         );
         assert!(serial.contains("reboot: Power down"), "{serial}");
+        clean(&serial);
     }
 }
 
@@ -45,6 +44,7 @@ fn a_client_in_the_guest_is_answered_rightly_and_ends_memcached() {
                 serial.contains("init: the application exited with status 0"),
                 "{serial}"
             );
+            clean(&serial);
         }
     }
 }

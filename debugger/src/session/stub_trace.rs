@@ -130,7 +130,7 @@ fn sites_of(table: &SiteTable, kind: Kind) -> Vec<Addr> {
 fn twin(table: &SiteTable) -> AddrRange {
     let sites = table.sites.iter().map(|site| Addr(site.address));
     let mut user = sites.filter(|addr| !addr.in_kernel_half());
-    match (user.next(), user.last()) {
+    match (user.next(), user.next_back()) {
         (Some(first), Some(last)) => AddrRange::new(first, last),
         _ => AddrRange::default(),
     }
