@@ -151,3 +151,17 @@ fn three_hundred_threads_work_at_once() {
         }
     }
 }
+
+#[test]
+#[ignore = "boots an image"]
+fn exceptions_find_their_handlers() {
+    for mode in Mode::ALL {
+        for cpus in [1, 2] {
+            let boot = Boot {
+                cpus,
+                ..Boot::mode(mode)
+            };
+            expect("exceptions", &boot, "0 wrong, ok");
+        }
+    }
+}
