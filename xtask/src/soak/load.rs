@@ -2,6 +2,7 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::TcpStream;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use super::program::Program;
@@ -65,41 +66,56 @@ fn value(key: u64, version: u64) -> Vec<u8> {
     words.flatten().take(length(key)).collect()
 }
 
-/// Sets all keys of this connection, and then sets and gets at random until that time.
-pub(super) fn run(program: Program, port: u16, connection: u64, seed: u64, until: Instant) -> Done {
+/// Sets all keys of this connection, meets the others, and then sets and gets at random for that time.
+pub(super) fn run(
+    program: Program,
+    port: u16,
+    connection: u64,
+    seed: u64,
+    all_set: &Barrier,
+    time: Duration,
+) -> Done {
     let mut done = Done::default();
     let mut versions = vec![0; usize::try_from(KEYS).unwrap_or_default()];
     let mut random = Random::new(seed ^ connection << 32);
+    let said = |connection: u64, requests: u64, error: io::Error| {
+        format!("connection {connection}, after {requests} requests: {error}")
+    };
+    let first = connected(program, port).and_then(|(mut stream, mut answers)| {
+        if connection == 0 {
+            program.say(&mut stream, &mut answers, program.first())?;
+        }
+        while versions.contains(&0) {
+            let channel = (&mut stream, &mut answers);
+            done.requests += some(program, channel, connection, &mut versions, &mut random)?;
+        }
+        Ok(())
+    });
+    done.wrong = first
+        .err()
+        .map(|error| said(connection, done.requests, error));
+    // Also where it failed: the others wait.
+    all_set.wait();
+    let until = Instant::now() + time;
+    let mut last = Instant::now();
     while Instant::now() < until && done.wrong.is_none() {
         let result = connected(program, port).and_then(|(mut stream, mut answers)| {
-            if connection == 0 && done.requests == 0 {
-                program.say(&mut stream, &mut answers, program.first())?;
-            }
-            let mut last = Instant::now();
             for _ in 0..random.below(BEFORE_RECONNECTING) + 1 {
                 if connection == 0 && last.elapsed() > NOW_AND_THEN {
                     program.say(&mut stream, &mut answers, program.now_and_then())?;
                     last = Instant::now();
                 }
-                done.requests += some(
-                    program,
-                    (&mut stream, &mut answers),
-                    connection,
-                    &mut versions,
-                    &mut random,
-                )?;
+                let channel = (&mut stream, &mut answers);
+                done.requests += some(program, channel, connection, &mut versions, &mut random)?;
                 if Instant::now() >= until {
                     break;
                 }
             }
             Ok(())
         });
-        done.wrong = result.err().map(|error| {
-            format!(
-                "connection {connection}, after {} requests: {error}",
-                done.requests
-            )
-        });
+        done.wrong = result
+            .err()
+            .map(|error| said(connection, done.requests, error));
     }
     done
 }

@@ -8,8 +8,9 @@ mod unrest;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use debugger::crossing::{Mode, Setup};
@@ -159,13 +160,15 @@ fn one(
     let console = console(image, setup)?;
     let guest = Guest::boot(image, setup, UNREST, program.greeting(), &console)?;
     let port = guest.port;
-    let (started, until) = (Instant::now(), Instant::now() + time);
+    let all_set = Barrier::new(usize::try_from(CONNECTIONS)? + 1);
     let (dones, before) = thread::scope(|scope| {
+        let load = |n| load::run(program, port, n, seed, &all_set, time);
         let connections: Vec<_> = (0..CONNECTIONS)
-            .map(|n| scope.spawn(move || load::run(program, port, n, seed, until)))
+            .map(|n| scope.spawn(move || load(n)))
             .collect();
-        // Every key is set by then, each thread has run, and the allocators have their pages.
-        thread::sleep((started + time / 4).saturating_duration_since(Instant::now()));
+        // Every key is set then; a quarter later each thread has run, and the allocators have their pages.
+        all_set.wait();
+        thread::sleep(time / 4);
         let before = last_reading(&console);
         let join = |running: thread::ScopedJoinHandle<'_, Done>| {
             running.join().unwrap_or_else(|_| Done {
