@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use debugger::crossing::Mode;
 use debugger::session::store;
 use debugger::session::trace::{TraceOptions, trace};
-use debugger::trace::report::Report;
+use debugger::trace::report::{Class, Report};
 
 /// Of each clock.
 const ROUNDS: u64 = 2000;
@@ -22,9 +22,10 @@ fn ticking(mode: Mode) -> Report {
         .report
 }
 
-/// How many of the calls of clocks entered the kernel.
-fn entered(report: &Report, clock: &str) -> u64 {
-    let classes = report.classes.iter().filter(|class| class.call == clock);
+/// How many calls of this name entered the kernel; a call may be told by what it was made on, as in `writev:tty`.
+fn entered(report: &Report, call: &str) -> u64 {
+    let of_that = |class: &&Class| class.call.split(':').next() == Some(call);
+    let classes = report.classes.iter().filter(of_that);
     classes.map(|class| class.count).sum()
 }
 
