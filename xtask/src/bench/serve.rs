@@ -1,8 +1,10 @@
-//! `cargo xtask bench serve`: how many requests a server answers in each mode, as a ratio to mode linux.
+//! `cargo xtask bench serve`: how many requests a server answers in each mode, and how soon, as ratios to mode linux.
 
 mod load;
+mod memtier;
+mod redis_benchmark;
+mod report;
 
-use std::io::Write as _;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, Result, bail};
@@ -12,280 +14,194 @@ use debugger::session::store;
 use debugger::session::trace::TraceOptions;
 use debugger::session::trace_compare::compare;
 use debugger::trace::requests::Request;
-use serde::Serialize;
 
-use super::{load_average, median};
+use super::figures::Figure;
+use super::print::{self, Host};
 use crate::progress;
-use load::{Boot, Load, Server};
+use load::{Boot, Kind, Load, OfKind, Server};
+use report::{Counted, OfMode, OfRequest, OfServer, Paper, Report};
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// Print one JSON document
     #[arg(long)]
     json: bool,
-    #[arg(long, default_value = "redis")]
-    image: String,
-    /// The modes, with linux among them; else all that the image has
+    #[arg(long, value_delimiter = ',', default_values = ["redis", "memcached"])]
+    images: Vec<String>,
+    /// The modes, with linux among them; else all that an image has
     #[arg(long, value_delimiter = ',')]
     modes: Vec<Setup>,
-    /// Requests of each kind
+    /// Requests of each kind, in each round
     #[arg(long, default_value_t = 20_000)]
     requests: usize,
     #[arg(long, default_value_t = 16)]
     connections: usize,
-    /// Boots of each mode, in turn; the medians are reported
+    /// In each, every image is booted and loaded in every mode, in turn; the medians are reported
     #[arg(long, default_value_t = 5)]
-    repeats: usize,
+    rounds: usize,
     /// Requests of each kind that are traced in each mode, for the prediction; 0: none
     #[arg(long, default_value_t = 1000)]
     traced: u64,
+    /// One round of 2,000 requests, and 200 traced: whether all of it works, not how fast
+    #[arg(long, conflicts_with_all = ["requests", "rounds", "traced"])]
+    quick: bool,
 }
 
-/// What Raza et al. (EuroSys 2023) report on hardware: image, mode, change of throughput, change of p99.
-const PAPER: &[(&str, Mode, f64, Option<f64>)] = &[
-    ("redis", Mode::Bypass, 0.12, Some(-0.11)),
-    ("redis", Mode::Shortcut, 0.26, Some(-0.22)),
-    ("memcached", Mode::Bypass, 0.05, None),
-    ("memcached", Mode::Shortcut, 0.08, None),
-];
-
-#[derive(Serialize)]
-struct Report {
-    schema: u32,
-    image: String,
-    connections: usize,
-    requests: usize,
-    repeats: usize,
-    modes: Vec<OfMode>,
-    cpus: usize,
-    load_average: f64,
-}
-
-#[derive(Serialize)]
-struct OfMode {
-    mode: Setup,
-    /// From the guest's first instruction to the first answer.
-    first_reply_s: f64,
-    first_reply: Ratio,
-    requests: Vec<OfRequest>,
-    paper_throughput: Option<f64>,
-    paper_p99: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct OfRequest {
-    request: String,
-    per_s: f64,
-    throughput: Ratio,
-    p99_s: f64,
-    p99: Ratio,
-    /// Instructions of the server's thread per request.
-    instructions: Option<f64>,
-    /// Of these in per cent: entry, entry work, dispatch, exit work and exit.
-    in_and_out_percent: Option<f64>,
-    /// The throughput's ratio if nothing but the server's thread took time, and every instruction the same.
-    predicted: Option<f64>,
-}
-
-/// To mode linux, of the same repetition each.
-#[derive(Clone, Copy, Serialize)]
-struct Ratio {
-    median: f64,
-    min: f64,
-    max: f64,
+/// What one image does in all rounds.
+struct Run {
+    image: Image,
+    server: &'static Server,
+    modes: Vec<Setup>,
+    /// The place of mode linux.
+    base: usize,
+    /// By mode, and in each by round.
+    boots: Vec<Vec<Boot>>,
 }
 
 /// # Errors
-/// When the image cannot be booted, or answers wrongly.
+/// When an image cannot be booted, or answers wrongly.
 pub(super) fn run(args: &Args) -> Result<()> {
-    let image = store::image(&args.image).context("opening the image to load")?;
-    let report = measure(args, &image)?;
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-        return Ok(());
+    let mut args = args.clone();
+    if args.quick {
+        (args.rounds, args.requests, args.traced) = (1, 2_000, 200);
     }
-    for line in lines(&report) {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
+    print::report(&measure(&args)?, args.json, report::lines)
 }
 
-fn measure(args: &Args, image: &Image) -> Result<Report> {
-    let server = Server::of(&image.manifest.name)?;
-    let of_image = || image.manifest.modes.iter().map(|mode| (*mode).into());
-    let modes: Vec<Setup> = match args.modes.is_empty() {
-        true => of_image().collect(),
-        false => args.modes.clone(),
-    };
-    let Some(base) = modes.iter().position(|mode| *mode == Mode::Linux) else {
-        bail!(
-            "loading {}: ratios are to mode linux; name it in --modes",
-            args.image
-        );
-    };
+fn measure(args: &Args) -> Result<Report> {
     let load = Load {
         connections: args.connections.max(1),
-        requests: args.requests,
+        requests: args.requests.max(args.connections),
     };
-    let repeats = args.repeats.max(1);
-    let mut boots: Vec<Vec<Boot>> = vec![Vec::new(); modes.len()];
-    for round in 0..repeats {
-        let step = progress::Step::start(format!("repetition {} of {repeats}", round + 1));
-        for (mode, boots) in modes.iter().zip(&mut boots) {
-            boots.push(load::boot(image, mode, server, load)?);
-        }
-        step.done();
-    }
-    let counted = counts(args, image, &modes)?;
-    let of_mode = |at: usize| {
-        let boots_of = |of: fn(&Boot) -> f64| ratio(&boots[at], &boots[base], of);
-        let requests = server.asks.iter().enumerate().map(|(i, ask)| {
-            let found = |counted: &[Request]| {
-                let request = counted.iter().find(|request| request.kind == ask.name);
-                request.map(|request| request.total.mean(request.count))
-            };
-            let own = counted.get(at).and_then(|counted| found(counted));
-            let linux = counted.get(base).and_then(|counted| found(counted));
-            let request = counted
-                .get(at)
-                .and_then(|counted| counted.iter().find(|request| request.kind == ask.name));
-            OfRequest {
-                request: ask.name.to_owned(),
-                per_s: median(boots[at].iter().map(|boot| boot.asked[i].per_s).collect()),
-                throughput: ratio(&boots[at], &boots[base], |boot| boot.asked[i].per_s),
-                p99_s: median(boots[at].iter().map(|boot| boot.asked[i].p99_s).collect()),
-                p99: ratio(&boots[at], &boots[base], |boot| boot.asked[i].p99_s),
-                instructions: own,
-                in_and_out_percent: request.map(|request| {
-                    request.boundary() as f64 * 100.0 / request.total.sum.max(1) as f64
-                }),
-                predicted: own.zip(linux).map(|(own, linux)| linux / own),
+    let rounds = args.rounds.max(1);
+    let mut runs: Vec<Run> = args
+        .images
+        .iter()
+        .map(|name| Run::of(name, &args.modes))
+        .collect::<Result<_>>()?;
+    for round in 0..rounds {
+        for run in &mut runs {
+            let name = &run.image.manifest.name;
+            let step = progress::Step::start(format!("{name}, round {} of {rounds}", round + 1));
+            for (mode, boots) in run.modes.iter().zip(&mut run.boots) {
+                boots.push(run.server.boot(&run.image, mode, load)?);
             }
-        });
-        let paper = PAPER
-            .iter()
-            .find(|(name, mode, ..)| *name == image.manifest.name && modes[at] == *mode);
-        OfMode {
-            mode: modes[at].clone(),
-            first_reply_s: median(boots[at].iter().map(|boot| boot.first_reply_s).collect()),
-            first_reply: boots_of(|boot| boot.first_reply_s),
-            requests: requests.collect(),
-            paper_throughput: paper.map(|(_, _, throughput, _)| 1.0 + throughput),
-            paper_p99: paper.and_then(|(_, _, _, p99)| *p99).map(|p99| 1.0 + p99),
+            step.done();
         }
-    };
+    }
+    let servers = runs.iter().map(|run| run.report(args.traced));
     Ok(Report {
-        schema: 1,
-        image: image.manifest.name.clone(),
+        schema: 2,
+        clock: report::CLOCK,
+        rounds,
         connections: load.connections,
         requests: load.requests,
-        repeats,
-        modes: (0..modes.len()).map(of_mode).collect(),
-        cpus: std::thread::available_parallelism().map_or(0, usize::from),
-        load_average: load_average(),
+        servers: servers.collect::<Result<_>>()?,
+        host: Host::now(),
     })
 }
 
-/// By mode: the requests of a traced boot. Empty where none was asked for.
-fn counts(args: &Args, image: &Image, modes: &[Setup]) -> Result<Vec<Vec<Request>>> {
-    if args.traced == 0 || image.manifest.request.is_none() {
-        return Ok(Vec::new());
+impl Run {
+    fn of(name: &str, modes: &[Setup]) -> Result<Self> {
+        let image = store::image(name).context("opening the image to load")?;
+        let server = Server::of(&image.manifest.name)?;
+        let modes = match modes {
+            [] => image
+                .manifest
+                .modes
+                .iter()
+                .copied()
+                .map(Setup::from)
+                .collect(),
+            modes => modes.to_vec(),
+        };
+        let Some(base) = modes.iter().position(|mode| *mode == Mode::Linux) else {
+            bail!("loading {name}: ratios are to mode linux; name it in --modes");
+        };
+        Ok(Self {
+            boots: vec![Vec::new(); modes.len()],
+            image,
+            server,
+            modes,
+            base,
+        })
     }
-    let step = progress::Step::start(format!("counting instructions in {} modes", modes.len()));
-    let mut options = TraceOptions::new(image.manifest.default_mode);
-    options.calls = Some(args.traced);
-    let (comparison, _) = compare(
-        image,
-        modes,
-        &options,
-        &AtomicBool::new(false),
-        &mut |_, _| (),
-    )?;
-    step.done();
-    let of_run = |run: debugger::trace::report::Report| run.requests.map(|all| all.kinds);
-    Ok(comparison
-        .runs
-        .into_iter()
-        .map(|run| of_run(run).unwrap_or_default())
-        .collect())
-}
 
-fn ratio(of: &[Boot], to: &[Boot], figure: impl Fn(&Boot) -> f64) -> Ratio {
-    let ratios: Vec<f64> = of
-        .iter()
-        .zip(to)
-        .map(|(of, to)| figure(of) / figure(to))
-        .collect();
-    Ratio {
-        median: median(ratios.clone()),
-        min: ratios.iter().copied().fold(f64::INFINITY, f64::min),
-        max: ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    fn report(&self, traced: u64) -> Result<OfServer> {
+        let counted = self.count(traced)?;
+        let of_mode = |(at, mode): (usize, &Setup)| {
+            let figure = |of: &dyn Fn(&Boot) -> f64| {
+                let values = |at: usize| self.boots[at].iter().map(of).collect::<Vec<_>>();
+                Figure::of(&values(at), &values(self.base))
+            };
+            let requests = self.server.kinds.iter().enumerate().map(|(i, kind)| {
+                let figure = |of: fn(&OfKind) -> f64| figure(&|boot| of(&boot.kinds[i]));
+                let of_mode = |at: usize| counted.get(at).and_then(|all| per_request(all, kind));
+                let linux = of_mode(self.base);
+                OfRequest {
+                    request: kind.name.to_owned(),
+                    per_s: figure(|kind| kind.client.per_s),
+                    p50_ms: figure(|kind| kind.client.p50_ms),
+                    p99_ms: figure(|kind| kind.client.p99_ms),
+                    cpu_us: figure(|kind| kind.cpu_us),
+                    counted: of_mode(at)
+                        .zip(linux)
+                        .map(|((own, boundary), (linux, _))| Counted {
+                            instructions: own,
+                            in_and_out_percent: boundary * 100.0 / own,
+                            predicted: linux / own,
+                        }),
+                }
+            });
+            OfMode {
+                mode: mode.clone(),
+                first_reply_s: figure(&|boot| boot.first_reply_s),
+                requests: requests.collect(),
+                paper: Paper::of(self.server.image, mode),
+            }
+        };
+        Ok(OfServer {
+            image: self.image.manifest.name.clone(),
+            client: self.server.client.to_owned(),
+            modes: self.modes.iter().enumerate().map(of_mode).collect(),
+        })
     }
-}
 
-fn lines(report: &Report) -> Vec<String> {
-    let mut lines = vec![
-        format!(
-            "{}: {} connections from the host, one request each at a time; {} of each kind, {} boots of each mode in \
-             turn; ratios to mode linux of the same repetition: median (least to most)",
-            report.image, report.connections, report.requests, report.repeats
-        ),
-        format!(
-            "{:<8} {:<10} {:>10} {:<21} {:<21} {:>12} {:>10} {:>10} {:>7}",
-            "request",
-            "mode",
-            "per second",
-            "throughput",
-            "p99",
-            "instructions",
-            "in and out",
-            "predicted",
-            "paper"
-        ),
-    ];
-    let kinds = report.modes.first().map_or(0, |mode| mode.requests.len());
-    for kind in 0..kinds {
-        for mode in &report.modes {
-            let request = &mode.requests[kind];
-            let or_none = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());
-            lines.push(format!(
-                "{:<8} {:<10} {:>10.0} {:<21} {:<21} {:>12} {:>10} {:>10} {:>7}",
-                request.request,
-                mode.mode,
-                request.per_s,
-                shown(request.throughput),
-                shown(request.p99),
-                or_none(request.instructions.map(|count| format!("{count:.0}"))),
-                or_none(
-                    request
-                        .in_and_out_percent
-                        .map(|share| format!("{share:.2} %"))
-                ),
-                or_none(request.predicted.map(|ratio| format!("{ratio:.3}"))),
-                or_none(mode.paper_throughput.map(|ratio| format!("{ratio:.2}"))),
-            ));
+    /// By mode: the requests of a traced boot. Empty where none was asked for.
+    fn count(&self, traced: u64) -> Result<Vec<Vec<Request>>> {
+        let manifest = &self.image.manifest;
+        if traced == 0 || manifest.request.is_none() {
+            return Ok(Vec::new());
         }
-    }
-    lines.push(String::new());
-    for mode in &report.modes {
-        lines.push(format!(
-            "boot to first reply, {:<10} {:>7.2} s   {}",
-            mode.mode,
-            mode.first_reply_s,
-            shown(mode.first_reply)
+        let step = progress::Step::start(format!(
+            "{}, counting instructions in {} modes",
+            manifest.name,
+            self.modes.len()
         ));
+        let mut options = TraceOptions::new(manifest.default_mode);
+        options.calls = Some(traced);
+        let (comparison, _) = compare(
+            &self.image,
+            &self.modes,
+            &options,
+            &AtomicBool::new(false),
+            &mut |_, _| (),
+        )?;
+        step.done();
+        let of_run = |run: debugger::trace::report::Report| run.requests.map(|all| all.kinds);
+        let runs = comparison.runs.into_iter();
+        Ok(runs.map(|run| of_run(run).unwrap_or_default()).collect())
     }
-    lines.push(format!(
-        "{} CPUs, load {:.1}. 'predicted' is by the instructions of the server's thread alone; the guest's network \
-         card, QEMU's network and the client take the same in every mode, and an emulated instruction is not worth \
-         the time of a real one: the paper's figures are of hardware",
-        report.cpus, report.load_average
-    ));
-    lines
 }
 
-fn shown(ratio: Ratio) -> String {
-    format!("{:.3} ({:.3} to {:.3})", ratio.median, ratio.min, ratio.max)
+/// Instructions of the server's thread, and those of the way in and out, on average over what a kind is made of.
+fn per_request(counted: &[Request], kind: &Kind) -> Option<(f64, f64)> {
+    let (mut own, mut boundary, mut parts) = (0.0, 0.0, 0.0);
+    for (name, times) in kind.of {
+        let request = counted.iter().find(|request| request.kind == *name)?;
+        own += times * request.total.mean(request.count);
+        boundary += times * request.boundary() as f64 / request.count.max(1) as f64;
+        parts += times;
+    }
+    Some((own / parts, boundary / parts))
 }

@@ -17,10 +17,13 @@ use debugger::session::process::Qemu;
 const BOOT: Duration = Duration::from_secs(180);
 
 /// Between two tries to reach the server.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(20);
 
-/// How long one try waits: QEMU accepts a connection before the guest does, and drops it later.
-const ANSWER: Duration = Duration::from_secs(2);
+/// How long one try waits at least: QEMU accepts a connection before the guest does, and drops it later.
+const ANSWER: Duration = Duration::from_millis(250);
+
+/// A try waits this part of the time since the boot where that is longer: a slow machine answers slowly.
+const PART: u32 = 20;
 
 /// How the lines begin that the kernel prints when it is at fault itself.
 const COMPLAINTS: [&str; 9] = [
@@ -40,6 +43,7 @@ pub(crate) struct Guest {
     qemu: Qemu,
     /// On the host, at 127.0.0.1.
     pub(crate) port: u16,
+    /// From the guest's first instruction.
     pub(crate) first_reply_seconds: f64,
     console: Option<JoinHandle<Vec<String>>>,
 }
@@ -73,15 +77,15 @@ impl Guest {
             .append()
             .map_or(String::new(), |options| format!("{options} "));
         machine.append = format!("{} {options}{more}", machine.append);
-        let started = Instant::now();
         let mut qemu = Qemu::start(&machine)?;
         let forwards = qemu.forwards()?;
         let port = forwards.first().with_context(|| {
             format!("{what}: no port of the host reaches the guest; name one as 'ports' in its demo.toml")
         })?;
         let port = port.host;
-        qemu.monitor().execute("cont", None)?;
         let file = File::create(log).with_context(|| format!("making {}", log.display()))?;
+        let started = Instant::now();
+        qemu.monitor().execute("cont", None)?;
         let serial = qemu.serial().clone();
         let console = std::thread::spawn(move || watch(&serial, file));
         let mut guest = Self {
@@ -90,7 +94,7 @@ impl Guest {
             first_reply_seconds: 0.0,
             console: Some(console),
         };
-        while !answers(port, greeting) {
+        while !answers(port, greeting, ANSWER.max(started.elapsed() / PART)) {
             if let Some(end) = guest.qemu.ended() {
                 bail!(
                     "{what}: QEMU ended before the server answered ({end}); its console is in {}",
@@ -107,6 +111,10 @@ impl Guest {
         }
         guest.first_reply_seconds = started.elapsed().as_secs_f64();
         Ok(guest)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.qemu.pid()
     }
 
     /// Ends the machine; gives the kernel's complaints, and one more where it had ended before.
@@ -153,11 +161,11 @@ fn complains(line: &str) -> bool {
         .any(|complaint| line.starts_with(complaint))
 }
 
-fn answers(port: u16, greeting: Greeting) -> bool {
+fn answers(port: u16, greeting: Greeting, within: Duration) -> bool {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
-        stream.set_read_timeout(Some(ANSWER))?;
+        let mut stream = TcpStream::connect_timeout(&address, within)?;
+        stream.set_read_timeout(Some(within))?;
         stream.write_all(greeting.question)?;
         let mut answer = vec![0; greeting.answer.len()];
         stream.read_exact(&mut answer)?;
