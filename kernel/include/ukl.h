@@ -9,7 +9,7 @@
 #include <sys/reboot.h>
 #include <unistd.h>
 
-/* The entry of the auxiliary vector that holds the mode; absent (0) from a ring-3 process. */
+/* The entry of the auxiliary vector that holds the mode; absent from a ring-3 process. */
 #define AT_UKL 0x554b4c
 
 enum ukl_mode { UKL_LINUX, UKL_UKL, UKL_BYPASS, UKL_SHORTCUT };
@@ -27,9 +27,18 @@ __attribute__((weak)) long ukl_tcp_recvmsg(int fd, void *buf, size_t len, int fl
 }
 #endif
 
+/* Looked up once: a program may ask before each call. In the ring-3 build it is known to the compiler. */
 static inline enum ukl_mode ukl_mode(void)
 {
-	return (enum ukl_mode)getauxval(AT_UKL);
+#ifdef UKL_LINKED
+	static int mode = -1;
+
+	if (mode < 0)
+		mode = (int)getauxval(AT_UKL);
+	return (enum ukl_mode)mode;
+#else
+	return UKL_LINUX;
+#endif
 }
 
 static inline const char *ukl_mode_name(void)
@@ -38,50 +47,31 @@ static inline const char *ukl_mode_name(void)
 	return names[ukl_mode() & 3];
 }
 
-/*
- * In place of read and write on a connection: in mode shortcut straight to TCP. What is no plain TCP socket, and every
- * other mode, takes the system call; the ring-3 build has nothing else.
- */
+/* What is no plain TCP socket is refused, as is all in another mode: the system call does it then. */
+static inline int ukl_refused(long result)
+{
+	return result == -EOPNOTSUPP || result == -ENOTSOCK;
+}
+
+/* A shortcut's result as the system call's function gives it. */
+static inline ssize_t ukl_result(long result)
+{
+	return result < 0 ? (errno = -result, -1) : result;
+}
+
+/* In place of read and write on a connection: in mode shortcut straight to TCP. */
 static inline ssize_t ukl_tcp_read(int fd, void *buf, size_t len)
 {
-#ifdef UKL_LINKED
-	static int mode = -1;
+	long r = ukl_mode() == UKL_SHORTCUT ? ukl_tcp_recvmsg(fd, buf, len, 0) : -EOPNOTSUPP;
 
-	if (mode < 0)
-		mode = ukl_mode();
-	if (mode == UKL_SHORTCUT) {
-		long r = ukl_tcp_recvmsg(fd, buf, len, 0);
-
-		if (r >= 0)
-			return r;
-		if (r != -EOPNOTSUPP && r != -ENOTSOCK) {
-			errno = -r;
-			return -1;
-		}
-	}
-#endif
-	return read(fd, buf, len);
+	return ukl_refused(r) ? read(fd, buf, len) : ukl_result(r);
 }
 
 static inline ssize_t ukl_tcp_write(int fd, const void *buf, size_t len)
 {
-#ifdef UKL_LINKED
-	static int mode = -1;
+	long r = ukl_mode() == UKL_SHORTCUT ? ukl_tcp_sendmsg(fd, buf, len, 0) : -EOPNOTSUPP;
 
-	if (mode < 0)
-		mode = ukl_mode();
-	if (mode == UKL_SHORTCUT) {
-		long r = ukl_tcp_sendmsg(fd, buf, len, 0);
-
-		if (r >= 0)
-			return r;
-		if (r != -EOPNOTSUPP && r != -ENOTSOCK) {
-			errno = -r;
-			return -1;
-		}
-	}
-#endif
-	return write(fd, buf, len);
+	return ukl_refused(r) ? write(fd, buf, len) : ukl_result(r);
 }
 
 /* The privilege level, from the CPU: 3 for an ordinary process, 0 in the kernel. */

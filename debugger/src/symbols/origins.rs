@@ -195,7 +195,8 @@ impl Symbols {
     }
 
     /// Inside the application's code: libc's by its sources, the kernel's stubs by theirs, the rest
-    /// is the application. Where the application has DWARF, code without is libc's.
+    /// is the application. The kernel's C code there is what libc calls in place of the vDSO, and is
+    /// taken as libc's, as the vDSO is. Where the application has DWARF, code without is libc's.
     fn app_origin(&self, image: &Image, unit: Option<&Unit>, addr: Addr) -> Origin {
         let roots = self.roots();
         let Some(unit) = unit else {
@@ -207,7 +208,7 @@ impl Symbols {
         if roots.kernel.iter().any(|root| path.starts_with(root)) {
             return match path.ends_with(".S") {
                 true => Origin::Entry,
-                false => self.kernel_origin(unit),
+                false => Origin::Libc,
             };
         }
         if is_libc(&path) || (!roots.libc.is_empty() && unit.folder == roots.libc) {

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -313,6 +314,46 @@ static void *cancelled(void *(*run)(void *), long argument, bool at_once)
 	return result;
 }
 
+static int full_pipe[2];
+static volatile long drained;
+
+static void *takes(void *argument)
+{
+	char byte;
+
+	sem_post(&started);
+	for (;;)
+		drained += read(full_pipe[0], &byte, 1) == 1;
+	return argument;
+}
+
+/* A call is cancelled before it is made or not at all: what it took is never lost. */
+static void whole_or_not_at_all(void)
+{
+	enum { ROUNDS = 200, BYTES = 4096 };
+	static char bytes[BYTES];
+
+	pipe(full_pipe);
+	for (int round = 0; round < ROUNDS; round++) {
+		pthread_t thread;
+		int left = 0;
+
+		drained = 0;
+		SAME("filling a pipe", BYTES, write(full_pipe[1], bytes, BYTES));
+		NEEDS("pthread_create", !pthread_create(&thread, NULL, takes, NULL));
+		sem_wait(&started);
+		for (volatile int i = 0; i < round * 50; i++)
+			;
+		pthread_cancel(thread);
+		pthread_join(thread, NULL);
+		SAME("FIONREAD", 0, ioctl(full_pipe[0], FIONREAD, &left));
+		SAME("bytes taken and left", BYTES, drained + left);
+		read(full_pipe[0], bytes, left);
+	}
+	close(full_pipe[0]);
+	close(full_pipe[1]);
+}
+
 static void run_cancel(void)
 {
 	pipe(nothing_comes);
@@ -331,6 +372,7 @@ static void run_cancel(void)
 	for (int i = 0; i < 60; i++)
 		SAME("cancelled on the way to a call", PTHREAD_CANCELED, cancelled(blocks, i % 4, true));
 	SAME("cancelled at any instruction", PTHREAD_CANCELED, cancelled(spins, 0, false));
+	whole_or_not_at_all();
 	cleaned = 0;
 	SAME("cancelled once it allows it", PTHREAD_CANCELED, cancelled(refuses, 0, true));
 	SAME("and not before", 1, cleaned);
