@@ -8,7 +8,7 @@ use debugger::crossing::CrossingKind;
 use debugger::known::Known;
 use debugger::symbols::types::Type;
 use debugger::symbols::unwind::{Backtrace, End, Reg, RegisterSet};
-use debugger::symbols::{Found, Kind, Pattern, Symbols};
+use debugger::symbols::{Found, IndexWork, Kind, Pattern, Symbols};
 use proptest::prelude::*;
 
 const FILE: &[u8] = include_bytes!("fixtures/two_worlds.elf");
@@ -59,6 +59,49 @@ fn inlined_calls_are_frames() {
     assert_eq!(names, ["vfs_write", "ksys_write"]);
     assert_eq!(frames[0].line, Some(line));
     assert!(frames[0].inlined && !frames[1].inlined);
+}
+
+#[test]
+fn many_addresses_give_what_each_gives_alone() {
+    let symbols = open();
+    let functions: Vec<_> = symbols.functions().map(|f| (f.addr, f.size)).collect();
+    let mut addrs: Vec<Addr> = functions
+        .iter()
+        .flat_map(|(addr, size)| (0..*size).map(|offset| *addr + offset))
+        .collect();
+    // Nothing is known of these, between others.
+    addrs.insert(1, Addr(0x10));
+    addrs.push(Addr(u64::MAX));
+    addrs.reverse();
+    let together = symbols.frames_of(&addrs);
+    assert_eq!(together.len(), addrs.len());
+    assert!(together.iter().any(|frames| frames.len() == 2));
+    for (addr, frames) in addrs.iter().zip(&together) {
+        assert_eq!(&symbols.frames(*addr), frames, "{addr:?}");
+    }
+}
+
+#[test]
+fn files_are_known_with_those_that_hold_no_unit() {
+    let symbols = open();
+    assert_eq!(symbols.files("fs/read_write.c"), ["fs/read_write.c"]);
+    assert_eq!(symbols.files("write.c").len(), 1);
+    assert!(symbols.files("rite.c").is_empty());
+}
+
+#[test]
+fn an_index_made_beside_is_the_same() {
+    let (first, second) = (open(), open());
+    let work = second.index_work();
+    let beside = std::thread::spawn(|| work.into_iter().for_each(IndexWork::run));
+    let id = first.type_named("struct point").unwrap();
+    assert_eq!(second.type_named("struct point"), Some(id));
+    assert_eq!(first.files(""), second.files(""));
+    beside.join().unwrap();
+    assert!(second.index_work().is_empty());
+    // The work keeps what it needs.
+    let work = open().index_work();
+    work.into_iter().for_each(IndexWork::run);
 }
 
 #[test]

@@ -189,9 +189,18 @@ fn read_symbols(
     twin: Option<PathBuf>,
 ) -> std::thread::JoinHandle<Result<Symbols, Trouble>> {
     std::thread::spawn(move || {
-        Symbols::open(&vmlinux, twin.as_deref().map(Path::new))
-            .map_err(|error| Trouble::from(failure_of(&error.to_string())))
+        let symbols = Symbols::open(&vmlinux, twin.as_deref().map(Path::new))
+            .map_err(|error| Trouble::from(failure_of(&error.to_string())))?;
+        index_beside(&symbols);
+        Ok(symbols)
     })
+}
+
+/// Names of DWARF are read while nobody asks for one yet.
+pub(super) fn index_beside(symbols: &Symbols) {
+    for work in symbols.index_work() {
+        std::thread::spawn(move || work.run());
+    }
 }
 
 impl Engine {

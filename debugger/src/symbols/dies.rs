@@ -1,12 +1,11 @@
-//! Debugging information entries: a unit's, by place and by name.
-
-use std::cell::OnceCell;
+//! Debugging information entries, by place and by name.
 
 use gimli::{AttributeValue, DwAt, DwTag, UnitOffset};
 
 use super::Symbols;
 use super::image::{Image, Slice};
-use super::units::string;
+use super::index::{Named, What};
+use super::units::{start_of, string};
 
 pub(super) type Entry = gimli::DebuggingInformationEntry<Slice>;
 pub(super) type Value = AttributeValue<Slice>;
@@ -18,33 +17,6 @@ pub(super) struct DieId {
     pub(super) image: u8,
     pub(super) unit: u32,
     pub(super) offset: usize,
-}
-
-/// The named things at the top of every unit.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    /// Sorted by name.
-    list: Vec<Named>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Named {
-    name: &'static str,
-    what: What,
-    unit: u32,
-    offset: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
-    Variable,
-    /// A variable that is defined elsewhere, perhaps by the linker script.
-    Declaration,
-    Struct,
-    Union,
-    Enum,
-    /// A typedef or a base type: named without a keyword.
-    Type,
 }
 
 /// An entry with all that is needed to read its attributes.
@@ -80,17 +52,8 @@ impl Symbols {
     pub(super) fn dies_named(&self, name: &str, what: &[What]) -> Vec<DieId> {
         let mut found = Vec::new();
         for (number, image) in (0_u8..).zip(self.images()) {
-            let list = &image.names().list;
-            let first = list.partition_point(|named| named.name < name);
-            let same = list[first..].iter().take_while(|named| named.name == name);
-            found.extend(
-                same.filter(|named| what.contains(&named.what))
-                    .map(|named| DieId {
-                        image: number,
-                        unit: named.unit,
-                        offset: named.offset as usize,
-                    }),
-            );
+            let named = image.names().named(name, what);
+            found.extend(named.iter().filter_map(|named| image.die_id(number, named)));
         }
         found
     }
@@ -101,88 +64,16 @@ impl Image {
         self.units().list.get(number as usize)?.parsed(self.dwarf())
     }
 
-    pub(super) fn names(&self) -> &Names {
-        self.names.get_or_init(|| {
-            let mut names = Names::default();
-            for number in 0..u32::try_from(self.units().list.len()).unwrap_or(0) {
-                names.read_unit(self, number);
-            }
-            names
-                .list
-                .sort_by_key(|named| (named.name, named.what, named.unit, named.offset));
-            names
+    pub(super) fn die_id(&self, image: u8, named: &Named) -> Option<DieId> {
+        let at = named.entry as usize;
+        let unit = self.units().number_holding(at)?;
+        let start = start_of(&self.units().list.get(unit as usize)?.header);
+        Some(DieId {
+            image,
+            unit,
+            offset: at.checked_sub(start)?,
         })
     }
-}
-
-impl Names {
-    fn read_unit(&mut self, image: &Image, number: u32) -> Option<()> {
-        let dwarf = image.dwarf();
-        // Not kept: most units are never looked into again.
-        let header = image.units().list.get(number as usize)?.header?;
-        let abbreviations = dwarf.abbreviations(&header).ok()?;
-        let unit: OnceCell<Option<gimli::Unit<Slice>>> = OnceCell::new();
-        let mut entries = header.entries(&abbreviations);
-        entries.next_dfs().ok()?;
-        entries.next_dfs().ok()?;
-        while let Some(entry) = entries.current() {
-            let declared = entry.has_attr(gimli::DW_AT_declaration);
-            if let Some(what) = what(entry.tag(), declared) {
-                let name = match entry.attr_value(gimli::DW_AT_name) {
-                    Some(AttributeValue::DebugStrRef(at)) => text(dwarf.string(at).ok()),
-                    Some(AttributeValue::String(slice)) => text(Some(slice)),
-                    Some(other) => {
-                        let unit = unit.get_or_init(|| dwarf.unit(header).ok());
-                        unit.as_ref().map_or("", |u| string(dwarf, u, Some(other)))
-                    }
-                    // A definition after its declaration refers to it for the name.
-                    None => match entry.attr_value(gimli::DW_AT_specification) {
-                        Some(AttributeValue::UnitRef(at)) => header
-                            .entry(&abbreviations, at)
-                            .ok()
-                            .and_then(|e| match e.attr_value(gimli::DW_AT_name) {
-                                Some(AttributeValue::DebugStrRef(at)) => dwarf.string(at).ok(),
-                                Some(AttributeValue::String(slice)) => Some(slice),
-                                _ => None,
-                            })
-                            .map_or("", |slice| text(Some(slice))),
-                        _ => "",
-                    },
-                };
-                if !name.is_empty()
-                    && let Ok(offset) = u32::try_from(entry.offset().0)
-                {
-                    self.list.push(Named {
-                        name,
-                        what,
-                        unit: number,
-                        offset,
-                    });
-                }
-            }
-            entries.next_sibling().ok()??;
-        }
-        Some(())
-    }
-}
-
-fn text(slice: Option<Slice>) -> &'static str {
-    slice
-        .and_then(|s| std::str::from_utf8(s.slice()).ok())
-        .unwrap_or("")
-}
-
-fn what(tag: DwTag, declared: bool) -> Option<What> {
-    Some(match tag {
-        gimli::DW_TAG_variable if declared => What::Declaration,
-        _ if declared => return None,
-        gimli::DW_TAG_variable => What::Variable,
-        gimli::DW_TAG_structure_type | gimli::DW_TAG_class_type => What::Struct,
-        gimli::DW_TAG_union_type => What::Union,
-        gimli::DW_TAG_enumeration_type => What::Enum,
-        gimli::DW_TAG_typedef | gimli::DW_TAG_base_type => What::Type,
-        _ => return None,
-    })
 }
 
 impl<'a> Die<'a> {
@@ -233,16 +124,9 @@ impl<'a> Die<'a> {
         match self.own(name)? {
             AttributeValue::UnitRef(at) => self.at(at),
             AttributeValue::DebugInfoRef(at) => {
-                let list = &self.image.units().list;
-                let starts_before = |unit: &super::units::Unit| {
-                    let start = unit.header.and_then(|header| header.debug_info_offset());
-                    start.is_some_and(|start| start <= at)
-                };
-                let after = list.partition_point(starts_before);
-                let number = after.checked_sub(1)?;
-                let header = list[number].header?;
+                let unit_number = self.image.units().number_holding(at.0)?;
+                let header = self.image.units().list.get(unit_number as usize)?.header;
                 let offset = at.to_unit_offset(&header)?;
-                let unit_number = u32::try_from(number).ok()?;
                 let unit = self.image.unit(unit_number)?;
                 Some(Self {
                     id: DieId {

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::fmt;
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use addr2line::Context;
 use gimli::{EndianSlice, LittleEndian};
@@ -10,8 +11,9 @@ use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSection, SectionFlags};
 
 use super::bytes::Bytes;
-use super::dies::Names;
+use super::contexts::Contexts;
 use super::error::{Found, SymbolsError};
+use super::index::{IndexWork, Names, Source};
 use super::table::Table;
 use super::units::Units;
 use crate::addr::{Addr, AddrRange};
@@ -31,16 +33,18 @@ pub struct Section {
     pub(super) data: &'static [u8],
 }
 
-/// Fields are dropped in order: what borrows from `_bytes` stands before it.
+/// Fields are dropped in order: what borrows from `bytes` stands before it.
 pub(super) struct Image {
     pub(super) sections: Vec<Section>,
     pub(super) table: Table,
-    context: OnceCell<Option<Context<Slice>>>,
+    contexts: Contexts,
     units: OnceCell<Units>,
-    pub(super) names: OnceCell<Names>,
-    dwarf: OnceCell<gimli::Dwarf<Slice>>,
+    names: Arc<OnceLock<Names>>,
+    dwarf: OnceCell<Arc<gimli::Dwarf<Slice>>>,
     pub(super) cfi: super::unwind::Cfi,
-    _bytes: Bytes,
+    /// All of the file.
+    data: &'static [u8],
+    bytes: Arc<Bytes>,
 }
 
 impl fmt::Debug for Image {
@@ -62,7 +66,8 @@ impl Image {
     }
 
     pub(super) fn read(bytes: Bytes) -> Result<Self, Found> {
-        // SAFETY: the slice goes into the fields of the struct that takes `bytes` as its last field.
+        // SAFETY: the slice goes into the fields of the struct that takes `bytes` as its last field, and
+        // to threads that hold `bytes` as well.
         let data = unsafe { bytes.slice() };
         check_head(data)?;
         let damaged = |error: object::Error| Found::Damaged(error.to_string());
@@ -90,12 +95,13 @@ impl Image {
         Ok(Self {
             sections,
             table,
-            context: OnceCell::new(),
+            contexts: Contexts::default(),
             units: OnceCell::new(),
-            names: OnceCell::new(),
+            names: Arc::default(),
             dwarf: OnceCell::new(),
             cfi: super::unwind::Cfi::default(),
-            _bytes: bytes,
+            data,
+            bytes: Arc::new(bytes),
         })
     }
 
@@ -130,8 +136,8 @@ impl Image {
             || info.is_some_and(|s| s.data.starts_with(&zlib) || s.data.starts_with(&zstd))
     }
 
-    pub(super) fn dwarf(&self) -> &gimli::Dwarf<Slice> {
-        self.dwarf.get_or_init(|| self.load_dwarf())
+    pub(super) fn dwarf(&self) -> &Arc<gimli::Dwarf<Slice>> {
+        self.dwarf.get_or_init(|| Arc::new(self.load_dwarf()))
     }
 
     fn load_dwarf(&self) -> gimli::Dwarf<Slice> {
@@ -146,17 +152,43 @@ impl Image {
         gimli::Dwarf::load(load).unwrap_or_else(|_| gimli::Dwarf::default())
     }
 
-    /// `None` where there is no DWARF, or none that can be read.
-    pub(super) fn context(&self) -> Option<&Context<Slice>> {
-        let build = || {
-            self.has_lines()
-                .then(|| Context::from_dwarf(self.load_dwarf()).ok())?
-        };
-        self.context.get_or_init(build).as_ref()
+    /// Asks for lines and inlined calls of the unit around an address; `None` where there is no
+    /// DWARF of it, or none that can be read.
+    pub(super) fn ask_lines<T>(
+        &self,
+        addr: Addr,
+        ask: impl FnOnce(&Context<Slice>) -> T,
+    ) -> Option<T> {
+        let number = self.units().number_at(addr)?;
+        let unit = self.units().list.get(number as usize)?;
+        self.contexts.ask(self.dwarf(), number, &unit.header, ask)
     }
 
     pub(super) fn units(&self) -> &Units {
-        self.units.get_or_init(|| Units::read(self.dwarf()))
+        let abbreviations = self.section(".debug_abbrev").map_or(&[][..], |s| s.data);
+        self.units
+            .get_or_init(|| Units::read(self.dwarf(), abbreviations))
+    }
+
+    /// `None` where the index is made already.
+    pub(super) fn index_work(&self) -> Option<IndexWork> {
+        self.names.get().is_none().then(|| IndexWork {
+            names: Arc::clone(&self.names),
+            source: self.index_source(),
+        })
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        self.names.get_or_init(|| self.index_source().read())
+    }
+
+    fn index_source(&self) -> Source {
+        Source {
+            dwarf: Arc::clone(self.dwarf()),
+            headers: self.units().list.iter().map(|unit| unit.header).collect(),
+            data: self.data,
+            _bytes: Arc::clone(&self.bytes),
+        }
     }
 
     /// The build-id's bytes and where they lie in the guest's memory.

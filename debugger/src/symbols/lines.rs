@@ -1,9 +1,16 @@
 //! Source lines: of an address, of a function's inlined calls, and from a line to its addresses.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use addr2line::Context;
 use gimli::{EndianSlice, LittleEndian};
+use rayon::prelude::*;
 
 use super::Symbols;
+use super::contexts::{context_of, refers_to_others};
 use super::image::{Image, Slice};
+use super::index::File;
+use super::origins::Roots;
 use super::units::{join, string};
 use crate::addr::{Addr, AddrRange};
 use crate::origin::Origin;
@@ -51,65 +58,102 @@ impl Symbols {
     }
 
     fn line(&self, addr: Addr) -> (Option<String>, Option<u32>) {
-        let Some(context) = self.image(addr).and_then(Image::context) else {
-            return (None, None);
-        };
-        match context.find_location(addr.0) {
-            Ok(Some(location)) => (
-                location.file.map(|file| self.shown_path(&join("", file))),
-                location.line,
-            ),
-            _ => (None, None),
-        }
+        let image = self.image(addr);
+        let found = image.and_then(|image| {
+            image.ask_lines(addr, |context| match context.find_location(addr.0) {
+                Ok(Some(location)) => (
+                    location.file.map(|file| self.shown_path(&join("", file))),
+                    location.line,
+                ),
+                _ => (None, None),
+            })
+        });
+        found.unwrap_or((None, None))
     }
 
     /// Never empty where a symbol is known: without DWARF it is the symbol alone.
     #[must_use]
     pub fn frames(&self, addr: Addr) -> Vec<InlineFrame> {
         let mut frames = self.dwarf_frames(addr);
-        if let Some(last) = frames.last_mut() {
-            last.inlined = false;
-            last.origin = self.origin(addr);
-        } else if let Some(symbol) = self.at(addr) {
-            let (file, line) = self.line(addr);
-            frames.push(InlineFrame {
-                function: symbol.name.to_owned(),
-                file,
-                line,
-                inlined: false,
-                origin: symbol.origin,
-            });
-        }
+        self.complete(&mut frames, addr);
         frames
     }
 
+    /// Marks the real function; without DWARF it is the symbol alone.
+    fn complete(&self, frames: &mut Vec<InlineFrame>, addr: Addr) {
+        if frames.is_empty() {
+            frames.extend(self.symbol_frame(addr));
+            return;
+        }
+        let origin = self.origin(addr);
+        for frame in frames.iter_mut() {
+            frame.origin = origin;
+        }
+        if let Some(last) = frames.last_mut() {
+            last.inlined = false;
+        }
+    }
+
+    fn symbol_frame(&self, addr: Addr) -> Option<InlineFrame> {
+        let symbol = self.at(addr)?;
+        let (file, line) = self.line(addr);
+        Some(InlineFrame {
+            function: symbol.name.to_owned(),
+            file,
+            line,
+            inlined: false,
+            origin: symbol.origin,
+        })
+    }
+
     fn dwarf_frames(&self, addr: Addr) -> Vec<InlineFrame> {
-        let mut frames = Vec::new();
-        let Some(context) = self.image(addr).and_then(Image::context) else {
-            return frames;
-        };
-        let Ok(mut found) = context.find_frames(addr.0).skip_all_loads() else {
-            return frames;
-        };
-        let whole = self.origin(addr);
-        while let Ok(Some(frame)) = found.next() {
-            let Some(function) = &frame.function else {
-                continue;
+        let image = self.image(addr);
+        let found = image.and_then(|image| {
+            image.ask_lines(addr, |context| inline_frames(context, addr, self.roots()))
+        });
+        found.unwrap_or_default()
+    }
+
+    /// The frames of many addresses, in their order: unit by unit in several threads, of which each
+    /// forgets a unit when it is done with it.
+    #[must_use]
+    pub fn frames_of(&self, addrs: &[Addr]) -> Vec<Vec<InlineFrame>> {
+        let mut frames = vec![Vec::new(); addrs.len()];
+        for image in self.images() {
+            // By unit: which of the addresses lie in it.
+            let mut by_unit: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+            for (which, addr) in addrs.iter().enumerate() {
+                if self.image(*addr).is_some_and(|of| std::ptr::eq(of, image))
+                    && let Some(unit) = image.units().number_at(*addr)
+                {
+                    by_unit.entry(unit).or_default().push(which);
+                }
+            }
+            let work: Vec<_> = by_unit
+                .into_iter()
+                .filter_map(|(unit, which)| {
+                    let unit = image.units().list.get(unit as usize)?;
+                    Some((unit.header, which))
+                })
+                .collect();
+            let (dwarf, roots) = (image.dwarf(), self.roots());
+            let answer = |(header, which): &(gimli::UnitHeader<Slice>, Vec<usize>)| {
+                let own = refers_to_others(dwarf, header) == Some(false);
+                let context = own.then(|| context_of(dwarf, header)).flatten();
+                let of =
+                    |which: &usize| Some(inline_frames(context.as_ref()?, addrs[*which], roots));
+                which.iter().map(of).collect::<Vec<_>>()
             };
-            let Ok(name) = function.demangle() else {
-                continue;
-            };
-            let location = frame.location.as_ref();
-            let file = location
-                .and_then(|l| l.file)
-                .map(|file| self.shown_path(&join("", file)));
-            frames.push(InlineFrame {
-                function: name.into_owned(),
-                line: location.and_then(|l| l.line),
-                file,
-                inlined: true,
-                origin: whole,
-            });
+            let found: Vec<_> = work.par_iter().map(answer).collect();
+            for ((_, which), found) in work.iter().zip(found) {
+                for (which, found) in which.iter().zip(found) {
+                    // A unit that cannot be read by itself is asked with the others.
+                    frames[*which] = found.unwrap_or_else(|| self.dwarf_frames(addrs[*which]));
+                }
+            }
+        }
+        for (frames, addr) in frames.iter_mut().zip(addrs) {
+            self.complete(frames, *addr);
         }
         frames
     }
@@ -118,10 +162,39 @@ impl Symbols {
     /// `tcp.c` and `ipv4/tcp.c`, not `cp.c`. Where the line has no code, the next that has one.
     #[must_use]
     pub fn line_addresses(&self, file: &str, line: u32) -> Vec<Addr> {
+        let line = u64::from(line);
         let mut best: Option<(u64, Vec<Addr>)> = None;
         for image in self.images() {
-            each_row(image, file, |row_line, addr, begins| {
-                if row_line < u64::from(line) || !begins {
+            for (found, addrs) in self.statements(image, file, line) {
+                match &mut best {
+                    Some((so_far, all)) if *so_far == found => all.extend(addrs),
+                    Some((so_far, _)) if *so_far < found => {}
+                    _ => best = Some((found, addrs)),
+                }
+            }
+        }
+        let mut addrs = best.map(|(_, addrs)| addrs).unwrap_or_default();
+        addrs.sort();
+        addrs.dedup();
+        addrs
+    }
+
+    /// Of each unit that has lines of such a file: the first line with code from this one on, and
+    /// where its statements begin.
+    fn statements(&self, image: &Image, file: &str, line: u64) -> Vec<(u64, Vec<Addr>)> {
+        let named = image.names().files.iter().filter(|of| of.is_named(file));
+        let units: BTreeSet<u32> = named.flat_map(|of| &of.units).copied().collect();
+        let list = &image.units().list;
+        let headers: Vec<_> = units
+            .iter()
+            .filter_map(|unit| list.get(*unit as usize))
+            .map(|unit| unit.header)
+            .collect();
+        let dwarf = image.dwarf();
+        let first_from = |header: &gimli::UnitHeader<Slice>| {
+            let mut best: Option<(u64, Vec<Addr>)> = None;
+            each_row(dwarf, header, file, |row_line, addr, begins| {
+                if row_line < line || !begins {
                     return;
                 }
                 match &mut best {
@@ -130,89 +203,121 @@ impl Symbols {
                     _ => best = Some((row_line, vec![addr])),
                 }
             });
-        }
-        let mut addrs = best.map(|(_, addrs)| addrs).unwrap_or_default();
-        addrs.sort();
-        addrs.dedup();
-        addrs
+            best
+        };
+        headers.par_iter().filter_map(first_from).collect()
     }
 
     /// The addresses around this one that belong to the same line, without a gap.
     #[must_use]
     pub fn line_range(&self, addr: Addr) -> Option<AddrRange> {
-        let context = self.image(addr).and_then(Image::context)?;
         let function = self.at(addr)?;
-        let (start, end) = (
-            function.addr.0,
-            function.addr.0.saturating_add(function.size.max(1)),
-        );
-        let rows = context
-            .find_location_range(start, end.max(addr.0.saturating_add(1)))
-            .ok()?;
-        let mut current: Option<(AddrRange, Option<&str>, Option<u32>)> = None;
-        for (start, len, location) in rows {
-            let range = AddrRange::new(Addr(start), Addr(start.saturating_add(len)));
-            match &mut current {
-                Some((so_far, file, line))
-                    if so_far.end == range.start
-                        && *file == location.file
-                        && *line == location.line =>
-                {
-                    so_far.end = range.end;
-                }
-                Some((so_far, ..)) if so_far.contains(addr) => break,
-                _ => current = Some((range, location.file, location.line)),
-            }
-        }
-        let range = current.map(|(range, ..)| range)?;
-        range.contains(addr).then_some(range)
+        let start = function.addr.0;
+        let end = start.saturating_add(function.size.max(1));
+        let end = end.max(addr.0.saturating_add(1));
+        self.image(addr)?
+            .ask_lines(addr, |context| same_line(context, start, end, addr))?
     }
 
     /// The source files whose path ends so, each once.
     #[must_use]
     pub fn files(&self, end: &str) -> Vec<String> {
-        let mut files = Vec::new();
+        let mut files = BTreeSet::new();
         for image in self.images() {
-            for unit in &image.units().list {
-                let path = self.shown_path(&join(unit.folder, unit.name));
-                if ends_with_steps(&path, end) && !files.contains(&path) {
-                    files.push(path);
-                }
-            }
+            let named = image.names().files.iter().filter(|file| file.is_named(end));
+            files.extend(named.map(|file| self.shown_path(&file.path())));
         }
-        files
+        files.into_iter().collect()
     }
 }
 
-/// Calls `each(line, address, begins a statement)` for the rows of files whose path ends so.
-fn each_row(image: &Image, end: &str, mut each: impl FnMut(u64, Addr, bool)) {
-    let dwarf = image.dwarf();
-    for unit in &image.units().list {
-        let Some(unit) = unit.header.and_then(|header| dwarf.unit(header).ok()) else {
+impl File {
+    /// As compiled, without detours.
+    pub(super) fn path(&self) -> String {
+        join(&join(self.compiled_in, self.folder), self.name)
+    }
+
+    fn is_named(&self, end: &str) -> bool {
+        let base = end.rsplit_once('/').map_or(end, |(_, base)| base);
+        self.name.ends_with(base) && ends_with_steps(&self.path(), end)
+    }
+}
+
+/// Innermost first. All but the last are inlined; their origin is not told here.
+fn inline_frames(context: &Context<Slice>, addr: Addr, roots: &Roots) -> Vec<InlineFrame> {
+    let mut frames = Vec::new();
+    let Ok(mut found) = context.find_frames(addr.0).skip_all_loads() else {
+        return frames;
+    };
+    while let Ok(Some(frame)) = found.next() {
+        let Some(function) = &frame.function else {
             continue;
         };
-        let Some(program) = unit.line_program.clone() else {
+        let Ok(name) = function.demangle() else {
             continue;
         };
-        let wanted = wanted_files(dwarf, &unit, program.header(), end);
-        if wanted.is_empty() {
+        let location = frame.location.as_ref();
+        let file = location.and_then(|location| location.file);
+        frames.push(InlineFrame {
+            function: name.into_owned(),
+            line: location.and_then(|location| location.line),
+            file: file.map(|file| roots.shown(&join("", file)).to_owned()),
+            inlined: true,
+            origin: Origin::Unknown,
+        });
+    }
+    frames
+}
+
+fn same_line(context: &Context<Slice>, start: u64, end: u64, addr: Addr) -> Option<AddrRange> {
+    let rows = context.find_location_range(start, end).ok()?;
+    let mut current: Option<(AddrRange, Option<&str>, Option<u32>)> = None;
+    for (start, len, location) in rows {
+        let range = AddrRange::new(Addr(start), Addr(start.saturating_add(len)));
+        match &mut current {
+            Some((so_far, file, line))
+                if so_far.end == range.start
+                    && *file == location.file
+                    && *line == location.line =>
+            {
+                so_far.end = range.end;
+            }
+            Some((so_far, ..)) if so_far.contains(addr) => break,
+            _ => current = Some((range, location.file, location.line)),
+        }
+    }
+    let range = current.map(|(range, ..)| range)?;
+    range.contains(addr).then_some(range)
+}
+
+/// Calls `each(line, address, begins a statement)` for a unit's rows of files whose path ends so.
+fn each_row(
+    dwarf: &gimli::Dwarf<Slice>,
+    header: &gimli::UnitHeader<Slice>,
+    end: &str,
+    mut each: impl FnMut(u64, Addr, bool),
+) {
+    let Some(unit) = dwarf.unit(*header).ok() else {
+        return;
+    };
+    let Some(program) = unit.line_program.clone() else {
+        return;
+    };
+    let wanted = wanted_files(dwarf, &unit, program.header(), end);
+    let mut rows = program.rows();
+    let mut before = None;
+    while let Ok(Some((_, row))) = rows.next_row() {
+        if row.end_sequence() {
+            before = None;
             continue;
         }
-        let mut rows = program.rows();
-        let mut before = None;
-        while let Ok(Some((_, row))) = rows.next_row() {
-            if row.end_sequence() {
-                before = None;
-                continue;
-            }
-            let line = row.line().map_or(0, std::num::NonZero::get);
-            let here = (row.file_index(), line);
-            if wanted.contains(&here.0) && row.address() != 0 {
-                let begins = row.is_stmt() && before != Some(here);
-                each(line, Addr(row.address()), begins);
-            }
-            before = Some(here);
+        let line = row.line().map_or(0, std::num::NonZero::get);
+        let here = (row.file_index(), line);
+        if wanted.contains(&here.0) && row.address() != 0 {
+            let begins = row.is_stmt() && before != Some(here);
+            each(line, Addr(row.address()), begins);
         }
+        before = Some(here);
     }
 }
 

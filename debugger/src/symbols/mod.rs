@@ -6,12 +6,16 @@
 
 mod bytes;
 mod calls;
+mod contexts;
 mod dies;
 mod error;
+mod heads;
 mod image;
+mod index;
 mod lines;
 mod locations;
 mod origins;
+mod scan;
 mod search;
 mod table;
 pub mod types;
@@ -31,6 +35,7 @@ use table::Entry;
 
 pub use error::{Found, SymbolsError};
 pub use image::Section;
+pub use index::IndexWork;
 pub use lines::{InlineFrame, PlaceData};
 pub use locations::ValuePlace;
 pub use origins::Boundary;
@@ -97,6 +102,13 @@ impl Symbols {
             boundary,
             roots: OnceCell::new(),
         }
+    }
+
+    /// The reading of DWARF's names of types, variables, functions and files, to be done in a thread
+    /// beside. Without it the first who asks for such a name does it.
+    #[must_use]
+    pub fn index_work(&self) -> Vec<IndexWork> {
+        self.images().filter_map(Image::index_work).collect()
     }
 
     /// Every symbol of this name: the application's beside the kernel's. Addresses first.

@@ -101,6 +101,15 @@ impl Roots {
     }
 }
 
+impl Roots {
+    /// A path as it is shown: relative to the kernel's tree inside it, else whole.
+    pub(super) fn shown<'a>(&self, path: &'a str) -> &'a str {
+        let roots = self.kernel.iter();
+        let inside = roots.filter_map(|root| path.strip_prefix(root.as_str()));
+        inside.min_by_key(|rest| rest.len()).unwrap_or(path)
+    }
+}
+
 /// The linker takes the start files first, then the application's objects, then what it needs of
 /// libc: the application lies between the start code and libc's first function.
 fn app_by_order(image: &Image, range: AddrRange) -> AddrRange {
@@ -246,12 +255,7 @@ impl Symbols {
 
     /// A path as it is shown: relative to the kernel's tree inside it, else whole.
     pub(super) fn shown_path(&self, path: &str) -> String {
-        let roots = self.roots().kernel.iter();
-        let inside = roots.filter_map(|root| path.strip_prefix(root.as_str()));
-        inside
-            .min_by_key(|rest| rest.len())
-            .unwrap_or(path)
-            .to_owned()
+        self.roots().shown(path).to_owned()
     }
 
     /// The folder that kernel paths are relative to, as it was called when the kernel was built;

@@ -56,7 +56,8 @@ pub(super) struct Table {
     others: Vec<Entry>,
     /// The furthest end of any entry up to and including this one: bounds the search to the left.
     reach: Vec<u64>,
-    by_name: OnceCell<Vec<u32>>,
+    /// The names' hashes, sorted, and whose they are.
+    by_hash: OnceCell<Vec<(u64, u32)>>,
     /// Names that are not UTF-8, left out.
     pub(super) unreadable: usize,
 }
@@ -125,8 +126,10 @@ impl Table {
     }
 
     fn sort(&mut self) {
-        self.entries
-            .sort_by(|a, b| (a.addr, rank(a), a.name).cmp(&(b.addr, rank(b), b.name)));
+        self.entries.sort_by(|a, b| {
+            let by_addr = a.addr.cmp(&b.addr);
+            by_addr.then_with(|| (rank(a), a.name).cmp(&(rank(b), b.name)))
+        });
     }
 
     fn infer_sizes(&mut self, section_end: impl Fn(u32) -> u64) {
@@ -189,22 +192,23 @@ impl Table {
     }
 
     /// Every symbol of this name, by address; those that are no addresses last.
-    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Entry> {
-        let index = self.by_name();
-        let name_of = |i: &u32| self.nth(*i).name;
-        let first = index.partition_point(|i| name_of(i) < name);
-        let count = index[first..].partition_point(|i| name_of(i) == name);
-        index[first..first + count].iter().map(|i| self.nth(*i))
+    pub(super) fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Entry> {
+        let wanted = hash(name);
+        let index = self.by_hash();
+        let first = index.partition_point(|(hash, _)| *hash < wanted);
+        let same = index[first..]
+            .iter()
+            .take_while(move |(hash, _)| *hash == wanted);
+        same.map(|(_, i)| self.nth(*i))
+            .filter(move |entry| entry.name == name)
     }
 
     /// Every symbol whose name begins so, by name.
     pub(super) fn prefixed(&self, prefix: &str) -> impl Iterator<Item = &Entry> {
-        let index = self.by_name();
-        let first = index.partition_point(|i| self.nth(*i).name < prefix);
-        index[first..]
-            .iter()
-            .map(|i| self.nth(*i))
-            .take_while(move |e| e.name.starts_with(prefix))
+        let all = self.iter().filter(|entry| entry.name.starts_with(prefix));
+        let mut found: Vec<&Entry> = all.collect();
+        found.sort_by_key(|entry| entry.name);
+        found.into_iter()
     }
 
     /// By address; those that are no addresses last.
@@ -232,14 +236,21 @@ impl Table {
             .unwrap_or_else(|| &self.others[i - self.entries.len()])
     }
 
-    fn by_name(&self) -> &[u32] {
-        self.by_name.get_or_init(|| {
-            let count = u32::try_from(self.entries.len() + self.others.len()).unwrap_or(u32::MAX);
-            let mut index: Vec<u32> = (0..count).collect();
-            index.sort_by(|a, b| (self.nth(*a).name, *a).cmp(&(self.nth(*b).name, *b)));
+    fn by_hash(&self) -> &[(u64, u32)] {
+        self.by_hash.get_or_init(|| {
+            let numbered = (0_u32..).zip(self.iter());
+            let mut index: Vec<_> = numbered.map(|(i, entry)| (hash(entry.name), i)).collect();
+            index.sort_unstable();
             index
         })
     }
+}
+
+/// FNV-1a: the names are many, short, and nobody chooses them to collide.
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 impl Entry {

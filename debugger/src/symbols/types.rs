@@ -1,7 +1,8 @@
 //! The types of variables, as DWARF tells them, read when asked for.
 
 use super::Symbols;
-use super::dies::{Die, DieId, What};
+use super::dies::{Die, DieId};
+use super::index::What;
 
 /// Names a type of the image; `VOID` is C's `void`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,25 +1,28 @@
 //! Compilation units: which source file an address was compiled from, without reading lines.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 
 use gimli::AttributeValue;
 
+use super::heads::{Head, head};
 use super::image::Slice;
 use crate::addr::Addr;
 
 #[derive(Debug, Default)]
 pub(super) struct Units {
+    /// By their place in the file.
     pub(super) list: Vec<Unit>,
     /// Sorted by start.
     ranges: Vec<UnitRange>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Unit {
     /// As compiled: relative to `folder` or absolute.
     pub(super) name: &'static str,
     pub(super) folder: &'static str,
-    pub(super) header: Option<gimli::UnitHeader<Slice>>,
+    pub(super) header: gimli::UnitHeader<Slice>,
     parsed: OnceCell<Option<Box<gimli::Unit<Slice>>>>,
 }
 
@@ -32,44 +35,100 @@ struct UnitRange {
 
 impl Units {
     /// Damaged units are left out: their addresses then have no source.
-    pub(super) fn read(dwarf: &gimli::Dwarf<Slice>) -> Self {
+    pub(super) fn read(dwarf: &gimli::Dwarf<Slice>, abbreviations: &[u8]) -> Self {
         let mut units = Self::default();
         let mut headers = dwarf.units();
+        let mut told = HashSet::new();
+        let mut whole = Vec::new();
         while let Ok(Some(header)) = headers.next() {
-            units.read_unit(dwarf, header);
+            let head = head(dwarf, abbreviations, &header).or_else(|| {
+                let unit = dwarf.unit(header).ok()?;
+                Some(Head {
+                    name: text(unit.name),
+                    folder: text(unit.comp_dir),
+                })
+            });
+            let Some(head) = head else {
+                continue;
+            };
+            whole.push(start_of(&header));
+            units.list.push(Unit {
+                name: head.name,
+                folder: head.folder,
+                header,
+                parsed: OnceCell::new(),
+            });
+        }
+        units.read_table(dwarf, &whole, &mut told);
+        for number in 0..whole.len() {
+            if !told.contains(&number) {
+                units.read_ranges(dwarf, number);
+            }
         }
         units.ranges.sort_by_key(|range| range.start);
         units
     }
 
-    fn read_unit(&mut self, dwarf: &gimli::Dwarf<Slice>, header: gimli::UnitHeader<Slice>) {
-        let Ok(unit) = dwarf.unit(header) else {
-            return;
-        };
-        let text = |slice: Option<Slice>| {
-            slice
-                .and_then(|s| std::str::from_utf8(s.slice()).ok())
-                .unwrap_or("")
-        };
-        let number = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        if let Ok(mut ranges) = dwarf.unit_ranges(&unit) {
-            while let Ok(Some(range)) = ranges.next() {
-                // Discarded sections leave ranges at 0.
-                if range.begin != 0 && range.begin < range.end {
-                    self.ranges.push(UnitRange {
-                        start: range.begin,
-                        end: range.end,
-                        unit: number,
-                    });
+    /// `.debug_aranges`, which tells the ranges of most units in little room.
+    fn read_table(
+        &mut self,
+        dwarf: &gimli::Dwarf<Slice>,
+        starts: &[usize],
+        told: &mut HashSet<usize>,
+    ) {
+        let mut tables = dwarf.debug_aranges.headers();
+        while let Ok(Some(table)) = tables.next() {
+            let Ok(number) = starts.binary_search(&table.debug_info_offset().0) else {
+                continue;
+            };
+            let mut entries = table.entries();
+            loop {
+                match entries.next() {
+                    Ok(Some(entry)) => {
+                        let range = entry.range();
+                        self.add(number, range.begin, range.end);
+                        told.insert(number);
+                    }
+                    Ok(None) => break,
+                    // Of a damaged table the unit itself is asked.
+                    Err(_) => {
+                        told.remove(&number);
+                        break;
+                    }
                 }
             }
         }
-        self.list.push(Unit {
-            name: text(unit.name),
-            folder: text(unit.comp_dir),
-            header: Some(header),
-            parsed: OnceCell::new(),
-        });
+    }
+
+    /// Of the unit itself; where it tells none, those its lines cover.
+    fn read_ranges(&mut self, dwarf: &gimli::Dwarf<Slice>, number: usize) {
+        let Ok(unit) = dwarf.unit(self.list[number].header) else {
+            return;
+        };
+        let before = self.ranges.len();
+        if let Ok(mut ranges) = dwarf.unit_ranges(&unit) {
+            while let Ok(Some(range)) = ranges.next() {
+                self.add(number, range.begin, range.end);
+            }
+        }
+        if self.ranges.len() > before {
+            return;
+        }
+        let lines = unit.line_program.and_then(|lines| lines.sequences().ok());
+        for sequence in lines.map(|(_, sequences)| sequences).unwrap_or_default() {
+            self.add(number, sequence.start, sequence.end);
+        }
+    }
+
+    fn add(&mut self, number: usize, start: u64, end: u64) {
+        // Discarded sections leave ranges at 0.
+        if start != 0 && start < end {
+            self.ranges.push(UnitRange {
+                start,
+                end,
+                unit: u32::try_from(number).unwrap_or(u32::MAX),
+            });
+        }
     }
 
     /// The number of the unit that covers an address.
@@ -79,6 +138,14 @@ impl Units {
 
     pub(super) fn at(&self, addr: Addr) -> Option<&Unit> {
         self.list.get(self.range_at(addr)?.unit as usize)
+    }
+
+    /// The number of the unit that holds an offset into `.debug_info`.
+    pub(super) fn number_holding(&self, offset: usize) -> Option<u32> {
+        let after = self
+            .list
+            .partition_point(|unit| start_of(&unit.header) <= offset);
+        u32::try_from(after.checked_sub(1)?).ok()
     }
 
     fn range_at(&self, addr: Addr) -> Option<&UnitRange> {
@@ -106,9 +173,20 @@ impl Units {
 impl Unit {
     /// Parsed once, when its entries are first looked into.
     pub(super) fn parsed(&self, dwarf: &gimli::Dwarf<Slice>) -> Option<&gimli::Unit<Slice>> {
-        let parse = || dwarf.unit(self.header?).ok().map(Box::new);
+        let parse = || dwarf.unit(self.header).ok().map(Box::new);
         self.parsed.get_or_init(parse).as_deref()
     }
+}
+
+/// Where a unit begins in `.debug_info`.
+pub(super) fn start_of(header: &gimli::UnitHeader<Slice>) -> usize {
+    header.debug_info_offset().map_or(0, |offset| offset.0)
+}
+
+fn text(slice: Option<Slice>) -> &'static str {
+    slice
+        .and_then(|slice| std::str::from_utf8(slice.slice()).ok())
+        .unwrap_or("")
 }
 
 /// The text of a string attribute; empty where there is none.

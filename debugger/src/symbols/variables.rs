@@ -1,7 +1,8 @@
 //! The variables of a frame, and those of the whole program by name.
 
 use super::Symbols;
-use super::dies::{Die, DieId, What};
+use super::dies::{Die, DieId};
+use super::index::What;
 use super::locations::{Scope, ValuePlace};
 use super::table::Kind;
 use super::types::TypeId;
