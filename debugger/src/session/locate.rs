@@ -35,11 +35,14 @@ impl Engine {
         let tried = || format!("looking for {name}");
         let symbols = self.symbols_or(tried)?;
         let found = self.named(symbols, name, origin);
-        let code: Vec<Addr> = found
+        let bodies = self.reachable(symbols, symbols.bodies(name), origin);
+        let mut code: Vec<Addr> = found
             .iter()
+            .chain(&bodies)
             .filter(|symbol| symbol.kind.is_code())
             .map(|symbol| symbol.addr)
             .collect();
+        code.sort_unstable();
         if !code.is_empty() {
             return Ok(code);
         }
@@ -72,20 +75,29 @@ impl Engine {
         ))
     }
 
-    /// Symbols of this name that lie in the address space; not those of the application linked
-    /// into a kernel that runs it as a program of its own.
+    /// Symbols of this name that lie in the address space.
     pub(super) fn named<'a>(
         &self,
         symbols: &'a Symbols,
         name: &str,
         origin: Option<&str>,
     ) -> Vec<Symbol<'a>> {
+        self.reachable(symbols, symbols.lookup(name), origin)
+    }
+
+    /// Those of that origin that lie in the address space; not those of the application linked into
+    /// a kernel that runs it as a program of its own.
+    fn reachable<'a>(
+        &self,
+        symbols: &'a Symbols,
+        found: impl IntoIterator<Item = Symbol<'a>>,
+        origin: Option<&str>,
+    ) -> Vec<Symbol<'a>> {
         let twin = self.has_twin();
         let unused = |symbol: &Symbol<'_>| {
             twin && symbols.in_kernel_image(symbol.addr) && symbol.origin.is_app_side()
         };
-        symbols
-            .lookup(name)
+        found
             .into_iter()
             .filter(|symbol| symbol.kind.is_address())
             .filter(|symbol| origin.is_none_or(|origin| matches(symbol.origin, origin)))

@@ -1,6 +1,6 @@
 //! Finding symbols by a pattern.
 
-use super::{Symbol, Symbols};
+use super::{Symbol, Symbols, stem};
 
 /// A part of a name, or with `*` and `?` a whole name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +67,32 @@ impl Symbols {
             .filter(move |entry| pattern.matches(entry.name))
             .map(|entry| self.symbol(entry))
     }
+
+    /// The bodies that the compiler made of a function under names of their own, as `foo.isra.0`; not
+    /// its cold part, where nobody enters.
+    pub fn bodies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
+        self.entries()
+            .filter(move |entry| is_body(entry.name, name))
+            .map(|entry| self.symbol(entry))
+    }
+}
+
+fn is_body(entry: &str, name: &str) -> bool {
+    entry.len() > name.len() && stem(entry) == name && !entry.contains(".cold")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_are_known_by_the_name_they_were_made_of() {
+        assert!(is_body("do_get.constprop.0", "do_get"));
+        assert!(is_body("do_get.part.0.isra.1", "do_get"));
+        assert!(!is_body("do_get", "do_get"));
+        assert!(!is_body("do_get.part.0.cold", "do_get"));
+        assert!(!is_body("do_gets.isra.0", "do_get"));
+    }
 
     #[test]
     fn patterns_are_parts_or_globs() {
