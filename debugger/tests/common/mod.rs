@@ -14,6 +14,9 @@ use debugger::session::store::Store;
 /// Far beyond what any boot takes, also on a loaded machine: only a hanging guest reaches it.
 const DEADLINE: Duration = Duration::from_secs(180);
 
+/// How much longer a kernel that checks itself may take.
+const CHECKING: u32 = 5;
+
 /// How to boot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Boot<'a> {
@@ -91,7 +94,12 @@ pub(crate) fn serial(image: &Image, boot: &Boot<'_>) -> String {
             }
         }
     });
-    let end = Instant::now() + DEADLINE;
+    let deadline = if suffix().is_empty() {
+        DEADLINE
+    } else {
+        CHECKING * DEADLINE
+    };
+    let end = Instant::now() + deadline;
     let mut serial = String::new();
     loop {
         match received.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -101,7 +109,7 @@ pub(crate) fn serial(image: &Image, boot: &Boot<'_>) -> String {
             }
             Err(RecvTimeoutError::Disconnected) => return serial,
             Err(RecvTimeoutError::Timeout) => panic!(
-                "{} in mode {} did not power off in {DEADLINE:?}; so far:\n{serial}",
+                "{} in mode {} did not power off in {deadline:?}; so far:\n{serial}",
                 image.manifest.name, boot.mode
             ),
         }
