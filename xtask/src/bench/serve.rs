@@ -1,8 +1,7 @@
 //! `cargo xtask bench serve`: how many requests a server answers in each mode, and how soon, as ratios to mode linux.
 
+mod client;
 mod load;
-mod memtier;
-mod redis_benchmark;
 mod report;
 
 use std::sync::atomic::AtomicBool;

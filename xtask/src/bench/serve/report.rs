@@ -94,9 +94,14 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![
         format!("All times are {CLOCK}."),
         format!(
-            "{} rounds; in each, every mode is booted and loaded in turn. A figure is the median of the rounds. A \
-             ratio is that to mode linux in the same round: median (least to most). Above 1 is more.",
-            report.rounds
+            "{} {}; in each, every mode is booted and loaded in turn. A figure is the median of the rounds; a ratio \
+             is to mode linux in the same round, median (least to most): 1.10 is 10 % more.",
+            report.rounds,
+            if report.rounds == 1 {
+                "round"
+            } else {
+                "rounds"
+            }
         ),
     ];
     for server in &report.servers {
@@ -110,7 +115,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
 fn of_server(server: &OfServer, report: &Report) -> Vec<String> {
     let row = |what: &str, of: &dyn Fn(&OfMode) -> String| {
         let cells = server.modes.iter().map(|mode| format!(" {:>20}", of(mode)));
-        format!("{what:<30}{}", cells.collect::<String>())
+        format!("{what:<32}{}", cells.collect::<String>())
     };
     let figure = |what: &str, of: &dyn Fn(&OfMode) -> (Figure, usize)| {
         [
@@ -128,7 +133,7 @@ fn of_server(server: &OfServer, report: &Report) -> Vec<String> {
     let mut lines = vec![
         String::new(),
         format!(
-            "{}: {}; {} connections, {} requests of each kind",
+            "{}: {}; {} connections, one request each at a time; {} of each kind",
             server.image, server.client, report.connections, report.requests
         ),
     ];
