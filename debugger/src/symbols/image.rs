@@ -195,7 +195,7 @@ impl Image {
     pub(super) fn build_id(&self) -> Option<(&[u8], AddrRange)> {
         let notes = self.sections.iter().filter(|s| s.name.starts_with(".note"));
         for section in notes {
-            if let Some((at, len)) = find_build_id(section.data) {
+            if let Some((at, len)) = super::build_id::find(section.data) {
                 let start = section.range.start + at as u64;
                 let range = AddrRange::new(start, start + len as u64);
                 return Some((section.data.get(at..at + len)?, range));
@@ -239,26 +239,6 @@ fn check_head(data: &[u8]) -> Result<(), Found> {
     Ok(())
 }
 
-/// A note is {name size, descriptor size, type} and both, each padded to 4; type 3 of "GNU" is the
-/// build-id. Gives the descriptor's place.
-fn find_build_id(notes: &[u8]) -> Option<(usize, usize)> {
-    let word = |at: usize| {
-        let bytes = notes.get(at..at.checked_add(4)?)?;
-        Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
-    };
-    let mut at: usize = 0;
-    loop {
-        let (name_len, len, kind) = (word(at)?, word(at + 4)?, word(at + 8)?);
-        let name_at = at + 12;
-        let descriptor = name_at.checked_add(name_len.checked_next_multiple_of(4)?)?;
-        let end = descriptor.checked_add(len)?;
-        if kind == 3 && notes.get(name_at..name_at + 4) == Some(b"GNU\0") && end <= notes.len() {
-            return Some((descriptor, len));
-        }
-        at = descriptor.checked_add(len.checked_next_multiple_of(4)?)?;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,25 +266,5 @@ mod tests {
                 machine: 183
             })
         );
-    }
-
-    #[test]
-    fn the_build_id_is_found_behind_other_notes() {
-        let mut notes = Vec::new();
-        for (kind, name, body) in [
-            (1_u32, *b"Xen\0", &b"abcde"[..]),
-            (3, *b"GNU\0", b"12345678"),
-        ] {
-            notes.extend(4_u32.to_le_bytes());
-            notes.extend(u32::try_from(body.len()).unwrap().to_le_bytes());
-            notes.extend(kind.to_le_bytes());
-            notes.extend(name);
-            notes.extend(body);
-            notes.resize(notes.len().next_multiple_of(4), 0);
-        }
-        let (at, len) = find_build_id(&notes).unwrap();
-        assert_eq!(&notes[at..at + len], b"12345678");
-        assert_eq!(find_build_id(&notes[..20]), None);
-        assert_eq!(find_build_id(&[0xff; 40]), None);
     }
 }

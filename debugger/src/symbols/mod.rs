@@ -4,6 +4,7 @@
 //! In mode `linux` the application is a program of its own, the twin: addresses of the user half
 //! are looked up there, all others in vmlinux.
 
+mod build_id;
 mod bytes;
 mod calls;
 mod contexts;
@@ -33,6 +34,7 @@ use bytes::Bytes;
 use image::Image;
 use table::Entry;
 
+pub use build_id::{InGuest, Mismatch};
 pub use error::{Found, SymbolsError};
 pub use image::Section;
 pub use index::IndexWork;
@@ -64,18 +66,6 @@ pub struct Symbol<'a> {
     pub global: bool,
     /// The base name of the source file, where the symbol table has it: local symbols only.
     pub file: Option<&'a str>,
-}
-
-/// The ids of vmlinux and of the running kernel differ: the symbols would name the wrong things.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "comparing build-ids: vmlinux has {vmlinux}, the guest has {guest}; \
-     give the vmlinux of the running kernel, or force this one"
-)]
-pub struct Mismatch {
-    pub vmlinux: String,
-    /// The bytes found at the note's place, or why they could not be read.
-    pub guest: String,
 }
 
 impl Symbols {
@@ -229,39 +219,6 @@ impl Symbols {
         self.image(addr)?.initial(addr, len)
     }
 
-    #[must_use]
-    pub fn build_id(&self) -> Option<&[u8]> {
-        self.kernel.build_id().map(|(id, _)| id)
-    }
-
-    /// Where the build-id's bytes lie in the guest's memory.
-    #[must_use]
-    pub fn build_id_location(&self) -> Option<AddrRange> {
-        self.kernel.build_id().map(|(_, range)| range)
-    }
-
-    /// Compares with the guest's; true where neither has one to compare.
-    pub fn check_build_id(
-        &self,
-        read: impl FnOnce(Addr, &mut [u8]) -> bool,
-    ) -> Result<(), Mismatch> {
-        let Some((id, range)) = self.kernel.build_id() else {
-            return Ok(());
-        };
-        let mut guest = vec![0; id.len()];
-        let readable = read(range.start, &mut guest);
-        if readable && guest == id {
-            return Ok(());
-        }
-        Err(Mismatch {
-            vmlinux: hex(id),
-            guest: match readable {
-                true => hex(&guest),
-                false => format!("nothing mapped at {} yet", range.start),
-            },
-        })
-    }
-
     /// What is missing, each with its consequence.
     #[must_use]
     pub fn lacks(&self) -> Vec<String> {
@@ -353,10 +310,6 @@ impl Symbols {
         }
         entry.file.filter(|_| !boundary.app_data.contains(addr))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
