@@ -1,5 +1,7 @@
 //! The words for what passes the boundary, and for how a program is run beside it.
 
+pub mod entry_code;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

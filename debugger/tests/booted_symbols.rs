@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use capstone::arch::BuildsCapstone as _;
 use debugger::addr::{Addr, AddrRange};
+use debugger::crossing::entry_code::{self, EntryCode, entry_code};
 use debugger::disasm::{self, Flow};
 use debugger::origin::Origin;
 use debugger::qemu::image::Image;
@@ -45,19 +46,59 @@ fn nothing_lacks_and_the_build_id_is_the_manifests() {
     assert_eq!(symbols.initial(place.start, id.len()), Some(id));
     assert!(place.start >= function(&symbols, "__start_notes"));
     symbols
-        .check_build_id(|_, buffer| {
-            buffer.copy_from_slice(id);
+        .check_build_id(|at, buffer| {
+            buffer.copy_from_slice(symbols.initial(at, buffer.len()).unwrap());
             true
         })
         .unwrap();
+    let mismatch = symbols
+        .check_build_id(|at, buffer| {
+            buffer.copy_from_slice(symbols.initial(at, buffer.len()).unwrap());
+            let id_at = buffer.len() - id.len();
+            buffer[id_at..].fill(0xab);
+            true
+        })
+        .unwrap_err();
+    assert!(mismatch.to_string().contains(&text), "{mismatch}");
+    assert!(mismatch.to_string().contains("abababab"), "{mismatch}");
     let mismatch = symbols
         .check_build_id(|_, buffer| {
             buffer.fill(0xab);
             true
         })
         .unwrap_err();
-    assert!(mismatch.to_string().contains(&text), "{mismatch}");
-    assert!(mismatch.to_string().contains("abababab"), "{mismatch}");
+    assert!(
+        mismatch.to_string().contains("no build-id note there"),
+        "{mismatch}"
+    );
+}
+
+/// A shortcut that a patch adds must be added to the table, or its frames are not unwound.
+#[test]
+#[ignore = "boots an image"]
+fn the_table_of_entry_code_has_the_whole_entry_code_and_nothing_else() {
+    let symbols = open();
+    let entry = symbols.boundary().entry_text;
+    let ours = symbols
+        .starting_in(entry)
+        .filter(|symbol| symbol.name.starts_with("ukl_"));
+    for symbol in ours {
+        assert!(
+            entry_code(symbol.name).is_some(),
+            "{} is not in it",
+            symbol.name
+        );
+    }
+    for name in entry_code::names() {
+        let at = function(&symbols, name);
+        let of_app = symbols.boundary().app_text.contains(at);
+        assert!(entry.contains(at) || of_app, "{name} is elsewhere: {at}");
+        let called = entry_code(name) == Some(EntryCode::Stub);
+        assert!(!of_app || called || name == "ukl_syscall_return", "{name}");
+    }
+    // A function in C that begins alike.
+    assert!(!entry.contains(function(&symbols, "ukl_load_twin")));
+    assert_eq!(entry_code("ukl_load_twin"), None);
 }
 
 #[test]

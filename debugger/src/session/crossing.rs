@@ -6,6 +6,7 @@ use super::run::Ran;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
+use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::disasm::Flow;
 use crate::event::{Stop, StopReason};
 use crate::origin::Origin;
@@ -151,9 +152,9 @@ impl Engine {
     /// What ends with the instruction that leaves the kernel.
     fn leaving(&mut self, pc: Addr) -> Result<(CrossingKind, String), Trouble> {
         let name = self.place(pc).symbol.unwrap_or_default();
-        if let Some(stub) = name
-            .strip_suffix("_return")
-            .filter(|stub| stub.starts_with("ukl_") && *stub != "ukl_bypass")
+        if entry_code(&name) == Some(EntryCode::StubReturn)
+            && let Some(stub) = name.strip_suffix("_return")
+            && stub != "ukl_bypass"
         {
             return Ok((CrossingKind::Shortcut, stub.to_owned()));
         }

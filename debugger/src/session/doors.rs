@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::addr::{Addr, AddrRange};
 use crate::crossing::CrossingKind;
+use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::disasm::{Decoded, Flow, decode};
 use crate::symbols::Symbols;
 
@@ -121,7 +122,7 @@ impl Doors {
         });
         let app = symbols.boundary().app_text;
         for symbol in symbols.starting_in(entry) {
-            let returns = symbol.name.starts_with("ukl_") && symbol.name.ends_with("_return");
+            let returns = entry_code(symbol.name) == Some(EntryCode::StubReturn);
             if returns && !app.contains(symbol.addr) {
                 self.out.insert(symbol.addr, From::Stack(0));
             }

@@ -4,6 +4,7 @@ use super::engine::{Engine, place_of};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
+use crate::crossing::entry_code::entry_code;
 use crate::event::{Frame, Place};
 use crate::symbols::unwind::{Backtrace, RegisterSet, ShownFrame};
 
@@ -148,7 +149,7 @@ impl Engine {
             by_call: crossing
                 .as_ref()
                 .is_some_and(|crossing| crossing.kind == CrossingKind::Shortcut)
-                && !stub.starts_with("ukl_"),
+                && entry_code(&stub).is_none(),
             call: crossing.map_or_else(String::new, |crossing| crossing.call),
         })
     }

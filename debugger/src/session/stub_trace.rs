@@ -15,6 +15,7 @@ use super::trace::{TraceOptions, Traced, site_table};
 use super::trace_error::TraceError;
 use super::trace_ring::RingCounts;
 use crate::addr::{Addr, AddrRange};
+use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews, Vcpu};
 use crate::qemu::image::Image;
@@ -169,7 +170,7 @@ impl StubTracer<'_> {
                 let name = &self.table.functions.get(site.word().function()).name;
                 let by_call = site.flags & (SiteFlags::LEAVES | SiteFlags::LABEL)
                     == SiteFlags::LEAVES
-                    && name.starts_with("ukl_");
+                    && entry_code(name) == Some(EntryCode::Stub);
                 match site.word().kind() {
                     Some(Kind::SyscallEntry) => true,
                     Some(Kind::Entry) => by_call,

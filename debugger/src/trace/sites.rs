@@ -4,6 +4,7 @@ use wire::{Kind, Site, SiteFlags};
 
 use super::functions::{Function, Functions};
 use crate::addr::{Addr, AddrRange};
+use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::origin::Origin;
 
 /// A symbol of code, as the symbol table has it.
@@ -142,7 +143,7 @@ fn is_site(code: &Code<'_>, ranges: Ranges) -> bool {
     // Marks on a single instruction, and the ends of things.
     let mark = code.name.starts_with("__")
         || code.name.ends_with("_end")
-        || code.name.starts_with("ukl_") && code.name.ends_with("_return");
+        || entry_code(code.name) == Some(EntryCode::StubReturn);
     let place = ranges.entry_text.contains(code.range.start)
         || ranges.app_text.contains(code.range.start)
         || TASK_STARTS.contains(&code.name);
@@ -179,24 +180,12 @@ fn kind(code: &Code<'_>, ranges: Ranges) -> Kind {
 }
 
 fn is_label(code: &Code<'_>, kind: Kind, ranges: Ranges) -> bool {
-    let entered_by_call = code.name.starts_with("ukl_") && !is_inner(code.name);
+    let entered_by_call = entry_code(code.name) == Some(EntryCode::Stub);
     code.label
         && kind == Kind::Entry
         && ranges.entry_text.contains(code.range.start)
         && !CALLED.contains(&code.name)
         && !entered_by_call
-}
-
-/// Assembly of ours that is jumped to.
-fn is_inner(name: &str) -> bool {
-    matches!(
-        name,
-        "ukl_entry_SYSCALL_64"
-            | "ukl_exit_work"
-            | "ukl_native_iret"
-            | "ukl_return_to_app"
-            | WAY_BACK
-    )
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::saved::{self, Saved};
 use super::{Caller, FoundBy, Memory, UnwoundFrame};
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
+use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::origin::Origin;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +24,9 @@ pub(super) fn is_call_entry(name: &str) -> bool {
         || name.starts_with("ukl_entry_SYSCALL_64")
 }
 
-/// Whether this is one of the stubs of bypass and shortcuts, which save a part of the registers only.
+/// Whether this is in one of the stubs of bypass and shortcuts, which save a part of the registers only.
 pub(super) fn is_stub(name: &str) -> bool {
-    let way_back = matches!(
-        name,
-        "ukl_return_to_app" | "ukl_native_iret" | "ukl_ret_to_app"
-    );
-    name.starts_with("ukl_") && !is_call_entry(name) && !way_back
+    entry_code(name).is_some_and(|code| code != EntryCode::Frame)
 }
 
 impl Symbols {
