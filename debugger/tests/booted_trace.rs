@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use debugger::crossing::{CrossingKind, Mode};
+use debugger::crossing::{CrossingKind, Mode, Setup};
 use debugger::event::Event;
 use debugger::qemu::image::Image;
 use debugger::session::store;
@@ -10,7 +10,7 @@ use debugger::session::stub_trace::trace_by_stub;
 use debugger::session::trace::{TraceOptions, Traced, trace};
 use debugger::session::trace_compare::side_by_side;
 use debugger::trace::diff;
-use debugger::trace::report::{Class, Report};
+use debugger::trace::report::{Class, Phases, Report};
 
 const CALLS: [&str; 5] = ["getppid", "read", "write", "sendto", "recvfrom"];
 const EACH: u64 = 3000;
@@ -19,7 +19,7 @@ fn image() -> Image {
     store::image("syscalls").unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn traced(mode: Mode, change: impl FnOnce(&mut TraceOptions)) -> Traced {
+fn traced(mode: impl Into<Setup>, change: impl FnOnce(&mut TraceOptions)) -> Traced {
     let mut options = TraceOptions::new(mode);
     options.calls = Some(EACH);
     change(&mut options);
@@ -90,6 +90,61 @@ fn every_mode_takes_the_same_from_every_call() {
         .find(|pair| pair.mode_a == Mode::Bypass && pair.kind_b == CrossingKind::Shortcut);
     let tcp = tcp.expect("a shortcut is paired with the call it stands for");
     assert!(tcp.b < tcp.a, "{}: {} to {}", tcp.call, tcp.a, tcp.b);
+}
+
+/// `ukl.ret=1` changes the way back of a call and nothing else.
+#[test]
+#[ignore = "boots an image"]
+fn a_return_by_ret_takes_from_the_exit_alone() {
+    let by_ret: Setup = "ukl+ret".parse().unwrap();
+    let runs = vec![
+        traced(Mode::Ukl, |_| ()).report,
+        traced(by_ret.clone(), |_| ()).report,
+    ];
+    assert_eq!((runs[0].lost, runs[1].lost), (0, 0));
+    for call in CALLS {
+        let [by_iret, by_ret] = [&runs[0], &runs[1]].map(|run| {
+            let class = dominant(run, call);
+            assert!(
+                class.exact && !class.interrupted,
+                "{call} in mode {}",
+                run.mode
+            );
+            assert_eq!(
+                class.path.total, class.instructions,
+                "{call} in mode {}",
+                run.mode
+            );
+            assert_eq!(
+                class.phases.total(),
+                class.instructions,
+                "{call} in mode {}",
+                run.mode
+            );
+            class.phases
+        });
+        assert!(
+            by_ret.exit < by_iret.exit,
+            "{call}: {} to {}",
+            by_iret.exit,
+            by_ret.exit
+        );
+        let share = |phases: Phases| phases.exit as f64 / phases.total() as f64;
+        assert!(share(by_ret) < share(by_iret), "{call}");
+        let without_exit = |phases: Phases| Phases { exit: 0, ..phases };
+        assert_eq!(without_exit(by_ret), without_exit(by_iret), "{call}");
+    }
+    let comparison = side_by_side("syscalls", runs);
+    for call in CALLS {
+        let pair = comparison.pairs.iter().find(|pair| pair.call == call);
+        let pair = pair.unwrap_or_else(|| panic!("{call} is in both runs"));
+        assert!(
+            pair.balanced && pair.b < pair.a,
+            "{call}: {} to {}",
+            pair.a,
+            pair.b
+        );
+    }
 }
 
 /// The fast clock is one addition per block; the slow one an addition per instruction.
