@@ -93,6 +93,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |ui, _| { ui.show(Screen::Path); focus(ui, PanelId::Ladder) }),
     action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace(Traced::ThisMode)]),
     action(Scope::Screen(Screen::Crossings), "compare modes", &["T"], "trace each mode", "trace the image in each mode, one after the other, and compare them", |_, _| vec![Effect::Trace(Traced::EachMode)]),
+    action(Scope::Screen(Screen::Crossings), "requests", &["r"], "", "what a server does per request, or the crossings again", requests),
     action(Scope::Screen(Screen::Crossings), "filter", &["/"], "filter", "only crossings whose kind or call holds a text", filter),
     action(Scope::Panel(PanelId::Tree), "fold", &["Enter"], "fold", "fold or unfold the marked call", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Ladder), "other modes", &["m"], "other modes", "against the next mode", |ui, m| ui.act(&Act::Side(1), m)),
@@ -224,6 +225,18 @@ fn go(model: &Model, line: &str) -> Vec<Effect> {
 fn focus(ui: &mut Ui, panel: PanelId) -> Vec<Effect> {
     ui.set_focus(panel);
     Vec::new()
+}
+
+fn requests(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
+    let shown = ui.focus() == PanelId::Requests;
+    focus(
+        ui,
+        if shown {
+            PanelId::Classes
+        } else {
+            PanelId::Requests
+        },
+    )
 }
 
 fn prompt(ui: &mut Ui, kind: PromptKind, text: &str) -> Vec<Effect> {

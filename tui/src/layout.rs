@@ -58,11 +58,12 @@ pub fn layout(size: Rect, screen: Screen, focus: PanelId, tab: PanelId) -> Layou
                 ]
             }
             Screen::Crossings => {
-                let (table, modes) = bottom(body, 7);
-                vec![
-                    place(PanelId::Classes, table, &[]),
-                    place(PanelId::Modes, modes, &[]),
-                ]
+                let (id, rows) = match focus {
+                    PanelId::Requests => (focus, body.height / 2),
+                    _ => (PanelId::Modes, 7),
+                };
+                let (table, below) = bottom(body, rows);
+                vec![place(PanelId::Classes, table, &[]), place(id, below, &[])]
             }
             Screen::Path if body.width >= WIDE => {
                 let (tree, ladder) = left(body, body.width / 2);

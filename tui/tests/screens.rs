@@ -96,6 +96,32 @@ fn without_colour_nothing_is_coloured_and_the_letters_stay() {
 }
 
 #[test]
+fn requests_stand_by_kind_split_by_origin() {
+    let row = |(width, height): (u16, u16), kind: &str| {
+        let mut stage = Stage::stopped(width, height);
+        stage.keys("3 r");
+        assert!(stage.text().contains("[request]"), "{}", stage.text());
+        stage.event(stage::facts::server());
+        let text = stage.text();
+        assert!(text.contains("▶requests: the server's thread"), "{text}");
+        let found = text.lines().find(|line| line.starts_with(kind));
+        let row = found.unwrap_or_else(|| panic!("{text}"));
+        let before_the_key = stage.ui.focus();
+        stage.keys("r");
+        assert_eq!(before_the_key, PanelId::Requests);
+        assert!(stage.text().contains("; r: requests"), "{}", stage.text());
+        row.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let narrow = row(SMALL, "GET");
+    assert_eq!(narrow, "GET ukl 100 16000 5000 600 250 10150 2.0 %");
+    let wide = row(LARGE, "SET");
+    assert_eq!(
+        wide,
+        "SET ukl 100 ~16000 5000 600 250 10150 2.0 % net 9000, fs 1150"
+    );
+}
+
+#[test]
 fn keys_type_commands() {
     let check = |keys: &str, typed: &[&str]| {
         let mut stage = Stage::stopped(80, 24);

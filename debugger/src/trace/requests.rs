@@ -201,6 +201,18 @@ impl Request {
         boundary.map(|(_, part)| part.sum).sum()
     }
 
+    /// The same as a share of the total.
+    #[must_use]
+    pub fn boundary_percent(&self) -> f64 {
+        self.boundary() as f64 * 100.0 / self.total.sum.max(1) as f64
+    }
+
+    /// Of a sum over all requests, what each has on average.
+    #[must_use]
+    pub fn per(&self, sum: u64) -> f64 {
+        sum as f64 / self.count.max(1) as f64
+    }
+
     /// The parts and the origins each add up to the total.
     #[must_use]
     pub fn is_balanced(&self) -> bool {

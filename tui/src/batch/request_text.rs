@@ -112,7 +112,8 @@ fn kinds<'a>(all: impl Iterator<Item = &'a Requests>) -> Vec<&'a str> {
 }
 
 /// `384`, or `~10094` where it is a mean.
-fn figure(part: Part, count: u64) -> String {
+#[must_use]
+pub fn figure(part: Part, count: u64) -> String {
     let mark = if part.is_exact() { "" } else { "~" };
     format!("{mark}{:.0}", part.mean(count))
 }
@@ -128,35 +129,64 @@ fn parts(request: &Request, mode: &Setup) -> String {
     for ((_, part), width) in request.parts.named().into_iter().zip(widths) {
         line.push_str(&format!(" {:>width$}", figure(part, request.count)));
     }
-    let share = request.boundary() as f64 * 100.0 / request.total.sum.max(1) as f64;
-    line.push_str(&format!(" {share:>9.2} %"));
+    line.push_str(&format!(" {:>9.2} %", request.boundary_percent()));
     line
+}
+
+/// Instructions of all requests of a kind, by where their code came from.
+#[derive(Clone, Debug, Default)]
+pub struct ByOrigin {
+    pub app: u64,
+    pub libc: u64,
+    pub entry: u64,
+    pub unknown: u64,
+    /// By part, the most first.
+    pub kernel: Vec<(&'static str, u64)>,
+}
+
+impl ByOrigin {
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
+        let mut split = Self::default();
+        let mut kernel: BTreeMap<&'static str, u64> = BTreeMap::new();
+        for (origin, sum) in &request.origins {
+            *match origin {
+                Origin::App => &mut split.app,
+                Origin::Libc => &mut split.libc,
+                Origin::Entry => &mut split.entry,
+                Origin::Unknown => &mut split.unknown,
+                Origin::Kernel(subsystem) => kernel.entry(subsystem.name()).or_default(),
+            } += sum;
+        }
+        split.kernel = kernel.into_iter().collect();
+        split.kernel.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
+        split
+    }
+
+    #[must_use]
+    pub fn kernel_sum(&self) -> u64 {
+        self.kernel.iter().map(|(_, sum)| sum).sum()
+    }
 }
 
 /// `app 53, libc 331, entry 178, kernel 10158: net 7026, sched 1045, …`
 fn origins(request: &Request, mode: &Setup) -> String {
-    let per = |sum: u64| format!("{:.0}", sum as f64 / request.count.max(1) as f64);
-    let mut kernel: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut parts = Vec::new();
-    for (origin, sum) in &request.origins {
-        match origin {
-            Origin::Kernel(subsystem) => *kernel.entry(subsystem.name()).or_default() += sum,
-            _ => parts.push(format!("{origin} {}", per(*sum))),
-        }
-    }
-    let mut kernel: Vec<_> = kernel.into_iter().collect();
-    kernel.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
-    let all: u64 = kernel.iter().map(|(_, sum)| sum).sum();
-    let named: Vec<String> = kernel
-        .iter()
-        .map(|(name, sum)| format!("{name} {}", per(*sum)))
-        .collect();
+    let split = ByOrigin::of(request);
+    let part = |(name, sum): &(&str, u64)| format!("{name} {:.0}", request.per(*sum));
+    let sides = [
+        ("app", split.app),
+        ("libc", split.libc),
+        ("entry", split.entry),
+        ("unknown", split.unknown),
+    ];
+    let sides = sides.iter().filter(|(_, sum)| *sum > 0).map(part);
+    let kernel = split.kernel.iter().map(part);
     format!(
-        "{:<12} {mode:<10} {}, kernel {}: {}",
+        "{:<12} {mode:<10} {}, kernel {:.0}: {}",
         request.kind,
-        parts.join(", "),
-        per(all),
-        named.join(", ")
+        sides.collect::<Vec<_>>().join(", "),
+        request.per(split.kernel_sum()),
+        kernel.collect::<Vec<_>>().join(", ")
     )
 }
 

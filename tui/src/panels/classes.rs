@@ -100,7 +100,11 @@ impl Panel for Classes {
             "" => String::new(),
             text => format!(", only '{text}'"),
         };
-        format!("crossings in {}: {state}{filter}", report.mode)
+        let requests = match &report.requests {
+            Some(_) => "; r: requests",
+            None => "",
+        };
+        format!("crossings in {}: {state}{filter}{requests}", report.mode)
     }
 
     fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {

@@ -20,6 +20,7 @@ pub mod log;
 pub mod modes;
 pub mod regions;
 pub mod registers;
+pub mod requests;
 pub mod serial;
 pub mod source;
 pub mod strip;
@@ -51,6 +52,7 @@ pub enum PanelId {
     Walk,
     Classes,
     Modes,
+    Requests,
     Tree,
     Ladder,
     Serial,
@@ -138,6 +140,7 @@ pub struct Panels {
     pub walk: walk::Walk,
     pub classes: classes::Classes,
     pub modes: modes::Modes,
+    pub requests: requests::Requests,
     pub tree: tree::Tree,
     pub ladder: ladder::Ladder,
     pub serial: serial::Serial,
@@ -190,7 +193,7 @@ impl Screen {
                 PanelId::Log,
             ],
             Self::Space => &[PanelId::Regions, PanelId::Strip, PanelId::Walk],
-            Self::Crossings => &[PanelId::Classes, PanelId::Modes],
+            Self::Crossings => &[PanelId::Classes, PanelId::Modes, PanelId::Requests],
             Self::Path => &[PanelId::Tree, PanelId::Ladder],
             Self::Console => &[PanelId::Serial],
         }
@@ -214,6 +217,7 @@ impl PanelId {
             Self::Walk => "address",
             Self::Classes => "crossings",
             Self::Modes => "modes",
+            Self::Requests => "requests",
             Self::Tree => "path",
             Self::Ladder => "ladder",
             Self::Serial => "serial line",
@@ -238,6 +242,7 @@ impl Panels {
             PanelId::Walk => &self.walk,
             PanelId::Classes => &self.classes,
             PanelId::Modes => &self.modes,
+            PanelId::Requests => &self.requests,
             PanelId::Tree => &self.tree,
             PanelId::Ladder => &self.ladder,
             PanelId::Serial => &self.serial,
@@ -259,6 +264,7 @@ impl Panels {
             PanelId::Walk => &mut self.walk,
             PanelId::Classes => &mut self.classes,
             PanelId::Modes => &mut self.modes,
+            PanelId::Requests => &mut self.requests,
             PanelId::Tree => &mut self.tree,
             PanelId::Ladder => &mut self.ladder,
             PanelId::Serial => &mut self.serial,

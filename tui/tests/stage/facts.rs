@@ -1,5 +1,6 @@
 //! A write seen from inside the kernel, by hand: addresses are made up, names and shapes are real.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use debugger::addr::{Addr, AddrRange, Insns, PhysAddr};
@@ -15,6 +16,7 @@ use debugger::origin::Origin;
 use debugger::trace::report::{
     Class, Comparison, Node, Pair, Phases, Report, Row, SCHEMA, Verdict,
 };
+use debugger::trace::requests::{Part, Parts, Request, Requests, Typical};
 
 const PC: u64 = 0xffff_ffff_8112_a4e0;
 const FILE: &str = "fs/read_write.c";
@@ -431,6 +433,51 @@ fn report(mode: Mode) -> Report {
         requests: None,
         notes: Vec::new(),
     }
+}
+
+/// A traced server: two kinds of requests, the second of which is not exact.
+pub(crate) fn server() -> Event {
+    let origins = BTreeMap::from([
+        (Origin::App, 100 * 5_000),
+        (Origin::Libc, 100 * 600),
+        (Origin::Entry, 100 * 250),
+        (fs(), 100 * 1_150),
+        (Origin::kernel_source("net/socket.c"), 100 * 9_000),
+    ]);
+    let request = |kind: &str, (min, max): (u64, u64)| {
+        let sum = 100 * 16_000;
+        let mut parts = Parts::default();
+        parts.entry.sum = 100 * 320;
+        Request {
+            kind: kind.to_owned(),
+            count: 100,
+            total: Part { sum, min, max },
+            parts,
+            origins: origins.clone(),
+            calls: Vec::new(),
+            interrupts: 0,
+            others: 0,
+            typical: Typical::default(),
+        }
+    };
+    let requests = Requests {
+        turn: vec!["epoll_pwait".to_owned()],
+        kinds: vec![
+            request("GET", (16_000, 16_000)),
+            request("SET", (15_000, 18_000)),
+        ],
+        unbalanced: 3,
+        ..Requests::default()
+    };
+    Event::Trace(TraceNews {
+        report: Arc::new(Report {
+            requests: Some(requests),
+            ..report(Mode::Ukl)
+        }),
+        events: 4_000_000,
+        events_per_s: 1e6,
+        running: true,
+    })
 }
 
 fn comparison() -> Comparison {
