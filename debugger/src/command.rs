@@ -79,6 +79,9 @@ pub enum Info {
     Symbol(String),
     Line(Option<Location>),
     Target,
+    /// By pattern.
+    Functions(String),
+    Types(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +151,14 @@ pub enum Command {
     Print {
         format: Option<char>,
         expression: String,
+    },
+    /// The type of an expression, or a type by its name.
+    Type {
+        expression: String,
+        /// With what is in it.
+        whole: bool,
+        /// With the members' places.
+        offsets: bool,
     },
     /// `set $rax = 1`, `set *(int *)0xffffffff81000000 = 2`.
     Set {

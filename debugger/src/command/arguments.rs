@@ -8,12 +8,14 @@ use crate::origin::Origin;
 pub(super) const INFO: &[&str] = &[
     "args",
     "breakpoints",
+    "functions",
     "line",
     "locals",
     "registers",
     "symbol",
     "target",
     "threads",
+    "types",
 ];
 
 pub(super) fn until(input: &Input<'_>) -> Result<Command, WhatFound> {
@@ -161,6 +163,9 @@ pub(super) fn info(input: &Input<'_>) -> Result<Command, WhatFound> {
         "breakpoints" => needs_nothing(Info::Breakpoints),
         "threads" => needs_nothing(Info::Threads),
         "target" => needs_nothing(Info::Target),
+        "functions" | "types" if rest.is_empty() => Err(format!("info {name} wants a pattern")),
+        "functions" => Ok(Command::Info(Info::Functions(rest.to_owned()))),
+        "types" => Ok(Command::Info(Info::Types(rest.to_owned()))),
         "symbol" if rest.is_empty() => Err("info symbol wants an address".to_owned()),
         "symbol" => Ok(Command::Info(Info::Symbol(rest.to_owned()))),
         _ => Ok(Command::Info(Info::Line(if rest.is_empty() {
@@ -169,6 +174,19 @@ pub(super) fn info(input: &Input<'_>) -> Result<Command, WhatFound> {
             Some(location(rest)?)
         }))),
     }
+}
+
+pub(super) fn outline(input: &Input<'_>) -> Result<Command, WhatFound> {
+    let offsets = match input.slash {
+        None => false,
+        Some("o") => true,
+        Some(other) => return Err(format!("'/{other}' is not /o")),
+    };
+    Ok(Command::Type {
+        expression: input.required("type or expression")?,
+        whole: true,
+        offsets,
+    })
 }
 
 pub(super) fn disassemble(input: &Input<'_>) -> Result<Command, WhatFound> {

@@ -97,6 +97,11 @@ fn near(word: &str) -> Vec<&'static str> {
         .filter(|(distance, _)| *distance <= limit)
         .collect();
     found.sort_unstable();
+    // A slip rarely hits the first letter.
+    let same_first = |(_, name): &(usize, &str)| name.chars().next() == word.chars().next();
+    if found.iter().any(same_first) {
+        found.retain(same_first);
+    }
     found.into_iter().take(3).map(|(_, name)| name).collect()
 }
 

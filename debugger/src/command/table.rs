@@ -1,7 +1,8 @@
 //! THE table: one row per command. Adding a command is a row here and an arm in the session.
 
 use super::arguments::{
-    INFO, backtrace, condition, cross, delete, disassemble, info, over, set, stop, until, watch,
+    INFO, backtrace, condition, cross, delete, disassemble, info, outline, over, set, stop, until,
+    watch,
 };
 use super::location::location;
 use super::parse::{Input, WhatFound};
@@ -310,6 +311,28 @@ pub const TABLE: &[Entry] = &[
     ),
     row!(
         Looking,
+        "ptype",
+        ["pt"],
+        "[/o] TYPE | EXPRESSION",
+        "a type with its members; /o tells their places, sizes and the holes between them",
+        Expressions,
+        outline
+    ),
+    row!(
+        Looking,
+        "whatis",
+        [],
+        "TYPE | EXPRESSION",
+        "the name of an expression's type",
+        Expressions,
+        |i| Ok(Command::Type {
+            expression: i.required("expression")?,
+            whole: false,
+            offsets: false,
+        })
+    ),
+    row!(
+        Looking,
         "set",
         [],
         "$REGISTER = EXPRESSION | *(TYPE *)ADDRESS = EXPRESSION",
@@ -321,7 +344,7 @@ pub const TABLE: &[Entry] = &[
         Looking,
         "info",
         ["i"],
-        "registers | locals | args | breakpoints | threads | symbol ADDRESS | line [LOCATION] | target",
+        "registers | locals | args | breakpoints | threads | symbol ADDRESS | line [LOCATION] | functions PATTERN | types PATTERN | target",
         "what is known of these",
         Words(INFO),
         info

@@ -205,7 +205,7 @@ pub(super) fn index_beside(symbols: &Symbols) {
 
 impl Engine {
     /// Tells what the target is, and gives out the names for completion.
-    fn announce(&self) {
+    pub(super) fn announce(&self) {
         self.port.send(Event::Target(self.info.clone()));
         if let Some(symbols) = &self.symbols {
             let names = symbols.iter().map(|symbol| symbol.name.to_owned());
@@ -347,7 +347,7 @@ impl Engine {
             .next_back()
     }
 
-    fn new(
+    pub(super) fn new(
         port: Port,
         target: Target,
         qemu: Option<Qemu>,

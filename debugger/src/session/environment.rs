@@ -39,6 +39,9 @@ impl Environment for Engine {
             "fp" => "rbp",
             other => other,
         };
+        if self.target.is_file() {
+            return Err(ExpressionError::NoMachine(name.to_owned()));
+        }
         let unknown = |_| ExpressionError::NoRegister(name.to_owned());
         if self.frame > 0
             && let Some(number) = Reg::named(name)
@@ -90,7 +93,12 @@ impl Environment for Engine {
             let Some((offset, size)) = per_cpu else {
                 return Err(missing());
             };
-            let base = self.per_cpu_base().ok_or_else(|| {
+            // Without a machine there is the area that each CPU's is copied from.
+            let base = match self.target.is_file() {
+                true => Some(Addr(0)),
+                false => self.per_cpu_base(),
+            };
+            let base = base.ok_or_else(|| {
                 ExpressionError::NoName(format!(
                     "{name} (a per-CPU variable, and this CPU's area is not known in ring 3)"
                 ))
@@ -120,6 +128,43 @@ impl Environment for Engine {
 
     fn near(&mut self, at: Addr) -> Option<String> {
         Engine::near(self, at)
+    }
+
+    fn size_of(&mut self, type_: &Type) -> Option<u64> {
+        if let Some(size) = type_.size() {
+            return Some(u64::from(size));
+        }
+        let Type::Other(name) = type_ else {
+            return None;
+        };
+        let symbols = self.symbols.as_ref()?;
+        let size = symbols.size_of(symbols.type_named(name)?);
+        Some(size).filter(|size| *size > 0)
+    }
+
+    fn size_of_value(&mut self, value: &Value) -> Option<u64> {
+        match (&value.typed, &self.symbols) {
+            (Some(typed), Some(symbols)) => {
+                Some(symbols.size_of(typed.of)).filter(|size| *size > 0)
+            }
+            _ => Environment::size_of(self, &value.type_),
+        }
+    }
+
+    fn offset_of(&mut self, type_: &Type, path: &str) -> Result<u64, ExpressionError> {
+        let name = type_.to_string();
+        let symbols = self.symbols.as_ref();
+        let of = symbols.and_then(|symbols| Some((symbols, symbols.type_named(&name)?)));
+        let Some((symbols, of)) = of else {
+            return Err(ExpressionError::NoSize(name));
+        };
+        let field = symbols.field(of, path);
+        let missing = || ExpressionError::Member(format!("{name} has no member {path}"));
+        field.map(|(offset, _)| offset).ok_or_else(missing)
+    }
+
+    fn repeat(&mut self, value: &Value, count: u64) -> Result<Value, ExpressionError> {
+        self.repeated(value, count)
     }
 
     fn target(&mut self, pointer: &Value) -> Result<Option<Value>, ExpressionError> {

@@ -42,6 +42,11 @@ impl Engine {
             Command::Print { format, expression } => {
                 self.print(*format, expression).map(Answer::Value)
             }
+            Command::Type {
+                expression,
+                whole,
+                offsets,
+            } => self.type_answer(expression, *whole, *offsets),
             Command::Set { target, value } => self.assign(target, value),
             Command::Disassemble {
                 location,
@@ -153,6 +158,8 @@ impl Engine {
                 };
                 Ok(self.line_sentence(at))
             }
+            Info::Functions(pattern) => self.functions_like(pattern),
+            Info::Types(pattern) => self.types_like(pattern),
             Info::Target => Ok(Answer::Text(self.target_lines())),
         }
     }

@@ -75,21 +75,24 @@ impl Engine {
         };
         let mut instructions = disasm::disassemble(bytes, start, names, syntax);
         instructions.truncate(count);
-        let current = self.pc()?;
+        let current = match self.target.is_file() {
+            true => None,
+            false => Some(self.pc()?),
+        };
         Ok(instructions
             .into_iter()
             .map(|instruction| self.line_of(instruction, current))
             .collect())
     }
 
-    fn line_of(&self, instruction: Instruction, current: Addr) -> DisassemblyLine {
+    fn line_of(&self, instruction: Instruction, current: Option<Addr>) -> DisassemblyLine {
         let target = instruction.target.or(instruction.memory);
         let at = instruction.addr;
         DisassemblyLine {
             place: self.place(at),
             crossing: self.crossing_of(&instruction),
             target: target.map(|target| self.place(target)),
-            current: at == current,
+            current: Some(at) == current,
             breakpoint: self.book.at(at).first().copied(),
             bytes: instruction.bytes,
             mnemonic: instruction.mnemonic,

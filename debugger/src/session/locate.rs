@@ -100,7 +100,12 @@ impl Engine {
         found
             .into_iter()
             .filter(|symbol| symbol.kind.is_address())
-            .filter(|symbol| origin.is_none_or(|origin| matches(symbol.origin, origin)))
+            .filter(|symbol| {
+                origin.is_none_or(|origin| match origin.contains('.') {
+                    true => symbols.is_defined_in(symbol, origin),
+                    false => matches(symbol.origin, origin),
+                })
+            })
             .filter(|symbol| !unused(symbol))
             .collect()
     }

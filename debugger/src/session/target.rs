@@ -34,6 +34,7 @@ use crate::gdb::reply::{self, Monitor, ReplyError, Stop, Supported};
 use crate::gdb::request::Request;
 use crate::gdb::thread::ThreadId;
 use crate::known::Known;
+use crate::symbols::Contents;
 
 use super::breakpoints::TrapTable;
 use super::link::{Link, LinkError};
@@ -95,9 +96,27 @@ pub struct Target {
     memory: memory::Cache,
     traps: TrapTable,
     ended: Option<String>,
+    /// What memory holds where there is no machine, only its file.
+    file: Option<Contents>,
 }
 
 impl Target {
+    /// Of a file: its memory can be read, all else fails and says why.
+    ///
+    /// # Errors
+    /// None is expected: the conversation with no stub is empty.
+    pub fn of_file(contents: Contents) -> Result<Self, TargetError> {
+        let mut target = Self::silent(Link::play("")?, Duration::ZERO);
+        target.file = Some(contents);
+        Ok(target)
+    }
+
+    /// Whether there is no machine.
+    #[must_use]
+    pub const fn is_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Connects to a stub. A machine that runs is stopped by that, and its breakpoints, if another
     /// debugger left any, are gone.
     ///
@@ -114,7 +133,13 @@ impl Target {
     /// # Errors
     /// See [`Self::connect`].
     pub fn over(link: Link, timeout: Duration) -> Result<Self, TargetError> {
-        let mut target = Self {
+        let mut target = Self::silent(link, timeout);
+        target.handshake()?;
+        Ok(target)
+    }
+
+    fn silent(link: Link, timeout: Duration) -> Self {
+        Self {
             link,
             client: Client::default(),
             timeout,
@@ -136,9 +161,8 @@ impl Target {
             memory: memory::Cache::default(),
             traps: TrapTable::default(),
             ended: None,
-        };
-        target.handshake()?;
-        Ok(target)
+            file: None,
+        }
     }
 
     /// The vCPUs there are now.
@@ -146,6 +170,7 @@ impl Target {
     /// # Errors
     /// While the target runs, and when the stub does not answer.
     pub fn vcpus(&mut self) -> Result<Vec<Vcpu>, TargetError> {
+        self.needs_machine("listing the vCPUs")?;
         self.read_threads()?;
         Ok((0..).map(Vcpu).take(self.threads.len()).collect())
     }
@@ -274,6 +299,15 @@ impl Target {
         Ok(())
     }
 
+    fn needs_machine(&self, tried: &str) -> Result<(), TargetError> {
+        match self.is_file() {
+            true => Err(TargetError::NoMachine {
+                tried: tried.to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// Forgets everything that was read: the machine may have changed it.
     fn forget(&mut self) {
         self.registers.clear();
@@ -295,6 +329,9 @@ impl Target {
 
     fn send(&mut self, request: &Request) -> Result<(), TargetError> {
         let tried = || tried(request);
+        if self.is_file() {
+            return Err(TargetError::NoMachine { tried: tried() });
+        }
         if let Some(how) = &self.ended {
             return Err(TargetError::Ended {
                 tried: tried(),

@@ -29,6 +29,7 @@ impl Trouble {
         let next = match error {
             ExpressionError::Homonyms { .. } => "write one of them with its origin, as app:NAME",
             ExpressionError::NoName(_) => "'symbols PATTERN' finds names",
+            ExpressionError::NoMachine(_) => "boot an image or attach to a stub",
             ExpressionError::NoRegister(_) => "'info registers' lists them",
             ExpressionError::Unreadable { .. } => "'space ADDRESS' tells what is mapped there",
             _ => "'help print' says what an expression is",

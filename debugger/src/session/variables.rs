@@ -1,7 +1,7 @@
 //! Named variables with the types that debug information gives them.
 
 use super::engine::Engine;
-use super::expression::{ExpressionError, Type, Value};
+use super::expression::{Environment, ExpressionError, Type, Value, print};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::event::Variable;
@@ -145,6 +145,41 @@ impl Engine {
                 bits: None,
             })
         }))
+    }
+
+    /// `value@count`
+    pub(super) fn repeated(&mut self, value: &Value, count: u64) -> Result<Value, ExpressionError> {
+        let none = || ExpressionError::NoAddress(value.type_.to_string());
+        let at = value.at.ok_or_else(none)?;
+        let size = self.size_of_value(value);
+        let size = size.ok_or_else(|| ExpressionError::NoSize(value.type_.to_string()))?;
+        let mut parts = Vec::new();
+        for i in 0..count {
+            let place = at.wrapping_add(i.wrapping_mul(size));
+            let text = match &value.typed {
+                Some(typed) => self.text_of(&TypedValue {
+                    of: typed.of,
+                    place: ValuePlace::Memory(place),
+                    bits: None,
+                }),
+                None => {
+                    let element = self.load(place, value.type_.clone());
+                    match element.bits {
+                        Some(_) => Ok(print(&element, self)),
+                        None => Err(format!("nothing can be read at {:#x}", place.0)),
+                    }
+                }
+            };
+            parts.push(text.unwrap_or_else(|why| format!("<{why}>")));
+        }
+        Ok(Value {
+            bits: None,
+            type_: Type::Other(format!("{} [{count}]", value.type_)),
+            at: Some(at),
+            register: None,
+            text: Some(format!("{{{}}}", parts.join(", "))),
+            typed: None,
+        })
     }
 
     pub(super) fn member_of(&mut self, of: &Value, name: &str) -> Result<Value, ExpressionError> {

@@ -1,5 +1,7 @@
 //! Debugging information entries, by place and by name.
 
+use std::collections::HashSet;
+
 use gimli::{AttributeValue, DwAt, DwTag, UnitOffset};
 
 use super::Symbols;
@@ -54,6 +56,23 @@ impl Symbols {
         for (number, image) in (0_u8..).zip(self.images()) {
             let named = image.names().named(name, what);
             found.extend(named.iter().filter_map(|named| image.die_id(number, named)));
+        }
+        found
+    }
+
+    /// As [`Self::dies_named`], without most of those that are surely the same: a header's type lies
+    /// in every unit that uses it. All of another size stay, and so do the first.
+    pub(super) fn dies_to_compare(&self, name: &str, what: &[What]) -> Vec<DieId> {
+        const ALL: usize = 64;
+        let mut found = Vec::new();
+        for (number, image) in (0_u8..).zip(self.images()) {
+            let mut sizes = HashSet::new();
+            for (i, named) in image.names().named(name, what).iter().enumerate() {
+                let new = sizes.insert((named.what, named.size));
+                if new || i < ALL {
+                    found.extend(image.die_id(number, named));
+                }
+            }
         }
         found
     }

@@ -105,6 +105,10 @@ impl Image {
         })
     }
 
+    pub(super) fn bytes(&self) -> &Arc<Bytes> {
+        &self.bytes
+    }
+
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|s| s.name == name)
     }

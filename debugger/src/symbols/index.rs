@@ -1,6 +1,6 @@
 //! The index of DWARF's names: what stands at the top of every unit, and every source file.
 //!
-//! All units are looked through once, by as many threads as there are processors. Kept are places, not texts: twelve bytes for each of the million names of a
+//! All units are looked through once, by as many threads as there are processors. Kept are places, not texts: sixteen bytes for each of the million names of a
 //! distribution's kernel. Entries themselves are read when asked for.
 
 use std::collections::HashMap;
@@ -60,10 +60,12 @@ pub(super) struct Named {
     pub(super) text: u32,
     /// Its own, in `.debug_info`.
     pub(super) entry: u32,
+    /// Of a type, bytes: tells most homonyms apart.
+    pub(super) size: u32,
     pub(super) what: What,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum What {
     Variable,
     /// A variable that is defined elsewhere, perhaps by the linker script.
@@ -182,6 +184,15 @@ impl Names {
             .collect();
         found.sort_unstable_by_key(|named| (named.what, named.entry));
         found
+    }
+
+    /// The names that have an entry of this kind, in no order.
+    pub(super) fn with(&self, wanted: What) -> impl Iterator<Item = &'static str> {
+        let more = self.more.iter();
+        let more = more.flat_map(|(text, runs)| runs.iter().map(move |run| (text, run)));
+        let all = self.by_text.iter().chain(more);
+        let has = move |run: &Run| self.run(*run).iter().any(|named| named.what == wanted);
+        all.filter_map(move |(text, run)| has(run).then_some(*text))
     }
 
     fn run(&self, run: Run) -> &[Named] {

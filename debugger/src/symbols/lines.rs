@@ -8,10 +8,11 @@ use rayon::prelude::*;
 
 use super::Symbols;
 use super::contexts::{context_of, refers_to_others};
+use super::dies::Die;
 use super::image::{Image, Slice};
 use super::index::File;
 use super::origins::Roots;
-use super::units::{join, string};
+use super::units::{join, string, text as text_of};
 use crate::addr::{Addr, AddrRange};
 use crate::origin::Origin;
 
@@ -208,6 +209,21 @@ impl Symbols {
         headers.par_iter().filter_map(first_from).collect()
     }
 
+    /// The file an entry says it is declared in.
+    pub(super) fn declared_in(&self, die: &Die<'_>) -> Option<String> {
+        let number = match die.own(gimli::DW_AT_decl_file)? {
+            gimli::AttributeValue::FileIndex(number) => number,
+            other => other.udata_value()?,
+        };
+        let header = die.unit.line_program.as_ref()?.header();
+        let file = header.file(number)?;
+        let text = |value| string(die.image.dwarf(), die.unit, Some(value));
+        let folder = text(file.directory(header)?);
+        let built = text_of(die.unit.comp_dir);
+        let path = join(&join(built, folder), text(file.path_name()));
+        Some(self.shown_path(&path))
+    }
+
     /// The addresses around this one that belong to the same line, without a gap.
     #[must_use]
     pub fn line_range(&self, addr: Addr) -> Option<AddrRange> {
@@ -328,10 +344,7 @@ fn wanted_files(
     end: &str,
 ) -> Vec<u64> {
     let base = end.rsplit_once('/').map_or(end, |(_, base)| base);
-    let folder = unit
-        .comp_dir
-        .and_then(|s| std::str::from_utf8(s.slice()).ok())
-        .unwrap_or("");
+    let folder = text_of(unit.comp_dir);
     let first = if header.version() >= 5 { 0 } else { 1 };
     let mut wanted = Vec::new();
     for (i, file) in header.file_names().iter().enumerate() {

@@ -7,6 +7,7 @@
 mod build_id;
 mod bytes;
 mod calls;
+mod contents;
 mod contexts;
 mod dies;
 mod error;
@@ -16,6 +17,7 @@ mod index;
 mod lines;
 mod locations;
 mod origins;
+mod outline;
 mod scan;
 mod search;
 mod table;
@@ -35,12 +37,14 @@ use image::Image;
 use table::Entry;
 
 pub use build_id::{InGuest, Mismatch};
+pub use contents::Contents;
 pub use error::{Found, SymbolsError};
 pub use image::Section;
 pub use index::IndexWork;
 pub use lines::{InlineFrame, PlaceData};
 pub use locations::ValuePlace;
 pub use origins::Boundary;
+pub use outline::FunctionInfo;
 pub use search::Pattern;
 pub use table::{Kind, stem};
 pub use values::{TypedValue, ValueError};
@@ -217,6 +221,12 @@ impl Symbols {
     #[must_use]
     pub fn initial(&self, addr: Addr, len: usize) -> Option<&[u8]> {
         self.image(addr)?.initial(addr, len)
+    }
+
+    /// What vmlinux holds at the guest's addresses, to be read by another thread as well.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        Contents::of(&self.kernel)
     }
 
     /// What is missing, each with its consequence.

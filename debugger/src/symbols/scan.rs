@@ -51,6 +51,7 @@ struct Top<'a> {
 struct Told {
     name: Option<AttributeValue<Slice>>,
     declared: bool,
+    size: u32,
     definition_of: Option<UnitOffset>,
     sibling: Option<UnitOffset>,
 }
@@ -87,7 +88,12 @@ impl<'a> Top<'a> {
                 && let Some(text) = self.text(&told)
                 && let Ok(entry) = u32::try_from(self.start + at.0)
             {
-                names.push(Named { text, entry, what });
+                names.push(Named {
+                    text,
+                    entry,
+                    size: told.size,
+                    what,
+                });
             }
             if !parent {
                 continue;
@@ -111,7 +117,10 @@ impl<'a> Top<'a> {
         for spec in abbreviation.attributes() {
             let wanted = match spec.name() {
                 gimli::DW_AT_sibling => true,
-                gimli::DW_AT_name | gimli::DW_AT_declaration | gimli::DW_AT_specification => named,
+                gimli::DW_AT_name
+                | gimli::DW_AT_byte_size
+                | gimli::DW_AT_declaration
+                | gimli::DW_AT_specification => named,
                 _ => false,
             };
             if !wanted {
@@ -123,6 +132,12 @@ impl<'a> Top<'a> {
                 (gimli::DW_AT_name, value) => told.name = Some(value),
                 (gimli::DW_AT_declaration, AttributeValue::Flag(declared)) => {
                     told.declared = declared;
+                }
+                (gimli::DW_AT_byte_size, value) => {
+                    let size = value
+                        .udata_value()
+                        .and_then(|size| u32::try_from(size).ok());
+                    told.size = size.unwrap_or(u32::MAX);
                 }
                 (gimli::DW_AT_specification, AttributeValue::UnitRef(of)) => {
                     told.definition_of = Some(of);

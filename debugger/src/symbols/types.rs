@@ -90,20 +90,34 @@ impl Symbols {
     /// equal types the first; a complete one before a declaration.
     #[must_use]
     pub fn type_named(&self, name: &str) -> Option<TypeId> {
-        let name = name.trim();
-        let (kind, name) = match name.split_once(char::is_whitespace) {
-            Some(("struct", rest)) => (&[What::Struct][..], rest),
-            Some(("union", rest)) => (&[What::Union][..], rest),
-            Some(("enum", rest)) => (&[What::Enum][..], rest),
-            _ => (
-                &[What::Type, What::Struct, What::Union, What::Enum][..],
-                name,
-            ),
-        };
-        let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (kind, name) = kind_and_name(name);
         let spelled = spelling(&name);
         let found = self.dies_named(spelled, kind);
         found.first().map(|id| TypeId(Some(*id)))
+    }
+
+    /// As [`Self::type_named`], but all the different definitions of the name, each with where it is
+    /// written: sources that do not know of each other may use one name for two things.
+    #[must_use]
+    pub fn types_named(&self, name: &str) -> Vec<(TypeId, String)> {
+        let (kind, name) = kind_and_name(name);
+        let mut found: Vec<((u64, u64, String), DieId)> = Vec::new();
+        for id in self.dies_to_compare(spelling(&name), kind) {
+            let Some(die) = self.die(id) else {
+                continue;
+            };
+            let number = |name| die.number(name).unwrap_or(0);
+            let size = number(gimli::DW_AT_byte_size);
+            let line = number(gimli::DW_AT_decl_line);
+            let key = (size, line, self.declared_in(&die).unwrap_or_default());
+            if !found.iter().any(|(known, _)| *known == key) {
+                found.push((key, id));
+            }
+        }
+        found
+            .into_iter()
+            .map(|((_, line, file), id)| (TypeId(Some(id)), format!("{file}:{line}")))
+            .collect()
     }
 
     /// What a type is, one level deep.
@@ -172,7 +186,7 @@ impl Symbols {
                 let to_name = self.name_within(to, depth - 1);
                 match self.type_of(to) {
                     Type::Pointer { .. } => format!("{to_name}*"),
-                    Type::Function => format!("{to_name} (*)()"),
+                    Type::Function => self.declaration(id, ""),
                     _ => format!("{to_name} *"),
                 }
             }
@@ -204,7 +218,7 @@ impl Symbols {
                     _ => format!("{keyword} {of}"),
                 }
             }
-            Type::Function => "function".to_owned(),
+            Type::Function => self.declaration(id, ""),
             Type::Unknown(why) => format!("? ({why})"),
         }
     }
@@ -248,6 +262,22 @@ impl Symbols {
         }
         Some(at)
     }
+}
+
+/// `struct file` is one of structs; without a keyword it may be any type.
+fn kind_and_name(name: &str) -> (&'static [What], String) {
+    let name = name.trim();
+    let (kind, name) = match name.split_once(char::is_whitespace) {
+        Some(("struct", rest)) => (&[What::Struct][..], rest),
+        Some(("union", rest)) => (&[What::Union][..], rest),
+        Some(("enum", rest)) => (&[What::Enum][..], rest),
+        _ => (
+            &[What::Type, What::Struct, What::Union, What::Enum][..],
+            name,
+        ),
+    };
+    let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    (kind, name)
 }
 
 /// DWARF's name of a base type by the ways C allows to write it.

@@ -183,7 +183,7 @@ pub(super) fn start_of(header: &gimli::UnitHeader<Slice>) -> usize {
     header.debug_info_offset().map_or(0, |offset| offset.0)
 }
 
-fn text(slice: Option<Slice>) -> &'static str {
+pub(super) fn text(slice: Option<Slice>) -> &'static str {
     slice
         .and_then(|slice| std::str::from_utf8(slice.slice()).ok())
         .unwrap_or("")

@@ -1,13 +1,14 @@
 //! The variables of a frame, and those of the whole program by name.
 
-use super::Symbols;
 use super::dies::{Die, DieId};
 use super::index::What;
+use super::lines::ends_with_steps;
 use super::locations::{Scope, ValuePlace};
 use super::table::Kind;
 use super::types::TypeId;
 use super::unwind::{Backtrace, Memory, RegisterSet};
 use super::values::TypedValue;
+use super::{Symbol, Symbols};
 use crate::addr::Addr;
 use crate::known::Known;
 use crate::origin::Origin;
@@ -193,6 +194,22 @@ impl Symbols {
             _ => 2,
         });
         found.into_iter().map(|(_, global)| global).collect()
+    }
+
+    /// Whether a function or variable comes from a file whose path ends so.
+    #[must_use]
+    pub fn is_defined_in(&self, symbol: &Symbol<'_>, file: &str) -> bool {
+        let is = |path: Option<String>| path.is_some_and(|path| ends_with_steps(&path, file));
+        if symbol.kind.is_code() {
+            return is(self.place(symbol.addr).file);
+        }
+        let known = self.globals(symbol.name, None, None, &mut |_, _| false);
+        let place = ValuePlace::Memory(symbol.addr);
+        let found = known.into_iter().find(|global| global.value.place == place);
+        match found {
+            Some(global) => is(global.file),
+            None => is(symbol.file.map(str::to_owned)),
+        }
     }
 
     /// Variables of the linker script or of assembly have a symbol, and a type where C declares them.

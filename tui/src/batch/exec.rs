@@ -20,7 +20,7 @@ use crate::args::Boot;
 #[derive(Debug, clap::Args)]
 pub struct ExecArgs {
     /// An image's name or folder, or a stub's address.
-    #[arg(required_unless_present_all = ["kernel", "vmlinux"])]
+    #[arg(required_unless_present = "vmlinux")]
     pub target: Option<String>,
     /// A command; may be given many times.
     #[arg(short, long = "command", value_name = "CMD")]

@@ -28,6 +28,9 @@ pub fn open(
         };
         return Ok(Session::attach(endpoint, options));
     }
+    if let (None, None, Some(vmlinux)) = (target, &boot.kernel, &boot.vmlinux) {
+        return Ok(Session::inspect(vmlinux.clone()));
+    }
     let image = image(target, boot)?;
     Ok(Session::boot(image, options(boot, calls, stop_at)))
 }

@@ -5,6 +5,7 @@ mod gdb;
 mod print;
 mod run;
 mod serve;
+mod symbols;
 mod trace;
 
 use anyhow::Result;
@@ -21,6 +22,8 @@ enum What {
     Trace(trace::Args),
     /// Servers loaded from the host in each mode: throughput, latency and boot to first reply, as ratios to mode linux
     Serve(serve::Args),
+    /// A kernel's names, types, lines and inlined calls: uklscope, gdb and drgn on the same file
+    Symbols(symbols::Args),
 }
 
 /// # Errors
@@ -29,5 +32,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::Trace(args) => trace::run(args),
         What::Serve(args) => serve::run(args),
+        What::Symbols(args) => symbols::run(args),
     }
 }

@@ -63,7 +63,10 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
             if let Some(value) = on.element(&of, count)? {
                 return Ok(value);
             }
-            let place = binary("+", &of, &index)?;
+            let place = binary("+", &of, &index, on)?;
+            if let Some(value) = on.target(&place)? {
+                return Ok(value);
+            }
             match place.type_.clone() {
                 Type::Pointer(pointee) => load(Addr(number(&place)?), *pointee, on),
                 other => Err(ExpressionError::Pointee(other.to_string())),
@@ -96,8 +99,46 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
                 _ => {}
             }
             let right = evaluate(right, on)?;
-            binary(sign, &left, &right)
+            if *sign == "@" {
+                return repeated(&left, number(&right)?.cast_signed(), on);
+            }
+            binary(sign, &left, &right, on)
         }
+        Tree::SizeOfType(type_) => size(on.size_of(type_), type_),
+        Tree::SizeOf(inner) => match (evaluate(inner, on), &**inner) {
+            (Ok(value), _) => size(on.size_of_value(&value), &value.type_),
+            // A typedef's name looks like a variable's.
+            (Err(error), Tree::Name { origin: None, name }) => {
+                let type_ = Type::named(name);
+                let bytes = on.size_of(&type_);
+                bytes.map_or(Err(error), |bytes| size(Some(bytes), &type_))
+            }
+            (Err(error), _) => Err(error),
+        },
+        Tree::OffsetOf(type_, path) => {
+            let offset = on.offset_of(type_, path)?;
+            Ok(Value::of(offset, Type::unsigned_long()))
+        }
+        Tree::ContainerOf(inner, type_, path) => {
+            let inner = evaluate(inner, on)?;
+            let offset = on.offset_of(type_, path)?;
+            let start = number(&inner)?.wrapping_sub(offset);
+            Ok(Value::of(start, type_.clone().pointer()))
+        }
+    }
+}
+
+fn size(bytes: Option<u64>, type_: &Type) -> Result<Value, ExpressionError> {
+    let bytes = bytes.ok_or_else(|| ExpressionError::NoSize(type_.to_string()))?;
+    Ok(Value::of(bytes, Type::unsigned_long()))
+}
+
+fn repeated(value: &Value, count: i64, on: &mut dyn Environment) -> Result<Value, ExpressionError> {
+    const MOST: u64 = 200;
+    let found = count;
+    match u64::try_from(count) {
+        Ok(count @ 1..=MOST) => on.repeat(value, count),
+        _ => Err(ExpressionError::Count { most: MOST, found }),
     }
 }
 
@@ -155,11 +196,16 @@ fn common(left: &Type, right: &Type) -> Type {
     }
 }
 
-fn binary(sign: &str, left: &Value, right: &Value) -> Result<Value, ExpressionError> {
+fn binary(
+    sign: &str,
+    left: &Value,
+    right: &Value,
+    on: &mut dyn Environment,
+) -> Result<Value, ExpressionError> {
     let (a, b) = (number(left)?, number(right)?);
-    // A pointer moves by what it points at.
-    let stride = |type_: &Type| match type_ {
-        Type::Pointer(pointee) => u64::from(pointee.size().unwrap_or(1)),
+    // A pointer moves by what it points at; as in gdb by bytes where that has no size.
+    let mut stride = |type_: &Type| match type_ {
+        Type::Pointer(pointee) => on.size_of(pointee).filter(|size| *size > 0).unwrap_or(1),
         _ => 1,
     };
     match (sign, &left.type_, &right.type_) {
@@ -172,7 +218,7 @@ fn binary(sign: &str, left: &Value, right: &Value) -> Result<Value, ExpressionEr
             };
             return Ok(Value::of(bits, left.type_.clone()));
         }
-        ("+", Type::Integer { .. }, Type::Pointer(_)) => return binary(sign, right, left),
+        ("+", Type::Integer { .. }, Type::Pointer(_)) => return binary(sign, right, left, on),
         ("-", Type::Pointer(_), Type::Pointer(_)) => {
             let bytes = a.wrapping_sub(b).cast_signed();
             let stride = stride(&left.type_).cast_signed();

@@ -47,6 +47,34 @@ pub trait Environment {
         Ok(None)
     }
 
+    /// Bytes of a type; none where it is not known.
+    fn size_of(&mut self, type_: &Type) -> Option<u64> {
+        type_.size().map(u64::from)
+    }
+
+    /// Bytes of a value, as `sizeof` counts them.
+    fn size_of_value(&mut self, value: &Value) -> Option<u64> {
+        self.size_of(&value.type_)
+    }
+
+    /// Bytes from a record's start to a member.
+    ///
+    /// # Errors
+    /// When the type or the member is not known.
+    fn offset_of(&mut self, type_: &Type, path: &str) -> Result<u64, ExpressionError> {
+        Err(ExpressionError::Member(format!(
+            "{type_} has no member {path}"
+        )))
+    }
+
+    /// `value@count`: so many values of its type, one behind the other.
+    ///
+    /// # Errors
+    /// When it does not lie in memory.
+    fn repeat(&mut self, value: &Value, _count: u64) -> Result<Value, ExpressionError> {
+        Err(ExpressionError::Pointee(value.type_.to_string()))
+    }
+
     /// # Errors
     /// When it has no such member.
     fn member(&mut self, of: &Value, name: &str) -> Result<Value, ExpressionError> {
@@ -120,6 +148,8 @@ pub enum ExpressionError {
     Homonyms { name: String, choices: Vec<String> },
     #[error("there is no register ${0}")]
     NoRegister(String),
+    #[error("${0} is not known: no machine runs, only a vmlinux is open")]
+    NoMachine(String),
     #[error("${0} is wider than 64 bits")]
     WideRegister(String),
     #[error("${0} is not known in frame {1}: its callees may have changed it")]
@@ -134,6 +164,10 @@ pub enum ExpressionError {
         "what it points at is of type {0}, which cannot be read: cast it first, as in *(long *)…"
     )]
     Pointee(String),
+    #[error("the size of {0} is not known")]
+    NoSize(String),
+    #[error("'@' takes a count from 1 to {most}, not {found}")]
+    Count { most: u64, found: i64 },
     #[error("division by zero")]
     DivisionByZero,
     #[error("{0}")]

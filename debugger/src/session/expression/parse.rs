@@ -17,6 +17,14 @@ pub enum Tree {
     /// `of.name`, and with `true` `of->name`.
     Member(Box<Self>, String, bool),
     Index(Box<Self>, Box<Self>),
+    /// `sizeof(struct file)`
+    SizeOfType(Type),
+    /// `sizeof(init_task)`; a name that is no variable's may be a type's.
+    SizeOf(Box<Self>),
+    /// `offsetof(struct task_struct, thread.sp)`
+    OffsetOf(Type, String),
+    /// `container_of(EXPRESSION, struct task_struct, tasks)`
+    ContainerOf(Box<Self>, Type, String),
 }
 
 /// Deeper than any hand writes, and shallow enough for the stack.
@@ -37,11 +45,12 @@ const BINARY: &[(&str, u8)] = &[
     (">=", 7),
     ("<<", 8),
     (">>", 8),
-    ("+", 9),
-    ("-", 9),
-    ("*", 10),
-    ("/", 10),
-    ("%", 10),
+    ("@", 9),
+    ("+", 10),
+    ("-", 10),
+    ("*", 11),
+    ("/", 11),
+    ("%", 11),
 ];
 
 /// Reads an expression.
@@ -134,6 +143,19 @@ impl Reader {
                     return Err(self.expected("a member's name"));
                 };
                 self.at += 1;
+                // `file.c::name`
+                if let (
+                    Tree::Name {
+                        origin: None,
+                        name: file,
+                    },
+                    false,
+                ) = (&tree, arrow)
+                    && self.take("::")
+                {
+                    tree = self.name_in(format!("{file}.{name}"))?;
+                    continue;
+                }
                 tree = Tree::Member(Box::new(tree), name, arrow);
             } else if self.take("[") {
                 let index = self.binary(0)?;
@@ -169,10 +191,77 @@ impl Reader {
             }
             Some(Token::Word(word)) => {
                 self.at += 1;
-                self.name(word)
+                if self.take("::") {
+                    return self.name_in(word);
+                }
+                match (word.as_str(), self.take("(")) {
+                    ("sizeof", true) => self.size_of(),
+                    ("offsetof", true) => {
+                        let (type_, path) = self.type_and_path()?;
+                        Ok(Tree::OffsetOf(type_, path))
+                    }
+                    ("container_of", true) => {
+                        let inner = self.binary(0)?;
+                        self.needs(",", "','")?;
+                        let (type_, path) = self.type_and_path()?;
+                        Ok(Tree::ContainerOf(Box::new(inner), type_, path))
+                    }
+                    (_, true) => {
+                        self.at -= 1;
+                        self.name(word)
+                    }
+                    (_, false) => self.name(word),
+                }
             }
             _ => Err(self.expected("a value")),
         }
+    }
+
+    fn needs(&mut self, sign: &str, shown: &'static str) -> Result<(), ExpressionError> {
+        match self.take(sign) {
+            true => Ok(()),
+            false => Err(self.expected(shown)),
+        }
+    }
+
+    fn word(&mut self, expected: &'static str) -> Result<String, ExpressionError> {
+        let Some(Token::Word(word)) = self.peek().cloned() else {
+            return Err(self.expected(expected));
+        };
+        self.at += 1;
+        Ok(word)
+    }
+
+    fn name_in(&mut self, file: String) -> Result<Tree, ExpressionError> {
+        Ok(Tree::Name {
+            origin: Some(file),
+            name: self.word("a name")?,
+        })
+    }
+
+    fn size_of(&mut self) -> Result<Tree, ExpressionError> {
+        if let Some(type_) = self.type_()? {
+            return Ok(Tree::SizeOfType(type_));
+        }
+        let inner = self.binary(0)?;
+        self.needs(")", "')'")?;
+        Ok(Tree::SizeOf(Box::new(inner)))
+    }
+
+    /// `struct task_struct, thread.sp)`
+    fn type_and_path(&mut self) -> Result<(Type, String), ExpressionError> {
+        let mut words = vec![self.word("a type")?];
+        while let Some(Token::Word(word)) = self.peek().cloned() {
+            self.at += 1;
+            words.push(word);
+        }
+        self.needs(",", "','")?;
+        let mut path = self.word("a member's name")?;
+        while self.take(".") {
+            path = format!("{path}.{}", self.word("a member's name")?);
+        }
+        self.needs(")", "')'")?;
+        Ok((Type::named(&words.join(" ")), path))
     }
 
     /// `main`, `app:write`, `kernel:fs:write`.

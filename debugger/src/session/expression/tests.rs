@@ -39,6 +39,20 @@ impl Environment for Fake {
         Ok(())
     }
 
+    fn size_of(&mut self, type_: &Type) -> Option<u64> {
+        match type_ {
+            Type::Other(name) if name == "struct file" => Some(232),
+            other => other.size().map(u64::from),
+        }
+    }
+
+    fn offset_of(&mut self, _type: &Type, path: &str) -> Result<u64, ExpressionError> {
+        match path {
+            "f_path.dentry" => Ok(0x18),
+            other => Err(ExpressionError::Member(other.to_owned())),
+        }
+    }
+
     fn near(&mut self, at: Addr) -> Option<String> {
         (at.0 == 0x1004).then(|| "<main+4>".to_owned())
     }
@@ -73,6 +87,49 @@ fn operators_bind_as_in_c() {
     ] {
         assert_eq!(bits(text), expected, "{text}");
     }
+}
+
+#[test]
+fn sizes_and_places_of_types_are_numbers() {
+    for (text, expected) in [
+        ("sizeof(int)", 4),
+        ("sizeof(unsigned long) * 2", 16),
+        ("sizeof(char **)", 8),
+        ("sizeof(jiffies)", 8),
+        ("sizeof(u16)", 2),
+        ("offsetof(struct file, f_path.dentry) + 1", 0x19),
+        ("container_of(0x1018, struct file, f_path.dentry)", 0x1000),
+    ] {
+        assert_eq!(bits(text), expected, "{text}");
+    }
+    let container = value("container_of(&jiffies, struct file, f_path.dentry)").unwrap();
+    assert_eq!(container.type_, Type::named("struct file *"));
+    assert_eq!(bits("(struct file *)0x1000 + 2"), 0x1000 + 2 * 232);
+    let said = |text: &str| value(text).unwrap_err().to_string();
+    assert_eq!(
+        said("sizeof(nothing)"),
+        "no symbol or variable is named nothing"
+    );
+    assert_eq!(
+        said("sizeof(struct nothing)"),
+        "the size of struct nothing is not known"
+    );
+    assert!(said("offsetof(struct file)").contains("','"));
+    assert!(said("jiffies@0").contains("from 1 to 200"));
+}
+
+#[test]
+fn a_name_may_say_its_file() {
+    let named = |file: &str| {
+        Ok(Tree::Name {
+            origin: Some(file.to_owned()),
+            name: "fops".to_owned(),
+        })
+    };
+    assert_eq!(parse("read_write.c::fops"), named("read_write.c"));
+    assert_eq!(parse("'fs/read_write.c'::fops"), named("fs/read_write.c"));
+    assert_eq!(parse("'x' + 1"), parse("120 + 1"));
+    assert!(parse("read_write.c::").is_err());
 }
 
 #[test]

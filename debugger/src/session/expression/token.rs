@@ -13,8 +13,8 @@ pub(super) enum Token {
 
 /// The longer of two that begin alike comes first.
 const SIGNS: &[&str] = &[
-    "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "->", "+", "-", "*", "/", "%", "&", "|", "^",
-    "~", "!", "<", ">", "(", ")", ":", ".", "[", "]",
+    "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "->", "::", "@", ",", "+", "-", "*", "/", "%",
+    "&", "|", "^", "~", "!", "<", ">", "(", ")", ":", ".", "[", "]",
 ];
 
 const COPIES: &[&str] = &[".isra.", ".part.", ".constprop.", ".cold", ".llvm."];
@@ -35,6 +35,16 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExpressionError> {
             end
         } else if first == '\'' {
             let mut letters = rest.chars().skip(1);
+            let path = rest[1..]
+                .split_once('\'')
+                .filter(|(path, _)| path.len() > 1);
+            if let Some((path, behind)) = path
+                && behind.starts_with("::")
+            {
+                tokens.push(Token::Word(path.to_owned()));
+                rest = behind;
+                continue;
+            }
             match (letters.next(), letters.next()) {
                 (Some(c), Some('\'')) if c.is_ascii() => {
                     tokens.push(Token::Number(u64::from(u32::from(c))));

@@ -48,6 +48,12 @@ pub enum TargetError {
     Ended { tried: String, how: String },
     #[error("reading the target's registers: {0}; connect to a stub of QEMU")]
     Description(#[from] DescriptionError),
+    #[error("{tried}: no machine runs, only a vmlinux is open; boot an image or attach to a stub")]
+    NoMachine { tried: String },
+    #[error(
+        "reading memory at {0:?}: vmlinux holds nothing there; a running machine may: boot an image or attach to a stub"
+    )]
+    NotInFile(Addr),
     #[error("asking for vCPU {}: the target has {}, counted from 0", .0.0, .1)]
     NoSuchVcpu(Vcpu, usize),
     #[error("the register '{0}': the target has none of that name; 'info registers' lists them")]

@@ -68,12 +68,25 @@ impl Target {
     /// # Errors
     /// With the first address that cannot be read.
     pub fn read(&mut self, addr: Addr, bytes: &mut [u8]) -> Result<(), TargetError> {
+        if let Some(file) = &self.file {
+            return match file.read(addr, bytes) {
+                true => Ok(()),
+                false => Err(TargetError::NotInFile(addr)),
+            };
+        }
         self.fetch(&[(addr, bytes.len())])?;
         self.copy(addr, bytes)
     }
 
     /// Reads many places in one batch; each fails alone.
     pub fn read_many(&mut self, places: &[(Addr, usize)]) -> Vec<Result<Vec<u8>, TargetError>> {
+        if self.is_file() {
+            let read = |&(addr, len): &(Addr, usize)| {
+                let mut bytes = vec![0; len];
+                self.read(addr, &mut bytes).map(|()| bytes)
+            };
+            return places.iter().map(read).collect();
+        }
         let fetched = self.fetch(places).map_err(|error| error.to_string());
         let read = |&(addr, len)| {
             if let Err(found) = &fetched {
@@ -130,6 +143,7 @@ impl Target {
     /// # Errors
     /// Where nothing is mapped, and where other bytes are read back.
     pub fn write(&mut self, addr: Addr, bytes: &[u8]) -> Result<(), TargetError> {
+        self.needs_machine("writing memory")?;
         self.read_through(self.selected)?;
         // Another address may name the same memory: the direct map does.
         self.memory.clear();

@@ -17,6 +17,7 @@ impl Target {
         if let Some(registers) = self.registers.get(&vcpu) {
             return Ok(registers.clone());
         }
+        self.needs_machine("reading the registers")?;
         self.read_through(vcpu)?;
         let bytes = self.ask_decoded(&Request::ReadRegisters, reply::register_bytes)?;
         let registers = Registers::new(Arc::clone(&self.description), bytes);
@@ -39,6 +40,7 @@ impl Target {
     /// # Errors
     /// When there is none of that name, the value does not fit, or it does not stay.
     pub fn set_register(&mut self, vcpu: Vcpu, name: &str, value: u64) -> Result<(), TargetError> {
+        self.needs_machine("setting a register")?;
         let description = Arc::clone(&self.description);
         let register = description
             .register(name)
