@@ -106,15 +106,15 @@ static void blocking(void)
 	SAME("a receive with a timeout", -EAGAIN, take(end[0], text, 1, 0));
 	limit.tv_usec = 0;
 	setsockopt(end[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	static char much[1 << 16];
+	int full[2];
+	long result;
+	NEEDS("another connection", connected(full));
 	handle(SIGALRM, 0);
 	every(20000);
 	SAME("a receive that a signal interrupts", -EINTR, take(end[0], text, 1, 0));
 	HOLDS("its handler ran before the return", count >= 1);
 	/* With nothing taken away, a connection is full and its sender waits. */
-	static char much[1 << 16];
-	int full[2];
-	long result;
-	NEEDS("another connection", connected(full));
 	do result = give(full[1], much, sizeof much, MSG_DONTWAIT); while (result > 0 || result == -EINTR);
 	SAME("a send that must not wait", -EAGAIN, result);
 	do result = give(full[1], much, sizeof much, 0); while (result > 0);
