@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::TcpStream;
-use std::sync::Barrier;
+use std::sync::{Barrier, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::program::Program;
@@ -66,22 +66,31 @@ fn value(key: u64, version: u64) -> Vec<u8> {
     words.flatten().take(length(key)).collect()
 }
 
+/// Where the server is reached, one connection at a time until it is answered: QEMU's forwarded port keeps one waiting, and on
+/// a busy host the others are reset before the guest hears of them.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) program: Program,
+    pub(super) port: u16,
+    turn: Mutex<()>,
+}
+
 /// Sets all keys of this connection, meets the others, and then sets and gets at random for that time.
 pub(super) fn run(
-    program: Program,
-    port: u16,
+    door: &Door,
     connection: u64,
     seed: u64,
     all_set: &Barrier,
     time: Duration,
 ) -> Done {
+    let program = door.program;
     let mut done = Done::default();
     let mut versions = vec![0; usize::try_from(KEYS).unwrap_or_default()];
     let mut random = Random::new(seed ^ connection << 32);
     let said = |connection: u64, requests: u64, error: io::Error| {
         format!("connection {connection}, after {requests} requests: {error}")
     };
-    let first = connected(program, port).and_then(|(mut stream, mut answers)| {
+    let first = door.connected().and_then(|(mut stream, mut answers)| {
         if connection == 0 {
             program.say(&mut stream, &mut answers, program.first())?;
         }
@@ -99,7 +108,7 @@ pub(super) fn run(
     let until = Instant::now() + time;
     let mut last = Instant::now();
     while Instant::now() < until && done.wrong.is_none() {
-        let result = connected(program, port).and_then(|(mut stream, mut answers)| {
+        let result = door.connected().and_then(|(mut stream, mut answers)| {
             for _ in 0..random.below(BEFORE_RECONNECTING) + 1 {
                 if connection == 0 && last.elapsed() > NOW_AND_THEN {
                     program.say(&mut stream, &mut answers, program.now_and_then())?;
@@ -120,18 +129,37 @@ pub(super) fn run(
     done
 }
 
-fn connected(program: Program, port: u16) -> io::Result<(TcpStream, BufReader<TcpStream>)> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|error| {
-        io::Error::new(
-            error.kind(),
-            format!("connecting to {}: {error}", program.name()),
-        )
-    })?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(ANSWER))?;
-    stream.set_write_timeout(Some(ANSWER))?;
-    let answers = BufReader::new(stream.try_clone()?);
-    Ok((stream, answers))
+impl Door {
+    pub(super) const fn new(program: Program, port: u16) -> Self {
+        Self {
+            program,
+            port,
+            turn: Mutex::new(()),
+        }
+    }
+
+    fn connected(&self) -> io::Result<(TcpStream, BufReader<TcpStream>)> {
+        let name = self.program.name();
+        let said = |error: io::Error| {
+            io::Error::new(error.kind(), format!("connecting to {name}: {error}"))
+        };
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).map_err(said)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_write_timeout(Some(ANSWER))?;
+        let mut answers = BufReader::new(stream.try_clone()?);
+        let greeting = self.program.greeting();
+        let answer = self
+            .program
+            .say(&mut stream, &mut answers, greeting.question);
+        let answer = answer.map_err(said)?;
+        if answer.as_bytes().starts_with(greeting.answer) {
+            return Ok((stream, answers));
+        }
+        let what = format!("the greeting was answered by '{answer}'");
+        Err(said(io::Error::new(io::ErrorKind::InvalidData, what)))
+    }
 }
 
 /// One to [`MOST_AT_ONCE`] requests; gives how many.

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use debugger::crossing::{Mode, Setup};
 use debugger::qemu::image::Image;
 
-use self::load::Done;
+use self::load::{Done, Door};
 use self::program::Program;
 use self::unrest::Reading;
 use crate::image::{self, Options};
@@ -159,10 +159,10 @@ fn one(
 ) -> Result<Outcome> {
     let console = console(image, setup)?;
     let guest = Guest::boot(image, setup, UNREST, program.greeting(), &console)?;
-    let port = guest.port;
+    let door = Door::new(program, guest.port);
     let all_set = Barrier::new(usize::try_from(CONNECTIONS)? + 1);
     let (dones, before) = thread::scope(|scope| {
-        let load = |n| load::run(program, port, n, seed, &all_set, time);
+        let load = |n| load::run(&door, n, seed, &all_set, time);
         let connections: Vec<_> = (0..CONNECTIONS)
             .map(|n| scope.spawn(move || load(n)))
             .collect();
