@@ -28,17 +28,17 @@ const PATIENCE: &str = "120";
 const TRIES: usize = 3;
 
 /// Files that take a second each.
-pub(super) const QUICK: [&str; 6] = [
+pub(super) const QUICK: [&str; 5] = [
     "cas.t",
     "flags.t",
     "incrdecr.t",
-    "line-lengths.t",
     "noreply.t",
     "binary-get.t",
 ];
 
-/// Arguments of a server that is not there for others: another address, a daemon, one that shuts down, SASL.
-const NOT_FROM_OUTSIDE: [&str; 5] = ["-l", "-d", "-A", "-S", "-P"];
+/// Arguments of a server that is not there for others: another address, a daemon, one that shuts down, SASL, one that does not
+/// speak the greeting's protocol.
+const NOT_FROM_OUTSIDE: [&str; 6] = ["-l", "-d", "-A", "-S", "-P", "-B"];
 
 /// # Errors
 /// When the image does not boot, or the tests cannot be started.
@@ -55,7 +55,14 @@ pub(super) fn run(image: &Image, setup: &Setup, units: &[String]) -> Result<Outc
         mode: setup.to_string(),
         ..Outcome::default()
     };
-    for (name, arguments) in with_arguments(&tests)? {
+    let found = with_arguments(&tests, image.manifest.memory_mib)?;
+    if let Some(unit) = units.iter().find(|unit| !found.contains_key(*unit)) {
+        bail!(
+            "running memcached's {unit}: it is not among the tests that can use a running server: {}",
+            found.into_keys().collect::<Vec<_>>().join(", ")
+        );
+    }
+    for (name, arguments) in found {
         if !units.is_empty() && !units.contains(&name) {
             continue;
         }
@@ -67,7 +74,14 @@ pub(super) fn run(image: &Image, setup: &Setup, units: &[String]) -> Result<Outc
             ));
             let console = logs.join(format!("{setup}.{name}.console"));
             // One test's clock and counters are another's surprise: each has a server of its own.
-            let guest = Guest::boot(image, setup, &format!("-- {arguments}"), GREETING, &console)?;
+            let guest = Guest::boot(image, setup, &format!("-- {arguments}"), GREETING, &console);
+            let guest = match guest {
+                Ok(guest) => guest,
+                Err(error) => {
+                    file_outcome.fail(&format!("{name}: its server"), &format!("{error:#}"));
+                    break;
+                }
+            };
             let text = perl(place.path(), &name, guest.port)?;
             writeln!(file, "== {name} ({arguments})\n{text}")
                 .with_context(|| format!("writing {}", log.display()))?;
@@ -109,8 +123,9 @@ fn lay_out(image: &Image, place: &Path) -> Result<PathBuf> {
     Ok(tests)
 }
 
-/// The files of tests, and the arguments with which each starts its server; those that start several are left out.
-fn with_arguments(tests: &Path) -> Result<BTreeMap<String, String>> {
+/// The files of tests, and the arguments with which each starts its server; those that start several, or one with more memory
+/// than the guest has, are left out.
+fn with_arguments(tests: &Path, memory_mib: u32) -> Result<BTreeMap<String, String>> {
     let what = || format!("listing {}; build the image again", tests.display());
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(tests).with_context(what)? {
@@ -120,7 +135,7 @@ fn with_arguments(tests: &Path) -> Result<BTreeMap<String, String>> {
             continue;
         }
         let text = fs::read_to_string(tests.join(&name)).with_context(what)?;
-        if let Some(arguments) = arguments(&text) {
+        if let Some(arguments) = arguments(&text).filter(|words| fits(words, memory_mib)) {
             found.insert(name, arguments);
         }
     }
@@ -150,6 +165,16 @@ fn arguments(test: &str) -> Option<String> {
         found = Some(words.to_owned());
     }
     found
+}
+
+/// Whether the memory that `-m` asks for is less than the guest's.
+fn fits(arguments: &str, memory_mib: u32) -> bool {
+    let mut words = arguments
+        .split(' ')
+        .skip_while(|word| *word != "-m")
+        .skip(1);
+    let asked = words.next().and_then(|word| word.parse::<u32>().ok());
+    asked.is_none_or(|asked| asked < memory_mib)
 }
 
 /// What one file of tests prints.
@@ -205,7 +230,7 @@ fn read(name: &str, text: &str, outcome: &mut Outcome) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, arguments, read};
+    use super::{Outcome, arguments, fits, read};
 
     #[test]
     fn the_servers_arguments_are_read_from_a_test() {
@@ -218,7 +243,10 @@ mod tests {
         assert_eq!(arguments("new_memcached(\"-e $path\")"), None);
         assert_eq!(arguments("new_memcached($args)"), None);
         assert_eq!(arguments("new_memcached('-m 3 -l 127.0.0.1')"), None);
+        assert_eq!(arguments("new_memcached('-B binary')"), None);
         assert_eq!(arguments("print 1;"), None);
+        assert!(fits("", 512) && fits("-M -m 64", 512));
+        assert!(!fits("-m 4098 -M", 512));
     }
 
     #[test]
