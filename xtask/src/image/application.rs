@@ -8,11 +8,20 @@ use anyhow::{Context, Result};
 use super::command::{logged, output, tool};
 use super::cplusplus;
 use super::demo::Demo;
+use super::kept;
 use super::libc::{COMMON_FLAGS, Flavour, LINKED_FLAGS, Libc};
 use super::places::{beside, repository};
 use super::programs::Programs;
 use super::redzone;
 use crate::progress;
+
+/// Where an image is put together, and where it will be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Site<'a> {
+    pub(crate) folder: &'a Path,
+    pub(crate) image: &'a Path,
+    pub(crate) log: &'a Path,
+}
 
 /// The symbol by which the kernel knows that the application needs `ukl.fault=ist`.
 const RED_ZONE: &str = "__ukl_uses_red_zone";
@@ -36,11 +45,11 @@ pub(crate) fn linked(
     demo: &Demo,
     programs: Option<&Programs>,
     libc: &Libc,
-    folder: &Path,
-    log: &Path,
+    site: Site<'_>,
 ) -> Result<PathBuf> {
+    let Site { folder, log, .. } = site;
     let flavour = Flavour::Linked;
-    let mut objects = compile(demo, libc, flavour, folder, log)?;
+    let mut objects = compile(demo, libc, flavour, site)?;
     objects.extend(programs.and_then(|programs| programs.application(flavour)));
     let part = folder.join("application.r.o");
     let mut ld = tool("ld");
@@ -90,11 +99,10 @@ pub(crate) fn twin(
     programs: Option<&Programs>,
     libc: &Libc,
     into: &Path,
-    log: &Path,
+    site: Site<'_>,
 ) -> Result<()> {
-    let folder = into.parent().unwrap_or(into);
     let flavour = Flavour::Stock;
-    let mut objects = compile(demo, libc, flavour, folder, log)?;
+    let mut objects = compile(demo, libc, flavour, site)?;
     objects.extend(programs.and_then(|programs| programs.application(flavour)));
     let libraries = libraries(demo)?;
     let options = if cplusplus::is(demo) {
@@ -102,7 +110,7 @@ pub(crate) fn twin(
     } else {
         vec![TWIN_TEXT]
     };
-    static_executable(&objects, libc, into, &options, &libraries, log)
+    static_executable(&objects, libc, into, &options, &libraries, site.log)
 }
 
 /// Links a static ring-3 executable with the stock C library.
@@ -137,10 +145,11 @@ fn static_executable(
 ///
 /// # Errors
 /// When a step fails.
-pub(crate) fn neighbour(source: &Path, libc: &Libc, into: &Path, log: &Path) -> Result<()> {
+pub(crate) fn neighbour(source: &Path, libc: &Libc, into: &Path, site: Site<'_>) -> Result<()> {
+    let log = site.log;
     let object = beside(into, "o");
     let mut gcc = tool("gcc");
-    gcc.args(cflags(libc, Flavour::Stock)?)
+    gcc.args(cflags(libc, Flavour::Stock, site.image)?)
         .args(["-Wall", "-c"])
         .arg(source)
         .arg("-o")
@@ -163,14 +172,8 @@ pub(crate) fn stripped(executable: &Path, log: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn compile(
-    demo: &Demo,
-    libc: &Libc,
-    flavour: Flavour,
-    folder: &Path,
-    log: &Path,
-) -> Result<Vec<PathBuf>> {
-    let flags = cflags(libc, flavour)?;
+fn compile(demo: &Demo, libc: &Libc, flavour: Flavour, site: Site<'_>) -> Result<Vec<PathBuf>> {
+    let flags = cflags(libc, flavour, site.image)?;
     let mut sources: Vec<PathBuf> = demo
         .spec
         .sources
@@ -183,7 +186,7 @@ fn compile(
     let mut objects = Vec::new();
     for source in sources {
         let name = source.file_name().unwrap_or_default().to_string_lossy();
-        let object = folder.join(format!("{name}.o"));
+        let object = site.folder.join(format!("{name}.o"));
         let mut compiler: Command;
         if cplusplus::is_source(&source) {
             compiler = tool("g++");
@@ -199,17 +202,18 @@ fn compile(
             .arg("-o")
             .arg(&object);
         let what = format!("compiling {name} of {}", demo.name);
-        logged(compiler, &what, log, |_| {})?;
+        logged(compiler, &what, site.log, |_| {})?;
         objects.push(object);
     }
     Ok(objects)
 }
 
-/// What every C file is compiled with; no path in it has a blank, as make would part it there.
+/// What every C file is compiled with; no path in it has a blank, as make would part it there. `home` is the folder that
+/// keeps copies of the repository's files.
 ///
 /// # Errors
 /// When gcc does not tell where its headers are.
-pub(crate) fn cflags(libc: &Libc, flavour: Flavour) -> Result<Vec<String>> {
+pub(crate) fn cflags(libc: &Libc, flavour: Flavour, home: &Path) -> Result<Vec<String>> {
     let mut flags = COMMON_FLAGS.map(str::to_owned).to_vec();
     match flavour {
         Flavour::Linked => {
@@ -231,6 +235,7 @@ pub(crate) fn cflags(libc: &Libc, flavour: Flavour) -> Result<Vec<String>> {
     }
     let ours = repository().join("kernel/include");
     flags.push(format!("-I{}", ours.display()));
+    flags.push(kept::option(home));
     Ok(flags)
 }
 

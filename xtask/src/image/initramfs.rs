@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::application;
+use super::application::{self, Site};
 use super::cpio;
 use super::demo::Demo;
 use super::libc::Libc;
@@ -22,8 +22,7 @@ pub(super) fn pack(
     others: &[(String, Vec<u8>)],
     busybox: Option<&[u8]>,
     libc: &Libc,
-    part: &Path,
-    log: &Path,
+    site: Site<'_>,
 ) -> Result<Vec<u8>> {
     let mut archive = cpio::Archive::default();
     for path in ["/dev", "/proc", "/sys", "/tmp", "/etc", "/bin"] {
@@ -33,17 +32,17 @@ pub(super) fn pack(
     archive.character_device("/dev/null", 0o666, 1, 3);
     archive.character_device("/dev/zero", 0o666, 1, 5);
     archive.character_device("/dev/ttyS0", 0o600, 4, 64);
-    archive.file("/app.linux", 0o755, &application::stripped(twin, log)?);
+    archive.file("/app.linux", 0o755, &application::stripped(twin, site.log)?);
     archive.file("/ukl", 0o755, START);
     if !demo.spec.ports.is_empty() {
         let churn = repository().join("kernel/init/churn.c");
-        archive.file("/bin/churn", 0o755, &beside(&churn, libc, part, log)?);
+        archive.file("/bin/churn", 0o755, &beside(&churn, libc, site)?);
     }
     let init = match &demo.spec.init {
         Some(source) => demo.folder.join(source),
         None => repository().join("kernel/init/init.c"),
     };
-    archive.file("/init", 0o755, &beside(&init, libc, part, log)?);
+    archive.file("/init", 0o755, &beside(&init, libc, site)?);
     archive.file("/etc/passwd", 0o644, b"root:x:0:0:root:/:/bin/sh\n");
     archive.file("/etc/arguments", 0o644, &lines(&arguments(demo)));
     if let Some(busybox) = busybox {
@@ -60,7 +59,7 @@ pub(super) fn pack(
         } else {
             let name = Path::new(source).with_extension("");
             let path = format!("/bin/{}", name.display());
-            let program = beside(&demo.folder.join(source), libc, part, log)?;
+            let program = beside(&demo.folder.join(source), libc, site)?;
             archive.file(&path, 0o755, &program);
             path
         };
@@ -75,11 +74,11 @@ pub(super) fn pack(
     archive.finish().context("packing the initramfs")
 }
 
-fn beside(source: &Path, libc: &Libc, part: &Path, log: &Path) -> Result<Vec<u8>> {
+fn beside(source: &Path, libc: &Libc, site: Site<'_>) -> Result<Vec<u8>> {
     let name = source.file_stem().unwrap_or_default().to_string_lossy();
-    let program = part.join(format!("{name}.linux"));
-    application::neighbour(source, libc, &program, log)?;
-    application::stripped(&program, log)
+    let program = site.folder.join(format!("{name}.linux"));
+    application::neighbour(source, libc, &program, site)?;
+    application::stripped(&program, site.log)
 }
 
 /// The application's, its name first.

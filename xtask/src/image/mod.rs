@@ -11,6 +11,7 @@ mod cpio;
 mod cplusplus;
 mod demo;
 mod initramfs;
+mod kept;
 mod kernel;
 mod libc;
 mod patches;
@@ -38,7 +39,7 @@ use crate::{packages, progress};
 pub(crate) const LINUX_TARBALL: &str = "/usr/src/linux-source-6.1.tar.xz";
 
 /// Part of every image's key: change it when the code here makes another image of the same inputs.
-const RECIPE: &str = "2";
+const RECIPE: &str = "3";
 
 /// `norandmaps`: the same addresses in every boot. `panic=-1`: a panic ends QEMU, which is started with -no-reboot.
 /// `no_timer_check`: where the host is busy the emulated timer is late, and the check ends in a panic.
@@ -227,13 +228,19 @@ fn build(
     command::remove(part)?;
     folder(part)?;
     let log = part.join("build.log");
-    let application = application::linked(demo, programs, libc, part, &log)?;
+    kept::copy(&kept::compiled(demo)?, part)?;
+    let site = application::Site {
+        folder: part,
+        image,
+        log: &log,
+    };
+    let application = application::linked(demo, programs, libc, site)?;
     let twin = part.join("app.linux");
-    application::twin(demo, programs, libc, &twin, &log)?;
+    application::twin(demo, programs, libc, &twin, site)?;
     let others = others(programs, libc, part, &log)?;
     let shell = shell.map(|package| busybox::program(package, part, &log));
     let shell = shell.transpose()?;
-    let initrd = initramfs::pack(demo, &twin, &others, shell.as_deref(), libc, part, &log)?;
+    let initrd = initramfs::pack(demo, &twin, &others, shell.as_deref(), libc, site)?;
     let built = kernel.link(&application)?;
     for (from, to) in [(&built.bzimage, "bzImage"), (&built.vmlinux, "vmlinux")] {
         fs::copy(from, part.join(to)).with_context(|| {

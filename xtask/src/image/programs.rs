@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::application;
 use super::command::{logged, remove, tool};
 use super::demo::Demo;
+use super::kept;
 use super::libc::{Flavour, Libc};
 use super::patches;
 use super::places::{Key, Store, folder, repository, write_whole};
@@ -22,7 +23,7 @@ use crate::progress::Step;
 const BUILT: &str = ".uklscope-built";
 
 /// Part of the key: change it when the code here, or the flags of the application, make other objects of the same inputs.
-const RECIPE: &str = "1";
+const RECIPE: &str = "2";
 
 const MAKEFILE: &str = "build.mk";
 
@@ -140,6 +141,7 @@ pub(crate) fn prepare(
     if force || !stamp.exists() {
         remove(&programs.folder)?;
         folder(&programs.folder)?;
+        kept::copy(&kept::compiled(demo)?, &programs.folder)?;
         let trees = programs.folder.join("sources");
         for (name, package) in &build.packages {
             let source = sources
@@ -196,7 +198,10 @@ fn compile(demo: &Demo, build: &Build, libc: &Libc, flavour: Flavour, into: &Pat
         .env("CC", "gcc")
         .env("LD", "ld")
         .env("AR", "ar")
-        .env("CFLAGS", application::cflags(libc, flavour)?.join(" "))
+        .env(
+            "CFLAGS",
+            application::cflags(libc, flavour, into)?.join(" "),
+        )
         .env("LDFLAGS", before)
         .env("LIBS", after)
         .env("SOURCE_DATE_EPOCH", "0");
