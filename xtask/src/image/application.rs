@@ -15,7 +15,7 @@ use super::programs::Programs;
 use super::redzone;
 use crate::progress;
 
-/// Where an image is put together, and where it will be.
+/// Where an image is put together, where it will be, and where the build's output is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Site<'a> {
     pub(crate) folder: &'a Path,

@@ -24,7 +24,7 @@ pub(crate) fn option(home: &Path) -> String {
     )
 }
 
-/// What of the repository is compiled for a demo.
+/// What of the repository is compiled into a demo's image.
 ///
 /// # Errors
 /// When the demo's folder cannot be read.

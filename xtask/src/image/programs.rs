@@ -141,7 +141,7 @@ pub(crate) fn prepare(
     if force || !stamp.exists() {
         remove(&programs.folder)?;
         folder(&programs.folder)?;
-        kept::copy(&kept::compiled(demo)?, &programs.folder)?;
+        kept::copy(&[repository().join("kernel/include")], &programs.folder)?;
         let trees = programs.folder.join("sources");
         for (name, package) in &build.packages {
             let source = sources
