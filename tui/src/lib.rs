@@ -18,6 +18,7 @@ pub mod layout;
 pub mod look;
 pub mod open;
 pub mod overlay;
+mod pace;
 pub mod panels;
 pub mod run;
 mod status;

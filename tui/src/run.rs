@@ -2,7 +2,7 @@
 
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -15,14 +15,12 @@ use ratatui::layout::Rect;
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::pace::Pace;
 use crate::panels::{Effect, Traced};
 use crate::term::{Terminals, panicked_beside};
 use crate::tracer::Tracer;
 use crate::ui::Ui;
 use crate::update;
-
-/// At most 60 drawings a second.
-const BETWEEN_DRAWINGS: Duration = Duration::from_millis(16);
 
 /// All that comes to the screen.
 #[derive(Debug)]
@@ -34,6 +32,16 @@ enum Message {
     Trace(Event),
     Signal(i32),
     InputLost(io::Error),
+}
+
+impl Message {
+    /// What somebody looks for on the screen: a key's effect, an answer, a stop.
+    const fn is_awaited(&self) -> bool {
+        matches!(
+            self,
+            Self::Input(_) | Self::Session(Event::Answer(..) | Event::Run(_))
+        )
+    }
 }
 
 /// How the screen was left.
@@ -152,28 +160,25 @@ impl Running {
     ) -> anyhow::Result<Left> {
         self.ask();
         self.draw(terminal)?;
-        let mut drawn = Instant::now();
-        let mut stale = false;
+        let mut pace = Pace::new(Instant::now());
         loop {
-            let first = if stale {
-                let left = BETWEEN_DRAWINGS.saturating_sub(drawn.elapsed());
-                messages.recv_timeout(left)
-            } else {
-                messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let first = match pace.due(self.model.requests.is_quiet()) {
+                Some(due) => messages.recv_deadline(due),
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             if let Ok(first) = first {
-                stale = true;
                 for message in std::iter::once(first).chain(messages.try_iter()) {
+                    pace.news(Instant::now(), message.is_awaited());
                     if let Some(left) = self.take(message)? {
                         return Ok(left);
                     }
                 }
                 self.ask();
             }
-            if stale && drawn.elapsed() >= BETWEEN_DRAWINGS {
+            let due = pace.due(self.model.requests.is_quiet());
+            if due.is_some_and(|due| due <= Instant::now()) {
                 self.draw(terminal)?;
-                drawn = Instant::now();
-                stale = false;
+                pace.drawn(Instant::now());
             }
         }
     }

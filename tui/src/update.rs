@@ -186,7 +186,9 @@ fn palette_key(
         KeyCode::Char('p') if control => palette.step(-1),
         KeyCode::Char('n') if control => palette.step(1),
         KeyCode::Char('u') if control => palette.edit(InputRequest::DeleteLine),
-        KeyCode::Char(letter) if !control => palette.edit(InputRequest::InsertChar(letter)),
+        KeyCode::Char(letter) if !control && !event.modifiers.contains(KeyModifiers::ALT) => {
+            palette.edit(InputRequest::InsertChar(letter))
+        }
         KeyCode::Backspace => palette.edit(InputRequest::DeletePrevChar),
         KeyCode::Delete => palette.edit(InputRequest::DeleteNextChar),
         KeyCode::Left => palette.edit(InputRequest::GoToPrevChar),

@@ -145,7 +145,10 @@ impl Model {
             (Ok(_), Command::Frame { n }) => self.selected_frame = *n,
             _ => {}
         }
-        self.run.touched();
+        // A command that ran the target has told of its stop already: once is enough.
+        if !matches!(result, Ok(Answer::Stopped(_))) {
+            self.run.touched();
+        }
         self.log.push(match result {
             Ok(answer) => Entry::Answer(Box::new(answer)),
             Err(failure) => Entry::Failure(failure),

@@ -69,6 +69,12 @@ impl Requests {
             .is_none_or(|(when, what)| *when != generation || what != command)
     }
 
+    /// Whether nothing is under way.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.flying.is_empty()
+    }
+
     /// Whether the user waits for this answer.
     #[must_use]
     pub fn is_typed(&self, id: RequestId) -> bool {

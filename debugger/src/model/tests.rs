@@ -88,6 +88,23 @@ fn a_command_of_the_users_makes_panels_ask_again() {
 }
 
 #[test]
+fn a_step_makes_panels_ask_once() {
+    let mut model = Model::default();
+    model.apply(stopped());
+    let step = model.ask(Topic::Typed, &Command::StepInstruction { count: 1 });
+    model.apply(Event::Run(Run::Running));
+    model.apply(stopped());
+    let id = model.ask(Topic::Backtrace, &BACKTRACE);
+    let Event::Run(Run::Stopped(stop)) = stopped() else {
+        panic!("a stop");
+    };
+    model.apply(Event::Answer(step, Ok(Answer::Stopped(stop))));
+    model.apply(Event::Answer(id, Ok(Answer::Backtrace(Vec::new()))));
+    assert!(!model.is_due(Topic::Backtrace, &BACKTRACE));
+    assert!(model.requests.is_quiet());
+}
+
+#[test]
 fn work_is_shown_until_it_is_finished() {
     let work = |name: &str, finished| {
         Event::Work(Work {

@@ -75,6 +75,7 @@ impl Prompt {
 
     pub fn key(&mut self, key: &KeyEvent, history: &History, names: &dyn Names) -> Typed {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        let alt = key.modifiers.contains(KeyModifiers::ALT);
         let request = match key.code {
             KeyCode::Esc => return Typed::Given,
             KeyCode::Char('c' | 'g') if control => return Typed::Given,
@@ -101,7 +102,11 @@ impl Prompt {
             KeyCode::Char('w') if control => InputRequest::DeletePrevWord,
             KeyCode::Char('u') if control => InputRequest::DeleteLine,
             KeyCode::Char('k') if control => InputRequest::DeleteTillEnd,
-            KeyCode::Char(letter) if !control => InputRequest::InsertChar(letter),
+            KeyCode::Char('b') if alt => InputRequest::GoToPrevWord,
+            KeyCode::Char('f') if alt => InputRequest::GoToNextWord,
+            KeyCode::Char('d') if alt => InputRequest::DeleteNextWord,
+            KeyCode::Backspace if alt => InputRequest::DeletePrevWord,
+            KeyCode::Char(letter) if !control && !alt => InputRequest::InsertChar(letter),
             KeyCode::Backspace => InputRequest::DeletePrevChar,
             KeyCode::Delete => InputRequest::DeleteNextChar,
             KeyCode::Left if control => InputRequest::GoToPrevWord,
@@ -278,6 +283,18 @@ mod tests {
         assert_eq!(prompt.text(), "bt");
         press(&mut prompt, &history, &[KeyCode::Down]);
         assert_eq!(prompt.text(), "x");
+    }
+
+    #[test]
+    fn a_letter_with_alt_is_no_letter() {
+        let mut prompt = Prompt::new(PromptKind::Command, "b main");
+        for letter in ['x', 'b'] {
+            let key = KeyEvent::new(KeyCode::Char(letter), KeyModifiers::ALT);
+            prompt.key(&key, &History::default(), &Three);
+        }
+        assert_eq!(prompt.text(), "b main");
+        press(&mut prompt, &History::default(), &[KeyCode::Char('_')]);
+        assert_eq!(prompt.text(), "b _main");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod gdb;
 mod print;
 mod run;
 mod serve;
+mod step;
 mod symbols;
 mod trace;
 
@@ -22,6 +23,8 @@ enum What {
     Trace(trace::Args),
     /// Servers loaded from the host in each mode: throughput, latency and boot to first reply, as ratios to mode linux
     Serve(serve::Args),
+    /// Steps of one instruction until the screen shows them, beside bare steps and gdb's
+    Step(step::Args),
     /// A kernel's names, types, lines and inlined calls: uklscope, gdb and drgn on the same file
     Symbols(symbols::Args),
 }
@@ -32,6 +35,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::Trace(args) => trace::run(args),
         What::Serve(args) => serve::run(args),
+        What::Step(args) => step::run(args),
         What::Symbols(args) => symbols::run(args),
     }
 }

@@ -1,0 +1,108 @@
+//! Steps without a screen: this debugger's and gdb's.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use debugger::command::Command as Asked;
+use debugger::crossing::Mode;
+use debugger::event::{Event, Run};
+use debugger::qemu::arguments::Machine;
+use debugger::qemu::image::Image;
+use debugger::session::link::Endpoint;
+use debugger::session::process::Qemu;
+use debugger::session::{BootOptions, Handle, Session};
+
+const CALLS: u64 = 1_000_000;
+
+/// For a guest to boot on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Run by gdb's own Python.
+const SCRIPT: &str = r"
+import gdb, time
+
+gdb.execute('set pagination off')
+gdb.execute('set confirm off')
+gdb.execute('target remote ' + ADDRESS)
+gdb.execute('thbreak ' + WHERE)
+gdb.execute('continue')
+began = time.monotonic()
+for _ in range(STEPS):
+    gdb.execute('stepi', to_string=True)
+print('stepi_per_s', STEPS / (time.monotonic() - began))
+gdb.execute('kill')
+";
+
+/// # Errors
+/// When the image does not get to `main`, or a step fails.
+pub(super) fn ours(image: &Image, mode: Mode, steps: usize) -> Result<f64> {
+    let options = BootOptions {
+        mode: Some(mode),
+        calls: Some(CALLS),
+        ..BootOptions::default()
+    };
+    let mut session = Session::boot(image.clone(), options);
+    loop {
+        match session.events.recv_timeout(PATIENCE) {
+            Ok(Event::Run(Run::Stopped(_))) => break,
+            Ok(Event::Run(Run::Ended(why))) => bail!("booting {}: {why}", image.manifest.name),
+            Ok(_) => {}
+            Err(error) => bail!("booting {}: {error}", image.manifest.name),
+        }
+    }
+    let began = Instant::now();
+    for _ in 0..steps {
+        step(&mut session)?;
+    }
+    let steps = u32::try_from(steps).map_or(f64::INFINITY, f64::from);
+    Ok(steps / began.elapsed().as_secs_f64())
+}
+
+fn step(session: &mut Handle) -> Result<()> {
+    let asked = session.send(Asked::StepInstruction { count: 1 });
+    loop {
+        match session.events.recv_timeout(PATIENCE) {
+            Ok(Event::Answer(id, answer)) if id == asked => {
+                answer?;
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) => bail!("stepping: {error}"),
+        }
+    }
+}
+
+/// # Errors
+/// When gdb is not there or does not get as far.
+pub(super) fn gdb(image: &Image, mode: Mode, steps: usize) -> Result<f64> {
+    if mode == Mode::Linux {
+        bail!("gdb finds main by vmlinux alone: not in mode linux");
+    }
+    let qemu = Qemu::start(&Machine::of(image, mode, Some(CALLS)))?;
+    let Some(Endpoint::Unix(socket)) = qemu.gdb() else {
+        bail!("QEMU has no stub on a socket");
+    };
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("step.py");
+    let head = format!(
+        "STEPS = {steps}\nADDRESS = '{}'\nWHERE = 'main'\n",
+        socket.display()
+    );
+    std::fs::write(&script, head + SCRIPT)?;
+    let output = Command::new("gdb")
+        .args(["-nx", "-q", "-batch"])
+        .arg(image.vmlinux())
+        .arg("-x")
+        .arg(&script)
+        .output()
+        .context("starting gdb: install it with 'apt-get install gdb'")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines()
+        .find_map(|line| line.strip_prefix("stepi_per_s "))
+        .and_then(|rate| rate.parse().ok())
+        .with_context(|| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            format!("gdb gave no rate; it said '{}'", said.trim())
+        })
+}
