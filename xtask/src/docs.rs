@@ -61,9 +61,14 @@ fn generated() -> Result<Vec<(PathBuf, String)>> {
     ])
 }
 
-/// The pages that only the program itself can tell.
+/// The pages that only the program itself can tell: the one built beside this, or for release.
 fn reference(topic: &str) -> Result<String> {
-    let program = repository().join("target/release/uklscope");
+    let beside = std::env::current_exe()?.with_file_name("uklscope");
+    let program = if beside.exists() {
+        beside
+    } else {
+        repository().join("target/release/uklscope")
+    };
     let output = Command::new(&program)
         .args(["reference", topic])
         .output()
