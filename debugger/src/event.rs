@@ -163,7 +163,7 @@ impl Failure {
 }
 
 /// One frame of the one backtrace over both worlds, innermost first.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Frame {
     pub n: u32,
     #[serde(flatten)]
@@ -179,6 +179,26 @@ pub struct Frame {
     pub found_by: &'static str,
     /// The stack pointer in this frame, where known.
     pub sp: Option<Addr>,
+    /// How sure it is: `certain`, `likely`, `guess`.
+    pub certainty: &'static str,
+    /// Why it is no more than that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+    /// The stack it lies on: `task stack of sh/80`, `IRQ stack`, `NMI stack`, `application stack`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// On the outermost frame: whether the stack begins there, or why it was followed no further.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<StackEnd>,
+}
+
+/// Where a backtrace ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StackEnd {
+    /// The whole stack was followed, to where it begins.
+    pub complete: bool,
+    /// In a sentence.
+    pub what: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

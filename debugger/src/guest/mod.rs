@@ -1,6 +1,7 @@
 //! Mirrors of the kernel's own structures, filled by field name through DWARF: no offset of a field
 //! is written down here.
 
+mod asleep;
 mod stacks;
 mod task;
 
@@ -9,7 +10,8 @@ use crate::symbols::Symbols;
 use crate::symbols::types::TypeId;
 use crate::symbols::unwind::Memory;
 
-pub use stacks::{Stack, stack_in_use};
+pub use asleep::{Asleep, asleep};
+pub use stacks::{Stack, Stacks, stack_in_use};
 pub use task::{Task, current, tasks};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +46,11 @@ impl Struct {
             next: "build the kernel with CONFIG_DEBUG_INFO_DWARF5",
         })?;
         Ok(Self { name, of })
+    }
+
+    /// Bytes.
+    pub(crate) fn size(self, symbols: &Symbols) -> u64 {
+        symbols.size_of(self.of)
     }
 
     /// Bytes from the start, and the type, of `thread.sp`.

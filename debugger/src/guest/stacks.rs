@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::Task;
-use super::read_word;
+use super::{Struct, Task, read_word};
 use crate::addr::{Addr, AddrRange};
 use crate::symbols::Symbols;
 use crate::symbols::unwind::{Memory, RegisterSet};
@@ -15,7 +14,9 @@ pub enum Stack {
     /// The stack in the kernel of this task.
     Task(String),
     Interrupt,
-    /// One of the small stacks of the CPU entry area: of exceptions, and of the way out.
+    /// A stack of its own that the processor changes to for this: `NMI`, `double fault`.
+    Exception(&'static str),
+    /// The small stack of the CPU entry area by which ring 3 is entered and left.
     Entry,
     Other,
 }
@@ -35,10 +36,109 @@ impl fmt::Display for Stack {
             Self::Application => f.write_str("application stack"),
             Self::Task(label) => write!(f, "task stack of {label}"),
             Self::Interrupt => f.write_str("IRQ stack"),
+            Self::Exception(of) => write!(f, "{of} stack"),
             Self::Entry => f.write_str("entry stack"),
             Self::Other => f.write_str("a stack of neither the task nor the CPU"),
         }
     }
+}
+
+/// The exception stacks of a CPU, as `struct cea_exception_stacks` calls them (asm/cpu_entry_area.h).
+const EXCEPTIONS: [(&str, &str); 6] = [
+    ("DF_stack", "double fault"),
+    ("NMI_stack", "NMI"),
+    ("DB_stack", "debug exception"),
+    ("MCE_stack", "machine check"),
+    ("VC_stack", "VMM communication"),
+    ("VC2_stack", "second VMM communication"),
+];
+
+/// The stacks of a CPU and its current task, to place many stack pointers.
+#[derive(Clone, Debug, Default)]
+pub struct Stacks {
+    known: Vec<(AddrRange, Stack)>,
+}
+
+impl Stacks {
+    /// By the CPU's own area, which the registers point to.
+    pub fn of(
+        symbols: &Symbols,
+        registers: &RegisterSet,
+        current: Option<&Task>,
+        memory: &mut Memory<'_>,
+    ) -> Self {
+        let mut known = Vec::new();
+        if let Some(task) = current {
+            known.push((task.stack, Stack::Task(task.label())));
+        }
+        if let Some(base) = registers.gs_base {
+            let base = Addr(base);
+            exception_stacks(symbols, base, memory, &mut known);
+            if let Some(top) = interrupt_top(symbols, base, memory) {
+                // The pointer stands a word below the top.
+                let range = AddrRange::new(top.wrapping_sub(INTERRUPT_STACK), top + 8);
+                known.push((range, Stack::Interrupt));
+            }
+        }
+        // What is in it and not one of the above is the way in and out.
+        known.push((CPU_ENTRY_AREA, Stack::Entry));
+        Self { known }
+    }
+
+    #[must_use]
+    pub fn at(&self, sp: Addr) -> Stack {
+        if !sp.in_kernel_half() {
+            return Stack::Application;
+        }
+        // The top of a stack is its first address beyond.
+        let found = self
+            .known
+            .iter()
+            .find(|(range, _)| range.start < sp && sp <= range.end);
+        found.map_or(Stack::Other, |(_, stack)| stack.clone())
+    }
+}
+
+fn exception_stacks(
+    symbols: &Symbols,
+    base: Addr,
+    memory: &mut Memory<'_>,
+    known: &mut Vec<(AddrRange, Stack)>,
+) {
+    let name = "cea_exception_stacks";
+    let Some(offset) = symbols.address_of(name) else {
+        return;
+    };
+    let Ok(start) = read_word(name, base.wrapping_add(offset.0), memory) else {
+        return;
+    };
+    let Ok(of) = Struct::named(symbols, "struct cea_exception_stacks") else {
+        return;
+    };
+    for (field, what) in EXCEPTIONS {
+        if let Ok((at, kind)) = of.field(symbols, field) {
+            let bottom = Addr(start).wrapping_add(at);
+            let range = AddrRange::new(bottom, bottom.wrapping_add(symbols.size_of(kind)));
+            if !range.is_empty() {
+                known.push((range, Stack::Exception(what)));
+            }
+        }
+    }
+}
+
+/// A variable of its own, and a field of `pcpu_hot` from 6.2 to 6.14.
+fn interrupt_top(symbols: &Symbols, base: Addr, memory: &mut Memory<'_>) -> Option<Addr> {
+    let name = "hardirq_stack_ptr";
+    let offset = match symbols.address_of(name) {
+        Some(offset) => offset.0,
+        None => {
+            let hot = symbols.address_of("pcpu_hot")?;
+            let of = Struct::named(symbols, "struct pcpu_hot").ok()?;
+            hot.0.wrapping_add(of.field(symbols, name).ok()?.0)
+        }
+    };
+    let top = read_word(name, base.wrapping_add(offset), memory).ok()?;
+    Some(Addr(top)).filter(|top| top.in_kernel_half())
 }
 
 /// By the stack pointer, the current task and the CPU's own area.
@@ -51,40 +151,5 @@ pub fn stack_in_use(
     let Some(sp) = registers.sp() else {
         return Stack::Other;
     };
-    if !sp.in_kernel_half() {
-        return Stack::Application;
-    }
-    // The top of a stack is its first address beyond.
-    let on = |range: AddrRange| range.start < sp && sp <= range.end;
-    if let Some(task) = current
-        && on(task.stack)
-    {
-        return Stack::Task(task.label());
-    }
-    if on(CPU_ENTRY_AREA) {
-        return Stack::Entry;
-    }
-    let top = symbols
-        .address_of("hardirq_stack_ptr")
-        .zip(registers.gs_base)
-        .and_then(|(offset, base)| {
-            read_word(
-                "hardirq_stack_ptr",
-                Addr(base).wrapping_add(offset.0),
-                memory,
-            )
-            .ok()
-        });
-    match top {
-        // The pointer stands a word below the top.
-        Some(top)
-            if on(AddrRange::new(
-                Addr(top).wrapping_sub(INTERRUPT_STACK),
-                Addr(top) + 8,
-            )) =>
-        {
-            Stack::Interrupt
-        }
-        _ => Stack::Other,
-    }
+    Stacks::of(symbols, registers, current, memory).at(sp)
 }

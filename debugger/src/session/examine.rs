@@ -101,16 +101,10 @@ impl Engine {
                 false => "application stack".to_owned(),
             };
         };
-        match stack {
-            Stack::Application => "application stack".to_owned(),
-            Stack::Task(label) => format!("task stack of {label}"),
-            Stack::Interrupt => "interrupt stack".to_owned(),
-            Stack::Entry => "entry stack".to_owned(),
-            Stack::Other => "another stack of the kernel".to_owned(),
-        }
+        stack.to_string()
     }
 
-    fn stack_in_use(&mut self) -> Option<Stack> {
+    pub(super) fn stack_in_use(&mut self) -> Option<Stack> {
         let registers = self.registers().ok()?;
         let mut set = RegisterSet::from_names(|name| registers.get(name));
         set.gs_base = self.per_cpu_base().map(|base| base.0);

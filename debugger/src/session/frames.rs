@@ -5,8 +5,9 @@ use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
 use crate::crossing::entry_code::entry_code;
-use crate::event::{Frame, Place};
-use crate::symbols::unwind::{Backtrace, RegisterSet, ShownFrame};
+use crate::event::{Frame, Place, StackEnd};
+use crate::guest::{self, Stacks};
+use crate::symbols::unwind::{Backtrace, End, RegisterSet, ShownFrame};
 
 /// Deeper than any stack of the kernel's size goes.
 const DEEPEST: usize = 128;
@@ -54,12 +55,51 @@ impl Engine {
             return Ok(vec![bare(pc, sp)]);
         }
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(DEEPEST).max(1));
-        let shown = self.frames(limit)?;
-        let shown = shown.into_iter().take(limit.unwrap_or(usize::MAX));
-        Ok((0..)
-            .zip(shown)
-            .map(|(n, frame)| event_frame(n, frame))
-            .collect())
+        let backtrace = self.unwind(limit)?;
+        let stacks = self.stacks();
+        Ok(self.event_frames(&backtrace, &stacks, limit))
+    }
+
+    pub(super) fn event_frames(
+        &self,
+        backtrace: &Backtrace,
+        stacks: &Stacks,
+        limit: Option<usize>,
+    ) -> Vec<Frame> {
+        let Some(symbols) = &self.symbols else {
+            return Vec::new();
+        };
+        let shown = symbols.shown_frames(backtrace);
+        let most = limit.unwrap_or(usize::MAX);
+        let cut = shown.len() > most;
+        let mut frames: Vec<Frame> = (0..)
+            .zip(shown.into_iter().take(most))
+            .map(|(n, frame)| event_frame(n, frame, stacks))
+            .collect();
+        if let Some(last) = frames.last_mut() {
+            let end = if cut { &End::Limit } else { &backtrace.end };
+            last.end = Some(StackEnd {
+                complete: end.is_complete(),
+                what: end.to_string(),
+            });
+        }
+        frames
+    }
+
+    /// The stacks of the CPU that stopped, and of its task.
+    fn stacks(&mut self) -> Stacks {
+        let Ok(registers) = self.registers() else {
+            return Stacks::default();
+        };
+        let mut set = RegisterSet::from_names(|name| registers.get(name));
+        set.gs_base = self.per_cpu_base().map(|base| base.0);
+        let Some(symbols) = &self.symbols else {
+            return Stacks::default();
+        };
+        let target = &mut self.target;
+        let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
+        let current = guest::current(symbols, &set, &mut memory).ok();
+        Stacks::of(symbols, &set, current.as_ref(), &mut memory)
     }
 
     /// The registers of the selected frame, as far as they are known in it.
@@ -155,7 +195,7 @@ impl Engine {
     }
 }
 
-fn event_frame(n: u32, frame: ShownFrame) -> Frame {
+fn event_frame(n: u32, frame: ShownFrame, stacks: &Stacks) -> Frame {
     Frame {
         n,
         place: place_of(frame.place),
@@ -164,6 +204,10 @@ fn event_frame(n: u32, frame: ShownFrame) -> Frame {
         call: frame.crossing.map(|crossing| crossing.call),
         found_by: frame.found_by.name(),
         sp: frame.sp,
+        certainty: frame.certainty.name(),
+        doubt: frame.certainty.doubt().map(str::to_owned),
+        stack: frame.sp.map(|sp| stacks.at(sp).to_string()),
+        end: None,
     }
 }
 
@@ -174,11 +218,14 @@ fn bare(pc: Addr, sp: u64) -> Frame {
             addr: pc,
             ..Place::default()
         },
-        inlined: false,
-        crossing: None,
-        call: None,
         found_by: "registers",
         sp: Some(Addr(sp)),
+        certainty: "certain",
+        end: Some(StackEnd {
+            complete: false,
+            what: "without a vmlinux no more of the stack is known".to_owned(),
+        }),
+        ..Frame::default()
     }
 }
 

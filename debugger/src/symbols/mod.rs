@@ -262,6 +262,12 @@ impl Symbols {
             kernel.build_id().is_none(),
             "no build-id in vmlinux: nobody can tell whether it is the running kernel's",
         );
+        if let Some(why) = unwind::orc_refused(kernel) {
+            lacks.push(format!(
+                "the ORC tables are not read, {why}: a backtrace may end in the entry assembly; \
+                 a newer debugger may know it"
+            ));
+        }
         let unreadable = kernel.table.unreadable;
         if unreadable > 0 {
             lacks.push(format!(

@@ -206,11 +206,8 @@ mod tests {
                 symbol: Some("ksys_write".to_owned()),
                 ..Place::default()
             },
-            inlined: false,
-            crossing: None,
-            call: None,
             found_by: "registers",
-            sp: None,
+            ..Frame::default()
         };
         let document = document("bt", &Answer::Backtrace(vec![frame])).unwrap();
         assert_eq!(document["schema"], 1);

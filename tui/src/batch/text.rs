@@ -105,10 +105,17 @@ fn stop_line(stop: &Stop) -> String {
 
 fn backtrace(frames: &[Frame]) -> Vec<String> {
     let mut lines = Vec::new();
+    let mut stack = frames.first().and_then(|frame| frame.stack.as_deref());
     for frame in frames {
         if let Some(kind) = frame.crossing {
             let call = frame.call.as_deref().unwrap_or("");
             lines.push(format!("══ {kind} {call} ══").replace("  ", " "));
+        }
+        if let Some(on) = frame.stack.as_deref()
+            && stack != Some(on)
+        {
+            lines.push(format!("── {on} ──"));
+            stack = Some(on);
         }
         let inlined = if frame.inlined { "  (inlined)" } else { "" };
         let at = file_line(frame.place.file.as_deref(), frame.place.line);
@@ -120,6 +127,13 @@ fn backtrace(frames: &[Frame]) -> Vec<String> {
             name(&frame.place),
         );
         lines.push(line.trim_end().to_owned());
+        if let Some(doubt) = &frame.doubt {
+            lines.push(format!("      {}: {doubt}", frame.certainty));
+        }
+        if let Some(end) = &frame.end {
+            let word = if end.complete { "end" } else { "ended early" };
+            lines.push(format!("{word}: {}", end.what));
+        }
     }
     lines
 }
@@ -306,7 +320,8 @@ mod tests {
             crossing,
             call: crossing.map(|_| "write".to_owned()),
             found_by: "cfi",
-            sp: None,
+            certainty: "certain",
+            ..Frame::default()
         }
     }
 
@@ -322,6 +337,30 @@ mod tests {
                 "k #0  ffffffff8112a4e0 ksys_write  a.c:7",
                 "══ syscall write ══",
                 "a #1  ffffffff8112a4e0 main  a.c:7",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_backtrace_names_stacks_doubts_and_its_end() {
+        let mut inner = frame(0, "handle_irq", Origin::Entry, None);
+        inner.stack = Some("IRQ stack".to_owned());
+        let mut outer = frame(1, "main", Origin::App, None);
+        outer.stack = Some("application stack".to_owned());
+        outer.certainty = "guess";
+        outer.doubt = Some("rbp is taken for a frame pointer".to_owned());
+        outer.end = Some(debugger::event::StackEnd {
+            complete: false,
+            what: "no table".to_owned(),
+        });
+        assert_eq!(
+            lines(&Answer::Backtrace(vec![inner, outer])),
+            [
+                "e #0  ffffffff8112a4e0 handle_irq  a.c:7",
+                "── application stack ──",
+                "a #1  ffffffff8112a4e0 main  a.c:7",
+                "      guess: rbp is taken for a frame pointer",
+                "ended early: no table",
             ]
         );
     }

@@ -102,6 +102,8 @@ fn frames() -> Vec<Frame> {
             call: crossing.map(|_| "write(1, …, 1)".to_owned()),
             found_by: "cfi",
             sp: Some(Addr(0xffff_c900_0001_3ee8 + u64::from(n) * 64)),
+            certainty: "certain",
+            ..Frame::default()
         };
     let app = 0xffff_ffff_8160_1060;
     let entry = Origin::kernel_source("arch/x86/entry/common.c");

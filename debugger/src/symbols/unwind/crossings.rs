@@ -48,7 +48,9 @@ impl Symbols {
             registers.set(Reg::RSP, Some(sp));
         }
         registers.set(Reg::RIP, registers.get(Reg::RCX));
-        Some(Caller::by_entry_frame(registers))
+        let mut caller = Caller::by_entry_frame(registers);
+        caller.by_convention = true;
+        Some(caller)
     }
 
     /// The application's stack pointer while the CPU is on one of the kernel's stacks and no frame
@@ -130,6 +132,7 @@ impl Symbols {
             saved: None,
             crossing: None,
             switched: false,
+            by_convention: false,
         })
     }
 
@@ -138,8 +141,7 @@ impl Symbols {
         if !frame.after_call {
             return None;
         }
-        const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
-        if self.initial(frame.pc, RETURN.len())? != RETURN {
+        if !self.is_restorer(frame.pc) {
             return None;
         }
         Some(Caller {
@@ -153,7 +155,13 @@ impl Symbols {
                 call: "signal".to_owned(),
             }),
             switched: false,
+            by_convention: false,
         })
+    }
+
+    pub(super) fn is_restorer(&self, pc: Addr) -> bool {
+        const RETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+        self.initial(pc, RETURN.len()) == Some(&RETURN[..])
     }
 
     /// How control came from the frame at `pc` into `inner`, unless by a plain call inside one side.

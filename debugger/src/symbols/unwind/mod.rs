@@ -4,9 +4,11 @@
 //! register a C function must keep; the kernel's ORC tables, which cover the entry assembly and
 //! know where it has saved all registers; the code's own way to its return; the frame pointer.
 
+mod certainty;
 mod cfi;
 mod code;
 mod crossings;
+mod end;
 mod orc;
 mod registers;
 mod saved;
@@ -16,8 +18,11 @@ use super::lines::{InlineFrame, PlaceData};
 use crate::addr::{Addr, AddrRange};
 use crate::origin::Origin;
 
+pub use certainty::Certainty;
 pub(super) use cfi::Cfi;
 pub use crossings::Crossing;
+pub use end::End;
+pub(super) use orc::refused as orc_refused;
 pub use registers::{Reg, RegisterSet};
 pub use saved::{SIZE as PT_REGS_SIZE, Saved};
 
@@ -48,6 +53,7 @@ pub struct UnwoundFrame {
     /// `pc` is where a call returns to: the call's line and tables are those of the byte before.
     pub after_call: bool,
     pub found_by: FoundBy,
+    pub certainty: Certainty,
     /// How control came from this frame into the one above it, where that was no plain call inside
     /// one side.
     pub crossing: Option<Crossing>,
@@ -66,16 +72,6 @@ pub struct Backtrace {
     pub end: End,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The stack begins here, with what it begins with.
-    Start(String),
-    /// It goes on, but cannot be followed.
-    Lost(String),
-    /// As many frames as were asked for.
-    Limit,
-}
-
 /// A frame or a call inlined into one, as a backtrace shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShownFrame {
@@ -86,6 +82,7 @@ pub struct ShownFrame {
     pub inlined: bool,
     pub crossing: Option<Crossing>,
     pub found_by: FoundBy,
+    pub certainty: Certainty,
     pub sp: Option<Addr>,
 }
 
@@ -99,6 +96,8 @@ struct Caller {
     crossing: Option<Crossing>,
     /// The frame left is that of a stub that has changed the stack and saved registers on it.
     switched: bool,
+    /// No frame was read: the registers are where the processor's convention has them.
+    by_convention: bool,
 }
 
 impl Caller {
@@ -112,6 +111,7 @@ impl Caller {
             saved: None,
             crossing: None,
             switched: false,
+            by_convention: false,
         }
     }
 }
@@ -136,16 +136,6 @@ impl FoundBy {
     }
 }
 
-impl std::fmt::Display for End {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Start(what) => write!(f, "the stack begins here: {what}"),
-            Self::Lost(why) => write!(f, "the stack cannot be followed further: {why}"),
-            Self::Limit => f.write_str("there are more frames than were asked for"),
-        }
-    }
-}
-
 impl UnwoundFrame {
     /// The address to look lines, inlined calls and tables up by.
     #[must_use]
@@ -162,6 +152,7 @@ impl UnwoundFrame {
             pc,
             after_call: caller.after_call,
             found_by: caller.found_by,
+            certainty: Certainty::Certain,
             crossing,
             cfa: None,
             saved: caller.saved,
@@ -170,55 +161,70 @@ impl UnwoundFrame {
 }
 
 impl Symbols {
-    /// At most `limit` frames, from the innermost: the state of a stopped CPU or a sleeping task.
+    /// At most `limit` frames, from the innermost: the state of a stopped CPU.
     pub fn backtrace(
         &self,
         registers: &RegisterSet,
         memory: &mut Memory<'_>,
         limit: usize,
     ) -> Backtrace {
+        self.backtrace_from(registers, false, memory, limit)
+    }
+
+    /// As [`Self::backtrace`]; for a sleeping task `after_call`, since its code goes on where a call
+    /// returns to.
+    pub fn backtrace_from(
+        &self,
+        registers: &RegisterSet,
+        after_call: bool,
+        memory: &mut Memory<'_>,
+        limit: usize,
+    ) -> Backtrace {
         let mut frames: Vec<UnwoundFrame> = Vec::new();
+        let Some(pc) = registers.pc() else {
+            let end = End::Lost("the program counter is not known".to_owned());
+            return Backtrace { frames, end };
+        };
         let first = Caller {
             registers: registers.clone(),
-            after_call: false,
+            after_call,
             found_by: FoundBy::Registers,
             cfa: None,
             saved: None,
             crossing: None,
             switched: false,
-        };
-        let Some(pc) = registers.pc() else {
-            let end = End::Lost("the program counter is not known".to_owned());
-            return Backtrace { frames, end };
+            by_convention: false,
         };
         frames.push(UnwoundFrame::new(pc, first, None));
+        let end = self.follow(&mut frames, memory, limit);
+        self.named_end(Backtrace { frames, end })
+    }
+
+    fn follow(&self, frames: &mut Vec<UnwoundFrame>, memory: &mut Memory<'_>, limit: usize) -> End {
         loop {
+            let depth = frames.len();
             let Some(current) = frames.last_mut() else {
-                return Backtrace {
-                    frames,
-                    end: End::Limit,
-                };
+                return End::Limit;
             };
             let caller = match self.step(current, memory) {
                 Stepped::To(caller) => caller,
-                Stepped::End(end) => return Backtrace { frames, end },
+                Stepped::End(end) => return end,
             };
             current.cfa = caller.cfa.map(Addr);
             let Some(pc) = caller.registers.pc().filter(|pc| pc.0 != 0) else {
-                let end = End::Lost(format!("no return address above {}", current.pc));
-                return Backtrace { frames, end };
+                return End::Lost(format!("no return address above {}", current.pc));
             };
-            let looping = pc == current.pc && caller.registers.sp() == current.registers.sp();
-            let crossing = self.crossing(current, pc, &caller, memory);
-            let depth = frames.len();
-            if looping || depth >= limit {
-                let end = match looping {
-                    true => End::Lost("the same frame again".to_owned()),
-                    false => End::Limit,
-                };
-                return Backtrace { frames, end };
+            if pc == current.pc && caller.registers.sp() == current.registers.sp() {
+                return End::Lost("the same frame again".to_owned());
             }
-            frames.push(UnwoundFrame::new(pc, *caller, crossing));
+            if depth >= limit {
+                return End::Limit;
+            }
+            let crossing = self.crossing(current, pc, &caller, memory);
+            let certainty = self.certainty(current, &caller, pc);
+            let mut frame = UnwoundFrame::new(pc, *caller, crossing);
+            frame.certainty = certainty;
+            frames.push(frame);
         }
     }
 
@@ -245,6 +251,7 @@ impl Symbols {
                     inlined: i + 1 < count,
                     crossing: frame.crossing.clone().filter(|_| i == 0),
                     found_by: frame.found_by,
+                    certainty: frame.certainty.clone(),
                     sp: frame.registers.sp(),
                 });
             }
@@ -262,7 +269,7 @@ impl Symbols {
         };
         let symbol = self.at(at);
         let name = symbol.map_or("", |s| s.name);
-        if let Some(what) = beginning(name) {
+        if let Some(what) = end::beginning(name) {
             return Stepped::End(End::Start(what.to_owned()));
         }
         if let Some(caller) = self.signal(frame, memory) {
@@ -305,6 +312,7 @@ impl Symbols {
                     saved: None,
                     crossing: None,
                     switched: row.by_expression,
+                    by_convention: false,
                 }));
             }
         }
@@ -325,6 +333,7 @@ impl Symbols {
                 saved: None,
                 crossing: None,
                 switched: false,
+                by_convention: false,
             }));
         }
         self.by_frame_pointer(frame, origin, memory)
@@ -346,12 +355,19 @@ impl Symbols {
                 let why = "between two stacks, at the end of a system call's exit: step on";
                 return Some(Stepped::End(End::Lost(why.to_owned())));
             }
-            let what = match name {
-                "ret_from_fork" => "a kernel thread starts in ret_from_fork".to_owned(),
-                "" => format!("the kernel's tables end it at {}", frame.pc),
-                name => format!("the kernel starts in {name}"),
-            };
-            return Some(Stepped::End(End::Start(what)));
+            // The child of a fork has its registers on the stack while it starts; a thread of the
+            // kernel has none, but its function in rbx.
+            if end::is_thread_start(name)
+                && registers.get(Reg::RBX) == Some(0)
+                && let Some(saved) = registers.sp().and_then(|sp| Saved::read(sp, memory))
+            {
+                let mut caller = Caller::by_entry_frame(saved.registers.clone());
+                caller.registers.gs_base = registers.gs_base;
+                caller.registers.fs_base = registers.fs_base;
+                caller.saved = Some(saved);
+                return Some(Stepped::To(Box::new(caller)));
+            }
+            return Some(Stepped::End(end::without_caller(name, frame)));
         }
         let (sp, kind) = match self.regs_in_rax(name, frame) {
             Some(regs) => (regs, orc::Kind::Regs),
@@ -431,6 +447,7 @@ impl Symbols {
             saved: None,
             crossing: None,
             switched: false,
+            by_convention: false,
         }))
     }
 }
@@ -457,15 +474,6 @@ fn name_call(place: &mut PlaceData, call: &InlineFrame) {
     place.file.clone_from(&call.file);
     place.line = call.line;
     place.origin = call.origin;
-}
-
-/// Functions nobody calls: the first of a program or a thread.
-fn beginning(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "_start" | "ukl__start" => "the application starts here",
-        "__clone" => "a thread of the application starts here",
-        _ => return None,
-    })
 }
 
 pub(super) fn read_u64(memory: &mut Memory<'_>, addr: Addr) -> Option<u64> {
