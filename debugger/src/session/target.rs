@@ -258,6 +258,11 @@ impl Target {
         self.leave()
     }
 
+    /// Hangs up and leaves the machine standing, with its traps, for another client of its stub.
+    pub fn hand_over(mut self) {
+        self.ended = Some("handed over".to_owned());
+    }
+
     /// Ends the machine.
     ///
     /// # Errors

@@ -203,6 +203,9 @@ impl<'a> Die<'a> {
     }
 
     pub(super) fn covers(&self, addr: u64) -> bool {
+        if !ends_soundly(self.image.dwarf(), self.unit, &self.entry) {
+            return false;
+        }
         let Ok(mut ranges) = self.image.dwarf().die_ranges(self.unit, &self.entry) else {
             return false;
         };
@@ -212,5 +215,25 @@ impl<'a> Die<'a> {
             }
         }
         false
+    }
+}
+
+/// Whether start and length of an entry stay within the address space: gimli adds them unchecked.
+pub(super) fn ends_soundly(
+    dwarf: &gimli::Dwarf<Slice>,
+    unit: &gimli::Unit<Slice>,
+    entry: &Entry,
+) -> bool {
+    let start = entry.attr_value(gimli::DW_AT_low_pc);
+    let start = start.and_then(|value| dwarf.attr_address(unit, value).ok()?);
+    let length = entry
+        .attr_value(gimli::DW_AT_high_pc)
+        .and_then(|value| match value {
+            AttributeValue::Udata(length) => Some(length),
+            _ => None,
+        });
+    match (start, length) {
+        (Some(start), Some(length)) => start.checked_add(length).is_some(),
+        _ => true,
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use gimli::AttributeValue;
 
+use super::dies::ends_soundly;
 use super::heads::{Head, head};
 use super::image::Slice;
 use crate::addr::Addr;
@@ -106,7 +107,12 @@ impl Units {
             return;
         };
         let before = self.ranges.len();
-        if let Ok(mut ranges) = dwarf.unit_ranges(&unit) {
+        let mut entries = unit.header.entries(&unit.abbreviations);
+        let sound = entries.next_dfs().is_ok()
+            && entries
+                .current()
+                .is_some_and(|root| ends_soundly(dwarf, &unit, root));
+        if sound && let Ok(mut ranges) = dwarf.unit_ranges(&unit) {
             while let Ok(Some(range)) = ranges.next() {
                 self.add(number, range.begin, range.end);
             }

@@ -8,6 +8,7 @@ mod serve;
 mod step;
 mod symbols;
 mod trace;
+mod unwind;
 
 use anyhow::Result;
 
@@ -27,6 +28,8 @@ enum What {
     Step(step::Args),
     /// A kernel's names, types, lines and inlined calls: uklscope, gdb and drgn on the same file
     Symbols(symbols::Args),
+    /// Random stops of the demos in every mode: how many backtraces reach the stack's beginning, ours and gdb's
+    Unwind(unwind::Args),
 }
 
 /// # Errors
@@ -37,5 +40,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Serve(args) => serve::run(args),
         What::Step(args) => step::run(args),
         What::Symbols(args) => symbols::run(args),
+        What::Unwind(args) => unwind::run(args),
     }
 }
