@@ -53,6 +53,27 @@ impl Addr {
     }
 }
 
+impl Slide {
+    /// From an address of vmlinux to the guest's. Per-CPU offsets and an application in the user half
+    /// are not moved.
+    #[must_use]
+    pub const fn moved(self, linked: Addr) -> Addr {
+        match linked.in_kernel_half() {
+            true => linked.wrapping_add(self.0),
+            false => linked,
+        }
+    }
+
+    /// From an address of the guest to that of vmlinux.
+    #[must_use]
+    pub const fn linked(self, moved: Addr) -> Addr {
+        match moved.in_kernel_half() {
+            true => moved.wrapping_sub(self.0),
+            false => moved,
+        }
+    }
+}
+
 impl Add<u64> for Addr {
     type Output = Self;
 

@@ -44,6 +44,16 @@ pub struct TargetInfo {
     pub vcpus: u32,
     /// What is missing, each with its consequence: "no DWARF in vmlinux: no source lines".
     pub lacks: Vec<String>,
+    /// What was asked of a machine that is attached to, in the order it is shown.
+    pub found: Vec<Fact>,
+}
+
+/// One thing about the machine, and what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    /// `kernel`, `build-id`, `slide`
+    pub what: &'static str,
+    pub is: Known<String>,
 }
 
 /// A wish is not a fact: only the target's answer moves this on.

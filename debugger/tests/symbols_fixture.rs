@@ -3,12 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use debugger::addr::Addr;
+use debugger::addr::{Addr, AddrRange, Slide};
 use debugger::crossing::CrossingKind;
 use debugger::known::Known;
 use debugger::symbols::types::Type;
 use debugger::symbols::unwind::{Backtrace, End, Reg, RegisterSet};
-use debugger::symbols::{Found, IndexWork, Kind, Pattern, Symbols};
+use debugger::symbols::{Found, IndexWork, Kind, Pattern, Symbols, ValuePlace};
 use proptest::prelude::*;
 
 const FILE: &[u8] = include_bytes!("fixtures/two_worlds.elf");
@@ -356,4 +356,48 @@ proptest! {
         let told = matches!(found, Err(Found::Empty | Found::NotElf { .. }));
         prop_assert!(told, "{found:?}");
     }
+}
+
+/// As KASLR does: everything of the kernel lies higher, by the same distance.
+#[test]
+fn a_moved_kernel_is_told_at_its_new_addresses() {
+    let linked = open();
+    let mut moved = open();
+    let slide = Slide(0x20_0000 * 7);
+    moved.move_to(slide);
+    let place = |symbols: &Symbols, at| {
+        let mut place = symbols.place(at);
+        place.addr = Addr(0);
+        place
+    };
+    for name in ["start_kernel", "ksys_write", "main", "answer"] {
+        let at = addr(&linked, name);
+        assert_eq!(addr(&moved, name), slide.moved(at), "{name}");
+        assert_eq!(place(&moved, slide.moved(at)), place(&linked, at), "{name}");
+        assert_eq!(moved.frames(slide.moved(at)), linked.frames(at), "{name}");
+    }
+    let lines = |symbols: &Symbols| symbols.line_addresses("fs/read_write.c", 4);
+    let expected: Vec<_> = lines(&linked).iter().map(|at| slide.moved(*at)).collect();
+    assert_eq!(lines(&moved), expected);
+    let write = addr(&linked, "ksys_write");
+    let range = moved.line_range(slide.moved(write)).unwrap();
+    let here = linked.line_range(write).unwrap();
+    assert_eq!(
+        range,
+        AddrRange::new(slide.moved(here.start), slide.moved(here.end))
+    );
+    let global = |symbols: &Symbols| {
+        let mut none = |_: Addr, _: &mut [u8]| false;
+        symbols.globals("answer", None, None, &mut none)[0]
+            .value
+            .place
+            .clone()
+    };
+    let (ValuePlace::Memory(there), ValuePlace::Memory(here)) = (global(&moved), global(&linked))
+    else {
+        panic!("a global lies in memory");
+    };
+    assert_eq!(there, slide.moved(here));
+    moved.move_to(Slide(0));
+    assert_eq!(addr(&moved, "ksys_write"), write);
 }

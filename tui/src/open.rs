@@ -173,6 +173,7 @@ pub fn told(recording: &Recording, name: String, issues: Vec<String>) -> Vec<Eve
         accelerator: "recording".to_owned(),
         vcpus: 0,
         lacks: Vec::new(),
+        found: Vec::new(),
     }));
     if let Some(first) = first {
         events.push(Event::Trace(TraceNews {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::attach;
 use super::engine::{Engine, Sources};
 use super::handle::{Handle, Port};
 use super::live;
@@ -19,10 +20,10 @@ use crate::qemu::image::Image;
 use crate::symbols::Symbols;
 
 /// For each answer of the stub.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Until the kernel's first C function is reached: 0.3 s on a quiet host.
-const KERNEL_START: Duration = Duration::from_secs(60);
+pub(super) const KERNEL_START: Duration = Duration::from_secs(60);
 
 /// Opens sessions. Each has a thread of its own; opening goes on there, and what fails is told by
 /// [`Run::Ended`].
@@ -39,7 +40,9 @@ impl Session {
     /// Joins a running stub, which stops the machine.
     #[must_use]
     pub fn attach(endpoint: Endpoint, options: AttachOptions) -> Handle {
-        Handle::start(move |port| live::serve(port, |port| attach(port, &endpoint, &options)))
+        Handle::start(move |port| {
+            live::serve(port, |port| attach::attach(port, &endpoint, &options))
+        })
     }
 }
 
@@ -86,6 +89,7 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
         accelerator: options.accelerator.clone(),
         vcpus: options.smp,
         lacks: symbols.lacks(),
+        found: Vec::new(),
     };
     let sources = Sources {
         kernel: Some(manifest.files.source.clone()),
@@ -126,55 +130,7 @@ fn machine(image: &Image, mode: Mode, options: &BootOptions) -> Result<Machine, 
     Ok(machine)
 }
 
-fn attach(port: Port, endpoint: &Endpoint, options: &AttachOptions) -> Result<Engine, Trouble> {
-    let reading = options
-        .vmlinux
-        .clone()
-        .map(|vmlinux| read_symbols(vmlinux, options.twin.clone()));
-    let mut target = Target::connect(endpoint, ANSWER)?;
-    let vcpus = target.vcpus()?.len();
-    let kvm = target.monitor("info kvm").unwrap_or_default();
-    let accelerator = if kvm.contains("enabled") {
-        "kvm"
-    } else if kvm.contains("disabled") {
-        "tcg"
-    } else {
-        "unknown"
-    };
-    let symbols = match reading {
-        Some(reading) => Some(reading.join().unwrap_or_else(|_| {
-            Err(Trouble::new(
-                "reading the symbols",
-                "the reader failed",
-                "report this",
-            ))
-        })?),
-        None => None,
-    };
-    let lacks = symbols.as_ref().map_or_else(
-        || vec!["no vmlinux was given: no names, no lines, no boundary".to_owned()],
-        Symbols::lacks,
-    );
-    let info = TargetInfo {
-        name: endpoint.to_string(),
-        mode: None,
-        accelerator: accelerator.to_owned(),
-        vcpus: u32::try_from(vcpus).unwrap_or(u32::MAX),
-        lacks,
-    };
-    let sources = Sources {
-        kernel: options.source.clone(),
-    };
-    let mut engine = Engine::new(port, target, None, symbols, info, sources);
-    engine.vcpu = engine.target.last_stop().vcpu;
-    engine.check_identity(options.force)?;
-    engine.info.mode = engine.mode_of_guest();
-    engine.announce();
-    engine.stop_here(StopReason::Attached)?;
-    Ok(engine)
-}
-
-fn work(name: &str, finished: bool) -> Event {
+pub(super) fn work(name: &str, finished: bool) -> Event {
     Event::Work(Work {
         name: name.to_owned(),
         done: 0,
@@ -184,7 +140,7 @@ fn work(name: &str, finished: bool) -> Event {
 }
 
 /// Reads beside the boot.
-fn read_symbols(
+pub(super) fn read_symbols(
     vmlinux: PathBuf,
     twin: Option<PathBuf>,
 ) -> std::thread::JoinHandle<Result<Symbols, Trouble>> {
@@ -213,7 +169,7 @@ impl Engine {
         }
     }
 
-    fn stop_here(&mut self, reason: StopReason) -> Result<(), Trouble> {
+    pub(super) fn stop_here(&mut self, reason: StopReason) -> Result<(), Trouble> {
         let stop = self.stopped(reason)?;
         self.port.send(Event::Run(Run::Stopped(stop)));
         Ok(())
@@ -251,7 +207,7 @@ impl Engine {
     }
 
     /// Compares the build-id in the guest's memory with that of vmlinux.
-    fn check_identity(&mut self, force: bool) -> Result<(), Trouble> {
+    pub(super) fn check_identity(&mut self, force: bool) -> Result<(), Trouble> {
         const PAGING: u64 = 1 << 31;
         if self.symbols.is_some() && self.register("cr0")? & PAGING == 0 {
             let notice = "the machine has no page tables yet: whether vmlinux is its kernel's was not checked";
@@ -323,7 +279,7 @@ impl Engine {
     }
 
     /// What the running kernel's command line says.
-    fn mode_of_guest(&mut self) -> Option<Mode> {
+    pub(super) fn mode_of_guest(&mut self) -> Option<Mode> {
         const LONGEST: usize = 2048;
         let line = self.symbols.as_ref()?.address_of("saved_command_line")?;
         let line = Addr(self.word(line).ok()?);

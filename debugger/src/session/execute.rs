@@ -226,6 +226,7 @@ impl Engine {
             accelerator,
             vcpus,
             lacks,
+            found,
         } = &self.info;
         let mut lines = vec![
             format!("target: {name}"),
@@ -241,6 +242,7 @@ impl Engine {
                 Known::No(why) => format!("steps: what they do beside is unknown, {why}"),
             },
         ];
+        lines.extend(found.iter().map(ToString::to_string));
         lines.extend(lacks.iter().map(|lack| format!("lacks: {lack}")));
         lines
     }

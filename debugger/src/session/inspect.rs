@@ -30,6 +30,7 @@ fn inspect(port: Port, vmlinux: &Path) -> Result<Engine, Trouble> {
         accelerator: "none".to_owned(),
         vcpus: 0,
         lacks: symbols.lacks(),
+        found: Vec::new(),
     };
     let sources = Sources { kernel: None };
     let engine = Engine::new(port, target, None, Some(symbols), info, sources);

@@ -4,6 +4,7 @@
 //! [`Handle`], and tells what happens by events: each command is answered once, a command that
 //! runs the target when the target has stopped again.
 
+mod attach;
 mod book;
 mod boot;
 pub mod breakpoints;
@@ -30,6 +31,7 @@ pub mod process;
 mod regions;
 mod resolver;
 mod run;
+mod slide;
 mod stepping;
 pub mod store;
 pub mod stub_trace;

@@ -42,6 +42,22 @@ impl Symbols {
         self.kernel.build_id().map(|(id, _)| id)
     }
 
+    #[must_use]
+    pub fn build_id_text(&self) -> Option<String> {
+        self.build_id().map(hex)
+    }
+
+    /// The whole note, and where it lies as vmlinux was linked: what to look for in a kernel that may
+    /// have been moved.
+    #[must_use]
+    pub fn build_id_note(&self) -> Option<(Addr, Vec<u8>)> {
+        let (id, range) = self.kernel.build_id()?;
+        let mut note = head(id.len());
+        let start = range.start.wrapping_sub(note.len() as u64);
+        note.extend(id);
+        Some((self.slide().linked(start), note))
+    }
+
     /// Where the build-id's bytes lie in the guest's memory.
     #[must_use]
     pub fn build_id_location(&self) -> Option<AddrRange> {

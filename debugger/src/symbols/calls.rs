@@ -26,6 +26,7 @@ impl Symbols {
             .filter(|offset| *offset < table.size)?;
         let bytes = self.initial(table.addr + offset, 8)?;
         let implementation = Addr(u64::from_le_bytes(bytes.try_into().ok()?));
+        let implementation = self.kernel.slide.moved(implementation);
         let name = self.at(implementation)?.name;
         let plain = ["__x64_sys_", "__ia32_sys_", "sys_", "__do_sys_"]
             .iter()

@@ -8,6 +8,7 @@ use super::Symbols;
 use super::image::{Image, Slice};
 use super::index::{Named, What};
 use super::units::{start_of, string};
+use crate::addr::Addr;
 
 pub(super) type Entry = gimli::DebuggingInformationEntry<Slice>;
 pub(super) type Value = AttributeValue<Slice>;
@@ -202,7 +203,8 @@ impl<'a> Die<'a> {
         children
     }
 
-    pub(super) fn covers(&self, addr: u64) -> bool {
+    pub(super) fn covers(&self, addr: Addr) -> bool {
+        let addr = self.image.slide.linked(addr).0;
         if !ends_soundly(self.image.dwarf(), self.unit, &self.entry) {
             return false;
         }

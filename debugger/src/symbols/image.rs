@@ -16,7 +16,7 @@ use super::error::{Found, SymbolsError};
 use super::index::{IndexWork, Names, Source};
 use super::table::Table;
 use super::units::Units;
-use crate::addr::{Addr, AddrRange};
+use crate::addr::{Addr, AddrRange, Slide};
 
 pub(super) type Slice = EndianSlice<'static, LittleEndian>;
 
@@ -37,6 +37,9 @@ pub struct Section {
 pub(super) struct Image {
     pub(super) sections: Vec<Section>,
     pub(super) table: Table,
+    /// What the guest's addresses are above the file's: zero but for a kernel moved by KASLR.
+    /// Sections and symbols are moved already, DWARF is not.
+    pub(super) slide: Slide,
     contexts: Contexts,
     units: OnceCell<Units>,
     names: Arc<OnceLock<Names>>,
@@ -95,6 +98,7 @@ impl Image {
         Ok(Self {
             sections,
             table,
+            slide: Slide::default(),
             contexts: Contexts::default(),
             units: OnceCell::new(),
             names: Arc::default(),
@@ -103,6 +107,20 @@ impl Image {
             data,
             bytes: Arc::new(bytes),
         })
+    }
+
+    /// From here on told at the addresses of a kernel that KASLR has moved so far.
+    pub(super) fn move_to(&mut self, slide: Slide) {
+        let more = Slide(slide.0.wrapping_sub(self.slide.0));
+        self.slide = slide;
+        for section in &mut self.sections {
+            let range = &mut section.range;
+            (range.start, range.end) = (more.moved(range.start), more.moved(range.end));
+        }
+        self.table.move_by(more);
+        if let Some(units) = self.units.get_mut() {
+            units.slide = slide;
+        }
     }
 
     pub(super) fn bytes(&self) -> &Arc<Bytes> {
@@ -156,22 +174,28 @@ impl Image {
         gimli::Dwarf::load(load).unwrap_or_else(|_| gimli::Dwarf::default())
     }
 
-    /// Asks for lines and inlined calls of the unit around an address; `None` where there is no
+    /// Asks for lines and inlined calls of the unit around an address, which is handed on as the file
+    /// has it; `None` where there is no
     /// DWARF of it, or none that can be read.
     pub(super) fn ask_lines<T>(
         &self,
         addr: Addr,
-        ask: impl FnOnce(&Context<Slice>) -> T,
+        ask: impl FnOnce(&Context<Slice>, Addr) -> T,
     ) -> Option<T> {
         let number = self.units().number_at(addr)?;
         let unit = self.units().list.get(number as usize)?;
+        let linked = self.slide.linked(addr);
+        let ask = |context: &Context<Slice>| ask(context, linked);
         self.contexts.ask(self.dwarf(), number, &unit.header, ask)
     }
 
     pub(super) fn units(&self) -> &Units {
         let abbreviations = self.section(".debug_abbrev").map_or(&[][..], |s| s.data);
-        self.units
-            .get_or_init(|| Units::read(self.dwarf(), abbreviations))
+        self.units.get_or_init(|| {
+            let mut units = Units::read(self.dwarf(), abbreviations);
+            units.slide = self.slide;
+            units
+        })
     }
 
     /// `None` where the index is made already.

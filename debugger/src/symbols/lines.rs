@@ -61,7 +61,7 @@ impl Symbols {
     fn line(&self, addr: Addr) -> (Option<String>, Option<u32>) {
         let image = self.image(addr);
         let found = image.and_then(|image| {
-            image.ask_lines(addr, |context| match context.find_location(addr.0) {
+            image.ask_lines(addr, |context, addr| match context.find_location(addr.0) {
                 Ok(Some(location)) => (
                     location.file.map(|file| self.shown_path(&join("", file))),
                     location.line,
@@ -110,7 +110,9 @@ impl Symbols {
     fn dwarf_frames(&self, addr: Addr) -> Vec<InlineFrame> {
         let image = self.image(addr);
         let found = image.and_then(|image| {
-            image.ask_lines(addr, |context| inline_frames(context, addr, self.roots()))
+            image.ask_lines(addr, |context, addr| {
+                inline_frames(context, addr, self.roots())
+            })
         });
         found.unwrap_or_default()
     }
@@ -137,12 +139,14 @@ impl Symbols {
                     Some((unit.header, which))
                 })
                 .collect();
-            let (dwarf, roots) = (image.dwarf(), self.roots());
+            let (dwarf, roots, slide) = (image.dwarf(), self.roots(), image.slide);
             let answer = |(header, which): &(gimli::UnitHeader<Slice>, Vec<usize>)| {
                 let own = refers_to_others(dwarf, header) == Some(false);
                 let context = own.then(|| context_of(dwarf, header)).flatten();
-                let of =
-                    |which: &usize| Some(inline_frames(context.as_ref()?, addrs[*which], roots));
+                let of = |which: &usize| {
+                    let addr = slide.linked(addrs[*which]);
+                    Some(inline_frames(context.as_ref()?, addr, roots))
+                };
                 which.iter().map(of).collect::<Vec<_>>()
             };
             let found: Vec<_> = work.par_iter().map(answer).collect();
@@ -191,13 +195,14 @@ impl Symbols {
             .filter_map(|unit| list.get(*unit as usize))
             .map(|unit| unit.header)
             .collect();
-        let dwarf = image.dwarf();
+        let (dwarf, slide) = (image.dwarf(), image.slide);
         let first_from = |header: &gimli::UnitHeader<Slice>| {
             let mut best: Option<(u64, Vec<Addr>)> = None;
             each_row(dwarf, header, file, |row_line, addr, begins| {
                 if row_line < line || !begins {
                     return;
                 }
+                let addr = slide.moved(addr);
                 match &mut best {
                     Some((found, addrs)) if *found == row_line => addrs.push(addr),
                     Some((found, _)) if *found < row_line => {}
@@ -231,8 +236,15 @@ impl Symbols {
         let start = function.addr.0;
         let end = start.saturating_add(function.size.max(1));
         let end = end.max(addr.0.saturating_add(1));
-        self.image(addr)?
-            .ask_lines(addr, |context| same_line(context, start, end, addr))?
+        let image = self.image(addr)?;
+        let (start, end) = (
+            image.slide.linked(Addr(start)).0,
+            image.slide.linked(Addr(end)).0,
+        );
+        let range =
+            image.ask_lines(addr, |context, addr| same_line(context, start, end, addr))??;
+        let moved = |addr| image.slide.moved(addr);
+        Some(AddrRange::new(moved(range.start), moved(range.end)))
     }
 
     /// The source files whose path ends so, each once.

@@ -71,7 +71,8 @@ impl Symbols {
         let expression = match value.exprloc_value() {
             Some(expression) => expression,
             None => {
-                let pc = scope.frame().map_or(0, |frame| frame.lookup().0);
+                let pc = scope.frame().map_or(Addr(0), UnwoundFrame::lookup);
+                let pc = owner.image.slide.linked(pc).0;
                 in_list(&owner, value, pc)?
             }
         };
@@ -129,11 +130,13 @@ impl Symbols {
                     evaluation.resume_with_call_frame_cfa(cfa.0)
                 }
                 EvaluationResult::RequiresRelocatedAddress(address) => {
-                    evaluation.resume_with_relocated_address(address)
+                    let address = die.image.slide.moved(Addr(address));
+                    evaluation.resume_with_relocated_address(address.0)
                 }
                 EvaluationResult::RequiresIndexedAddress { index, .. } => {
                     let address = die.image.dwarf().address(die.unit, index);
-                    evaluation.resume_with_indexed_address(address.map_err(damaged)?)
+                    let address = die.image.slide.moved(Addr(address.map_err(damaged)?));
+                    evaluation.resume_with_indexed_address(address.0)
                 }
                 EvaluationResult::RequiresBaseType(offset) => {
                     evaluation.resume_with_base_type(value_type(die, offset))
@@ -252,7 +255,7 @@ fn call_site<'a>(die: &Die<'a>, return_to: Addr) -> Option<Die<'a>> {
             gimli::DW_TAG_call_site => {
                 let at = child.own(gimli::DW_AT_call_return_pc)?;
                 let at = child.image.dwarf().attr_address(child.unit, at);
-                if at.ok().flatten() == Some(return_to.0) {
+                if at.ok().flatten() == Some(child.image.slide.linked(return_to).0) {
                     return Some(child);
                 }
             }

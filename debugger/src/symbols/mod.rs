@@ -30,7 +30,7 @@ mod variables;
 use std::cell::OnceCell;
 use std::path::Path;
 
-use crate::addr::{Addr, AddrRange};
+use crate::addr::{Addr, AddrRange, Slide};
 use crate::origin::Origin;
 use bytes::Bytes;
 use image::Image;
@@ -96,6 +96,19 @@ impl Symbols {
             boundary,
             roots: OnceCell::new(),
         }
+    }
+
+    /// Tells everything of the kernel at the addresses of one that KASLR has moved so far.
+    pub fn move_to(&mut self, slide: Slide) {
+        self.kernel.move_to(slide);
+        self.boundary = Boundary::read(&self.kernel);
+        self.roots = OnceCell::new();
+    }
+
+    /// What KASLR adds to the addresses of vmlinux.
+    #[must_use]
+    pub const fn slide(&self) -> Slide {
+        self.kernel.slide
     }
 
     /// The reading of DWARF's names of types, variables, functions and files, to be done in a thread

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolKind};
 
-use crate::addr::{Addr, AddrRange};
+use crate::addr::{Addr, AddrRange, Slide};
 
 /// What kind of thing a symbol names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,6 +123,16 @@ impl Table {
             section_of(object::SectionIndex(section as usize)).map_or(0, |s| s.1)
         });
         table
+    }
+
+    /// Adds to every address; the order is kept, as all of a kernel lies in one half.
+    pub(super) fn move_by(&mut self, slide: Slide) {
+        for entry in &mut self.entries {
+            entry.addr = slide.moved(Addr(entry.addr)).0;
+        }
+        for reach in &mut self.reach {
+            *reach = slide.moved(Addr(*reach)).0;
+        }
     }
 
     fn sort(&mut self) {

@@ -8,14 +8,16 @@ use gimli::AttributeValue;
 use super::dies::ends_soundly;
 use super::heads::{Head, head};
 use super::image::Slice;
-use crate::addr::Addr;
+use crate::addr::{Addr, Slide};
 
 #[derive(Debug, Default)]
 pub(super) struct Units {
     /// By their place in the file.
     pub(super) list: Vec<Unit>,
-    /// Sorted by start.
+    /// Sorted by start; as the file has them.
     ranges: Vec<UnitRange>,
+    /// What the guest's addresses are above the file's.
+    pub(super) slide: Slide,
 }
 
 #[derive(Debug)]
@@ -155,6 +157,7 @@ impl Units {
     }
 
     fn range_at(&self, addr: Addr) -> Option<&UnitRange> {
+        let addr = self.slide.linked(addr);
         let after = self.ranges.partition_point(|range| range.start <= addr.0);
         // Ranges of one unit may lie inside another's; look a few back.
         let near = self.ranges[after.saturating_sub(4)..after].iter().rev();
@@ -163,7 +166,8 @@ impl Units {
 
     /// The units that cover anything for which `wanted` holds, each once.
     pub(super) fn covering(&self, wanted: impl Fn(Addr) -> bool) -> Vec<&Unit> {
-        let ranges = self.ranges.iter().filter(|range| wanted(Addr(range.start)));
+        let start = |range: &UnitRange| self.slide.moved(Addr(range.start));
+        let ranges = self.ranges.iter().filter(|range| wanted(start(range)));
         let mut numbers: Vec<u32> = ranges.map(|range| range.unit).collect();
         numbers.sort_unstable();
         numbers.dedup();

@@ -270,7 +270,7 @@ impl Symbols {
                     unit,
                     entry: entry.clone(),
                 };
-                if die.covers(addr.0) {
+                if die.covers(addr) {
                     return Some(die);
                 }
             }
@@ -290,11 +290,11 @@ fn type_of(die: &Die<'_>) -> TypeId {
 fn inlined_at<'a>(die: &Die<'a>, pc: Addr, calls: &mut Vec<Die<'a>>) {
     for child in die.children() {
         match child.tag() {
-            gimli::DW_TAG_inlined_subroutine if child.covers(pc.0) => {
+            gimli::DW_TAG_inlined_subroutine if child.covers(pc) => {
                 calls.push(child.clone());
                 return inlined_at(&child, pc, calls);
             }
-            gimli::DW_TAG_lexical_block if child.covers(pc.0) => {
+            gimli::DW_TAG_lexical_block if child.covers(pc) => {
                 let before = calls.len();
                 inlined_at(&child, pc, calls);
                 if calls.len() > before {
@@ -325,7 +325,7 @@ fn variables_at<'a>(die: &Die<'a>, pc: Addr, found: &mut Vec<Die<'a>>) {
     for child in die.children() {
         match child.tag() {
             gimli::DW_TAG_formal_parameter | gimli::DW_TAG_variable => found.push(child),
-            gimli::DW_TAG_lexical_block if child.covers(pc.0) => variables_at(&child, pc, found),
+            gimli::DW_TAG_lexical_block if child.covers(pc) => variables_at(&child, pc, found),
             _ => {}
         }
     }

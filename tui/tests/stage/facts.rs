@@ -52,6 +52,7 @@ pub(crate) fn events() -> Vec<Event> {
         accelerator: "tcg".to_owned(),
         vcpus: 1,
         lacks: vec!["no DWARF in the libc's assembly: no source lines there".to_owned()],
+        found: Vec::new(),
     };
     let comparison = comparison();
     let news = TraceNews {

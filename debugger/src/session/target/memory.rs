@@ -99,6 +99,29 @@ impl Target {
         places.iter().map(read).collect()
     }
 
+    /// A few bytes at each of many places, past the cache; `None` where they cannot be read.
+    ///
+    /// # Errors
+    /// When the stub does not answer.
+    pub fn probe(
+        &mut self,
+        places: &[Addr],
+        len: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, TargetError> {
+        self.needs_machine("looking for the kernel")?;
+        self.read_through(self.selected)?;
+        let requests: Vec<_> = places
+            .iter()
+            .map(|addr| Request::ReadMemory {
+                addr: addr.0,
+                len: len as u64,
+            })
+            .collect();
+        let replies = self.batch(&requests)?;
+        let bytes = |payload: &Vec<u8>| reply::bytes(payload, Some(len)).ok();
+        Ok(replies.iter().map(bytes).collect())
+    }
+
     /// Reads physical memory, past every page table. The stub is back in its usual mode afterwards,
     /// whatever comes of the reads: all of it is one batch.
     ///

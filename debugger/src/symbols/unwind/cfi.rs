@@ -47,6 +47,7 @@ impl Cfi {
         registers: &RegisterSet,
         memory: &mut Memory<'_>,
     ) -> Option<Row> {
+        let at = image.slide.linked(at);
         let index = self.index.get_or_init(|| build(image));
         let after = index.partition_point(|fde| fde.start <= at.0);
         let fde = index.get(after.checked_sub(1)?)?;
@@ -174,7 +175,8 @@ fn eh_frame(image: &Image) -> (EhFrame<Slice>, BaseAddresses) {
     let data = section.map_or(&[][..], |s| s.data);
     let mut frame = EhFrame::from(EndianSlice::new(data, LittleEndian));
     frame.set_address_size(8);
-    let start = |name| image.section(name).map_or(0, |s| s.range.start.0);
+    let linked = |addr| image.slide.linked(addr).0;
+    let start = |name| image.section(name).map_or(0, |s| linked(s.range.start));
     let bases = BaseAddresses::default()
         .set_eh_frame(start(".eh_frame"))
         .set_text(start(".text"));
