@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use debugger::command::{self, Command};
 use debugger::model::Model;
 
+use crate::keys::Preset;
 use crate::overlay::{Overlay, Palette, Prompt, PromptKind};
 use crate::panels::{Act, Effect, PanelId, Screen, Traced, source};
 use crate::ui::Ui;
@@ -20,7 +21,47 @@ pub struct Action {
     pub short: &'static str,
     pub help: &'static str,
     pub scope: Scope,
+    /// When the key line offers it.
+    pub when: When,
     pub run: fn(&mut Ui, &Model) -> Vec<Effect>,
+}
+
+/// The state of the target that an action is of use in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    Always,
+    Stopped,
+    Running,
+    /// While slow work is under way.
+    Working,
+}
+
+impl When {
+    #[must_use]
+    pub fn holds(self, model: &Model) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Stopped => model.run.answers(),
+            Self::Running => model.run.is_running(),
+            Self::Working => model.works.latest().is_some(),
+        }
+    }
+}
+
+impl Action {
+    const fn when(self, when: When) -> Self {
+        Self { when, ..self }
+    }
+
+    /// All its keys, those of the preset first.
+    pub fn all_keys(&self, preset: Preset) -> impl Iterator<Item = &'static str> + use<> {
+        let first = preset.keys(self.name);
+        let own = self.keys.iter().chain(self.anywhere);
+        first
+            .iter()
+            .chain(own.filter(move |key| !first.contains(key)))
+            .copied()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +86,7 @@ const fn action(
         short,
         help,
         scope,
+        when: When::Always,
         run,
     }
 }
@@ -65,6 +107,7 @@ const fn debug(
         short,
         help,
         scope: Scope::Screen(Screen::Debug),
+        when: When::Stopped,
         run,
     }
 }
@@ -86,6 +129,7 @@ pub const TABLE: &[Action] = &[
     debug("down", &["d"], &[], "", "select the called frame", |_, _| typed("down")),
     debug("why", &["w"], &[], "", "show how control came to this side", |ui, _| focus(ui, PanelId::Why)),
     debug("syntax", &["m"], &[], "", "disassemble in Intel's or AT&T's syntax", |ui, _| { ui.panels.disassembly.switch_syntax(); Vec::new() }),
+    debug("inline", &["a"], &[], "", "each source line's instructions below it, or not", |ui, _| { ui.panels.source.inline = !ui.panels.source.inline; Vec::new() }),
     action(Scope::Panel(PanelId::Breakpoints), "delete", &["Delete", "D"], "delete", "remove the marked breakpoint", delete),
     action(Scope::Panel(PanelId::Strip), "zoom", &["Enter"], "zoom", "only the marked band, or all again", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Regions), "zoom", &["Enter"], "zoom", "only the band of the marked region, or all again", |ui, m| ui.act(&Act::Enter, m)),
@@ -102,7 +146,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Everywhere, "command", &[":"], "command", "a command of the debugger; Tab completes, Up recalls", |ui, _| prompt(ui, PromptKind::Command, "")),
     action(Scope::Everywhere, "palette", &["Ctrl-P"], "", "search commands, actions and symbols", palette),
     action(Scope::Everywhere, "help", &["?"], "help", "these keys", |ui, _| { ui.overlay = Overlay::Help(0); Vec::new() }),
-    action(Scope::Everywhere, "interrupt", &["Ctrl-C", "F6"], "", "stop the running target", interrupt),
+    action(Scope::Everywhere, "interrupt", &["Ctrl-C", "F6"], "stop", "stop the running target", interrupt).when(When::Running),
     action(Scope::Everywhere, "next panel", &["Tab"], "", "move the focus on", |ui, _| { ui.next_panel(1); Vec::new() }),
     action(Scope::Everywhere, "previous panel", &["Shift-Tab"], "", "move the focus back", |ui, _| { ui.next_panel(-1); Vec::new() }),
     action(Scope::Everywhere, "screen Debug", &["1"], "", "source, backtrace, registers", |_, _| vec![Effect::Show(Screen::Debug)]),
@@ -119,13 +163,19 @@ pub const TABLE: &[Action] = &[
     action(Scope::Everywhere, "left", &["Left", "h"], "", "fold, zoom out, the mode before", |ui, m| ui.act(&Act::Side(-1), m)),
     action(Scope::Everywhere, "right", &["Right", "l"], "", "unfold, zoom in, the next mode", |ui, m| ui.act(&Act::Side(1), m)),
     action(Scope::Everywhere, "choose", &["Enter"], "", "select the marked frame, follow the marked call, print the marked value", |ui, m| ui.act(&Act::Enter, m)),
-    action(Scope::Everywhere, "cancel", &["Esc"], "", "give up the work that is under way", cancel),
+    action(Scope::Everywhere, "cancel", &["Esc"], "cancel", "give up the work that is under way", cancel).when(When::Working),
+    action(Scope::Everywhere, "copy", &["y"], "", "copy the marked row, or all of the panel, by the terminal (OSC 52)", |ui, m| ui.copy(m)),
+    action(Scope::Everywhere, "theme", &["Alt-t"], "", "the next theme: dark, light, contrast, none", next_theme),
     action(Scope::Everywhere, "quit", &["q"], "quit", "leave; asks when a guest would end", |ui, m| ui.leave(m)),
 ];
 
-/// The action a key stands for, the nearest scope first.
+/// The action a key stands for: the preset's, then the nearest scope's.
 #[must_use]
-pub fn find(key: &str, screen: Screen, panel: PanelId) -> Option<&'static Action> {
+pub fn find(key: &str, preset: Preset, screen: Screen, panel: PanelId) -> Option<&'static Action> {
+    if let Some(name) = preset.action(key) {
+        let mut actions = TABLE.iter();
+        return actions.find(|action| action.name == name);
+    }
     let scopes = [
         Scope::Panel(panel),
         Scope::Screen(screen),
@@ -141,8 +191,12 @@ pub fn find(key: &str, screen: Screen, panel: PanelId) -> Option<&'static Action
         .or_else(|| TABLE.iter().find(|action| action.anywhere.contains(&key)))
 }
 
-/// What the key line offers, the nearest scope first.
-pub fn offered(screen: Screen, panel: PanelId) -> impl Iterator<Item = &'static Action> {
+/// What the key line may offer, the nearest scope first.
+pub fn offered(
+    preset: Preset,
+    screen: Screen,
+    panel: PanelId,
+) -> impl Iterator<Item = &'static Action> {
     let scopes = [
         Scope::Panel(panel),
         Scope::Screen(screen),
@@ -153,9 +207,9 @@ pub fn offered(screen: Screen, panel: PanelId) -> impl Iterator<Item = &'static 
             action.scope == scope
                 && !action.short.is_empty()
                 && action
-                    .keys
-                    .first()
-                    .and_then(|key| find(key, screen, panel))
+                    .all_keys(preset)
+                    .next()
+                    .and_then(|key| find(key, preset, screen, panel))
                     .is_some_and(|found| found.name == action.name)
         })
     })
@@ -180,6 +234,7 @@ pub fn reference() -> String {
             action.help
         );
     }
+    text.push_str(&crate::keys::reference());
     text
 }
 
@@ -237,6 +292,12 @@ fn requests(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
             PanelId::Requests
         },
     )
+}
+
+fn next_theme(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
+    let next = ui.theme.palette().next();
+    ui.theme = next.into();
+    vec![Effect::Say(format!("theme {}", next.name()))]
 }
 
 fn prompt(ui: &mut Ui, kind: PromptKind, text: &str) -> Vec<Effect> {
@@ -334,7 +395,10 @@ mod tests {
 
     #[test]
     fn the_nearest_scope_holds() {
-        let name = |key, screen, panel| find(key, screen, panel).map(|action| action.name);
+        let name =
+            |key, screen, panel| find(key, Preset::Gdb, screen, panel).map(|action| action.name);
+        let vscode = find("F12", Preset::Vscode, Screen::Console, PanelId::Serial);
+        assert_eq!(vscode.map(|action| action.name), Some("choose"));
         assert_eq!(name("/", Screen::Debug, PanelId::Source), Some("find"));
         assert_eq!(
             name("/", Screen::Crossings, PanelId::Classes),

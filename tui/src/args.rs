@@ -7,6 +7,8 @@ use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
 use debugger::crossing::Setup;
 
+use crate::keys::Preset;
+use crate::theme::Palette;
 use crate::{action, batch, open};
 
 /// The debugger for the boundary between an application and the kernel it is linked into.
@@ -19,8 +21,22 @@ pub struct Args {
     #[arg(long, global = true)]
     pub json: bool,
 
+    #[command(flatten)]
+    pub look: ScreenArgs,
+
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// How the screen looks and is steered; else as it was left, for each image.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct ScreenArgs {
+    /// The colours of the screen.
+    #[arg(long, global = true, value_enum)]
+    pub theme: Option<Palette>,
+    /// Whose habits the keys follow.
+    #[arg(long, global = true, value_enum)]
+    pub keys: Option<Preset>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -137,14 +153,15 @@ impl Args {
     /// When what was asked failed; the message names the next step.
     pub fn run(self, out: &mut dyn Write) -> anyhow::Result<()> {
         let json = self.json;
+        let look = self.look;
         match self.command {
-            None => open::last(),
-            Some(Command::Run(args)) => open::run(&args),
-            Some(Command::Attach(args)) => open::attach(&args),
+            None => open::last(look),
+            Some(Command::Run(args)) => open::run(&args, look),
+            Some(Command::Attach(args)) => open::attach(&args, look),
             Some(Command::Open(_)) if json => bail!(
                 "opening a recording: the screen has no JSON; 'uklscope report FILE --json' prints it"
             ),
-            Some(Command::Open(args)) => open::open(&args),
+            Some(Command::Open(args)) => open::open(&args, look),
             Some(Command::Exec(args)) => batch::exec::run(&args, json, out),
             Some(Command::Trace(args)) => batch::trace::run(&args, json, out),
             Some(Command::Report(args)) => batch::report::run(&args, json, out),

@@ -21,6 +21,7 @@ pub mod overlay;
 mod pace;
 pub mod panels;
 pub mod run;
+pub mod state;
 mod status;
 pub mod term;
 pub mod theme;

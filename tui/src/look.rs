@@ -19,6 +19,8 @@ pub struct Look {
     pub class: Option<(CrossingKind, String)>,
     /// Only crossings whose kind or call holds this.
     pub filter: String,
+    /// Lines that set up breakpoints of the last run; the target does not stand yet.
+    pub waiting: Vec<String>,
     /// Which of the pairs of modes the ladder shows.
     pub pair: usize,
 }

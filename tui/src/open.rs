@@ -12,12 +12,13 @@ use debugger::session::trace_file;
 use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt};
 use debugger::trace::recording::Recording;
 
-use crate::args::{AttachArgs, OpenArgs, RunArgs};
+use crate::args::{AttachArgs, OpenArgs, RunArgs, ScreenArgs};
 use crate::batch::session as opened;
 use crate::history::History;
 use crate::panels::Screen;
 use crate::run::{self, Subject};
-use crate::theme::Theme;
+use crate::state;
+use crate::theme::{Palette, Theme};
 use crate::tracer::Tracer;
 use crate::ui::{Guest, Ui};
 
@@ -28,7 +29,7 @@ const BUILT_IN: &[u8] = include_bytes!("../assets/builtin.uklrec");
 ///
 /// # Errors
 /// When there is no such image, or no terminal.
-pub fn run(args: &RunArgs) -> anyhow::Result<()> {
+pub fn run(args: &RunArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let image = opened::image(args.image.as_deref(), &args.boot)?;
     // A kernel of someone else's may have no application linked in.
     let stop_at = if args.image.is_some() {
@@ -37,17 +38,17 @@ pub fn run(args: &RunArgs) -> anyhow::Result<()> {
         StopAt::Kernel
     };
     let options = opened::options(&args.boot, args.calls, stop_at);
-    boot(image, options)
+    boot(image, options, look)
 }
 
 /// `uklscope` alone: the last image, else the built-in recording.
 ///
 /// # Errors
 /// When there is no terminal.
-pub fn last() -> anyhow::Result<()> {
+pub fn last(look: ScreenArgs) -> anyhow::Result<()> {
     let image = store::last_image().and_then(|name| store::image(&name));
     let error = match image {
-        Ok(image) if qemu_is_there() => return boot(image, BootOptions::default()),
+        Ok(image) if qemu_is_there() => return boot(image, BootOptions::default(), look),
         Ok(_) => "no QEMU is on PATH; 'uklscope doctor' tells how to install it".to_owned(),
         Err(error) => error.to_string(),
     };
@@ -64,14 +65,14 @@ pub fn last() -> anyhow::Result<()> {
     let hint = "built-in recording; 'cargo xtask demo' gets an image to debug".to_owned();
     let issues = issues.iter().map(ToString::to_string).collect();
     events.extend(told(&recording, "built-in recording".to_owned(), issues));
-    show_recording(events, Some(hint))
+    show_recording(events, Some(hint), look)
 }
 
 /// `uklscope open`: the first recording, and the others' modes beside it.
 ///
 /// # Errors
 /// When a file is no recording.
-pub fn open(args: &OpenArgs) -> anyhow::Result<()> {
+pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let (recording, issues) = read(&args.files)?;
     let names: Vec<String> = args
         .files
@@ -80,14 +81,14 @@ pub fn open(args: &OpenArgs) -> anyhow::Result<()> {
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
     let name = format!("recording {}", names.join(" "));
-    show_recording(told(&recording, name, issues), None)
+    show_recording(told(&recording, name, issues), None, look)
 }
 
 /// `uklscope attach`
 ///
 /// # Errors
 /// When the address is none.
-pub fn attach(args: &AttachArgs) -> anyhow::Result<()> {
+pub fn attach(args: &AttachArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let endpoint = args
         .address
         .parse()
@@ -98,30 +99,53 @@ pub fn attach(args: &AttachArgs) -> anyhow::Result<()> {
         ..AttachOptions::default()
     };
     let session = Session::attach(endpoint, options);
-    live(session, Guest::Theirs, None)
+    live(session, &args.address, Guest::Theirs, None, look)
 }
 
-fn boot(image: Image, options: BootOptions) -> anyhow::Result<()> {
+fn boot(image: Image, options: BootOptions, look: ScreenArgs) -> anyhow::Result<()> {
     let tracer = Tracer::new(image.clone(), &options);
+    let name = image.manifest.name.clone();
     let session = Session::boot(image, options);
-    live(session, Guest::Ours, Some(tracer))
+    live(session, &name, Guest::Ours, Some(tracer), look)
 }
 
-fn live(session: Handle, guest: Guest, tracer: Option<Tracer>) -> anyhow::Result<()> {
-    let mut ui = screen(guest);
+fn live(
+    session: Handle,
+    name: &str,
+    guest: Guest,
+    tracer: Option<Tracer>,
+    look: ScreenArgs,
+) -> anyhow::Result<()> {
+    let mut ui = screen(guest, look);
+    let mut kept = state::File::of(name);
+    let mut events = Vec::new();
+    match kept.as_mut().map(state::File::read) {
+        Some(Ok(saved)) => state::restore(&mut ui, &saved),
+        Some(Err(trouble)) => {
+            ui.said = Some(trouble.clone());
+            events.push(Event::Notice(trouble));
+        }
+        None => {}
+    }
+    chosen(&mut ui, look);
     ui.names = session.names.clone();
     run::run(
         ui,
         Subject {
             session: Some(session),
-            events: Vec::new(),
+            events,
             tracer,
+            kept,
         },
     )
 }
 
-fn show_recording(events: Vec<Event>, hint: Option<String>) -> anyhow::Result<()> {
-    let mut ui = screen(Guest::None);
+fn show_recording(
+    events: Vec<Event>,
+    hint: Option<String>,
+    look: ScreenArgs,
+) -> anyhow::Result<()> {
+    let mut ui = screen(Guest::None, look);
     ui.show(Screen::Crossings);
     ui.said = hint;
     run::run(
@@ -130,16 +154,28 @@ fn show_recording(events: Vec<Event>, hint: Option<String>) -> anyhow::Result<()
             session: None,
             events,
             tracer: None,
+            kept: None,
         },
     )
 }
 
-fn screen(guest: Guest) -> Ui {
-    let mut ui = Ui::new(Theme::from_environment(), guest);
+fn screen(guest: Guest, look: ScreenArgs) -> Ui {
+    let mut ui = Ui::new(Theme::from(Palette::default()), guest);
+    chosen(&mut ui, look);
     if let Ok(root) = store::root() {
         ui.history = History::open(root.join("history"));
     }
     ui
+}
+
+/// What the command line says goes before `NO_COLOR`, and both before what was kept.
+fn chosen(ui: &mut Ui, look: ScreenArgs) {
+    if let Some(palette) = look.theme.or_else(Palette::from_environment) {
+        ui.theme = palette.into();
+    }
+    if let Some(preset) = look.keys {
+        ui.preset = preset;
+    }
 }
 
 /// The runs of all files, in their order; the issues name their file.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
@@ -10,17 +10,23 @@ use debugger::command::{self, Command};
 use debugger::event::{Event, Failure};
 use debugger::model::{Entry, Model, Topic};
 use debugger::session::Handle;
+use ratatui::crossterm::clipboard::CopyToClipboard;
 use ratatui::crossterm::event::{self, Event as Input};
+use ratatui::crossterm::execute;
 use ratatui::layout::Rect;
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::pace::Pace;
 use crate::panels::{Effect, Traced};
+use crate::state;
 use crate::term::{Terminals, panicked_beside};
 use crate::tracer::Tracer;
 use crate::ui::Ui;
 use crate::update;
+
+/// How long leaving waits for it.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
 
 /// All that comes to the screen.
 #[derive(Debug)]
@@ -58,6 +64,8 @@ pub struct Subject {
     /// What is known before the session says anything: a recording's crossings, a hint.
     pub events: Vec<Event>,
     pub tracer: Option<Tracer>,
+    /// Where breakpoints and layout are kept for the next run.
+    pub kept: Option<state::File>,
 }
 
 /// Shows the screen until the user leaves it.
@@ -78,13 +86,19 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
         model,
         subject,
         sender,
+        restoring: false,
     };
     let left = screen.until_left(&messages, &mut terminal);
+    screen.hear_breakpoints(&messages);
+    let kept = screen.keep();
     // The terminal first: a guest may take a moment to end.
     drop(terminal);
     drop(screen);
     for line in panicked_beside() {
         crate::complain(&format!("uklscope: {line}; please report it"));
+    }
+    if let Err(trouble) = kept {
+        crate::complain(&format!("uklscope: {trouble}"));
     }
     match left? {
         Left::ByUser => Ok(()),
@@ -150,6 +164,8 @@ struct Running {
     model: Model,
     subject: Subject,
     sender: Sender<Message>,
+    /// The last run's breakpoints are being set up.
+    restoring: bool,
 }
 
 impl Running {
@@ -173,12 +189,16 @@ impl Running {
                         return Ok(left);
                     }
                 }
+                self.restore();
                 self.ask();
             }
             let due = pace.due(self.model.requests.is_quiet());
             if due.is_some_and(|due| due <= Instant::now()) {
                 self.draw(terminal)?;
                 pace.drawn(Instant::now());
+                if let Err(trouble) = self.keep() {
+                    self.ui.said = Some(trouble);
+                }
             }
         }
     }
@@ -216,12 +236,25 @@ impl Running {
                 Effect::Leave => return Some(Left::ByUser),
                 Effect::Show(screen) => self.ui.show(screen),
                 Effect::Say(words) => self.ui.said = Some(words),
+                Effect::Copy(text) => self.copy(&text),
                 Effect::Trace(which) => self.trace(which),
                 Effect::Cancel(name) => self.cancel(&name),
                 Effect::Type(line) => self.type_line(line),
             }
         }
         None
+    }
+
+    /// By OSC 52: the terminal itself owns the clipboard, over ssh too, and may refuse in silence.
+    fn copy(&mut self, text: &str) {
+        let lines = text.lines().count();
+        self.ui.said = Some(
+            match execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text)) {
+                Ok(()) if lines == 1 => format!("copied: {text}"),
+                Ok(()) => format!("copied: {lines} lines"),
+                Err(error) => format!("copying: {error}; select it with the mouse and Shift"),
+            },
+        );
     }
 
     fn type_line(&mut self, line: String) {
@@ -254,6 +287,51 @@ impl Running {
                 self.ui.said = Some(failure.to_string());
                 self.model.log.push(Entry::Failure(failure));
             }
+        }
+    }
+
+    /// Sets up the breakpoints of the last run when the target first stands.
+    fn restore(&mut self) {
+        if self.ui.look.waiting.is_empty() || !self.model.run.answers() {
+            return;
+        }
+        if !self.restoring {
+            self.restoring = true;
+            for line in self.ui.look.waiting.clone() {
+                self.type_line(line);
+            }
+        } else if self.model.requests.waiting().next().is_none()
+            && self.model.is_fresh(&self.model.breakpoints)
+        {
+            self.restoring = false;
+            let count = self.ui.look.waiting.len();
+            self.ui.look.waiting.clear();
+            self.ui.said = Some(format!(
+                "set again as the last run left them: {count} (the console tells)"
+            ));
+        }
+    }
+
+    /// The answer that tells of the last breakpoint may still be on its way.
+    fn hear_breakpoints(&mut self, messages: &Receiver<Message>) {
+        let end = Instant::now() + LAST_ANSWER;
+        let known = |model: &Model| !model.run.answers() || model.is_fresh(&model.breakpoints);
+        while self.subject.kept.is_some() && !known(&self.model) {
+            let Ok(message) = messages.recv_deadline(end) else {
+                return;
+            };
+            if let Message::Session(event) = message {
+                self.model.apply(event);
+                self.ask();
+            }
+        }
+    }
+
+    /// Keeps what the next run is to find; while the last one's are set up, they are kept as they were.
+    fn keep(&mut self) -> Result<(), String> {
+        match &mut self.subject.kept {
+            Some(file) if !self.restoring => file.write(&state::of(&self.ui, &self.model)),
+            _ => Ok(()),
         }
     }
 

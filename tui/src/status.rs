@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use crate::action;
+use crate::action::{self, Action, When};
 use crate::batch::text as words;
 use crate::panels::Screen;
 use crate::ui::Ui;
@@ -116,7 +116,7 @@ fn state(model: &Model) -> String {
     }
 }
 
-pub(crate) fn draw_keys(ui: &Ui, area: Rect, buf: &mut Buffer) {
+pub(crate) fn draw_keys(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
     if let Some(said) = &ui.said {
         text::put(
             buf,
@@ -135,8 +135,12 @@ pub(crate) fn draw_keys(ui: &Ui, area: Rect, buf: &mut Buffer) {
         spans.push(Span::styled(key, ui.theme.key()));
         spans.push(Span::styled(format!(" {word}  "), ui.theme.dim()));
     };
-    for action in action::offered(ui.screen, ui.focus()) {
-        let key = action.keys.first().copied().unwrap_or("");
+    let offered = action::offered(ui.preset, ui.screen, ui.focus());
+    let (now, rest): (Vec<&Action>, Vec<&Action>) = offered
+        .filter(|action| action.when.holds(model))
+        .partition(|action| matches!(action.when, When::Running | When::Working));
+    for action in now.into_iter().chain(rest) {
+        let key = action.all_keys(ui.preset).next().unwrap_or("");
         if always.iter().any(|(other, _)| *other == key) {
             continue;
         }

@@ -1,14 +1,16 @@
 //! The state of the screen, and how it is drawn.
 
-use debugger::command::Command;
+use debugger::command::{Command, Info};
 use debugger::model::{Entry, Model, Topic};
 use debugger::session::SymbolNames;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 
 use crate::batch::text as words;
 use crate::history::History;
+use crate::keys::Preset;
 use crate::layout::{Layout, Place, layout};
 use crate::look::Look;
 use crate::overlay::{Overlay, draw_help};
@@ -32,6 +34,7 @@ pub enum Guest {
 #[derive(Debug)]
 pub struct Ui {
     pub theme: Theme,
+    pub preset: Preset,
     pub size: Rect,
     pub screen: Screen,
     pub panels: Panels,
@@ -55,6 +58,7 @@ impl Ui {
     pub fn new(theme: Theme, guest: Guest) -> Self {
         Self {
             theme,
+            preset: Preset::default(),
             size: Rect::new(0, 0, 80, 24),
             screen: Screen::Debug,
             panels: Panels::default(),
@@ -127,14 +131,14 @@ impl Ui {
     /// What the panels in sight want of the session.
     #[must_use]
     pub fn wants(&self, model: &Model) -> Vec<(Topic, Command)> {
-        self.layout()
-            .places
-            .iter()
-            .flat_map(|place| {
-                let view = self.view(model, place.id);
-                self.panels.get(place.id).wants(view, place.body)
-            })
-            .collect()
+        let layout = self.layout();
+        let in_sight = layout.places.iter().flat_map(|place| {
+            let view = self.view(model, place.id);
+            self.panels.get(place.id).wants(view, place.body)
+        });
+        // To be kept for the next run, whatever is in sight.
+        let kept = (Topic::Breakpoints, Command::Info(Info::Breakpoints));
+        std::iter::once(kept).chain(in_sight).collect()
     }
 
     /// Lets the panel with the focus do something.
@@ -151,6 +155,40 @@ impl Ui {
             .map_or(Rect::ZERO, |place| place.body);
         let look = &mut self.look;
         self.panels.get_mut(panel).act(act, model, look, body)
+    }
+
+    /// The marked row of the panel with the focus as it is shown, or all rows where none is marked.
+    pub fn copy(&self, model: &Model) -> Vec<Effect> {
+        let panel = self.focus();
+        let layout = self.layout();
+        let height = layout
+            .places
+            .iter()
+            .find(|place| place.id == panel)
+            .map_or(1, |place| place.body.height.max(1));
+        // Wider than the panel: what is cut off there is wanted too.
+        let area = Rect::new(0, 0, 400, height);
+        let mut buf = Buffer::empty(area);
+        let panels = &self.panels;
+        panels
+            .get(panel)
+            .draw(self.view(model, panel), area, &mut buf);
+        let row = |y: u16| {
+            let cells = (0..area.width).map(|x| buf[(x, y)].symbol());
+            cells.collect::<String>().trim_end().to_owned()
+        };
+        let marked = (0..height).find(|y| {
+            let last = &buf[(area.width - 1, *y)];
+            last.modifier.contains(Modifier::REVERSED)
+        });
+        let text = match marked {
+            Some(y) => row(y),
+            None => {
+                let rows: Vec<String> = (0..height).map(row).collect();
+                rows.join("\n").trim_end().to_owned()
+            }
+        };
+        vec![Effect::Copy(text)]
     }
 
     /// Says the answer to a typed command on the key line, where the console is not in sight.
@@ -198,19 +236,19 @@ impl Ui {
         match &self.overlay {
             Overlay::Prompt(prompt) => return Some(prompt.draw(self.theme, layout.keys, buf)),
             Overlay::Palette(palette) => {
-                status::draw_keys(self, layout.keys, buf);
+                status::draw_keys(self, model, layout.keys, buf);
                 return Some(palette.draw(self.theme, over, buf));
             }
             Overlay::Help(scroll) => {
-                status::draw_keys(self, layout.keys, buf);
+                status::draw_keys(self, model, layout.keys, buf);
                 let place = (self.screen, self.focus());
-                draw_help(*scroll, place, self.theme, over, buf);
+                draw_help(*scroll, place, self.preset, self.theme, over, buf);
             }
             Overlay::Leave => {
                 let words = " The guest ends with this program. Leave? y leaves, n stays ";
                 text::put(buf, layout.keys, 0, Line::styled(words, self.theme.alarm()));
             }
-            Overlay::None => status::draw_keys(self, layout.keys, buf),
+            Overlay::None => status::draw_keys(self, model, layout.keys, buf),
         }
         None
     }

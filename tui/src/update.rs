@@ -10,9 +10,10 @@ use ratatui::layout::{Position, Rect};
 use tui_input::InputRequest;
 
 use crate::action::{self, Scope};
-use crate::keys;
+use crate::keys::{self, Preset};
 use crate::overlay::{Item, Overlay, Prompt, PromptKind, Typed};
 use crate::panels::{Act, Effect, PanelId, Screen, Traced};
+use crate::theme::Palette;
 use crate::ui::Ui;
 
 /// Rows that one turn of the wheel moves.
@@ -49,7 +50,7 @@ pub fn input(ui: &mut Ui, model: &Model, input: &Input) -> Vec<Effect> {
 fn key(ui: &mut Ui, model: &Model, event: &KeyEvent) -> Vec<Effect> {
     match std::mem::take(&mut ui.overlay) {
         Overlay::None => match keys::name(event) {
-            Some(name) => match action::find(&name, ui.screen, ui.focus()) {
+            Some(name) => match action::find(&name, ui.preset, ui.screen, ui.focus()) {
                 Some(action) => (action.run)(ui, model),
                 None => Vec::new(),
             },
@@ -148,6 +149,7 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
             vec![Effect::Trace(Traced::EachMode)]
         }
         "path" => vec![Effect::Show(Screen::Path)],
+        _ if line.starts_with("theme ") || line.starts_with("keys ") => setting(ui, line),
         _ => {
             // The answer stands in the console: let it be seen.
             if ui.screen == Screen::Debug {
@@ -160,6 +162,30 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
             vec![Effect::Type(line.to_owned())]
         }
     }
+}
+
+/// `theme light`, `keys vscode`
+fn setting(ui: &mut Ui, line: &str) -> Vec<Effect> {
+    let (what, name) = line.split_once(' ').unwrap_or((line, ""));
+    let name = name.trim();
+    let done = if what == "theme" {
+        let palette = name.parse::<Palette>();
+        palette.map(|palette| ui.theme = palette.into()).is_ok()
+    } else {
+        Preset::named(name)
+            .map(|preset| ui.preset = preset)
+            .is_some()
+    };
+    let known = if what == "theme" {
+        Palette::ALL.map(Palette::name).join(", ")
+    } else {
+        Preset::ALL.map(Preset::name).join(", ")
+    };
+    vec![Effect::Say(if done {
+        format!("{what} {name}")
+    } else {
+        format!("choosing {what} '{name}': there is none; there are {known}")
+    })]
 }
 
 fn palette_key(

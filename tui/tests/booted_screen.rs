@@ -84,6 +84,32 @@ fn main_is_shown_and_stepped_and_the_guest_ends_with_the_screen() {
 
 #[test]
 #[ignore = "boots an image"]
+fn breakpoints_are_kept_for_the_next_run() {
+    let state = tempfile::tempdir().expect("a folder");
+    let program = Path::new(env!("CARGO_BIN_EXE_uklscope"));
+    let folder = state.path().to_str().expect("a path");
+    let open = || {
+        let arguments = ["run", "syscalls", "--mode", "ukl"];
+        Terminal::start(program, &arguments, &[("XDG_STATE_HOME", folder)])
+    };
+    let mut terminal = open();
+    terminal.until("■ arrived");
+    terminal.press(":b ksys_write\r");
+    terminal.until("planted");
+    terminal.press("qy");
+    assert_eq!(terminal.until_ended().0, 0);
+    let kept = fs::read_to_string(state.path().join("uklscope/syscalls.json")).expect("a file");
+    assert!(kept.contains("\"break ksys_write\""), "{kept}");
+    let mut terminal = open();
+    terminal.until("set again as the last run left them: 1");
+    terminal.press("c");
+    terminal.until("■ breakpoint 1");
+    terminal.press("qy");
+    assert_eq!(terminal.until_ended().0, 0);
+}
+
+#[test]
+#[ignore = "boots an image"]
 fn a_running_guest_is_stopped_by_a_key() {
     let mut terminal = opened_with(&["--append", "n=100000000"]);
     terminal.press("c");

@@ -324,3 +324,115 @@ proptest! {
         stage.draw();
     }
 }
+
+#[test]
+fn instructions_stand_below_their_lines() {
+    let mut stage = Stage::stopped(80, 50);
+    let lines = |stage: &Stage| {
+        stage
+            .text()
+            .lines()
+            .take(24)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert!(!lines(&stage)[..18].join("\n").contains("push   rbp"));
+    stage.keys("a");
+    let text = stage.text();
+    let source: Vec<_> = text
+        .lines()
+        .take_while(|line| !line.contains("disassembly"))
+        .collect();
+    let at = |what: &str| source.iter().position(|line| line.contains(what));
+    assert!(at("636●").is_some(), "{text}");
+    assert_eq!(at("push   rbp"), at("636●").map(|row| row + 1), "{text}");
+    stage.keys("a");
+    assert!(!lines(&stage)[..18].join("\n").contains("push   rbp"));
+}
+
+#[test]
+fn source_is_coloured_by_what_its_parts_are() {
+    let stage = Stage::stopped(80, 24);
+    let terminal = stage.draw();
+    let buffer = terminal.backend().buffer();
+    let row = stage
+        .text()
+        .lines()
+        .position(|line| line.contains("if (f.file)"))
+        .unwrap();
+    let row = u16::try_from(row).unwrap();
+    let styled = (0..50).filter(|x| buffer[(*x, row)].fg == Color::LightMagenta);
+    assert_eq!(
+        styled
+            .map(|x| buffer[(x, row)].symbol())
+            .collect::<String>(),
+        "if"
+    );
+}
+
+#[test]
+fn the_marked_row_is_copied_whole() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("Tab Tab Tab Down y");
+    let copied = stage.typed.last().cloned().unwrap_or_default();
+    assert!(copied.starts_with("(copy rsp"), "{copied}");
+    assert!(
+        copied.contains("task stack"),
+        "what the panel cuts off is there: {copied}"
+    );
+}
+
+#[test]
+fn keys_and_hints_follow_the_preset_and_the_state() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys(": keys Space vscode Enter");
+    assert!(stage.text().contains("keys vscode"), "{}", stage.text());
+    stage.keys("Down");
+    assert!(stage.text().contains("F5 go  F10 over"), "{}", stage.text());
+    stage.keys("F10");
+    assert_eq!(stage.typed, ["next"]);
+    stage.event(Event::Run(Run::Running));
+    let text = stage.text();
+    assert!(
+        text.contains("F6 stop") && !text.contains("F10 over"),
+        "{text}"
+    );
+    stage.keys("Esc : keys Space emacs Enter");
+    assert!(
+        stage.text().contains("there are gdb, nnd, vscode"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("Down : theme Space light Enter");
+    assert_eq!(stage.ui.theme, Theme::from(tui::theme::Palette::Light));
+}
+
+#[test]
+fn what_was_kept_is_shown_before_it_is_armed() {
+    let mut stage = Stage::new(80, 24);
+    let saved = tui::state::Saved {
+        breakpoints: vec![
+            "break ksys_write".to_owned(),
+            "break fs/read_write.c:640".to_owned(),
+        ],
+        panel: Some("breakpoints".to_owned()),
+        screen: Some("Debug".to_owned()),
+        ..tui::state::Saved::default()
+    };
+    tui::state::restore(&mut stage.ui, &saved);
+    let text = stage.text();
+    assert!(text.contains("○ break ksys_write"), "{text}");
+    let kept = tui::state::of(&stage.ui, &stage.model);
+    assert_eq!(
+        kept.breakpoints, saved.breakpoints,
+        "they are not lost if it never stands"
+    );
+    for event in stage::facts::events() {
+        stage.event(event);
+    }
+    let text = stage.text();
+    assert!(text.lines().any(|line| line.contains("640○")), "{text}");
+    stage.ui.look.waiting.clear();
+    let kept = tui::state::of(&stage.ui, &stage.model);
+    assert_eq!(kept.breakpoints, ["break ksys_write if count > 0"]);
+}

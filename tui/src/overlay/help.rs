@@ -6,13 +6,14 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::action::{Scope, TABLE};
+use crate::keys::Preset;
 use crate::panels::{PanelId, Screen};
 use crate::theme::Theme;
 use crate::widgets::cursor::Cursor;
 use crate::widgets::{table, text};
 
 /// The keys that hold in this panel, the nearest first.
-fn lines(screen: Screen, panel: PanelId, theme: Theme) -> Vec<Line<'static>> {
+fn lines(screen: Screen, panel: PanelId, preset: Preset, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for scope in [
         Scope::Panel(panel),
@@ -22,7 +23,7 @@ fn lines(screen: Screen, panel: PanelId, theme: Theme) -> Vec<Line<'static>> {
         let of_scope = TABLE.iter().filter(|action| action.scope == scope);
         let rows: Vec<Line<'static>> = of_scope
             .map(|action| {
-                let keys: Vec<&str> = action.keys.iter().chain(action.anywhere).copied().collect();
+                let keys: Vec<&str> = action.all_keys(preset).collect();
                 Line::from(vec![
                     Span::styled(format!("  {:<16}", keys.join(" ")), theme.key()),
                     Span::raw(action.help),
@@ -49,11 +50,12 @@ fn lines(screen: Screen, panel: PanelId, theme: Theme) -> Vec<Line<'static>> {
 pub fn draw_help(
     scroll: usize,
     (screen, panel): (Screen, PanelId),
+    preset: Preset,
     theme: Theme,
     area: Rect,
     buf: &mut Buffer,
 ) {
-    let lines = lines(screen, panel, theme);
+    let lines = lines(screen, panel, preset, theme);
     let height = u16::try_from(lines.len())
         .unwrap_or(u16::MAX)
         .saturating_add(1);

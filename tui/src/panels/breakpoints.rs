@@ -51,6 +51,16 @@ impl Panel for Breakpoints {
     }
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
+        let waiting = &view.look.waiting;
+        if !waiting.is_empty() {
+            let head = "of the last run, set when the target stands:";
+            text::put(buf, area, 0, Line::styled(head, view.theme.dim()));
+            for (row, line) in waiting.iter().enumerate() {
+                let line = Line::styled(format!(" ○ {line}"), view.theme.dim());
+                text::put(buf, area, row + 1, line);
+            }
+            return;
+        }
         let Some(list) = view.model.breakpoints.yes() else {
             return explain(&view.model.breakpoints.value, view, area, buf);
         };

@@ -12,6 +12,7 @@ use super::held::Held;
 use super::listing::{explain, find, moved};
 use super::{Act, Effect, Panel, View};
 use crate::look::Look;
+use crate::widgets::arrows::{self, Jump};
 use crate::widgets::cursor::{Cursor, centred};
 use crate::widgets::text;
 
@@ -19,7 +20,7 @@ use crate::widgets::text;
 pub struct Disassembly {
     at: Option<Held<Location>>,
     cursor: Option<Held<Cursor>>,
-    att: bool,
+    pub att: bool,
 }
 
 impl Disassembly {
@@ -126,8 +127,12 @@ impl Panel for Disassembly {
         let fresh = view.model.is_fresh(&view.model.disassembly);
         let marked = self.row(view.model, list);
         let top = self.top(view.model, list, height);
+        let jumps = jumps(list);
+        let lanes = if jumps.is_empty() { 0 } else { LANES };
+        let mut arrows = arrows::columns(&jumps, top, height, lanes.max(1)).into_iter();
         for (row, line) in list.iter().skip(top).take(height).enumerate() {
-            text::put(buf, area, row, spans(line, fresh, view));
+            let arrow = arrows.next().filter(|_| lanes > 0);
+            text::put(buf, area, row, spans(line, arrow, fresh, view));
             if top + row == marked && self.cursor(view.model).is_some() {
                 text::paint(buf, area, row, view.theme.selected(view.focused));
             }
@@ -135,7 +140,33 @@ impl Panel for Disassembly {
     }
 }
 
-fn spans(line: &DisassemblyLine, fresh: bool, view: View<'_>) -> Line<'static> {
+/// Columns for arrows.
+const LANES: usize = 3;
+
+/// The jumps that stay within the list, by their rows.
+fn jumps(list: &[DisassemblyLine]) -> Vec<Jump> {
+    let row_of = |line: &DisassemblyLine| {
+        let target = line.target.as_ref()?.addr;
+        list.binary_search_by_key(&target, |line| line.place.addr)
+            .ok()
+    };
+    list.iter()
+        .enumerate()
+        .filter(|(_, line)| is_jump(&line.mnemonic))
+        .filter_map(|(from, line)| row_of(line).map(|to| Jump { from, to }))
+        .collect()
+}
+
+fn is_jump(mnemonic: &str) -> bool {
+    mnemonic.starts_with('j') || mnemonic.starts_with("loop")
+}
+
+fn spans(
+    line: &DisassemblyLine,
+    arrow: Option<String>,
+    fresh: bool,
+    view: View<'_>,
+) -> Line<'static> {
     let theme = view.theme;
     let style = match (fresh, line.current) {
         (false, _) => theme.dim(),
@@ -152,8 +183,9 @@ fn spans(line: &DisassemblyLine, fresh: bool, view: View<'_>) -> Line<'static> {
         Span::styled(format!("{} ", line.place.origin.letter()), origin),
         Span::styled(line.place.addr.to_string(), theme.dim()),
         mark,
-        Span::styled(format!("{:<6} ", line.mnemonic), style),
     ];
+    spans.extend(arrow.map(|arrow| Span::styled(arrow, theme.rule())));
+    spans.push(Span::styled(format!("{:<6} ", line.mnemonic), style));
     match &line.target {
         Some(target) => {
             spans.push(Span::styled(

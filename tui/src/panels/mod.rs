@@ -84,6 +84,8 @@ pub enum Effect {
     Show(Screen),
     /// A line for the console.
     Say(String),
+    /// To the terminal's clipboard.
+    Copy(String),
     /// Starts traced runs of the image, or stops those that go on.
     Trace(Traced),
     /// Gives up the slow work of that name.

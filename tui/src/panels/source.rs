@@ -1,17 +1,20 @@
 //! The source around the program counter, or around where the user went.
 
 use debugger::command::{Command, Location};
-use debugger::event::SourceWindow;
+use debugger::event::{DisassemblyLine, SourceWindow};
 use debugger::model::{Model, Topic};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::held::Held;
 use super::listing::{explain, find};
 use super::{Act, Effect, Panel, View};
 use crate::look::Look;
+use crate::theme::Theme;
 use crate::widgets::cursor::centred;
+use crate::widgets::highlight::{Highlighter, Language};
 use crate::widgets::text;
 
 /// Lines asked for at a time: scrolling within them asks nothing.
@@ -20,6 +23,23 @@ const WINDOW: u32 = 300;
 #[derive(Debug, Default)]
 pub struct Source {
     held: Option<Held<Place>>,
+    /// Each line's instructions stand below it.
+    pub inline: bool,
+}
+
+/// What stands in a row of the panel.
+#[derive(Clone, Copy)]
+enum Row<'a> {
+    Line(u32, &'a str),
+    Instruction(u32, &'a DisassemblyLine),
+}
+
+impl Row<'_> {
+    const fn line(&self) -> u32 {
+        match self {
+            Self::Line(line, _) | Self::Instruction(line, _) => *line,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +85,36 @@ impl Source {
             .or(window.current)
             .unwrap_or(window.first + count / 2)
             .clamp(window.first, last)
+    }
+
+    /// The rows in sight, such that the marked line stands near the middle.
+    fn rows<'a>(
+        &self,
+        model: &'a Model,
+        window: &'a SourceWindow,
+        marked: u32,
+        height: usize,
+    ) -> Vec<Row<'a>> {
+        let instructions = self
+            .inline
+            .then(|| model.disassembly.yes())
+            .flatten()
+            .map_or(&[][..], Vec::as_slice);
+        let mut rows = Vec::new();
+        let mut at = 0;
+        for (number, line) in (window.first..).zip(&window.lines) {
+            if number == marked {
+                at = rows.len();
+            }
+            rows.push(Row::Line(number, line));
+            let here = |one: &&DisassemblyLine| {
+                one.place.line == Some(number) && one.place.file.as_ref() == Some(&window.file)
+            };
+            let below = instructions.iter().filter(here);
+            rows.extend(below.map(|one| Row::Instruction(number, one)));
+        }
+        let top = centred(at, rows.len(), height);
+        rows.into_iter().skip(top).take(height).collect()
     }
 
     fn hold(&mut self, model: &Model, window: &SourceWindow, line: u32) {
@@ -114,13 +164,7 @@ impl Panel for Source {
             location,
             count: WINDOW,
         };
-        vec![
-            (Topic::Source, list),
-            (
-                Topic::Breakpoints,
-                Command::Info(debugger::command::Info::Breakpoints),
-            ),
-        ]
+        vec![(Topic::Source, list)]
     }
 
     fn act(&mut self, act: &Act, model: &Model, _look: &mut Look, area: Rect) -> Vec<Effect> {
@@ -139,8 +183,8 @@ impl Panel for Source {
             Act::Home => window.first,
             Act::End => by(i64::from(WINDOW)),
             Act::Click(row, _) => {
-                let top = top(window, line, area);
-                by(i64::from(top) + i64::try_from(*row).unwrap_or(0) - i64::from(line))
+                let rows = self.rows(model, window, line, usize::from(area.height));
+                rows.get(*row).map_or(line, Row::line)
             }
             Act::Find(needle) => {
                 let from = usize::try_from(line - window.first).unwrap_or(0);
@@ -167,10 +211,17 @@ impl Panel for Source {
             .place(view.model)
             .is_some_and(|place| place.line.is_some());
         let fresh = view.model.is_fresh(&view.model.source);
-        let top = top(window, marked, area);
-        let skip = usize::try_from(top - window.first).unwrap_or(0);
-        let shown = (top..).zip(window.lines.iter().skip(skip));
-        for (row, (number, line)) in shown.take(usize::from(area.height)).enumerate() {
+        let rows = self.rows(view.model, window, marked, usize::from(area.height));
+        let mut highlighter = highlighter(window, rows.first().map_or(window.first, Row::line));
+        for (row, shown) in rows.into_iter().enumerate() {
+            let (number, line) = match shown {
+                Row::Line(number, line) => (number, line),
+                Row::Instruction(_, one) => {
+                    text::put(buf, area, row, instruction(one, fresh, view.theme));
+                    continue;
+                }
+            };
+            let parts = highlighter.line(line);
             let current = window.current == Some(number) && fresh;
             let style = match (fresh, current) {
                 (false, _) => view.theme.dim(),
@@ -179,21 +230,37 @@ impl Panel for Source {
             };
             let breakpoint = match breakpoint_at(view.model, &window.file, number) {
                 Some(_) => Span::styled("●", view.theme.alarm()),
+                None if waits(&view.look.waiting, &window.file, number) => {
+                    Span::styled("○", view.theme.alarm())
+                }
                 None => Span::raw(" "),
             };
             let arrow = if current { "▶" } else { " " };
-            let spans = vec![
+            let mut spans = vec![
                 Span::styled(format!("{number:>5}"), view.theme.dim()),
                 breakpoint,
                 Span::styled(arrow, view.theme.origin(window.origin)),
-                Span::styled(untab(line), style),
             ];
+            if fresh {
+                spans.extend(coloured(line, &parts, style, view.theme));
+            } else {
+                spans.push(Span::styled(untab(line), style));
+            }
             text::put(buf, area, row, Line::from(spans));
             if number == marked && held {
                 text::paint(buf, area, row, view.theme.selected(view.focused));
             }
         }
     }
+}
+
+/// Whether a breakpoint of the last run waits to be set there.
+fn waits(waiting: &[String], file: &str, number: u32) -> bool {
+    let at = format!("{file}:{number}");
+    waiting.iter().any(|line| {
+        let mut words = line.split(' ').skip(1);
+        words.next() == Some(&at)
+    })
 }
 
 /// A file outside the kernel's tree is named by its whole path: its end says most.
@@ -205,10 +272,49 @@ fn short(file: &str) -> &str {
     &file[cut..]
 }
 
-fn top(window: &SourceWindow, line: u32, area: Rect) -> u32 {
-    let row = usize::try_from(line.saturating_sub(window.first)).unwrap_or(0);
-    let top = centred(row, window.lines.len(), usize::from(area.height));
-    window.first + u32::try_from(top).unwrap_or(0)
+/// One that stands at a line: a comment may have begun above.
+fn highlighter(window: &SourceWindow, first: u32) -> Highlighter {
+    let lines = || window.lines.iter().map(String::as_str);
+    let mut highlighter = Highlighter::new(Language::of(&window.file), lines());
+    let above = usize::try_from(first - window.first).unwrap_or(0);
+    for line in lines().take(above) {
+        highlighter.line(line);
+    }
+    highlighter
+}
+
+fn coloured(
+    line: &str,
+    parts: &[(std::ops::Range<usize>, crate::widgets::highlight::Token)],
+    style: Style,
+    theme: Theme,
+) -> Vec<Span<'static>> {
+    let mut spans = Vec::new();
+    let mut at = 0;
+    for (range, token) in parts {
+        spans.push(Span::styled(untab(&line[at..range.start]), style));
+        let coloured = style.patch(theme.token(*token));
+        spans.push(Span::styled(untab(&line[range.clone()]), coloured));
+        at = range.end;
+    }
+    spans.push(Span::styled(untab(&line[at..]), style));
+    spans
+}
+
+fn instruction(one: &DisassemblyLine, fresh: bool, theme: Theme) -> Line<'static> {
+    let mark = if one.current && fresh { "▶" } else { " " };
+    let origin = theme.origin(one.place.origin);
+    Line::from(vec![
+        Span::styled(
+            format!("      {mark} {} ", one.place.origin.letter()),
+            origin,
+        ),
+        Span::styled(one.place.addr.to_string(), theme.dim()),
+        Span::styled(
+            format!(" {:<6} {}", one.mnemonic, one.operands),
+            theme.dim(),
+        ),
+    ])
 }
 
 /// Kernel sources are indented by tabs of eight; four are enough in a narrow panel.

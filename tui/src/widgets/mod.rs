@@ -1,7 +1,9 @@
 //! Drawings that know data and a rectangle, and nothing of the model.
 
+pub mod arrows;
 pub mod bar;
 pub mod cursor;
+pub mod highlight;
 pub mod strip;
 pub mod table;
 pub mod text;

@@ -18,6 +18,7 @@ pub(crate) struct Terminal {
     screen: vt100::Parser,
     /// As it was before the program began.
     modes: String,
+    _state: tempfile::TempDir,
 }
 
 impl Terminal {
@@ -33,6 +34,8 @@ impl Terminal {
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env("TERM", "xterm-256color");
+        let state = tempfile::tempdir().expect("a folder");
+        command.env("XDG_STATE_HOME", state.path());
         for (name, value) in environment {
             command.env(name, value);
         }
@@ -58,6 +61,7 @@ impl Terminal {
             bytes,
             screen: vt100::Parser::new(24, 80, 0),
             modes,
+            _state: state,
         }
     }
 

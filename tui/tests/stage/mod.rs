@@ -56,6 +56,7 @@ impl Stage {
                 Effect::Leave => self.left = true,
                 Effect::Show(screen) => self.ui.show(screen),
                 Effect::Say(words) => self.ui.said = Some(words),
+                Effect::Copy(text) => self.typed.push(format!("(copy {text})")),
                 Effect::Trace(which) => self.typed.push(format!("(trace {which:?})")),
                 Effect::Cancel(name) => self.type_line(format!("cancel {name}")),
                 Effect::Type(line) => self.type_line(line),
