@@ -171,16 +171,32 @@ fn debug_frame(image: &Image) -> DebugFrame<Slice> {
 }
 
 fn eh_frame(image: &Image) -> (EhFrame<Slice>, BaseAddresses) {
-    let section = image.section(".eh_frame");
-    let data = section.map_or(&[][..], |s| s.data);
+    let (data, at) = eh_frame_bytes(image);
     let mut frame = EhFrame::from(EndianSlice::new(data, LittleEndian));
     frame.set_address_size(8);
     let linked = |addr| image.slide.linked(addr).0;
-    let start = |name| image.section(name).map_or(0, |s| linked(s.range.start));
+    let text = image
+        .section(".text")
+        .map_or(0, |s| linked(s.range.start));
     let bases = BaseAddresses::default()
-        .set_eh_frame(start(".eh_frame"))
-        .set_text(start(".text"));
+        .set_eh_frame(linked(Addr(at)))
+        .set_text(text);
     (frame, bases)
+}
+
+/// A section of its own in a program. The kernel has none; that of an application linked into it lies
+/// among the application's data, where C++ finds it by this symbol.
+fn eh_frame_bytes(image: &Image) -> (&'static [u8], u64) {
+    if let Some(section) = image.section(".eh_frame") {
+        return (section.data, section.range.start.0);
+    }
+    let start = image.table.named("__ukl_eh_frame_start").next();
+    let found = start.and_then(|start| {
+        let section = image.section_at(Addr(start.addr))?;
+        let skip = usize::try_from(Addr(start.addr) - section.range.start).ok()?;
+        Some((section.data.get(skip..)?, start.addr))
+    });
+    found.unwrap_or((&[], 0))
 }
 
 fn build(image: &Image) -> Vec<Fde> {

@@ -9,6 +9,9 @@ use crate::crossing::CrossingKind;
 use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::origin::Origin;
 
+/// Bytes into the processor's task-state segment: the stack pointer that ring 3 is left with.
+const RSP0: u64 = 4;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossing {
     pub kind: CrossingKind,
@@ -57,7 +60,6 @@ impl Symbols {
     /// holds it where the tables say. The processor's task-state segment is {reserved 4, rsp0 8,
     /// rsp1 8, rsp2 8}; the entry keeps it in rsp2, the exit as the first word below rsp0.
     fn set_aside(&self, registers: &RegisterSet, pc: Addr, memory: &mut Memory<'_>) -> Option<u64> {
-        const RSP0: u64 = 4;
         const RSP2: u64 = 20;
         let gs_base = registers.gs_base.filter(|base| base >> 63 == 1)?;
         let segment = Addr(gs_base).wrapping_add(self.address_of("cpu_tss_rw")?.0);
@@ -138,10 +140,11 @@ impl Symbols {
 
     /// A signal handler returns to code that makes the call rt_sigreturn: `mov $15,%rax; syscall`.
     pub(super) fn signal(&self, frame: &UnwoundFrame, memory: &mut Memory<'_>) -> Option<Caller> {
-        if !frame.after_call {
-            return None;
-        }
-        if !self.is_restorer(frame.pc) {
+        // Before the first instruction, the call, and while the call is served.
+        let here = [0, 7, 9]
+            .into_iter()
+            .any(|done| self.is_restorer(frame.pc.wrapping_sub(done)));
+        if !here {
             return None;
         }
         Some(Caller {
@@ -157,6 +160,47 @@ impl Symbols {
             switched: false,
             by_convention: false,
         })
+    }
+
+    /// The common way out to ring 3 leaves the task's stack for the small one of the entry area, pushes
+    /// what `iret` takes there and drops the registers; the tables tell nothing of that stretch.
+    ///
+    /// ```text
+    /// mov sp0,%rsp; push ss, sp, flags, cs, ip, di from (%rdi); change of page tables; pop %rdi; swapgs; iretq
+    /// ```
+    /// Until the pop, rdi points at the saved rdi: {rdi, orig_ax, ip, cs, flags, sp, ss}.
+    pub(super) fn on_the_way_out(
+        &self,
+        name: &str,
+        frame: &UnwoundFrame,
+        memory: &mut Memory<'_>,
+    ) -> Option<Caller> {
+        if !name.starts_with("common_interrupt_return") && !name.starts_with("swapgs_restore_regs")
+        {
+            return None;
+        }
+        let registers = &frame.registers;
+        let sp = registers.sp().filter(|sp| sp.in_kernel_half())?;
+        let gs_base = registers.gs_base.filter(|base| base >> 63 == 1)?;
+        let segment = Addr(gs_base).wrapping_add(self.address_of("cpu_tss_rw")?.0);
+        let top = super::read_u64(memory, segment + RSP0)?;
+        let pushed = registers.get(Reg::RDI).map(Addr).filter(|at| {
+            let mut bytes = [[0; 40]; 2];
+            let [below, here] = &mut bytes;
+            at.in_kernel_half()
+                && memory(at.wrapping_add(16), below)
+                && (top.wrapping_sub(sp.0) != 40 || memory(sp, here) && below == here)
+        });
+        let frame_at = match pushed {
+            Some(at) => at.wrapping_add(16),
+            None if top.wrapping_sub(sp.0) == 40 => sp,
+            None => return None,
+        };
+        let mut before = saved::pushed_by_cpu(frame_at, registers, memory)?;
+        if let Some(at) = pushed {
+            before.set(Reg::RDI, super::read_u64(memory, at));
+        }
+        Some(Caller::by_entry_frame(before))
     }
 
     pub(super) fn is_restorer(&self, pc: Addr) -> bool {

@@ -13,8 +13,8 @@ mod orc;
 mod registers;
 mod saved;
 
-use super::Symbols;
 use super::lines::{InlineFrame, PlaceData};
+use super::{Symbol, Symbols};
 use crate::addr::{Addr, AddrRange};
 use crate::origin::Origin;
 
@@ -114,6 +114,15 @@ impl Caller {
             by_convention: false,
         }
     }
+
+    fn by_code(registers: RegisterSet, cfa: u64) -> Self {
+        Self {
+            after_call: true,
+            found_by: FoundBy::Code,
+            cfa: Some(cfa),
+            ..Self::by_entry_frame(registers)
+        }
+    }
 }
 
 enum Stepped {
@@ -206,7 +215,7 @@ impl Symbols {
             let Some(current) = frames.last_mut() else {
                 return End::Limit;
             };
-            let caller = match self.step(current, memory) {
+            let mut caller = match self.step(current, memory) {
                 Stepped::To(caller) => caller,
                 Stepped::End(end) => return end,
             };
@@ -219,6 +228,13 @@ impl Symbols {
             }
             if depth >= limit {
                 return End::Limit;
+            }
+            // A task that starts is switched to with this for a return address: nothing called it.
+            if self
+                .at(pc)
+                .is_some_and(|s| s.addr == pc && end::is_thread_start(s.name))
+            {
+                caller.after_call = false;
             }
             let crossing = self.crossing(current, pc, &caller, memory);
             let certainty = self.certainty(current, &caller, pc);
@@ -303,6 +319,14 @@ impl Symbols {
             {
                 return Stepped::To(Box::new(caller));
             }
+            if origin.is_app_side()
+                && let Some(pc) = row.caller.pc()
+                && self.follows_call(pc) != Some(true)
+                && let Some((caller, cfa)) = self.by_code(symbol, frame, memory)
+                && caller.pc().and_then(|pc| self.follows_call(pc)) == Some(true)
+            {
+                return Stepped::To(Box::new(Caller::by_code(caller, cfa)));
+            }
             if row.caller.get(Reg::RIP).is_some() {
                 return Stepped::To(Box::new(Caller {
                     registers: row.caller,
@@ -319,22 +343,8 @@ impl Symbols {
         if let Some(stepped) = orc.and_then(|entry| self.orc(entry, frame, name, memory)) {
             return stepped;
         }
-        let by_code = symbol.filter(|s| s.size > 0).and_then(|s| {
-            let range = AddrRange::new(s.addr, s.addr + s.size);
-            let code = self.initial(s.addr, usize::try_from(s.size).ok()?)?;
-            code::step(range, frame.pc, registers, code, memory)
-        });
-        if let Some((caller, cfa)) = by_code {
-            return Stepped::To(Box::new(Caller {
-                registers: caller,
-                after_call: true,
-                found_by: FoundBy::Code,
-                cfa: Some(cfa),
-                saved: None,
-                crossing: None,
-                switched: false,
-                by_convention: false,
-            }));
+        if let Some((caller, cfa)) = self.by_code(symbol, frame, memory) {
+            return Stepped::To(Box::new(Caller::by_code(caller, cfa)));
         }
         self.by_frame_pointer(frame, origin, memory)
     }
@@ -349,6 +359,9 @@ impl Symbols {
         let registers = &frame.registers;
         if entry.kind == orc::Kind::End {
             if let Some(caller) = self.before_any_frame(name, frame, memory) {
+                return Some(Stepped::To(Box::new(caller)));
+            }
+            if let Some(caller) = self.on_the_way_out(name, frame, memory) {
                 return Some(Stepped::To(Box::new(caller)));
             }
             if crossings::is_call_entry(name) {
@@ -405,6 +418,19 @@ impl Symbols {
         caller.registers.gs_base = registers.gs_base;
         caller.registers.fs_base = registers.fs_base;
         Some(Stepped::To(Box::new(caller)))
+    }
+
+    /// The caller's registers and the CFA.
+    fn by_code(
+        &self,
+        symbol: Option<Symbol<'_>>,
+        frame: &UnwoundFrame,
+        memory: &mut Memory<'_>,
+    ) -> Option<(RegisterSet, u64)> {
+        let symbol = symbol.filter(|s| s.size > 0)?;
+        let range = AddrRange::new(symbol.addr, symbol.addr + symbol.size);
+        let code = self.initial(symbol.addr, usize::try_from(symbol.size).ok()?)?;
+        code::step(range, frame.pc, &frame.registers, code, memory)
     }
 
     fn by_frame_pointer(

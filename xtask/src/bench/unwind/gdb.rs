@@ -90,7 +90,7 @@ impl Gdb {
             bail!("QEMU has no stub on a socket");
         };
         let lines = self.ask(&format!(
-            "target remote {}\np/x $pc\nbt 256\ndisconnect\n",
+            "target remote {}\np/x $pc\nbt 4096\ndisconnect\n",
             socket.display()
         ))?;
         let pc = lines.iter().find_map(|line| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use debugger::addr::Addr;
 use debugger::crossing::Mode;
 use debugger::symbols::Symbols;
-use debugger::symbols::unwind::{Backtrace, Certainty, End};
+use debugger::symbols::unwind::{Backtrace, Certainty, End, UnwoundFrame};
 use serde::Serialize;
 
 use super::super::print::Host;
@@ -37,6 +37,8 @@ struct Reason {
     stops: usize,
     /// One of them: `threads in mode ukl at ffffffff81401234 name, frame 3`.
     example: String,
+    /// Its frames, innermost first, and how each was found.
+    frames: Vec<String>,
 }
 
 /// The same stops.
@@ -147,6 +149,16 @@ impl Counted {
                     name(last),
                     backtrace.frames.len().saturating_sub(1)
                 );
+                let line = |frame: &UnwoundFrame| {
+                    let sp = frame.registers.sp().map_or(0, |sp| sp.0);
+                    let by = frame.found_by.name();
+                    format!(
+                        "{:x} sp {sp:x} {} by {by}",
+                        frame.pc.0,
+                        name(frame.lookup())
+                    )
+                };
+                let frames = backtrace.frames.iter().map(line).collect();
                 let reason = self
                     .reasons
                     .entry(format!("{symbol}: {why}"))
@@ -154,6 +166,7 @@ impl Counted {
                         why: why.clone(),
                         stops: 0,
                         example,
+                        frames,
                     });
                 reason.stops += 1;
             }

@@ -29,6 +29,9 @@ const MOST_STEPS: u64 = 32;
 /// More operations than any run reaches.
 const CALLS: u64 = 100_000_000;
 
+/// Deeper than the demos' recursions go.
+const MOST_FRAMES: usize = 4096;
+
 /// Boots that end without a stop before it is given up.
 const TRIES: u32 = 5;
 
@@ -170,7 +173,7 @@ impl Sampler<'_> {
         let set = RegisterSet::from_names(|name| registers.get(name));
         let mut memory = |addr: Addr, buffer: &mut [u8]| target.read(addr, buffer).is_ok();
         let began = Instant::now();
-        let backtrace = self.symbols.backtrace(&set, &mut memory, 256);
+        let backtrace = self.symbols.backtrace(&set, &mut memory, MOST_FRAMES);
         Ok((backtrace, began.elapsed()))
     }
 
