@@ -133,6 +133,14 @@ pub enum Command {
     Backtrace {
         limit: Option<u32>,
     },
+    /// Of a task by its id or name, asleep or not.
+    TaskBacktrace {
+        task: String,
+    },
+    /// All, or those whose name, kind or state contains the text.
+    Tasks {
+        pattern: Option<String>,
+    },
     Frame {
         n: u32,
     },

@@ -1,6 +1,10 @@
 //! All that can happen: what the session tells the model, and what a command is answered with.
 
+mod guest;
+
 use serde::Serialize;
+
+pub use guest::TaskInfo;
 
 use crate::addr::{Addr, AddrRange, Insns, PhysAddr};
 use crate::crossing::{CrossingKind, Mode};
@@ -138,6 +142,7 @@ pub enum Answer {
     Variables(Vec<Variable>),
     Breakpoints(Vec<BreakpointInfo>),
     Threads(Vec<ThreadInfo>),
+    Tasks(Vec<TaskInfo>),
     Why(Why),
     #[serde(rename = "regions")]
     Space(Vec<RegionInfo>),

@@ -103,6 +103,13 @@ pub(super) fn delete(input: &Input<'_>) -> Result<Command, WhatFound> {
 }
 
 pub(super) fn backtrace(input: &Input<'_>) -> Result<Command, WhatFound> {
+    if let Some(task) = input.rest.strip_prefix("task") {
+        let task = task.trim().to_owned();
+        if task.is_empty() {
+            return Err("it does not say of which task: a process id or a name".to_owned());
+        }
+        return Ok(Command::TaskBacktrace { task });
+    }
     Ok(Command::Backtrace {
         limit: input.number()?,
     })

@@ -247,10 +247,21 @@ pub const TABLE: &[Entry] = &[
         Looking,
         "backtrace",
         ["bt", "where"],
-        "[LIMIT]",
-        "the frames of both worlds, with the crossings marked",
-        Nothing,
+        "[LIMIT | task PID | task NAME]",
+        "the frames of both worlds, with the crossings marked; of another task too, asleep or not",
+        Words(&["task"]),
         backtrace
+    ),
+    row!(
+        Looking,
+        "tasks",
+        [],
+        "[TEXT]",
+        "the guest's tasks: state, CPU, kind and what they wait for; those with this in a column",
+        Nothing,
+        |i| Ok(Command::Tasks {
+            pattern: i.optional()
+        })
     ),
     row!(
         Looking,

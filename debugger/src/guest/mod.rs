@@ -2,8 +2,10 @@
 //! is written down here.
 
 mod asleep;
+mod every;
 mod stacks;
 mod task;
+mod waits;
 
 use crate::addr::{Addr, AddrRange};
 use crate::symbols::Symbols;
@@ -11,8 +13,10 @@ use crate::symbols::types::TypeId;
 use crate::symbols::unwind::Memory;
 
 pub use asleep::{Asleep, asleep};
+pub use every::{Every, State, every};
 pub use stacks::{Stack, Stacks, stack_in_use};
 pub use task::{Task, current, tasks};
+pub use waits::{is_scheduler, waits_for};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuestError {

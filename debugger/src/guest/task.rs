@@ -86,7 +86,11 @@ pub fn tasks(
     Ok(tasks)
 }
 
-fn read(symbols: &Symbols, addr: Addr, memory: &mut Memory<'_>) -> Result<Task, GuestError> {
+pub(super) fn read(
+    symbols: &Symbols,
+    addr: Addr,
+    memory: &mut Memory<'_>,
+) -> Result<Task, GuestError> {
     let of = Struct::named(symbols, "struct task_struct")?;
     let number = |path: &str, memory: &mut Memory<'_>| read_field(symbols, of, path, addr, memory);
     let (at, kind) = of.field(symbols, "comm")?;

@@ -31,6 +31,8 @@ impl Engine {
             Command::Interrupt => Ok(Answer::Done("the target stands still already".to_owned())),
             Command::Why => self.why().map(Answer::Why),
             Command::Backtrace { limit } => self.backtrace(*limit).map(Answer::Backtrace),
+            Command::TaskBacktrace { task } => self.task_backtrace(task).map(Answer::Backtrace),
+            Command::Tasks { pattern } => self.tasks(pattern.as_deref()).map(Answer::Tasks),
             Command::Frame { n } => self.select(*n).map(Answer::Backtrace),
             Command::Up { count } => self
                 .select(self.frame.saturating_add(*count))

@@ -36,6 +36,7 @@ mod stepping;
 pub mod store;
 pub mod stub_trace;
 pub mod target;
+mod tasks;
 pub mod trace;
 pub mod trace_compare;
 mod trace_error;

@@ -4,6 +4,7 @@ pub mod compare;
 pub mod diff;
 pub mod doctor;
 pub mod exec;
+mod guest_text;
 pub mod images;
 pub mod report;
 pub mod request_text;

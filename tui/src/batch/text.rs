@@ -22,6 +22,7 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         Answer::Variables(list) => list.iter().map(variable).collect(),
         Answer::Breakpoints(list) => breakpoints(list),
         Answer::Threads(list) => list.iter().map(thread).collect(),
+        Answer::Tasks(list) => super::guest_text::tasks(list),
         Answer::Why(why) => why_lines(why),
         Answer::Space(regions) => regions.iter().map(region).collect(),
         Answer::Address(info) => address(info),

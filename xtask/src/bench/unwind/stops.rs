@@ -29,6 +29,9 @@ const MOST_STEPS: u64 = 32;
 /// More operations than any run reaches.
 const CALLS: u64 = 100_000_000;
 
+/// How long a machine may take to end after its stub has.
+const LAST: Duration = Duration::from_secs(2);
+
 /// Deeper than the demos' recursions go.
 const MOST_FRAMES: usize = 4096;
 
@@ -74,8 +77,12 @@ impl Sampler<'_> {
             let mut booted = self.boot()?;
             let before = done;
             while done < stops {
-                if self.next(&mut booted)?.is_none() {
-                    break;
+                match self.next(&mut booted) {
+                    Ok(Some(())) => {}
+                    Ok(None) => break,
+                    // A guest that has done all it had to do ends with its machine.
+                    Err(_) if booted.qemu.wait_for_end(LAST) => break,
+                    Err(error) => return Err(error),
                 }
                 self.look(&mut booted, counted)?;
                 done += 1;
@@ -116,10 +123,6 @@ impl Sampler<'_> {
     /// Lets it run for a random time and some instructions; `None` when the guest has ended.
     fn next(&mut self, booted: &mut Booted) -> Result<Option<()>> {
         let target = &mut booted.target;
-        let ended = |error: TargetError| match error {
-            TargetError::Ended { .. } => Ok(None),
-            other => Err(other.into()),
-        };
         let pause = Duration::from_micros(self.random.below(MOST_US) + 20);
         let go = |target: &mut Target| -> Result<bool, TargetError> {
             target.resume()?;
@@ -131,10 +134,8 @@ impl Sampler<'_> {
             target.interrupt()?;
             Ok(target.wait(PATIENCE)?.is_some_and(|stop| !stop.ended()))
         };
-        match go(target) {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(error) => return ended(error),
+        if !go(target)? {
+            return Ok(None);
         }
         while booted.qemu.serial().try_recv().is_ok() {}
         let vcpu = target.last_stop().vcpu;
@@ -144,10 +145,8 @@ impl Sampler<'_> {
             if self.symbols.initial(pc, 1) == Some(&[0xf4]) {
                 break;
             }
-            match target.step(vcpu) {
-                Ok(stop) if stop.ended() => return Ok(None),
-                Ok(_) => {}
-                Err(error) => return ended(error),
+            if target.step(vcpu)?.ended() {
+                return Ok(None);
             }
         }
         Ok(Some(()))
