@@ -164,8 +164,8 @@ fn task_info(
         cpu,
         kind: match (&task.is_app, kernel_thread) {
             (Known::Yes(true), _) => "application thread",
-            (_, true) => "kernel thread",
             _ if task.pid == 0 => "idle task",
+            (_, true) => "kernel thread",
             _ => "process",
         },
         addr: task.addr,

@@ -175,9 +175,7 @@ fn eh_frame(image: &Image) -> (EhFrame<Slice>, BaseAddresses) {
     let mut frame = EhFrame::from(EndianSlice::new(data, LittleEndian));
     frame.set_address_size(8);
     let linked = |addr| image.slide.linked(addr).0;
-    let text = image
-        .section(".text")
-        .map_or(0, |s| linked(s.range.start));
+    let text = image.section(".text").map_or(0, |s| linked(s.range.start));
     let bases = BaseAddresses::default()
         .set_eh_frame(linked(Addr(at)))
         .set_text(text);

@@ -43,7 +43,9 @@ impl Gdb {
         let mut command = Command::new("gdb");
         command.args(["-nx", "-q", "-iex", "set auto-load off"]);
         command.arg(image.vmlinux());
+        let folder = std::env::temp_dir();
         let mut child = command
+            .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -51,6 +51,8 @@ struct Compared {
     ours_percent: f64,
     /// Where gdb found another program counter, so that it was no longer the same stop: left out.
     moved: usize,
+    /// It ended itself over its backtrace: counted as incomplete.
+    gdb_died: usize,
     gdb_frames: usize,
 }
 
@@ -178,10 +180,19 @@ impl Counted {
             self.gdb.moved += 1;
             return;
         }
-        self.gdb.stops += 1;
-        self.gdb.gdb_complete += usize::from(theirs.complete);
-        self.gdb.ours_complete += usize::from(ours);
         self.gdb.gdb_frames += theirs.frames;
+        self.count_gdb(ours, theirs.complete);
+    }
+
+    pub(super) fn gdb_died(&mut self, ours: bool) {
+        self.gdb.gdb_died += 1;
+        self.count_gdb(ours, false);
+    }
+
+    fn count_gdb(&mut self, ours: bool, theirs: bool) {
+        self.gdb.stops += 1;
+        self.gdb.gdb_complete += usize::from(theirs);
+        self.gdb.ours_complete += usize::from(ours);
         self.gdb.gdb_percent = percent(self.gdb.gdb_complete, self.gdb.stops);
         self.gdb.ours_percent = percent(self.gdb.ours_complete, self.gdb.stops);
     }
@@ -237,8 +248,8 @@ impl Report {
         let gdb = &self.gdb;
         if gdb.stops + gdb.moved > 0 {
             lines.push(format!(
-                "gdb at {} of these stops: {} complete, {:.1} %; ours there {}, {:.1} % ({} had moved)",
-                gdb.stops, gdb.gdb_complete, gdb.gdb_percent, gdb.ours_complete, gdb.ours_percent, gdb.moved
+                "gdb at {} of these stops: {} complete, {:.1} %; ours there {}, {:.1} % ({} had moved, it died at {})",
+                gdb.stops, gdb.gdb_complete, gdb.gdb_percent, gdb.ours_complete, gdb.ours_percent, gdb.moved, gdb.gdb_died
             ));
         }
         lines.push(format!(

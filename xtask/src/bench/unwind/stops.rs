@@ -158,9 +158,15 @@ impl Sampler<'_> {
             bail!("the stub has no address to come back to");
         };
         target.hand_over();
-        let theirs = gdb.backtrace(&endpoint)?;
+        let theirs = gdb.backtrace(&endpoint);
         let mut target = Target::connect(&endpoint, PATIENCE)?;
         let (backtrace, _) = self.backtrace(&mut target)?;
+        // Seen with gdb 13: it dies of a stack it cannot follow.
+        let Ok(theirs) = theirs else {
+            counted.gdb_died(backtrace.end.is_complete());
+            *gdb = Gdb::start(self.image, self.mode)?;
+            return Ok(target);
+        };
         let pc = backtrace.frames.first().map_or(Addr(0), |frame| frame.pc);
         counted.compare(backtrace.end.is_complete(), &theirs, pc);
         Ok(target)
