@@ -78,6 +78,8 @@ pub enum Info {
     Threads,
     Symbol(String),
     Line(Option<Location>),
+    /// The processor's own state, decoded.
+    Control,
     Target,
     /// By pattern.
     Functions(String),

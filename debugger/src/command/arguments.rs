@@ -8,6 +8,7 @@ use crate::origin::Origin;
 pub(super) const INFO: &[&str] = &[
     "args",
     "breakpoints",
+    "control",
     "functions",
     "line",
     "locals",
@@ -169,6 +170,7 @@ pub(super) fn info(input: &Input<'_>) -> Result<Command, WhatFound> {
         "args" => needs_nothing(Info::Arguments),
         "breakpoints" => needs_nothing(Info::Breakpoints),
         "threads" => needs_nothing(Info::Threads),
+        "control" => needs_nothing(Info::Control),
         "target" => needs_nothing(Info::Target),
         "functions" | "types" if rest.is_empty() => Err(format!("info {name} wants a pattern")),
         "functions" => Ok(Command::Info(Info::Functions(rest.to_owned()))),

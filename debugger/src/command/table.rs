@@ -355,7 +355,7 @@ pub const TABLE: &[Entry] = &[
         Looking,
         "info",
         ["i"],
-        "registers | locals | args | breakpoints | threads | symbol ADDRESS | line [LOCATION] | functions PATTERN | types PATTERN | target",
+        "registers | control | locals | args | breakpoints | threads | symbol ADDRESS | line [LOCATION] | functions PATTERN | types PATTERN | target",
         "what is known of these",
         Words(INFO),
         info

@@ -3,6 +3,7 @@
 
 mod asleep;
 mod every;
+mod preempt;
 mod stacks;
 mod task;
 mod waits;
@@ -14,6 +15,7 @@ use crate::symbols::unwind::Memory;
 
 pub use asleep::{Asleep, asleep};
 pub use every::{Every, State, every};
+pub use preempt::preempt_count;
 pub use stacks::{Stack, Stacks, stack_in_use};
 pub use task::{Task, current, tasks};
 pub use waits::{is_scheduler, waits_for};

@@ -162,6 +162,7 @@ impl Engine {
             }
             Info::Functions(pattern) => self.functions_like(pattern),
             Info::Types(pattern) => self.types_like(pattern),
+            Info::Control => self.control_state(),
             Info::Target => Ok(Answer::Text(self.target_lines())),
         }
     }

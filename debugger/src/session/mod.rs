@@ -8,6 +8,7 @@ mod attach;
 mod book;
 mod boot;
 pub mod breakpoints;
+mod control_state;
 mod crossing;
 mod doors;
 mod engine;
