@@ -9,12 +9,14 @@ use crate::origin::Origin;
 
 mod arguments;
 mod complete;
+mod find;
 mod location;
 mod parse;
 mod reference;
 mod table;
 
 pub use complete::{Names, complete};
+pub use find::bytes;
 pub use parse::parse;
 pub use reference::{help, reference};
 pub use table::{Entry, Group, TABLE};
@@ -157,6 +159,13 @@ pub enum Command {
     Examine {
         format: Format,
         expression: String,
+    },
+    /// Bytes looked for in memory.
+    Find {
+        start: String,
+        /// Bytes looked through.
+        len: u64,
+        pattern: Vec<u8>,
     },
     Print {
         format: Option<char>,

@@ -147,6 +147,7 @@ pub enum Answer {
     #[serde(rename = "regions")]
     Space(Vec<RegionInfo>),
     Address(AddressInfo),
+    Found(Found),
     #[serde(rename = "symbols")]
     Symbols(Vec<SymbolInfo>),
     /// Lines as they are: a monitor's output, help.
@@ -245,6 +246,15 @@ pub struct MemoryDump {
 fn hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     serializer.serialize_str(&text)
+}
+
+/// What `find` came upon, lowest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Found {
+    pub start: Addr,
+    #[serde(serialize_with = "hex")]
+    pub pattern: Vec<u8>,
+    pub places: Vec<Place>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

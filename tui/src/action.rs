@@ -133,6 +133,9 @@ pub const TABLE: &[Action] = &[
     action(Scope::Panel(PanelId::Breakpoints), "delete", &["Delete", "D"], "delete", "remove the marked breakpoint", delete),
     action(Scope::Panel(PanelId::Strip), "zoom", &["Enter"], "zoom", "only the marked band, or all again", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Regions), "zoom", &["Enter"], "zoom", "only the band of the marked region, or all again", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Memory), "follow", &["Enter"], "follow", "go where the marked word points", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Memory), "back", &["Backspace"], "back", "back to where a pointer was followed", |ui, _| { ui.panels.memory.back(); Vec::new() }),
+    action(Scope::Panel(PanelId::Memory), "edit", &["e"], "edit", "write bytes over the marked ones; they are read back", edit),
     action(Scope::Screen(Screen::Crossings), "path", &["Enter"], "path", "show the marked crossing's path", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |ui, _| { ui.show(Screen::Path); focus(ui, PanelId::Ladder) }),
     action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace(Traced::ThisMode)]),
@@ -154,6 +157,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Everywhere, "screen Crossings", &["3"], "", "the crossings, counted", |_, _| vec![Effect::Show(Screen::Crossings)]),
     action(Scope::Everywhere, "screen Path", &["4"], "", "one crossing's path, and the ladder", |_, _| vec![Effect::Show(Screen::Path)]),
     action(Scope::Everywhere, "screen Console", &["7"], "", "the guest's serial line", |_, _| vec![Effect::Show(Screen::Console)]),
+    action(Scope::Everywhere, "screen Memory", &["8"], "", "memory in bytes and as text", |_, _| vec![Effect::Show(Screen::Memory)]),
     action(Scope::Everywhere, "row up", &["Up", "k"], "", "one row up", |ui, m| ui.act(&Act::Step(-1), m)),
     action(Scope::Everywhere, "row down", &["Down", "j"], "", "one row down", |ui, m| ui.act(&Act::Step(1), m)),
     action(Scope::Everywhere, "view up", &["PgUp"], "", "one view up", |ui, m| ui.act(&Act::Page(-1), m)),
@@ -294,6 +298,16 @@ fn requests(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
     )
 }
 
+fn edit(ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    let bytes = ui.panels.memory.bytes(model);
+    let pairs: Vec<String> = bytes
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    prompt(ui, PromptKind::Bytes, &pairs.join(" "))
+}
+
 fn next_theme(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
     let next = ui.theme.palette().next();
     ui.theme = next.into();
@@ -361,6 +375,10 @@ fn cancel(_ui: &mut Ui, model: &Model) -> Vec<Effect> {
 
 /// Shows a place that was typed: `ksys_write`, `read_write.c:636`, `0xffffffff81000000`.
 pub fn go_to(ui: &mut Ui, model: &Model, text: &str) -> Vec<Effect> {
+    if ui.screen == Screen::Memory {
+        ui.panels.memory.go(text);
+        return Vec::new();
+    }
     let location = match command::parse(&format!("list {text}")) {
         Ok(Command::List {
             location: Some(location),

@@ -74,6 +74,13 @@ pub fn layout(size: Rect, screen: Screen, focus: PanelId, tab: PanelId) -> Layou
             }
             Screen::Path => vec![place(focus, body, panels)],
             Screen::Console => vec![place(PanelId::Serial, body, &[])],
+            Screen::Memory => {
+                let (memory, what) = bottom(body, if body.height >= TALL { 8 } else { 5 });
+                vec![
+                    place(PanelId::Memory, memory, &[]),
+                    place(PanelId::Walk, what, &[]),
+                ]
+            }
         }
     };
     Layout {
@@ -154,7 +161,7 @@ mod tests {
     proptest! {
         #[test]
         fn places_fill_the_screen_and_do_not_overlap(
-            width in 0u16..260, height in 0u16..90, screen in 0usize..5, focus in 0usize..8,
+            width in 0u16..260, height in 0u16..90, screen in 0usize..6, focus in 0usize..8,
         ) {
             let size = Rect::new(0, 0, width, height);
             let screen = Screen::ALL[screen];

@@ -53,7 +53,7 @@ fn tab(ui: &Ui, screen: Screen, width: u16) -> String {
     if screen == ui.screen || width >= WIDE {
         format!(" {} {} ", screen.digit(), screen.name())
     } else {
-        format!(" {} ", screen.digit())
+        format!(" {}", screen.digit())
     }
 }
 

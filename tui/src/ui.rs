@@ -44,7 +44,7 @@ pub struct Ui {
     pub names: SymbolNames,
     pub guest: Guest,
     /// The panel with the focus, for each screen.
-    focus: [PanelId; 5],
+    focus: [PanelId; 6],
     /// What Debug's shared place shows while the focus is elsewhere.
     tab: PanelId,
     /// The text last looked for: `/` and Enter look again.
@@ -124,6 +124,7 @@ impl Ui {
             model,
             look: &self.look,
             theme: self.theme,
+            screen: self.screen,
             focused: self.focus() == panel,
         }
     }

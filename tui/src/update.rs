@@ -118,6 +118,10 @@ fn taken(ui: &mut Ui, model: &Model, kind: PromptKind, text: &str) -> Vec<Effect
         }
         PromptKind::GoTo if text.is_empty() => Vec::new(),
         PromptKind::GoTo => action::go_to(ui, model, text),
+        PromptKind::Bytes => match ui.panels.memory.writes(model, text) {
+            Ok(lines) => lines.into_iter().map(Effect::Type).collect(),
+            Err(why) => vec![Effect::Say(format!("writing memory: {why}"))],
+        },
         PromptKind::Filter => {
             text.clone_into(&mut ui.look.filter);
             Vec::new()

@@ -110,6 +110,21 @@ fn breakpoints_are_kept_for_the_next_run() {
 
 #[test]
 #[ignore = "boots an image"]
+fn memory_is_shown_and_written_in_place() {
+    let mut terminal = opened();
+    terminal.press("8");
+    terminal.until("memory from $rsp at");
+    // The marked bytes stand in the prompt: away with them.
+    terminal.press("e");
+    terminal.until("bytes (hex");
+    terminal.press("\x15\"ukl here\"\r");
+    terminal.until(" 75 6b 6c 20 68 65 72 65 ukl here");
+    terminal.press("qy");
+    assert_eq!(terminal.until_ended().0, 0);
+}
+
+#[test]
+#[ignore = "boots an image"]
 fn a_running_guest_is_stopped_by_a_key() {
     let mut terminal = opened_with(&["--append", "n=100000000"]);
     terminal.press("c");

@@ -44,6 +44,8 @@ screens! {
     ladder_small: "3 d" SMALL,
     console_small: "7" SMALL,
     console_large: "7" LARGE,
+    memory_small: "8" SMALL,
+    memory_large: "8" LARGE,
     help_small: "?" SMALL,
     palette_small: "Ctrl-P crbk" SMALL,
     completion_small: ": un Tab Tab" SMALL,
@@ -229,7 +231,7 @@ fn the_mouse_focuses_selects_and_scrolls() {
     stage.input(&at(click, tabs.x + 12, tabs.y));
     assert_eq!(stage.ui.focus(), PanelId::Locals);
     // The third name of the bar.
-    stage.input(&at(click, 13, 0));
+    stage.input(&at(click, 12, 0));
     assert_eq!(stage.ui.screen, Screen::Crossings);
 }
 
@@ -435,4 +437,50 @@ fn what_was_kept_is_shown_before_it_is_armed() {
     stage.ui.look.waiting.clear();
     let kept = tui::state::of(&stage.ui, &stage.model);
     assert_eq!(kept.breakpoints, ["break ksys_write if count > 0"]);
+}
+
+#[test]
+fn memory_is_followed_sought_and_written() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("8");
+    assert!(
+        stage.text().contains("memory from $rsp"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("Down e");
+    assert!(
+        stage.text().contains("68 65 6c 6c 6f 2c 20 6b"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("Ctrl-U 01 Space 02 Enter");
+    assert_eq!(
+        stage.typed,
+        [
+            "set *(unsigned char *)0xffffc90000013ef0 = 0x1",
+            "set *(unsigned char *)0xffffc90000013ef1 = 0x2"
+        ]
+    );
+    stage.keys("Up Enter");
+    assert!(
+        stage.text().contains("memory at ffffffff8112a4e0"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("Backspace / kernel Enter");
+    let text = stage.text();
+    assert!(text.contains("memory: found at ffffc90000013f30"), "{text}");
+    stage.keys("g $rip Enter");
+    assert!(
+        stage.text().contains("memory from $rip"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("e zz Enter");
+    assert!(
+        stage.text().contains("writing memory: "),
+        "{}",
+        stage.text()
+    );
 }

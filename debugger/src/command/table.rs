@@ -4,6 +4,7 @@ use super::arguments::{
     INFO, backtrace, condition, cross, delete, disassemble, info, outline, over, set, stop, until,
     watch,
 };
+use super::find::find;
 use super::location::location;
 use super::parse::{Input, WhatFound};
 use super::{Command, WatchKind};
@@ -307,6 +308,15 @@ pub const TABLE: &[Entry] = &[
             format: i.format()?,
             expression: i.required("address")?
         })
+    ),
+    row!(
+        Looking,
+        "find",
+        [],
+        "START, +LENGTH, \"TEXT\" | BYTES",
+        "where memory holds a text or bytes in hexadecimal; pages that cannot be read are passed over",
+        Expressions,
+        find
     ),
     row!(
         Looking,

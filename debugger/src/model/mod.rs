@@ -21,8 +21,9 @@ pub use work::Works;
 
 use crate::command::Command;
 use crate::event::{
-    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Frame, RegionInfo,
-    Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, ThreadInfo, Variable, Why,
+    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, MemoryDump,
+    RegionInfo, Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, ThreadInfo, Variable,
+    Why,
 };
 
 #[derive(Debug, Default)]
@@ -44,6 +45,9 @@ pub struct Model {
     pub address: Slot<AddressInfo>,
     /// What the palette's pattern matched.
     pub symbols: Slot<Vec<SymbolInfo>>,
+    pub memory: Slot<MemoryDump>,
+    pub words: Slot<MemoryDump>,
+    pub found: Slot<Found>,
     pub crossings: Crossings,
     pub console: Console,
     pub log: Log,
@@ -127,6 +131,9 @@ impl Model {
             (Topic::Space, result) => self.regions.set(as_of, result, regions),
             (Topic::Address, result) => self.address.set(as_of, result, address),
             (Topic::Symbols, result) => self.symbols.set(as_of, result, symbols),
+            (Topic::Memory, result) => self.memory.set(as_of, result, memory),
+            (Topic::Words, result) => self.words.set(as_of, result, memory),
+            (Topic::Found, result) => self.found.set(as_of, result, found),
         }
     }
 
@@ -180,6 +187,8 @@ takes! {
     regions: Space(Vec<RegionInfo>),
     address: Address(AddressInfo),
     symbols: Symbols(Vec<SymbolInfo>),
+    memory: Memory(MemoryDump),
+    found: Found(Found),
 }
 
 #[cfg(test)]

@@ -21,6 +21,10 @@ pub enum Topic {
     Space,
     Address,
     Symbols,
+    Memory,
+    /// The same memory as words, with what they point at.
+    Words,
+    Found,
 }
 
 /// A command that was sent.

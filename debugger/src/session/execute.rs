@@ -41,6 +41,11 @@ impl Engine {
                 .select(self.frame.saturating_sub(*count))
                 .map(Answer::Backtrace),
             Command::Examine { format, expression } => self.examine(*format, expression),
+            Command::Find {
+                start,
+                len,
+                pattern,
+            } => self.find(start, *len, pattern).map(Answer::Found),
             Command::Print { format, expression } => {
                 self.print(*format, expression).map(Answer::Value)
             }

@@ -16,6 +16,7 @@ mod environment;
 mod examine;
 mod execute;
 pub mod expression;
+mod find;
 mod frames;
 pub mod handle;
 mod inspect;

@@ -27,6 +27,13 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         Answer::Space(regions) => regions.iter().map(region).collect(),
         Answer::Address(info) => address(info),
         Answer::Symbols(list) => list.iter().map(symbol).collect(),
+        Answer::Found(found) => match found.places.as_slice() {
+            [] => vec!["it is not there".to_owned()],
+            places => places
+                .iter()
+                .map(|place| format!("{:?} {}", place.addr, name(place)))
+                .collect(),
+        },
         Answer::Text(lines) => lines.clone(),
     }
 }

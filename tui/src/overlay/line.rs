@@ -16,6 +16,8 @@ pub enum PromptKind {
     Find,
     GoTo,
     Filter,
+    /// Bytes to be written.
+    Bytes,
 }
 
 #[derive(Debug)]
@@ -45,6 +47,7 @@ impl PromptKind {
             Self::Find => "find: ",
             Self::GoTo => "go to: ",
             Self::Filter => "only: ",
+            Self::Bytes => "bytes (hex, or \"text\"): ",
         }
     }
 }
@@ -128,7 +131,9 @@ impl Prompt {
             self.candidates = match self.kind {
                 PromptKind::Command => command::complete(self.text(), names),
                 PromptKind::GoTo if !self.text().is_empty() => names.symbols(self.text(), 50),
-                PromptKind::GoTo | PromptKind::Find | PromptKind::Filter => Vec::new(),
+                PromptKind::GoTo | PromptKind::Find | PromptKind::Filter | PromptKind::Bytes => {
+                    Vec::new()
+                }
             };
             self.candidate = None;
             // First what all have in common, as shells do.

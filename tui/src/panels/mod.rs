@@ -17,6 +17,7 @@ pub mod ladder;
 pub mod listing;
 pub mod locals;
 pub mod log;
+pub mod memory;
 pub mod modes;
 pub mod regions;
 pub mod registers;
@@ -35,6 +36,7 @@ pub enum Screen {
     Crossings,
     Path,
     Console,
+    Memory,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,7 @@ pub enum PanelId {
     Tree,
     Ladder,
     Serial,
+    Memory,
 }
 
 /// What a key or the mouse asks of a panel.
@@ -99,6 +102,8 @@ pub struct View<'a> {
     pub model: &'a Model,
     pub look: &'a Look,
     pub theme: Theme,
+    /// On which screen it stands.
+    pub screen: Screen,
     pub focused: bool,
 }
 
@@ -146,15 +151,17 @@ pub struct Panels {
     pub tree: tree::Tree,
     pub ladder: ladder::Ladder,
     pub serial: serial::Serial,
+    pub memory: memory::Memory,
 }
 
 impl Screen {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Debug,
         Self::Space,
         Self::Crossings,
         Self::Path,
         Self::Console,
+        Self::Memory,
     ];
 
     #[must_use]
@@ -165,6 +172,7 @@ impl Screen {
             Self::Crossings => "Crossings",
             Self::Path => "Path",
             Self::Console => "Console",
+            Self::Memory => "Memory",
         }
     }
 
@@ -177,6 +185,7 @@ impl Screen {
             Self::Crossings => '3',
             Self::Path => '4',
             Self::Console => '7',
+            Self::Memory => '8',
         }
     }
 
@@ -198,6 +207,7 @@ impl Screen {
             Self::Crossings => &[PanelId::Classes, PanelId::Modes, PanelId::Requests],
             Self::Path => &[PanelId::Tree, PanelId::Ladder],
             Self::Console => &[PanelId::Serial],
+            Self::Memory => &[PanelId::Memory],
         }
     }
 }
@@ -223,6 +233,7 @@ impl PanelId {
             Self::Tree => "path",
             Self::Ladder => "ladder",
             Self::Serial => "serial line",
+            Self::Memory => "memory",
         }
     }
 }
@@ -248,6 +259,7 @@ impl Panels {
             PanelId::Tree => &self.tree,
             PanelId::Ladder => &self.ladder,
             PanelId::Serial => &self.serial,
+            PanelId::Memory => &self.memory,
         }
     }
 
@@ -270,6 +282,7 @@ impl Panels {
             PanelId::Tree => &mut self.tree,
             PanelId::Ladder => &mut self.ladder,
             PanelId::Serial => &mut self.serial,
+            PanelId::Memory => &mut self.memory,
         }
     }
 }

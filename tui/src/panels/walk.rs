@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::listing::{explain, say};
-use super::{Panel, View};
+use super::{Panel, Screen, View};
 use crate::batch::text as words;
 use crate::widgets::text;
 
@@ -28,6 +28,10 @@ impl Panel for Walk {
     }
 
     fn wants(&self, view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {
+        if view.screen == Screen::Memory {
+            // The marked byte's, which the panel of the bytes asks for.
+            return Vec::new();
+        }
         let expression = view.look.address(view.model);
         expression
             .map(|expression| {

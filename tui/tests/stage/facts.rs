@@ -7,9 +7,9 @@ use debugger::addr::{Addr, AddrRange, Insns, PhysAddr};
 use debugger::command::{Command, Info};
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::{
-    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Frame, PageTableEntry,
-    Place, RegionInfo, Register, Run, Side, SourceWindow, Stop, StopReason, TargetInfo, TraceNews,
-    Variable, Vcpu, Why,
+    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, MemoryDump,
+    PageTableEntry, Place, RegionInfo, Register, Run, Side, SourceWindow, Stop, StopReason,
+    TargetInfo, TraceNews, Variable, Vcpu, Why,
 };
 use debugger::known::Known;
 use debugger::origin::Origin;
@@ -80,6 +80,16 @@ pub(crate) fn answer(command: &Command) -> Result<Answer, Failure> {
         Command::Disassemble { .. } => Answer::Disassembly(disassembly()),
         Command::Why => Answer::Why(why()),
         Command::Space { expression: None } => Answer::Space(regions()),
+        Command::Examine { format, .. } if format.letter == 'a' => Answer::Memory(words()),
+        Command::Examine { .. } => Answer::Memory(memory()),
+        Command::Find { pattern, start, .. } => Answer::Found(Found {
+            start: start
+                .strip_prefix("0x")
+                .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+                .map_or(Addr(0), Addr),
+            pattern: pattern.clone(),
+            places: vec![place(STACK + 0x48, "stack", "", 0, Origin::Unknown)],
+        }),
         Command::Space { .. } => Answer::Address(address()),
         Command::Break { .. } => Answer::Done("breakpoint 3 at ksys_read".to_owned()),
         other => {
@@ -562,5 +572,28 @@ fn comparison() -> Comparison {
             balanced: true,
             rows,
         }],
+    }
+}
+
+/// Where the memory of the tests lies.
+pub(crate) const STACK: u64 = 0xffff_c900_0001_3ee8;
+
+fn memory() -> MemoryDump {
+    let mut bytes: Vec<u8> = PC.to_le_bytes().to_vec();
+    bytes.extend_from_slice(b"hello, kernel\0");
+    bytes.resize(1024, 0);
+    MemoryDump {
+        addr: Addr(STACK),
+        unit: 1,
+        format: 'x',
+        bytes,
+        lines: Vec::new(),
+    }
+}
+
+fn words() -> MemoryDump {
+    MemoryDump {
+        lines: vec!["0xffffc90000013ee8:\t0xffffffff8112a4e0 <ksys_write>\t0x6b".to_owned()],
+        ..memory()
     }
 }
