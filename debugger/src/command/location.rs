@@ -85,10 +85,10 @@ pub(super) fn format(text: &str) -> Result<Format, String> {
             'h' => unit = Some(2),
             'w' => unit = Some(4),
             'g' => unit = Some(8),
-            'x' | 'd' | 'u' | 'o' | 't' | 'c' | 's' | 'i' | 'a' => letter = Some(c),
+            'x' | 'd' | 'u' | 'o' | 't' | 'c' | 's' | 'i' | 'a' | 'f' => letter = Some(c),
             _ => {
                 return Err(format!(
-                    "'{c}' is neither a unit (b h w g) nor a letter (x d u o t c s i a)"
+                    "'{c}' is neither a unit (b h w g) nor a letter (x d u o t c f s i a)"
                 ));
             }
         }
@@ -96,7 +96,7 @@ pub(super) fn format(text: &str) -> Result<Format, String> {
     let letter = letter.unwrap_or('x');
     // An address is 8 bytes, characters and strings are bytes, unless said otherwise.
     let unit = unit.unwrap_or(match letter {
-        'a' => 8,
+        'a' | 'f' => 8,
         'c' | 's' | 'i' => 1,
         _ => 4,
     });
@@ -111,9 +111,11 @@ pub(super) fn format(text: &str) -> Result<Format, String> {
 pub(super) fn letter(text: &str) -> Result<char, String> {
     let mut letters = text.chars();
     match (letters.next(), letters.next()) {
-        (Some(c @ ('x' | 'd' | 'u' | 'o' | 't' | 'c' | 's' | 'a' | 'z')), None) => Ok(c),
+        (Some(c @ ('x' | 'd' | 'u' | 'o' | 't' | 'c' | 'f' | 's' | 'i' | 'a' | 'z')), None) => {
+            Ok(c)
+        }
         _ => Err(format!(
-            "'/{text}' is no format for a value: x d u o t c s a z"
+            "'/{text}' is no format for a value: x d u o t c f s i a z"
         )),
     }
 }

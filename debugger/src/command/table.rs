@@ -302,7 +302,7 @@ pub const TABLE: &[Entry] = &[
         "x",
         [],
         "[/FORMAT] ADDRESS",
-        "memory: count, unit (b h w g) and letter (x d u o t c s i a)",
+        "memory: count, unit (b h w g) and letter (x d u o t c f s i a)",
         Expressions,
         |i| Ok(Command::Examine {
             format: i.format()?,
@@ -356,8 +356,8 @@ pub const TABLE: &[Entry] = &[
         Looking,
         "set",
         [],
-        "$REGISTER = EXPRESSION | *(TYPE *)ADDRESS = EXPRESSION",
-        "change a register or memory",
+        "[var] $REGISTER | VARIABLE | {TYPE}ADDRESS = EXPRESSION",
+        "change a register, a variable, a member, a bit field or memory; it is read back",
         Expressions,
         set
     ),

@@ -331,6 +331,7 @@ impl Engine {
             free: false,
             run_freely: false,
             stop: None,
+            history: Vec::new(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What expressions are about: the selected frame's registers, the symbols, the guest's memory.
 
 use super::engine::Engine;
-use super::expression::{self, Environment, ExpressionError, Type, Value};
+use super::expression::{self, Environment, ExpressionError, Given, Type, Value};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::symbols::Kind;
@@ -55,11 +55,8 @@ impl Environment for Engine {
         if let Some(bits) = registers.get(name) {
             return Ok(bits);
         }
-        // The lower part of a register, by its old name.
-        if let Some((whole, mask)) = part(name)
-            && let Some(bits) = registers.get(whole)
-        {
-            return Ok(bits & mask);
+        if let Some(part) = expression::part(name) {
+            return Environment::register(self, part.whole).map(|whole| part.of(whole));
         }
         let wide = registers
             .iter()
@@ -72,7 +69,10 @@ impl Environment for Engine {
     }
 
     fn name(&mut self, origin: Option<&str>, name: &str) -> Result<Value, ExpressionError> {
+        let globally = origin == Some("");
+        let origin = origin.filter(|origin| !origin.is_empty());
         if origin.is_none()
+            && !globally
             && let Some(value) = self.variable(name)
         {
             return Ok(value);
@@ -134,8 +134,13 @@ impl Environment for Engine {
         if let Some(size) = type_.size() {
             return Some(u64::from(size));
         }
-        let Type::Other(name) = type_ else {
-            return None;
+        let name = match type_ {
+            Type::Other(name) => name,
+            Type::Array(of, count) => {
+                let size = Environment::size_of(self, of)?;
+                return size.checked_mul(*count);
+            }
+            _ => return None,
         };
         let symbols = self.symbols.as_ref()?;
         let size = symbols.size_of(symbols.type_named(name)?);
@@ -161,6 +166,30 @@ impl Environment for Engine {
         let field = symbols.field(of, path);
         let missing = || ExpressionError::Member(format!("{name} has no member {path}"));
         field.map(|(offset, _)| offset).ok_or_else(missing)
+    }
+
+    fn cast(&mut self, value: &Value, type_: &Type) -> Result<Value, ExpressionError> {
+        self.cast_to(value, type_)
+    }
+
+    fn place(&mut self, at: Addr, type_: &Type) -> Result<Value, ExpressionError> {
+        self.placed(at, type_)
+    }
+
+    fn assign(&mut self, place: &Value, bits: u64) -> Result<(), ExpressionError> {
+        self.write_to(place, bits)
+    }
+
+    fn text_of(&mut self, value: &Value) -> Result<Vec<u8>, ExpressionError> {
+        self.characters(value)
+    }
+
+    fn convenience(&mut self, name: &str) -> Option<Result<Value, ExpressionError>> {
+        self.known_value(name)
+    }
+
+    fn call(&mut self, name: &str, arguments: &[Given]) -> Result<Value, ExpressionError> {
+        self.call_function(name, arguments)
     }
 
     fn repeat(&mut self, value: &Value, count: u64) -> Result<Value, ExpressionError> {
@@ -191,7 +220,7 @@ impl Engine {
             .find(|base| base.in_kernel_half())
     }
 
-    fn global(&mut self, name: &str, kind: Kind, at: Addr, size: u64) -> Value {
+    pub(super) fn global(&mut self, name: &str, kind: Kind, at: Addr, size: u64) -> Value {
         if kind.is_code() {
             let mut value = Value::of(at.0, Type::Function);
             value.at = Some(at);
@@ -217,21 +246,8 @@ impl Engine {
         let len = usize::from(type_.size().unwrap_or(0));
         let readable = len > 0 && self.target.read(at, &mut bytes[..len]).is_ok();
         let bits = readable.then(|| type_.extend(u64::from_le_bytes(bytes)));
-        Value {
-            bits,
-            type_,
-            at: Some(at),
-            register: None,
-            text: None,
-            typed: None,
-        }
+        let mut value = Value::unknown(type_);
+        (value.bits, value.at) = (bits, Some(at));
+        value
     }
-}
-
-/// `eax` is the lower half of `rax`.
-fn part(name: &str) -> Option<(&'static str, u64)> {
-    const WHOLE: [&str; 8] = ["rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp"];
-    let low = name.strip_prefix('e')?;
-    let whole = WHOLE.iter().find(|whole| &whole[1..] == low)?;
-    Some((whole, 0xffff_ffff))
 }

@@ -1,13 +1,14 @@
 //! Registers, values and memory, as gdb prints them.
 
 use super::engine::Engine;
-use super::expression::{self, Type, letter, print};
+use super::expression::{self, Type, digits, letter, print};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::command::{Format, Syntax};
-use crate::event::{Answer, MemoryDump, Register, Value};
+use crate::event::{Answer, DisassemblyLine, MemoryDump, Register, Value};
 use crate::gdb::registers::display;
 use crate::guest::{self, Stack};
+use crate::symbols::types::Type as Plain;
 use crate::symbols::unwind::RegisterSet;
 
 /// Bits of eflags and their names (Intel SDM vol. 1, 3.4.3).
@@ -146,20 +147,59 @@ impl Engine {
             });
         }
         let value = self.evaluate(text)?;
-        let shown = match (format, value.bits) {
-            (Some('s'), Some(bits)) if matches!(value.type_, Type::Pointer(_)) => {
-                letter(bits, 8, 's', self)
-            }
-            (None | Some('s'), _) | (_, None) => print(&value, self),
-            (Some(format), Some(bits)) => {
-                letter(bits, value.type_.size().unwrap_or(8), format, self)
-            }
-        };
+        let shown = self.shown(&value, format)?;
+        self.history.push(value.clone());
         Ok(Value {
             expression: text.to_owned(),
             text: shown,
             bits: value.bits,
             type_name: Some(value.type_.to_string()),
+        })
+    }
+
+    /// A value as `print/LETTER` shows it.
+    pub(super) fn shown(
+        &mut self,
+        value: &expression::Value,
+        format: Option<char>,
+    ) -> Result<String, Trouble> {
+        if let (Some('i'), Some(at)) = (format, value.bits.or(value.at.map(|at| at.0))) {
+            let lines = self.disassemble_at(Addr(at), 1, Syntax::Intel)?;
+            let text = |line: &DisassemblyLine| format!("{} {}", line.mnemonic, line.operands);
+            let text = lines.first().map(text).unwrap_or_default();
+            let near = self.near(Addr(at)).unwrap_or_default();
+            return Ok(format!("{at:#x} {near}: {}", text.trim_end()));
+        }
+        // What has parts is shown with each of them in this format.
+        let letters = format.filter(|letter| !matches!(letter, 's' | 'a'));
+        if let (Some(letter), Some(typed)) = (letters, &value.typed) {
+            let leaf = |bits, size| digits(bits, size, letter);
+            let parts = self.reading(|symbols, memory| {
+                let has_parts = matches!(
+                    symbols.plain_type(typed.of).1,
+                    Plain::Record { .. } | Plain::Array { .. }
+                );
+                has_parts.then(|| symbols.value_text_by(typed, memory, &leaf))
+            });
+            if let Some(Some(Ok(text))) = parts {
+                return Ok(text);
+            }
+        }
+        if let (Some(_), Some(items)) = (format, &value.items) {
+            let mut lines = vec![format!("{} in all", items.len())];
+            for (i, item) in items.iter().enumerate() {
+                lines.push(format!("  [{i}] = {}", self.shown(item, format)?));
+            }
+            return Ok(lines.join("\n"));
+        }
+        Ok(match (format, value.bits) {
+            (Some('s'), Some(bits)) if matches!(value.type_, Type::Pointer(_)) => {
+                letter(bits, 8, 's', self)
+            }
+            (None | Some('s'), _) | (_, None) => print(value, self),
+            (Some(format), Some(bits)) => {
+                letter(bits, value.type_.size().unwrap_or(8), format, self)
+            }
         })
     }
 
@@ -170,36 +210,6 @@ impl Engine {
             .find(|(register, _)| register.name == name && register.bits > 64)
             .and_then(|(_, bytes)| bytes);
         Ok(bytes.map(|bytes| display(&bytes)))
-    }
-
-    /// `set TARGET = VALUE`
-    pub(super) fn assign(&mut self, target: &str, value: &str) -> Result<Answer, Trouble> {
-        let bits = self.address(value)?.0;
-        let name = target.strip_prefix('$').map(|name| match name {
-            "pc" => "rip",
-            "sp" => "rsp",
-            other => other,
-        });
-        if let Some(name) = name {
-            self.target.set_register(self.vcpu, name, bits)?;
-            return Ok(Answer::Done(format!("${name} = {bits:#x}")));
-        }
-        let place = self.evaluate(target)?;
-        let size = place.type_.size();
-        let (Some(at), Some(size)) = (place.at, size) else {
-            return Err(Trouble::new(
-                format!("setting {target}"),
-                "it is no number in memory and no register",
-                "write $REGISTER, a variable, or *(TYPE *)ADDRESS",
-            ));
-        };
-        let bytes = bits.to_le_bytes();
-        self.target.write(at, &bytes[..usize::from(size)])?;
-        Ok(Answer::Done(format!(
-            "{size} bytes at {:#x} = {:#x}",
-            at.0,
-            place.type_.extend(bits)
-        )))
     }
 
     /// `x/FMT`

@@ -4,11 +4,13 @@
 //! [`Handle`], and tells what happens by events: each command is answered once, a command that
 //! runs the target when the target has stopped again.
 
+mod assignment;
 mod attach;
 mod book;
 mod boot;
 pub mod breakpoints;
 mod control_state;
+mod conversion;
 mod crossing;
 mod doors;
 mod engine;
@@ -18,6 +20,7 @@ mod execute;
 pub mod expression;
 mod find;
 mod frames;
+mod functions;
 pub mod handle;
 mod inspect;
 mod instruction;

@@ -1,7 +1,7 @@
 //! Named variables with the types that debug information gives them.
 
 use super::engine::Engine;
-use super::expression::{Environment, ExpressionError, Type, Value, print};
+use super::expression::{ExpressionError, Type, Value};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::event::Variable;
@@ -11,7 +11,7 @@ use crate::symbols::{Local, Symbols, TypedValue, ValuePlace};
 
 impl Engine {
     /// Lets debug information read the guest's memory.
-    fn reading<T>(
+    pub(super) fn reading<T>(
         &mut self,
         ask: impl FnOnce(&Symbols, &mut dyn FnMut(Addr, &mut [u8]) -> bool) -> T,
     ) -> Option<T> {
@@ -28,8 +28,13 @@ impl Engine {
             .ok()?
             .into_iter()
             .rfind(|local| local.name == name)?;
+        let register = local.register.map(|register| register.name().to_owned());
         Some(match local.value() {
-            Known::Yes(typed) => self.typed(typed),
+            Known::Yes(typed) => {
+                let mut value = self.typed(typed);
+                value.register = register;
+                value
+            }
             Known::No(why) => missing(&local.type_name, &why),
             Known::Asked => missing(&local.type_name, "not asked yet"),
         })
@@ -55,9 +60,20 @@ impl Engine {
 
     /// A global variable at an address, with the type its debug information gives.
     pub(super) fn typed_global(&mut self, name: &str, at: Addr) -> Option<Value> {
+        let base = self.per_cpu_base();
+        self.typed_global_of(name, at, base)
+    }
+
+    /// As [`Self::typed_global`], where a CPU's own variables begin at `base`.
+    pub(super) fn typed_global_of(
+        &mut self,
+        name: &str,
+        at: Addr,
+        base: Option<Addr>,
+    ) -> Option<Value> {
         let near = self.selected_place().ok().map(|place| place.addr);
         let mut cpu = RegisterSet::default();
-        cpu.gs_base = self.per_cpu_base().map(|base| base.0);
+        cpu.gs_base = base.map(|base| base.0);
         let found =
             self.reading(|symbols, memory| symbols.globals(name, near, Some(&cpu), memory))?;
         let global = found
@@ -77,7 +93,7 @@ impl Engine {
                 let value = local.value();
                 Variable {
                     value: match value {
-                        Known::Yes(typed) => self.text_of(&typed).into(),
+                        Known::Yes(typed) => self.typed_text(&typed).into(),
                         Known::No(why) => Known::No(why),
                         Known::Asked => Known::Asked,
                     },
@@ -89,33 +105,31 @@ impl Engine {
             .collect())
     }
 
-    fn text_of(&mut self, typed: &TypedValue) -> Result<String, String> {
+    pub(super) fn typed_text(&mut self, typed: &TypedValue) -> Result<String, String> {
         self.reading(|symbols, memory| symbols.value_text(typed, memory))
             .unwrap_or_else(|| Ok(String::new()))
             .map_err(|error| error.to_string())
     }
 
     /// A value as debug information describes it, as one to calculate with.
-    fn typed(&mut self, typed: TypedValue) -> Value {
+    pub(super) fn typed(&mut self, typed: TypedValue) -> Value {
         let text = self
-            .text_of(&typed)
+            .typed_text(&typed)
             .unwrap_or_else(|why| format!("<{why}>"));
         let read = self.reading(|symbols, memory| {
+            let number = symbols.value_number(&typed, memory).ok();
             (
-                symbols.value_number(&typed, memory).ok(),
+                number.or_else(|| symbols.value_float(&typed, memory)),
                 symbols.address_of_value(&typed).ok(),
                 type_of(symbols, &typed),
             )
         });
         let (bits, at, type_) = read.unwrap_or((None, None, Type::Void));
-        Value {
-            bits: bits.map(|bits| type_.extend(bits)),
-            type_,
-            at,
-            register: None,
-            text: Some(text),
-            typed: Some(typed),
-        }
+        let bits = bits.map(|bits| type_.extend(bits));
+        let mut value = Value::unknown(type_);
+        (value.bits, value.at) = (bits, at);
+        (value.text, value.typed) = (Some(text), Some(typed));
+        value
     }
 
     pub(super) fn follow(&mut self, pointer: &Value) -> Result<Option<Value>, ExpressionError> {
@@ -132,54 +146,10 @@ impl Engine {
         let (Type::Pointer(pointee), Some(bits)) = (&pointer.type_, pointer.bits) else {
             return Ok(None);
         };
-        let Type::Other(name) = &**pointee else {
-            return Ok(None);
-        };
-        let found = self
-            .reading(|symbols, _| symbols.type_named(name))
-            .flatten();
-        Ok(found.map(|of| {
-            self.typed(TypedValue {
-                of,
-                place: ValuePlace::Memory(Addr(bits)),
-                bits: None,
-            })
-        }))
-    }
-
-    /// `value@count`
-    pub(super) fn repeated(&mut self, value: &Value, count: u64) -> Result<Value, ExpressionError> {
-        let none = || ExpressionError::NoAddress(value.type_.to_string());
-        let at = value.at.ok_or_else(none)?;
-        let size = self.size_of_value(value);
-        let size = size.ok_or_else(|| ExpressionError::NoSize(value.type_.to_string()))?;
-        let mut parts = Vec::new();
-        for i in 0..count {
-            let place = at.wrapping_add(i.wrapping_mul(size));
-            let text = match &value.typed {
-                Some(typed) => self.text_of(&TypedValue {
-                    of: typed.of,
-                    place: ValuePlace::Memory(place),
-                    bits: None,
-                }),
-                None => {
-                    let element = self.load(place, value.type_.clone());
-                    match element.bits {
-                        Some(_) => Ok(print(&element, self)),
-                        None => Err(format!("nothing can be read at {:#x}", place.0)),
-                    }
-                }
-            };
-            parts.push(text.unwrap_or_else(|why| format!("<{why}>")));
+        match &**pointee {
+            of @ Type::Other(_) => Ok(self.placed(Addr(bits), of).ok()),
+            _ => Ok(None),
         }
-        Ok(Value {
-            bits: None,
-            type_: Type::Other(format!("{} [{count}]", value.type_)),
-            at: Some(at),
-            register: None,
-            text: Some(format!("{{{}}}", parts.join(", "))),
-            typed: None,
-        })
     }
 
     pub(super) fn member_of(&mut self, of: &Value, name: &str) -> Result<Value, ExpressionError> {
@@ -214,17 +184,12 @@ impl Engine {
 }
 
 fn missing(type_name: &str, why: &str) -> Value {
-    Value {
-        bits: None,
-        type_: Type::named(type_name),
-        at: None,
-        register: None,
-        text: Some(format!("<{why}>")),
-        typed: None,
-    }
+    let mut value = Value::unknown(Type::named(type_name));
+    value.text = Some(format!("<{why}>"));
+    value
 }
 
-fn type_of(symbols: &Symbols, typed: &TypedValue) -> Type {
+pub(super) fn type_of(symbols: &Symbols, typed: &TypedValue) -> Type {
     use crate::symbols::types::{Encoding, Type as Plain};
     let name = symbols.type_name(typed.of);
     let (_, plain) = symbols.plain_type(typed.of);
@@ -241,7 +206,10 @@ fn type_of(symbols: &Symbols, typed: &TypedValue) -> Type {
         Plain::Number { size, encoding, .. } => match encoding {
             Encoding::Signed | Encoding::Char => number(size, true),
             Encoding::Unsigned | Encoding::Bool => number(size, false),
-            Encoding::Float => Type::Other(name),
+            Encoding::Float => match u8::try_from(size) {
+                Ok(size @ (4 | 8)) => Type::Float { name, size },
+                _ => Type::Other(name),
+            },
         },
         Plain::Enum { size, .. } => number(size, false),
         Plain::Pointer { to, .. } => Type::named(&symbols.type_name(to)).pointer(),

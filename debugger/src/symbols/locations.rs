@@ -79,6 +79,24 @@ impl Symbols {
         self.evaluate(expression, die, scope, memory, DEPTH)
     }
 
+    /// The general register that holds the whole of a variable.
+    pub(super) fn register_of(&self, die: &Die<'_>, scope: Scope<'_>) -> Option<Reg> {
+        let (value, owner) = die.attr(gimli::DW_AT_location)?;
+        let expression = match value.exprloc_value() {
+            Some(expression) => expression,
+            None => in_list(&owner, value, scope.frame()?.lookup().0).ok()?,
+        };
+        let mut operations = expression.operations(die.unit.encoding());
+        let first = operations.next().ok().flatten();
+        let alone = matches!(operations.next(), Ok(None));
+        match first {
+            Some(Operation::Register { register }) if alone && register.0 <= 15 => {
+                Some(Reg(register.0))
+            }
+            _ => None,
+        }
+    }
+
     fn evaluate(
         &self,
         expression: Expression<Slice>,

@@ -42,6 +42,9 @@ const MOST_ELEMENTS: u64 = 16;
 const MOST_MEMBERS: usize = 40;
 const LONGEST_TEXT: usize = 80;
 
+/// How the numbers in a value are written, where not by their types.
+type Leaf<'a> = Option<&'a dyn Fn(u64, u8) -> String>;
+
 impl Symbols {
     /// The value's bytes, as many as its type has.
     pub fn value_bytes(
@@ -185,7 +188,33 @@ impl Symbols {
         value: &TypedValue,
         memory: &mut Memory<'_>,
     ) -> Result<String, ValueError> {
-        self.text(value, memory, 2)
+        self.text(value, memory, 2, None)
+    }
+
+    /// As [`Self::value_text`], with every number, pointer and character of at most 8 bytes written
+    /// by `leaf`: of its bits and its bytes' count.
+    pub fn value_text_by(
+        &self,
+        value: &TypedValue,
+        memory: &mut Memory<'_>,
+        leaf: &dyn Fn(u64, u8) -> String,
+    ) -> Result<String, ValueError> {
+        self.text(value, memory, 2, Some(leaf))
+    }
+
+    /// The bits of a float or double.
+    pub fn value_float(&self, value: &TypedValue, memory: &mut Memory<'_>) -> Option<u64> {
+        match self.plain_type(value.of).1 {
+            Type::Number {
+                encoding: Encoding::Float,
+                size: 4 | 8,
+                ..
+            } => self
+                .value_bytes(value, memory)
+                .ok()
+                .map(|bytes| number(&bytes)),
+            _ => None,
+        }
     }
 
     fn text(
@@ -193,12 +222,22 @@ impl Symbols {
         value: &TypedValue,
         memory: &mut Memory<'_>,
         depth: u32,
+        leaf: Leaf<'_>,
     ) -> Result<String, ValueError> {
         let (plain, kind) = self.plain_type(value.of);
         let value = &TypedValue {
             of: plain,
             ..value.clone()
         };
+        if let (
+            Some(leaf),
+            Type::Number { size, .. } | Type::Enum { size, .. } | Type::Pointer { size, .. },
+        ) = (leaf, &kind)
+            && let Ok(size @ 1..=8) = u8::try_from(*size)
+        {
+            let bytes = self.value_bytes(value, memory)?;
+            return Ok(leaf(extract(&bytes, value.bits, false), size));
+        }
         match kind {
             Type::Number { encoding, size, .. } => {
                 let bytes = self.value_bytes(value, memory)?;
@@ -216,7 +255,9 @@ impl Symbols {
                 let addr = Addr(self.value_number(value, memory)?);
                 Ok(self.pointer_text(addr, to, memory))
             }
-            Type::Array { of, counts } => self.array_text(value, of, &counts, memory, depth),
+            Type::Array { of, counts } => {
+                self.array_text(value, of, &counts, memory, (depth, leaf))
+            }
             Type::Record { members, .. } => {
                 if depth == 0 {
                     return Ok("{…}".to_owned());
@@ -237,7 +278,7 @@ impl Symbols {
                         place: within(&value.place, member.offset),
                         bits: bits_within(member),
                     };
-                    let text = match self.text(&part, memory, depth - 1) {
+                    let text = match self.text(&part, memory, depth - 1, leaf) {
                         Ok(text) => text,
                         Err(error) => format!("<{error}>"),
                     };
@@ -286,7 +327,7 @@ impl Symbols {
         of: TypeId,
         counts: &[Option<u64>],
         memory: &mut Memory<'_>,
-        depth: u32,
+        (depth, leaf): (u32, Leaf<'_>),
     ) -> Result<String, ValueError> {
         let count = counts
             .iter()
@@ -299,13 +340,13 @@ impl Symbols {
                 ..
             }
         );
-        if characters && counts.len() == 1 && count > 0 {
+        if characters && counts.len() == 1 && count > 0 && leaf.is_none() {
             return Ok(quoted(&self.value_bytes(value, memory)?));
         }
         let mut parts = Vec::new();
         for i in 0..count.min(MOST_ELEMENTS) {
             let element = self.value_element(value, i.cast_signed(), memory)?;
-            parts.push(self.text(&element, memory, depth.saturating_sub(1))?);
+            parts.push(self.text(&element, memory, depth.saturating_sub(1), leaf)?);
         }
         if count > MOST_ELEMENTS {
             parts.push(format!("… {} more", count - MOST_ELEMENTS));

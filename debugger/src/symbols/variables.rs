@@ -6,7 +6,7 @@ use super::lines::ends_with_steps;
 use super::locations::{Scope, ValuePlace};
 use super::table::Kind;
 use super::types::TypeId;
-use super::unwind::{Backtrace, Memory, RegisterSet};
+use super::unwind::{Backtrace, Memory, Reg, RegisterSet};
 use super::values::TypedValue;
 use super::{Symbol, Symbols};
 use crate::addr::Addr;
@@ -21,6 +21,8 @@ pub struct Local {
     pub type_name: String,
     pub argument: bool,
     pub place: Known<ValuePlace>,
+    /// The register it lies in, where that is the running function's own.
+    pub register: Option<Reg>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +90,10 @@ impl Symbols {
                 of,
                 type_name: self.type_name(of),
                 argument,
+                register: match level {
+                    0 => self.register_of(&die, scope),
+                    _ => None,
+                },
                 place: match self.locate(&die, scope, memory) {
                     Ok(place) => Known::Yes(place),
                     Err(why) => Known::No(why),

@@ -1,6 +1,8 @@
 //! A tree → a value.
 
-use super::{Environment, ExpressionError, Tree, Type, Value};
+use super::arithmetic::{binary, converted, negated, number, promoted, truth};
+use super::calls::Argument;
+use super::{Environment, ExpressionError, Given, Tree, Type, Value};
 use crate::addr::Addr;
 
 /// # Errors
@@ -17,7 +19,17 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
             };
             Ok(Value::of(*bits, type_))
         }
+        Tree::Float(bits) => Ok(Value::of(*bits, Type::double())),
+        Tree::Text(text) => {
+            let length = text.len() as u64 + 1;
+            let mut value = Value::unknown(Type::Array(Box::new(Type::named("char")), length));
+            value.text = Some(format!("{text:?}"));
+            Ok(value)
+        }
         Tree::Register(name) => {
+            if let Some(value) = on.convenience(name) {
+                return value;
+            }
             let bits = on.register(name)?;
             let type_ = match name.as_str() {
                 "rip" | "pc" => Type::Function.pointer(),
@@ -31,8 +43,7 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
         Tree::Name { origin, name } => on.name(origin.as_deref(), name),
         Tree::Cast(type_, inner) => {
             let inner = evaluate(inner, on)?;
-            let bits = number(&inner)?;
-            Ok(Value::of(type_.extend(bits), type_.clone()))
+            cast(&inner, type_, on)
         }
         Tree::Unary("*", inner) => {
             let inner = evaluate(inner, on)?;
@@ -42,24 +53,35 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
             let at = Addr(number(&inner)?);
             let pointee = match inner.type_ {
                 Type::Pointer(pointee) => *pointee,
+                Type::Array(of, _) => *of,
                 // gdb reads a long at a bare number.
                 _ => Type::long(),
             };
             load(at, pointee, on)
         }
         Tree::Member(inner, name, arrow) => {
-            let mut of = evaluate(inner, on)?;
-            if *arrow || matches!(of.type_, Type::Pointer(_)) {
-                of = on
-                    .target(&of)?
-                    .ok_or_else(|| ExpressionError::Pointee(of.type_.to_string()))?;
+            let of = evaluate(inner, on)?;
+            if let Some(items) = &of.items {
+                let members: Result<Vec<Value>, ExpressionError> = items
+                    .iter()
+                    .map(|item| member(item, name, *arrow, on))
+                    .collect();
+                return members.map(Value::sequence);
             }
-            on.member(&of, name)
+            member(&of, name, *arrow, on)
         }
         Tree::Index(inner, index) => {
             let of = evaluate(inner, on)?;
             let index = evaluate(index, on)?;
             let count = number(&index)?.cast_signed();
+            if let Some(items) = &of.items {
+                let item = usize::try_from(count).ok().and_then(|at| items.get(at));
+                let count_of = items.len();
+                return item.cloned().ok_or(ExpressionError::NoItem {
+                    index: count,
+                    count: count_of,
+                });
+            }
             if let Some(value) = on.element(&of, count)? {
                 return Ok(value);
             }
@@ -81,6 +103,9 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
         }
         Tree::Unary(sign, inner) => {
             let value = evaluate(inner, on)?;
+            if matches!(value.type_, Type::Float { .. }) {
+                return negated(sign, &value);
+            }
             let bits = number(&value)?;
             let type_ = promoted(&value.type_);
             Ok(match *sign {
@@ -91,11 +116,24 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
             })
         }
         Tree::Binary(sign, left, right) => {
+            // Texts are compared by what they say, not by where they lie.
+            if let ("==" | "!=", Tree::Text(text), other) | ("==" | "!=", other, Tree::Text(text)) =
+                (*sign, &**left, &**right)
+            {
+                let same = match other {
+                    Tree::Text(other) => other == text,
+                    other => {
+                        let other = evaluate(other, on)?;
+                        on.text_of(&other)? == text.as_bytes()
+                    }
+                };
+                return Ok(Value::of(u64::from(same == (*sign == "==")), Type::int()));
+            }
             let left = evaluate(left, on)?;
             // As in C, what decides alone is not followed by the rest.
             match *sign {
-                "&&" if number(&left)? == 0 => return Ok(Value::of(0, Type::int())),
-                "||" if number(&left)? != 0 => return Ok(Value::of(1, Type::int())),
+                "&&" if !truth(&left)? => return Ok(Value::of(0, Type::int())),
+                "||" if truth(&left)? => return Ok(Value::of(1, Type::int())),
                 _ => {}
             }
             let right = evaluate(right, on)?;
@@ -125,6 +163,47 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
             let start = number(&inner)?.wrapping_sub(offset);
             Ok(Value::of(start, type_.clone().pointer()))
         }
+        Tree::Choice(condition, then, otherwise) => {
+            let holds = evaluate(condition, on)?;
+            match truth(&holds)? {
+                true => evaluate(then, on),
+                false => evaluate(otherwise, on),
+            }
+        }
+        Tree::Assign(sign, left, right) => {
+            let place = evaluate(left, on)?;
+            let mut value = evaluate(right, on)?;
+            if let Some(sign) = sign {
+                value = binary(sign, &place, &value, on)?;
+            }
+            let bits = converted(&value, &place.type_)?;
+            on.assign(&place, bits)?;
+            // What is shown is read again.
+            evaluate(left, on)
+        }
+        Tree::At(type_, inner) => {
+            let at = evaluate(inner, on)?;
+            load(Addr(number(&at)?), type_.clone(), on)
+        }
+        Tree::Call(name, arguments) => {
+            let mut given = Vec::with_capacity(arguments.len());
+            for argument in arguments {
+                given.push(match argument {
+                    Argument::Value(tree) => Given::Value(Box::new(evaluate(tree, on)?)),
+                    Argument::Type(type_) => Given::Type(type_.clone()),
+                    Argument::Path(path) => Given::Path(path.clone()),
+                });
+            }
+            if let ("len", [Given::Value(of)]) = (*name, given.as_slice()) {
+                let items = of.items.as_ref().map(Vec::len);
+                let count = items.ok_or_else(|| ExpressionError::Sequence {
+                    what: of.type_.to_string(),
+                    found: "it is no sequence".to_owned(),
+                })?;
+                return Ok(Value::of(count as u64, Type::unsigned_long()));
+            }
+            on.call(name, &given)
+        }
     }
 }
 
@@ -142,15 +221,57 @@ fn repeated(value: &Value, count: i64, on: &mut dyn Environment) -> Result<Value
     }
 }
 
-fn load(at: Addr, type_: Type, on: &mut dyn Environment) -> Result<Value, ExpressionError> {
+fn member(
+    of: &Value,
+    name: &str,
+    arrow: bool,
+    on: &mut dyn Environment,
+) -> Result<Value, ExpressionError> {
+    if !arrow && !matches!(of.type_, Type::Pointer(_)) {
+        return on.member(of, name);
+    }
+    let target = on
+        .target(of)?
+        .ok_or_else(|| ExpressionError::Pointee(of.type_.to_string()))?;
+    on.member(&target, name)
+}
+
+fn cast(value: &Value, type_: &Type, on: &mut dyn Environment) -> Result<Value, ExpressionError> {
+    match type_ {
+        Type::Void => {
+            let mut nothing = Value::unknown(Type::Void);
+            nothing.text = Some("void".to_owned());
+            Ok(nothing)
+        }
+        // `(char[16])buffer`: the same bytes, seen otherwise.
+        Type::Array(..) => match value.at {
+            Some(at) => load(at, type_.clone(), on),
+            None => Err(ExpressionError::NoAddress(value.type_.to_string())),
+        },
+        Type::Other(_) => on.cast(value, type_),
+        _ => Ok(Value::of(converted(value, type_)?, type_.clone())),
+    }
+}
+
+pub(super) fn load(
+    at: Addr,
+    type_: Type,
+    on: &mut dyn Environment,
+) -> Result<Value, ExpressionError> {
     if type_ == Type::Function {
         let mut value = Value::of(at.0, type_);
         value.at = Some(at);
         return Ok(value);
     }
-    let size = type_
-        .size()
-        .ok_or_else(|| ExpressionError::Pointee(type_.to_string()))?;
+    if let Type::Array(of, count) = &type_ {
+        let first = load(at, (**of).clone(), on)?;
+        let mut value = repeated(&first, count.cast_signed(), on)?;
+        value.type_ = type_;
+        return Ok(value);
+    }
+    let Some(size) = type_.size() else {
+        return on.place(at, &type_);
+    };
     let mut bytes = [0; 8];
     on.read(at, &mut bytes[..usize::from(size)])?;
     let mut value = Value::of(type_.extend(u64::from_le_bytes(bytes)), type_);
@@ -158,130 +279,10 @@ fn load(at: Addr, type_: Type, on: &mut dyn Environment) -> Result<Value, Expres
     Ok(value)
 }
 
-/// The bits of something that can be calculated with.
-fn number(value: &Value) -> Result<u64, ExpressionError> {
-    match (value.bits, &value.type_, value.at) {
-        (Some(bits), _, _) => Ok(bits),
-        // An array or a structure stands for its place.
-        (None, _, Some(at)) => Ok(at.0),
-        (None, type_, None) => Err(ExpressionError::NotANumber {
-            name: value.text.clone().unwrap_or_else(|| "it".to_owned()),
-            type_: type_.to_string(),
-        }),
-    }
-}
-
-fn promoted(type_: &Type) -> Type {
-    match type_.size() {
-        Some(size) if size < 4 => Type::int(),
-        _ => type_.clone(),
-    }
-}
-
-/// The type two operands are brought to: the wider, the unsigned of two alike.
-fn common(left: &Type, right: &Type) -> Type {
-    match (left, right) {
-        (Type::Integer { .. }, Type::Integer { .. }) => {
-            let (left, right) = (promoted(left), promoted(right));
-            let rank = |type_: &Type| (type_.size(), !type_.signed());
-            if rank(&right) > rank(&left) {
-                right
-            } else {
-                left
-            }
-        }
-        (Type::Integer { .. }, _) => Type::unsigned_long(),
-        (other, Type::Integer { .. }) if other.size().is_some() => other.clone(),
-        _ => Type::unsigned_long(),
-    }
-}
-
-fn binary(
-    sign: &str,
-    left: &Value,
-    right: &Value,
-    on: &mut dyn Environment,
-) -> Result<Value, ExpressionError> {
-    let (a, b) = (number(left)?, number(right)?);
-    // A pointer moves by what it points at; as in gdb by bytes where that has no size.
-    let mut stride = |type_: &Type| match type_ {
-        Type::Pointer(pointee) => on.size_of(pointee).filter(|size| *size > 0).unwrap_or(1),
-        _ => 1,
-    };
-    match (sign, &left.type_, &right.type_) {
-        ("+" | "-", Type::Pointer(_), Type::Integer { .. }) => {
-            let by = b.wrapping_mul(stride(&left.type_));
-            let bits = if sign == "+" {
-                a.wrapping_add(by)
-            } else {
-                a.wrapping_sub(by)
-            };
-            return Ok(Value::of(bits, left.type_.clone()));
-        }
-        ("+", Type::Integer { .. }, Type::Pointer(_)) => return binary(sign, right, left, on),
-        ("-", Type::Pointer(_), Type::Pointer(_)) => {
-            let bytes = a.wrapping_sub(b).cast_signed();
-            let stride = stride(&left.type_).cast_signed();
-            return Ok(Value::of((bytes / stride).cast_unsigned(), Type::long()));
-        }
-        // A function or an array plus an offset is an address.
-        ("+" | "-", Type::Function | Type::Other(_), _) => {
-            let bits = if sign == "+" {
-                a.wrapping_add(b)
-            } else {
-                a.wrapping_sub(b)
-            };
-            let type_ = match left.type_ {
-                Type::Function => Type::Function.pointer(),
-                _ => Type::Void.pointer(),
-            };
-            return Ok(Value::of(bits, type_));
-        }
-        _ => {}
-    }
-    let type_ = common(&left.type_, &right.type_);
-    let signed = type_.signed();
-    let (sa, sb) = (a.cast_signed(), b.cast_signed());
-    let shift = u32::try_from(b & 63).unwrap_or(0);
-    let truth = |truth: bool| Ok(Value::of(u64::from(truth), Type::int()));
-    let bits = match sign {
-        "+" => a.wrapping_add(b),
-        "-" => a.wrapping_sub(b),
-        "*" => a.wrapping_mul(b),
-        "/" | "%" if b == 0 => return Err(ExpressionError::DivisionByZero),
-        "/" if signed => sa.wrapping_div(sb).cast_unsigned(),
-        "/" => a / b,
-        "%" if signed => sa.wrapping_rem(sb).cast_unsigned(),
-        "%" => a % b,
-        "<<" => {
-            // A small number shifted is an address or a mask more often than an int.
-            let type_ = if type_ == Type::int() {
-                Type::long()
-            } else {
-                type_
-            };
-            return Ok(Value::of(a << shift, type_));
-        }
-        ">>" if left.type_.signed() => (sa >> shift).cast_unsigned(),
-        ">>" => a >> shift,
-        "&" => a & b,
-        "|" => a | b,
-        "^" => a ^ b,
-        "==" => return truth(a == b),
-        "!=" => return truth(a != b),
-        "<" => return truth(if signed { sa < sb } else { a < b }),
-        ">" => return truth(if signed { sa > sb } else { a > b }),
-        "<=" => return truth(if signed { sa <= sb } else { a <= b }),
-        ">=" => return truth(if signed { sa >= sb } else { a >= b }),
-        "&&" => return truth(a != 0 && b != 0),
-        _ => return truth(a != 0 || b != 0),
-    };
-    Ok(Value::of(type_.extend(bits), type_))
-}
-
 fn shown(tree: &Tree) -> String {
     match tree {
         Tree::Number(bits) => bits.to_string(),
+        Tree::Text(text) => format!("{text:?}"),
         Tree::Register(name) => format!("${name}"),
         Tree::Name { name, .. } => name.clone(),
         _ => "the result of an operation".to_owned(),

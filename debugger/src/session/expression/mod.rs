@@ -1,17 +1,25 @@
-//! Expressions as gdb takes them: registers, symbols, memory, casts to basic types, arithmetic.
+//! Expressions as gdb takes them: C's, with registers, symbols, memory, casts, and assignment.
 //!
 //! Text → tree ([`parse`]) → [`Value`] ([`evaluate`]), over whatever gives registers, names and
 //! memory ([`Environment`]) → text ([`print`]).
 
+mod arithmetic;
+pub mod calls;
 mod evaluate;
+mod float;
 mod parse;
+mod part;
 mod print;
 mod token;
 mod types;
 
+pub(super) use arithmetic::converted;
 pub use evaluate::evaluate;
+pub(super) use float::float_text;
 pub use parse::{Tree, parse};
+pub(super) use part::part;
 pub(super) use print::string;
+pub(super) use print::{digits, escaped};
 pub use print::{letter, print};
 pub use types::Type;
 
@@ -67,6 +75,51 @@ pub trait Environment {
         )))
     }
 
+    /// A number as a type that only debug information knows: `(gfp_t)5`, `(enum pid_type)1`.
+    ///
+    /// # Errors
+    /// When no type has this name, or it is none of one number.
+    fn cast(&mut self, _value: &Value, type_: &Type) -> Result<Value, ExpressionError> {
+        Err(ExpressionError::NoSize(type_.to_string()))
+    }
+
+    /// What lies at an address, as a type that is no basic one.
+    ///
+    /// # Errors
+    /// When no type has this name.
+    fn place(&mut self, _at: Addr, type_: &Type) -> Result<Value, ExpressionError> {
+        Err(ExpressionError::Pointee(type_.to_string()))
+    }
+
+    /// `place = bits`
+    ///
+    /// # Errors
+    /// When it is no place, or does not keep what was written.
+    fn assign(&mut self, place: &Value, _bits: u64) -> Result<(), ExpressionError> {
+        Err(ExpressionError::NoPlace(place.type_.to_string()))
+    }
+
+    /// The text that a pointer to characters or an array of them has.
+    ///
+    /// # Errors
+    /// When it has none, or nothing can be read there.
+    fn text_of(&mut self, value: &Value) -> Result<Vec<u8>, ExpressionError> {
+        Err(ExpressionError::NoText(value.type_.to_string()))
+    }
+
+    /// `$`, `$3`, `$_cpu`: what was printed before, and what the debugger knows itself.
+    fn convenience(&mut self, _name: &str) -> Option<Result<Value, ExpressionError>> {
+        None
+    }
+
+    /// `$list(…)` and its like.
+    ///
+    /// # Errors
+    /// When it cannot be carried out.
+    fn call(&mut self, name: &str, _arguments: &[Given]) -> Result<Value, ExpressionError> {
+        Err(ExpressionError::NoMachine(name.to_owned()))
+    }
+
     /// `value@count`: so many values of its type, one behind the other.
     ///
     /// # Errors
@@ -93,6 +146,14 @@ pub trait Environment {
     }
 }
 
+/// An argument of `$list(…)`, as it is carried out with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    Value(Box<Value>),
+    Type(Type),
+    Path(String),
+}
+
 /// What an expression gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Value {
@@ -107,19 +168,41 @@ pub struct Value {
     pub text: Option<String>,
     /// As debug information describes it.
     pub typed: Option<TypedValue>,
+    /// What a sequence holds: a list's entries, or one member of each.
+    pub items: Option<Vec<Self>>,
 }
 
 impl Value {
     #[must_use]
     pub const fn of(bits: u64, type_: Type) -> Self {
+        let mut value = Self::unknown(type_);
+        value.bits = Some(bits);
+        value
+    }
+
+    /// Of a type, and nothing else is known of it.
+    #[must_use]
+    pub const fn unknown(type_: Type) -> Self {
         Self {
-            bits: Some(bits),
+            bits: None,
             type_,
             at: None,
             register: None,
             text: None,
             typed: None,
+            items: None,
         }
+    }
+
+    /// In a sequence's place: its entries.
+    #[must_use]
+    pub fn sequence(items: Vec<Self>) -> Self {
+        let of = items
+            .first()
+            .map_or_else(|| "nothing".to_owned(), |first| first.type_.to_string());
+        let mut value = Self::unknown(Type::Other(format!("{} of {of}", items.len())));
+        value.items = Some(items);
+        value
     }
 
     /// Whether a condition with this value holds.
@@ -170,6 +253,23 @@ pub enum ExpressionError {
     Count { most: u64, found: i64 },
     #[error("division by zero")]
     DivisionByZero,
+    #[error("{0} is no place that can be assigned to")]
+    NoPlace(String),
+    #[error("writing it: {0}")]
+    NotWritten(String),
+    #[error("a value of type {0} has no text to compare with")]
+    NoText(String),
+    #[error("there is no function ${name}; there is: {}", .known.join(", "))]
+    NoFunction {
+        name: String,
+        known: Vec<&'static str>,
+    },
+    #[error("${name} is not among the values printed so far, of which there are {count}")]
+    NoHistory { name: String, count: usize },
+    #[error("following {what}: {found}")]
+    Sequence { what: String, found: String },
+    #[error("there are {count} in it, counted from 0; {index} is not among them")]
+    NoItem { index: i64, count: usize },
     #[error("{0}")]
     Member(String),
 }

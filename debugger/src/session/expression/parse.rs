@@ -1,12 +1,18 @@
 //! Tokens → a tree, by C's precedence.
 
+use super::calls::Argument;
 use super::token::{Token, tokens};
 use super::{ExpressionError, Type};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tree {
     Number(u64),
+    /// A double's bits.
+    Float(u64),
+    /// A text in quotation marks, to compare with.
+    Text(String),
     Register(String),
+    /// An empty origin is C++'s and gdb's `::name`: the global one, past the locals.
     Name {
         origin: Option<String>,
         name: String,
@@ -25,6 +31,42 @@ pub enum Tree {
     OffsetOf(Type, String),
     /// `container_of(EXPRESSION, struct task_struct, tasks)`
     ContainerOf(Box<Self>, Type, String),
+    /// `condition ? then : otherwise`
+    Choice(Box<Self>, Box<Self>, Box<Self>),
+    /// `place = value`; with an operator `place += value`.
+    Assign(Option<&'static str>, Box<Self>, Box<Self>),
+    /// `{int}0xffffffff81000000`: what lies there, as that type.
+    At(Type, Box<Self>),
+    /// `$list(&init_task.tasks, struct task_struct, tasks)`
+    Call(&'static str, Vec<Argument>),
+}
+
+impl Tree {
+    /// Whether evaluating it changes the machine.
+    #[must_use]
+    pub fn assigns(&self) -> bool {
+        match self {
+            Self::Assign(..) => true,
+            Self::Unary(_, a)
+            | Self::Cast(_, a)
+            | Self::Member(a, ..)
+            | Self::SizeOf(a)
+            | Self::ContainerOf(a, ..)
+            | Self::At(_, a) => a.assigns(),
+            Self::Binary(_, a, b) | Self::Index(a, b) => a.assigns() || b.assigns(),
+            Self::Choice(a, b, c) => a.assigns() || b.assigns() || c.assigns(),
+            Self::Call(_, arguments) => arguments
+                .iter()
+                .any(|one| matches!(one, Argument::Value(tree) if tree.assigns())),
+            Self::Number(_)
+            | Self::Float(_)
+            | Self::Text(_)
+            | Self::Register(_)
+            | Self::Name { .. }
+            | Self::SizeOfType(_)
+            | Self::OffsetOf(..) => false,
+        }
+    }
 }
 
 /// Deeper than any hand writes, and shallow enough for the stack.
@@ -62,38 +104,90 @@ pub fn parse(text: &str) -> Result<Tree, ExpressionError> {
         tokens: tokens(text)?,
         at: 0,
         depth: 0,
+        choices: 0,
     };
     if reader.tokens.is_empty() {
         return Err(ExpressionError::Empty);
     }
-    let tree = reader.binary(0)?;
+    let tree = reader.expression()?;
     match reader.peek() {
         None => Ok(tree),
         Some(_) => Err(reader.expected("an operator or the end")),
     }
 }
 
-struct Reader {
+pub(super) struct Reader {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// Between `?` and `:`, where a colon ends a name.
+    choices: usize,
 }
 
+/// What an origin before a colon begins with.
+const ORIGINS: [&str; 5] = ["app", "libc", "entry", "kernel", "unknown"];
+
+/// Operators that may stand before an assignment's `=`.
+const COMPOUND: [&str; 10] = ["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"];
+
 impl Reader {
-    fn peek(&self) -> Option<&Token> {
+    /// An assignment, a choice, or what binds tighter.
+    pub(super) fn expression(&mut self) -> Result<Tree, ExpressionError> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(ExpressionError::Nested(DEEPEST));
+        }
+        let tree = self.expression_inside();
+        self.depth -= 1;
+        tree
+    }
+
+    fn expression_inside(&mut self) -> Result<Tree, ExpressionError> {
+        let left = self.binary(0)?;
+        if self.take("=") {
+            let right = self.expression()?;
+            return Ok(Tree::Assign(None, Box::new(left), Box::new(right)));
+        }
+        if let Some(Token::Sign(sign)) = self.peek()
+            && let Some(sign) = COMPOUND.iter().find(|one| *one == sign)
+            && matches!(self.tokens.get(self.at + 1), Some(Token::Sign("=")))
+        {
+            self.at += 2;
+            let right = self.expression()?;
+            return Ok(Tree::Assign(Some(sign), Box::new(left), Box::new(right)));
+        }
+        if self.take("?") {
+            let choices = self.choices;
+            self.choices = choices.saturating_add(1);
+            let then = self.expression()?;
+            self.choices = choices;
+            self.needs(":", "':'")?;
+            let otherwise = self.expression()?;
+            return Ok(Tree::Choice(
+                Box::new(left),
+                Box::new(then),
+                Box::new(otherwise),
+            ));
+        }
+        Ok(left)
+    }
+
+    pub(super) fn peek(&self) -> Option<&Token> {
         self.tokens.get(self.at)
     }
 
-    fn take(&mut self, sign: &str) -> bool {
+    pub(super) fn take(&mut self, sign: &str) -> bool {
         let found = matches!(self.peek(), Some(Token::Sign(s)) if *s == sign);
         self.at += usize::from(found);
         found
     }
 
-    fn expected(&self, expected: &'static str) -> ExpressionError {
+    pub(super) fn expected(&self, expected: &'static str) -> ExpressionError {
         let found = match self.peek() {
             None => "the end".to_owned(),
             Some(Token::Number(n)) => n.to_string(),
+            Some(Token::Float(bits)) => f64::from_bits(*bits).to_string(),
+            Some(Token::Text(text)) => format!("\"{text}\""),
             Some(Token::Register(name)) => format!("${name}"),
             Some(Token::Word(word)) => word.clone(),
             Some(Token::Sign(sign)) => (*sign).to_owned(),
@@ -110,7 +204,9 @@ impl Reader {
             let Some((sign, binds)) = BINARY.iter().find(|(name, _)| name == sign) else {
                 return Ok(left);
             };
-            if *binds <= least {
+            let assigns = COMPOUND.contains(sign)
+                && matches!(self.tokens.get(self.at + 1), Some(Token::Sign("=")));
+            if *binds <= least || assigns {
                 return Ok(left);
             }
             self.at += 1;
@@ -158,10 +254,7 @@ impl Reader {
                 }
                 tree = Tree::Member(Box::new(tree), name, arrow);
             } else if self.take("[") {
-                let index = self.binary(0)?;
-                if !self.take("]") {
-                    return Err(self.expected("']'"));
-                }
+                let index = self.enclosed("]", "']'")?;
                 tree = Tree::Index(Box::new(tree), Box::new(index));
             } else {
                 return Ok(tree);
@@ -174,20 +267,35 @@ impl Reader {
             if let Some(type_) = self.type_()? {
                 return Ok(Tree::Cast(type_, Box::new(self.unary()?)));
             }
-            let inner = self.binary(0)?;
-            if !self.take(")") {
-                return Err(self.expected("')'"));
-            }
-            return Ok(inner);
+            return self.enclosed(")", "')'");
+        }
+        if self.take("{") {
+            let type_ = self.type_name()?;
+            self.needs("}", "'}' behind a type")?;
+            return Ok(Tree::At(type_, Box::new(self.unary()?)));
+        }
+        if self.take("::") {
+            return self.name_in(String::new());
         }
         match self.peek().cloned() {
             Some(Token::Number(number)) => {
                 self.at += 1;
                 Ok(Tree::Number(number))
             }
+            Some(Token::Float(bits)) => {
+                self.at += 1;
+                Ok(Tree::Float(bits))
+            }
+            Some(Token::Text(text)) => {
+                self.at += 1;
+                Ok(Tree::Text(text))
+            }
             Some(Token::Register(name)) => {
                 self.at += 1;
-                Ok(Tree::Register(name))
+                match self.take("(") {
+                    true => self.call(&name),
+                    false => Ok(Tree::Register(name)),
+                }
             }
             Some(Token::Word(word)) => {
                 self.at += 1;
@@ -201,11 +309,11 @@ impl Reader {
                         Ok(Tree::OffsetOf(type_, path))
                     }
                     ("container_of", true) => {
-                        let inner = self.binary(0)?;
-                        self.needs(",", "','")?;
+                        let inner = self.enclosed(",", "','")?;
                         let (type_, path) = self.type_and_path()?;
                         Ok(Tree::ContainerOf(Box::new(inner), type_, path))
                     }
+                    ("sizeof", false) => Ok(Tree::SizeOf(Box::new(self.unary()?))),
                     (_, true) => {
                         self.at -= 1;
                         self.name(word)
@@ -217,14 +325,28 @@ impl Reader {
         }
     }
 
-    fn needs(&mut self, sign: &str, shown: &'static str) -> Result<(), ExpressionError> {
+    /// What stands up to a closing sign: a colon in it is a name's again.
+    pub(super) fn enclosed(
+        &mut self,
+        sign: &str,
+        shown: &'static str,
+    ) -> Result<Tree, ExpressionError> {
+        let choices = std::mem::take(&mut self.choices);
+        // What leads here is counted already.
+        let inner = self.expression_inside()?;
+        self.choices = choices;
+        self.needs(sign, shown)?;
+        Ok(inner)
+    }
+
+    pub(super) fn needs(&mut self, sign: &str, shown: &'static str) -> Result<(), ExpressionError> {
         match self.take(sign) {
             true => Ok(()),
             false => Err(self.expected(shown)),
         }
     }
 
-    fn word(&mut self, expected: &'static str) -> Result<String, ExpressionError> {
+    pub(super) fn word(&mut self, expected: &'static str) -> Result<String, ExpressionError> {
         let Some(Token::Word(word)) = self.peek().cloned() else {
             return Err(self.expected(expected));
         };
@@ -243,31 +365,82 @@ impl Reader {
         if let Some(type_) = self.type_()? {
             return Ok(Tree::SizeOfType(type_));
         }
-        let inner = self.binary(0)?;
-        self.needs(")", "')'")?;
+        let inner = self.enclosed(")", "')'")?;
         Ok(Tree::SizeOf(Box::new(inner)))
     }
 
     /// `struct task_struct, thread.sp)`
     fn type_and_path(&mut self) -> Result<(Type, String), ExpressionError> {
+        let type_ = self.type_name()?;
+        self.needs(",", "','")?;
+        let path = self.path()?;
+        self.needs(")", "')'")?;
+        Ok((type_, path))
+    }
+
+    /// `thread.sp`
+    pub(super) fn path(&mut self) -> Result<String, ExpressionError> {
+        if let Some(Token::Text(text)) = self.peek().cloned() {
+            self.at += 1;
+            return Ok(text);
+        }
+        let mut path = self.word("a member's name")?;
+        while self.take(".") {
+            path = format!("{path}.{}", self.word("a member's name")?);
+        }
+        Ok(path)
+    }
+
+    /// A type where nothing else can stand; in quotation marks as well, as in C's macros' helpers.
+    pub(super) fn type_name(&mut self) -> Result<Type, ExpressionError> {
+        if let Some(Token::Text(text)) = self.peek().cloned() {
+            self.at += 1;
+            return Ok(Type::named(&text));
+        }
         let mut words = vec![self.word("a type")?];
         while let Some(Token::Word(word)) = self.peek().cloned() {
             self.at += 1;
             words.push(word);
         }
-        self.needs(",", "','")?;
-        let mut path = self.word("a member's name")?;
-        while self.take(".") {
-            path = format!("{path}.{}", self.word("a member's name")?);
+        self.stars_and_counts(Type::named(&words.join(" ")))
+    }
+
+    /// `**`, `[16]` and `(*)[16]` behind a type's name.
+    fn stars_and_counts(&mut self, mut type_: Type) -> Result<Type, ExpressionError> {
+        while self.take("*") {
+            type_ = type_.pointer();
         }
-        self.needs(")", "')'")?;
-        Ok((Type::named(&words.join(" ")), path))
+        let inner = matches!(
+            self.tokens.get(self.at..self.at + 3),
+            Some([Token::Sign("("), Token::Sign("*"), Token::Sign(")")])
+        );
+        if inner {
+            self.at += 3;
+        }
+        let mut counts = Vec::new();
+        while self.take("[") {
+            let Some(Token::Number(count)) = self.peek().cloned() else {
+                return Err(self.expected("a count"));
+            };
+            self.at += 1;
+            self.needs("]", "']'")?;
+            counts.push(count);
+        }
+        for count in counts.into_iter().rev() {
+            type_ = Type::Array(Box::new(type_), count);
+        }
+        Ok(match inner {
+            true => type_.pointer(),
+            false => type_,
+        })
     }
 
     /// `main`, `app:write`, `kernel:fs:write`.
     fn name(&mut self, first: String) -> Result<Tree, ExpressionError> {
+        let may_have_origin = self.choices == 0 || ORIGINS.contains(&first.as_str());
         let mut parts = vec![first];
-        while self.take(":") {
+        let deepest = 3;
+        while may_have_origin && parts.len() < deepest && self.take(":") {
             match self.peek().cloned() {
                 Some(Token::Word(word)) => {
                     self.at += 1;
@@ -292,17 +465,22 @@ impl Reader {
         // `(uid)` is a name in parentheses, `(uid *)` can only be a type.
         let starred = matches!(self.tokens.get(at), Some(Token::Sign("*")))
             && matches!(self.tokens.get(at + 1), Some(Token::Sign("*" | ")")));
-        let is_type = words
-            .first()
-            .is_some_and(|word| Type::begins_with(word) || starred);
+        // `(gfp_t)flags`: behind a name in parentheses a value can only stand if that is a type.
+        let closed = matches!(self.tokens.get(at), Some(Token::Sign(")")));
+        let before_value = match self.tokens.get(at + 1) {
+            Some(Token::Sign(sign)) => matches!(*sign, "(" | "~" | "!"),
+            Some(_) => true,
+            None => false,
+        };
+        let is_type = words.first().is_some_and(|word| {
+            Type::begins_with(word) || starred || (closed && before_value) || words.len() > 1
+        });
         if !is_type {
             return Ok(None);
         }
-        let mut type_ = Type::named(&words.join(" "));
+        let type_ = Type::named(&words.join(" "));
         self.at = at;
-        while self.take("*") {
-            type_ = type_.pointer();
-        }
+        let type_ = self.stars_and_counts(type_)?;
         if !self.take(")") {
             return Err(self.expected("')' behind a type"));
         }

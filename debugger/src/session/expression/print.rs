@@ -1,6 +1,6 @@
 //! A value → the text gdb would print.
 
-use super::{Environment, Type, Value};
+use super::{Environment, Type, Value, float_text};
 use crate::addr::Addr;
 
 /// Longer strings are cut, with dots.
@@ -11,6 +11,9 @@ pub fn print(value: &Value, on: &mut dyn Environment) -> String {
     if let Some(text) = &value.text {
         return text.clone();
     }
+    if let Some(items) = &value.items {
+        return items_text(items, on);
+    }
     let Some(bits) = value.bits else {
         return match value.at {
             Some(at) => format!("<{} at {:#x}>", value.type_, at.0),
@@ -19,12 +22,11 @@ pub fn print(value: &Value, on: &mut dyn Environment) -> String {
     };
     let near = |bits, on: &mut dyn Environment| on.near(Addr(bits)).map(|near| format!(" {near}"));
     match &value.type_ {
-        Type::Integer { size: 1, name, .. } if name.contains("char") => character(bits, value),
+        type_ if type_.is_character() => character(bits, value),
+        Type::Float { size, .. } => float_text(bits, *size),
         Type::Integer { signed: true, .. } => bits.cast_signed().to_string(),
         Type::Pointer(pointee) => {
-            if let Type::Integer { size: 1, name, .. } = &**pointee
-                && name.contains("char")
-            {
+            if pointee.is_character() {
                 return match string(Addr(bits), on) {
                     Some(string) => format!("{bits:#x} {string}"),
                     None => format!("{bits:#x} <nothing can be read there>"),
@@ -79,8 +81,22 @@ pub(in crate::session) fn string(at: Addr, on: &mut dyn Environment) -> Option<S
     Some(text + "\"...")
 }
 
-/// As `print/LETTER` shows bits of `size` bytes: x d u o t c a s z.
+/// As `print/LETTER` shows bits of `size` bytes: x d u o t c f a s z.
 pub fn letter(bits: u64, size: u8, letter: char, on: &mut dyn Environment) -> String {
+    let unused = 64 - 8 * u32::from(size.clamp(1, 8));
+    let unsigned = bits << unused >> unused;
+    match letter {
+        'a' => match on.near(Addr(unsigned)) {
+            Some(near) => format!("{unsigned:#x} {near}"),
+            None => format!("{unsigned:#x}"),
+        },
+        's' => string(Addr(bits), on).unwrap_or_else(|| format!("{unsigned:#x}")),
+        letter => digits(bits, size, letter),
+    }
+}
+
+/// As [`letter`], for what the bits alone tell.
+pub(in crate::session) fn digits(bits: u64, size: u8, letter: char) -> String {
     let unused = 64 - 8 * u32::from(size.clamp(1, 8));
     let unsigned = bits << unused >> unused;
     let signed = (bits << unused).cast_signed() >> unused;
@@ -91,15 +107,25 @@ pub fn letter(bits: u64, size: u8, letter: char, on: &mut dyn Environment) -> St
         'o' => format!("0{unsigned:o}"),
         't' => format!("{unsigned:b}"),
         'z' => format!("0x{unsigned:0width$x}", width = 2 * usize::from(size)),
+        'f' if matches!(size, 4 | 8) => float_text(unsigned, size),
+        'f' => signed.to_string(),
         'c' => {
             let byte = unsigned.to_le_bytes()[0];
             format!("{} '{}'", byte.cast_signed(), escaped(byte))
         }
-        'a' => match on.near(Addr(unsigned)) {
-            Some(near) => format!("{unsigned:#x} {near}"),
-            None => format!("{unsigned:#x}"),
-        },
-        's' => string(Addr(bits), on).unwrap_or_else(|| format!("{unsigned:#x}")),
         _ => format!("{unsigned:#x}"),
     }
+}
+
+/// A sequence, an entry a line; long ones are cut, and say so.
+fn items_text(items: &[Value], on: &mut dyn Environment) -> String {
+    const MOST: usize = 200;
+    let mut lines = vec![format!("{} in all", items.len())];
+    for (i, item) in items.iter().take(MOST).enumerate() {
+        lines.push(format!("  [{i}] = {}", print(item, on)));
+    }
+    if items.len() > MOST {
+        lines.push(format!("  … {} more", items.len() - MOST));
+    }
+    lines.join("\n")
 }

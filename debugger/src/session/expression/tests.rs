@@ -42,7 +42,42 @@ impl Environment for Fake {
     fn size_of(&mut self, type_: &Type) -> Option<u64> {
         match type_ {
             Type::Other(name) if name == "struct file" => Some(232),
+            Type::Array(of, count) => self.size_of(of).map(|size| size * count),
             other => other.size().map(u64::from),
+        }
+    }
+
+    fn repeat(&mut self, value: &Value, count: u64) -> Result<Value, ExpressionError> {
+        let size = self.size_of(&value.type_).unwrap_or(1);
+        let mut parts = Vec::new();
+        for i in 0..count {
+            let mut bytes = [0; 8];
+            self.read(
+                value.at.unwrap() + i * size,
+                &mut bytes[..usize::try_from(size).unwrap()],
+            )?;
+            let part = Value::of(
+                value.type_.extend(u64::from_le_bytes(bytes)),
+                value.type_.clone(),
+            );
+            parts.push(print(&part, self));
+        }
+        let mut array = Value::unknown(Type::Array(Box::new(value.type_.clone()), count));
+        array.at = value.at;
+        array.text = Some(format!("{{{}}}", parts.join(", ")));
+        Ok(array)
+    }
+
+    fn call(&mut self, name: &str, arguments: &[Given]) -> Result<Value, ExpressionError> {
+        match (name, arguments) {
+            ("container_of", [Given::Value(of), Given::Type(_), Given::Path(path)]) => {
+                let offset = self.offset_of(&Type::Void, path)?;
+                Ok(Value::of(
+                    of.bits.unwrap_or(0).wrapping_sub(offset),
+                    Type::Void.pointer(),
+                ))
+            }
+            _ => Err(ExpressionError::NoName(name.to_owned())),
         }
     }
 
@@ -192,5 +227,97 @@ proptest! {
                 letter(bits, 8, 'x', &mut Fake);
             }
         }
+    }
+}
+
+#[test]
+fn c_is_complete() {
+    for (text, expected) in [
+        ("jiffies == 42 ? 1 : 2", 1),
+        ("0 ? 1 : 0 ? 2 : 3", 3),
+        ("1 ? jiffies : main", 42),
+        ("1.5 + 1 == 2.5", 1),
+        ("(int)2.9", 2),
+        ("(unsigned char)300.0", 44),
+        ("!0.0", 1),
+        ("1.0 && 0.0", 0),
+        ("(u32)1 << 31 >> 31", 1),
+        ("(u32)0xffffffff << 4", 0xffff_fff0),
+        ("-8 >> 1 == -4", 1),
+        ("1 << 64", 0),
+        ("'\\n'", 10),
+        ("sizeof(char[16])", 16),
+        ("sizeof(char *[4])", 32),
+        ("sizeof jiffies", 8),
+        ("sizeof(int[2][3])", 24),
+        ("\"a\" == \"a\"", 1),
+        ("\"a\" != \"a\"", 0),
+        ("{unsigned short}0x1234 == 0x3534", 1),
+        ("$container_of(0x1018, struct file, f_path.dentry)", 0x1000),
+    ] {
+        assert_eq!(bits(text), expected, "{text}");
+    }
+    assert_eq!(shown("7 / 2.0"), "3.5");
+    assert_eq!(shown("(float)0.1"), "0.1");
+    assert_eq!(shown("-1.5"), "-1.5");
+    assert_eq!(shown("(int[2])jiffies"), "{50462976, 117835012}");
+    assert_eq!(
+        value("(char (*)[16])0x1000").unwrap().type_.to_string(),
+        "char (*)[16]"
+    );
+    let said = |text: &str| value(text).unwrap_err().to_string();
+    assert_eq!(said("1 ? 2"), "'the end' stands where ':' was expected");
+    assert_eq!(
+        said("$nothing(1)"),
+        "there is no function $nothing; there is: container_of, percpu, len"
+    );
+    assert_eq!(said("5 = 6"), "int is no place that can be assigned to");
+    assert!(said("\"open").contains("closing quotation mark"));
+    assert_eq!(said(&"a = ".repeat(500)), "it is nested more than 64 deep");
+}
+
+#[test]
+fn assignments_are_told_from_comparisons() {
+    for (text, assigns) in [
+        ("a = 1", true),
+        ("a == 1", false),
+        ("(a += 2) > 1", true),
+        ("a <= 1", false),
+        ("a >= 1", false),
+        ("a >>= 1", true),
+        ("a ? b = 1 : 2", true),
+        ("x[i = 2]", true),
+    ] {
+        assert_eq!(
+            parse(text).is_ok_and(|tree| tree.assigns()),
+            assigns,
+            "{text}"
+        );
+    }
+    let Ok(Tree::Assign(Some("+"), _, _)) = parse("a += 1") else {
+        panic!("it is an assignment");
+    };
+}
+
+proptest! {
+    #[test]
+    fn no_expression_makes_it_panic(
+        parts in proptest::collection::vec(
+            prop_oneof![
+                Just("jiffies"), Just("$rax"), Just("1.5"), Just("1"), Just("("), Just(")"),
+                Just("*"), Just("&"), Just("?"), Just(":"), Just("="), Just("=="), Just("<<"),
+                Just("int"), Just("struct"), Just("char"), Just("["), Just("]"), Just("{"),
+                Just("}"), Just("\"a\\"), Just("\""), Just("$len"), Just(","), Just("@"),
+                Just("-"), Just("."), Just("->"), Just("::"), Just("sizeof"), Just("'"),
+                Just("$container_of("), Just("0x7fffffffffffffff"), Just("$$"), Just("e"),
+            ],
+            0..12,
+        )
+    ) {
+        let text = parts.join(" ");
+        if let Ok(value) = value(&text) {
+            print(&value, &mut Fake);
+        }
+        let _ = parse(&parts.concat());
     }
 }

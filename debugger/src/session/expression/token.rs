@@ -5,6 +5,10 @@ use super::ExpressionError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Number(u64),
+    /// With a point or an exponent, as its bits.
+    Float(u64),
+    /// What stands in quotation marks, escapes resolved.
+    Text(String),
     /// Without the `$`.
     Register(String),
     Word(String),
@@ -14,7 +18,7 @@ pub(super) enum Token {
 /// The longer of two that begin alike comes first.
 const SIGNS: &[&str] = &[
     "<<", ">>", "<=", ">=", "==", "!=", "&&", "||", "->", "::", "@", ",", "+", "-", "*", "/", "%",
-    "&", "|", "^", "~", "!", "<", ">", "(", ")", ":", ".", "[", "]",
+    "&", "|", "^", "~", "!", "<", ">", "(", ")", ":", ".", "[", "]", "{", "}", "?", "=",
 ];
 
 const COPIES: &[&str] = &[".isra.", ".part.", ".constprop.", ".cold", ".llvm."];
@@ -26,18 +30,32 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExpressionError> {
         let word = |c: char| c.is_alphanumeric() || c == '_';
         let length = |text: &str| text.find(|c| !word(c)).unwrap_or(text.len());
         let used = if first.is_ascii_digit() {
-            let end = length(rest);
-            tokens.push(Token::Number(number(&rest[..end])?));
+            match float(rest) {
+                Some((bits, end)) => {
+                    tokens.push(Token::Float(bits));
+                    end
+                }
+                None => {
+                    let end = length(rest);
+                    tokens.push(Token::Number(number(&rest[..end])?));
+                    end
+                }
+            }
+        } else if first == '"' {
+            let (text, end) = quoted(rest)?;
+            tokens.push(Token::Text(text));
             end
         } else if first == '$' {
-            let end = 1 + length(&rest[1..]);
+            // `$$` is the value before the last, `$$3` the third before it.
+            let dollars = 1 + usize::from(rest[1..].starts_with('$'));
+            let end = dollars + length(&rest[dollars..]);
             tokens.push(Token::Register(rest[1..end].to_owned()));
             end
         } else if first == '\'' {
             let mut letters = rest.chars().skip(1);
             let path = rest[1..]
                 .split_once('\'')
-                .filter(|(path, _)| path.len() > 1);
+                .filter(|(path, _)| path.len() > 1 && !path.starts_with('\\'));
             if let Some((path, behind)) = path
                 && behind.starts_with("::")
             {
@@ -46,6 +64,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExpressionError> {
                 continue;
             }
             match (letters.next(), letters.next()) {
+                (Some('\\'), Some(c)) if letters.next() == Some('\'') => {
+                    let byte =
+                        escaped(c).ok_or_else(|| ExpressionError::Number(rest.to_owned()))?;
+                    tokens.push(Token::Number(u64::from(byte)));
+                    4
+                }
                 (Some(c), Some('\'')) if c.is_ascii() => {
                     tokens.push(Token::Number(u64::from(u32::from(c))));
                     3
@@ -88,4 +112,64 @@ fn number(text: &str) -> Result<u64, ExpressionError> {
     };
     let digits = digits.trim_end_matches(['u', 'l']);
     u64::from_str_radix(digits, radix).map_err(|_| ExpressionError::Number(text.to_owned()))
+}
+
+/// `1.5`, `2e10`, `1.5e-3f`: its bits as a double, and how many bytes it takes.
+fn float(text: &str) -> Option<(u64, usize)> {
+    let digits = |text: &str| {
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len())
+    };
+    let mut end = digits(text);
+    let mut is_float = false;
+    if text[end..].starts_with('.') && text[end + 1..].starts_with(|c: char| c.is_ascii_digit()) {
+        end += 1 + digits(&text[end + 1..]);
+        is_float = true;
+    }
+    if text[end..].starts_with(['e', 'E']) {
+        let sign = usize::from(text[end + 1..].starts_with(['+', '-']));
+        let exponent = digits(&text[end + 1 + sign..]);
+        if exponent > 0 {
+            end += 1 + sign + exponent;
+            is_float = true;
+        }
+    }
+    let value: f64 = text[..end].parse().ok().filter(|_| is_float)?;
+    let suffix = usize::from(text[end..].starts_with(['f', 'F']));
+    Some((value.to_bits(), end + suffix))
+}
+
+/// Behind a backslash.
+const fn escaped(c: char) -> Option<u8> {
+    Some(match c {
+        'n' => b'\n',
+        't' => b'\t',
+        'r' => b'\r',
+        'a' => 7,
+        '0' => 0,
+        '\\' => b'\\',
+        '\'' => b'\'',
+        '"' => b'"',
+        _ => return None,
+    })
+}
+
+/// What stands in quotation marks at the start, and the bytes it takes with them.
+fn quoted(text: &str) -> Result<(String, usize), ExpressionError> {
+    let mut found = String::new();
+    let mut letters = text.char_indices().skip(1);
+    while let Some((at, c)) = letters.next() {
+        match c {
+            '"' => return Ok((found, at + 1)),
+            '\\' => {
+                let next = letters.next().map_or('\0', |(_, c)| c);
+                found.push(escaped(next).map_or(next, char::from));
+            }
+            other => found.push(other),
+        }
+    }
+    Err(ExpressionError::Expected {
+        expected: "a closing quotation mark",
+        found: "the end".to_owned(),
+    })
 }

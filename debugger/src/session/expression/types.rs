@@ -10,7 +10,15 @@ pub enum Type {
         size: u8,
         signed: bool,
     },
+    /// Its bits are those of the number in memory.
+    Float {
+        name: String,
+        /// Bytes: 4 or 8.
+        size: u8,
+    },
     Pointer(Box<Self>),
+    /// So many of a type, one behind the other.
+    Array(Box<Self>, u64),
     Void,
     /// Code: its value is its address.
     Function,
@@ -86,6 +94,11 @@ impl Type {
         Self::Pointer(Box::new(self))
     }
 
+    #[must_use]
+    pub fn double() -> Self {
+        Self::named("double")
+    }
+
     fn integer(name: &str, size: u8, signed: bool) -> Self {
         Self::Integer {
             name: name.to_owned(),
@@ -106,8 +119,11 @@ impl Type {
             .filter(|word| !matches!(*word, "const" | "volatile"))
             .collect();
         let name = words.join(" ");
-        if name == "void" {
-            return Self::Void;
+        match name.as_str() {
+            "void" => return Self::Void,
+            "float" => return Self::Float { name, size: 4 },
+            "double" => return Self::Float { name, size: 8 },
+            _ => {}
         }
         match BASIC.iter().find(|(basic, ..)| *basic == name) {
             Some((name, size, signed)) => Self::integer(name, *size, *signed),
@@ -119,7 +135,7 @@ impl Type {
     pub(super) fn begins_with(word: &str) -> bool {
         matches!(
             word,
-            "struct" | "union" | "enum" | "void" | "const" | "volatile"
+            "struct" | "union" | "enum" | "void" | "const" | "volatile" | "float" | "double"
         ) || BASIC
             .iter()
             .any(|(name, ..)| name.split(' ').next() == Some(word))
@@ -129,10 +145,16 @@ impl Type {
     #[must_use]
     pub const fn size(&self) -> Option<u8> {
         match self {
-            Self::Integer { size, .. } => Some(*size),
+            Self::Integer { size, .. } | Self::Float { size, .. } => Some(*size),
             Self::Pointer(_) => Some(8),
-            Self::Void | Self::Function | Self::Other(_) => None,
+            Self::Void | Self::Function | Self::Array(..) | Self::Other(_) => None,
         }
+    }
+
+    /// A character of C's, or a byte of the kernel's that serves as one.
+    #[must_use]
+    pub fn is_character(&self) -> bool {
+        matches!(self, Self::Integer { size: 1, name, .. } if name.contains("char"))
     }
 
     #[must_use]
@@ -155,7 +177,16 @@ impl Type {
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Integer { name, .. } | Self::Other(name) => f.write_str(name),
+            Self::Integer { name, .. } | Self::Float { name, .. } | Self::Other(name) => {
+                f.write_str(name)
+            }
+            Self::Array(of, count) => write!(f, "{of} [{count}]"),
+            Self::Pointer(pointee) if matches!(**pointee, Self::Array(..)) => {
+                let Self::Array(of, count) = &**pointee else {
+                    return Ok(());
+                };
+                write!(f, "{of} (*)[{count}]")
+            }
             Self::Pointer(pointee) if matches!(**pointee, Self::Pointer(_)) => {
                 write!(f, "{pointee}*")
             }

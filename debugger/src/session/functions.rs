@@ -1,0 +1,85 @@
+//! What `$name` and `$name(…)` stand for: values printed before, and the debugger's own functions.
+
+use super::engine::Engine;
+use super::expression::{Environment, ExpressionError, Given, Value};
+use crate::addr::Addr;
+use crate::symbols::Kind;
+
+impl Engine {
+    /// `$` is the last value printed, `$$` the one before, `$$3` the third before; `$3` the third
+    /// of the session.
+    pub(super) fn known_value(&mut self, name: &str) -> Option<Result<Value, ExpressionError>> {
+        let before = match name.strip_prefix('$') {
+            Some("") => Some(1),
+            Some(count) => Some(count.parse().ok()?),
+            None if name.is_empty() => Some(0),
+            None => None,
+        };
+        let count = self.history.len();
+        let at = match before {
+            Some(before) => count.checked_sub(1_usize.saturating_add(before)),
+            None => name.parse::<usize>().ok()?.checked_sub(1),
+        };
+        let value = at.and_then(|at| self.history.get(at)).cloned();
+        Some(value.ok_or_else(|| ExpressionError::NoHistory {
+            name: name.to_owned(),
+            count,
+        }))
+    }
+
+    pub(super) fn call_function(
+        &mut self,
+        name: &str,
+        arguments: &[Given],
+    ) -> Result<Value, ExpressionError> {
+        match (name, arguments) {
+            ("container_of", [Given::Value(pointer), Given::Type(of), Given::Path(member)]) => {
+                let offset = self.offset_of(of, member)?;
+                let start = pointer.bits.unwrap_or(0).wrapping_sub(offset);
+                Ok(Value::of(start, of.clone().pointer()))
+            }
+            ("percpu", [Given::Path(variable), Given::Value(cpu)]) => {
+                self.per_cpu_value(variable, cpu.bits.unwrap_or(0))
+            }
+            _ => Err(ExpressionError::NoFunction {
+                name: name.to_owned(),
+                known: Vec::new(),
+            }),
+        }
+    }
+
+    /// A per-CPU variable as one CPU has it, by the kernel's own table of their areas.
+    fn per_cpu_value(&mut self, name: &str, cpu: u64) -> Result<Value, ExpressionError> {
+        let missing = |what: &str| ExpressionError::NoName(format!("{name} ({what})"));
+        let symbols = self
+            .symbols
+            .as_ref()
+            .ok_or_else(|| missing("no vmlinux was given"))?;
+        let variable = symbols
+            .lookup(name)
+            .into_iter()
+            .find(|symbol| symbol.kind == Kind::PerCpu)
+            .map(|symbol| (symbol.addr, symbol.size));
+        let table = symbols.address_of("__per_cpu_offset");
+        let (offset, size) =
+            variable.ok_or_else(|| missing("no per-CPU variable has this name"))?;
+        let table = table.ok_or_else(|| missing("the kernel has no table of its CPUs' areas"))?;
+        let cpus = u64::from(self.info.vcpus);
+        if cpu >= cpus.max(1) {
+            return Err(missing(&format!(
+                "there is no CPU {cpu}: the machine has {cpus}"
+            )));
+        }
+        let mut bytes = [0; 8];
+        Environment::read(self, table + cpu * 8, &mut bytes)?;
+        let base = Addr(u64::from_le_bytes(bytes));
+        if !base.in_kernel_half() {
+            return Err(missing("the CPUs' areas are not set up yet"));
+        }
+        let at = base.wrapping_add(offset.0);
+        if let Some(value) = self.typed_global_of(name, at, Some(base)) {
+            return Ok(value);
+        }
+        Ok(self.global(name, Kind::Data, at, size))
+    }
+}
