@@ -102,3 +102,47 @@ fn what_is_assigned_is_read_back() {
     // Nothing can be written where nothing is mapped, and it is said.
     assert!(failure(d, "set {int}0x10 = 5").contains("0x10"));
 }
+
+#[test]
+#[ignore = "boots an image"]
+fn the_kernels_containers_are_sequences() {
+    let mut debuggee = Debuggee::in_ksys_write(Mode::Ukl);
+    let d = &mut debuggee;
+    let tasks = "$list(&init_task.tasks, struct task_struct, tasks)";
+    let count = d.number(&format!("$len({tasks})"));
+    assert!(count > 10, "{count} tasks");
+    assert_eq!(d.number(&format!("{tasks}[0]->pid")), 1);
+    assert_eq!(d.number(&format!("{tasks}[1].pid")), 2);
+    let names = text(d, &format!("p {tasks}->comm"));
+    assert!(
+        names.contains("\"kthreadd\"") && names.contains(&format!("{count} in all")),
+        "{names}"
+    );
+    // Mapped kernel areas lie in the tree by their addresses.
+    let areas = "$rbtree(&vmap_area_root, struct vmap_area, rb_node)";
+    let count = d.number(&format!("$len({areas})"));
+    assert!(count > 2, "{count} areas");
+    for i in 1..count.min(8) {
+        assert_eq!(
+            d.number(&format!(
+                "{areas}[{}]->va_end <= {areas}[{i}]->va_start",
+                i - 1
+            )),
+            1
+        );
+    }
+    let first = d.number(&format!("{areas}[0]"));
+    let listed = "$list(&vmap_area_list, struct vmap_area, list)";
+    assert_eq!(d.number(&format!("{listed}[0]")), first);
+    assert_eq!(d.number(&format!("$len({listed}) == $len({areas})")), 1);
+    // A process's pid has its thread on a chain.
+    let init = format!("{tasks}[0]");
+    let chain = format!("$hlist(&{init}->thread_pid->tasks[0], struct hlist_node, next)");
+    assert_eq!(d.number(&format!("$len({chain})")), 1);
+    assert_eq!(d.number(&format!("{chain}[0] == &{init}->pid_links[0]")), 1);
+    let said = failure(d, "p $list(0x10, struct task_struct, tasks)");
+    assert!(said.contains("nothing readable"), "{said}");
+    // A per-CPU variable as the one CPU has it.
+    assert_eq!(d.number("&$percpu(runqueues, 0) == &runqueues"), 1);
+    assert!(failure(d, "p $percpu(runqueues, 99)").contains("no CPU 99"));
+}

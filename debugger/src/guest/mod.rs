@@ -2,6 +2,7 @@
 //! is written down here.
 
 mod asleep;
+pub mod containers;
 mod every;
 mod preempt;
 mod stacks;
@@ -32,6 +33,12 @@ pub enum GuestError {
     NoSymbol { name: &'static str },
     #[error("reading '{what}' at {addr:?}: nothing readable is there; is the kernel up yet?")]
     Unreadable { what: String, addr: Addr },
+    #[error("following the {what}: after {count} links it comes to {at:?} again, or has no end")]
+    Endless {
+        what: &'static str,
+        at: Addr,
+        count: usize,
+    },
     #[error("the CPU's own area is not set up yet: gs does not point into the kernel's half")]
     NoCpuArea,
 }

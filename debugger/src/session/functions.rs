@@ -1,8 +1,9 @@
 //! What `$name` and `$name(…)` stand for: values printed before, and the debugger's own functions.
 
 use super::engine::Engine;
-use super::expression::{Environment, ExpressionError, Given, Value};
+use super::expression::{Environment, ExpressionError, Given, Type, Value};
 use crate::addr::Addr;
+use crate::guest::containers;
 use crate::symbols::Kind;
 
 impl Engine {
@@ -41,11 +42,42 @@ impl Engine {
             ("percpu", [Given::Path(variable), Given::Value(cpu)]) => {
                 self.per_cpu_value(variable, cpu.bits.unwrap_or(0))
             }
+            (
+                "list" | "hlist" | "rbtree",
+                [Given::Value(head), Given::Type(of), Given::Path(member)],
+            ) => self.entries(name, head, of, member),
             _ => Err(ExpressionError::NoFunction {
                 name: name.to_owned(),
                 known: Vec::new(),
             }),
         }
+    }
+
+    /// The structures that a container chains together.
+    fn entries(
+        &mut self,
+        name: &str,
+        head: &Value,
+        of: &Type,
+        member: &str,
+    ) -> Result<Value, ExpressionError> {
+        let offset = self.offset_of(of, member)?;
+        let nowhere = || ExpressionError::NoAddress(head.type_.to_string());
+        let at = head.bits.map(Addr).or(head.at).ok_or_else(nowhere)?;
+        let links = self.reading(|symbols, memory| match name {
+            "list" => containers::list(symbols, at, memory),
+            "hlist" => containers::hlist(symbols, at, memory),
+            _ => containers::rbtree(symbols, at, memory),
+        });
+        let failed = |found: String| ExpressionError::Sequence {
+            what: format!("${name} at {:#x}", at.0),
+            found,
+        };
+        let links = links
+            .ok_or_else(|| failed("no vmlinux was given".to_owned()))?
+            .map_err(|error| failed(error.to_string()))?;
+        let entry = |link: &Addr| Value::of(link.wrapping_sub(offset).0, of.clone().pointer());
+        Ok(Value::sequence(links.iter().map(entry).collect()))
     }
 
     /// A per-CPU variable as one CPU has it, by the kernel's own table of their areas.

@@ -259,12 +259,42 @@ fn in_list(die: &Die<'_>, value: super::dies::Value, pc: u64) -> Result<Expressi
     let Ok(Some(mut list)) = list else {
         return Err("a location of a form that is not read".to_owned());
     };
+    let mut elsewhere = Vec::new();
     while let Ok(Some(entry)) = list.next() {
         if entry.range.begin <= pc && pc < entry.range.end {
             return Ok(entry.data);
         }
+        if !entry.data.0.is_empty() && entry.range.begin < entry.range.end {
+            elsewhere.push((entry.range.begin, entry.range.end));
+        }
     }
-    Err("optimised out at this instruction".to_owned())
+    Err(gone(&mut elsewhere))
+}
+
+/// Where a variable still has a value: the ranges that its location list has, joined.
+fn gone(ranges: &mut [(u64, u64)]) -> String {
+    const SHOWN: usize = 3;
+    ranges.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    for &(begin, end) in ranges.iter() {
+        match joined.last_mut() {
+            Some(last) if begin <= last.1 => last.1 = last.1.max(end),
+            _ => joined.push((begin, end)),
+        }
+    }
+    let shown = |(begin, end): &(u64, u64)| format!("{begin:#x}-{end:#x}");
+    let first: Vec<String> = joined.iter().take(SHOWN).map(shown).collect();
+    let more = match joined.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more ranges"),
+    };
+    match first.is_empty() {
+        true => "optimised out at this instruction".to_owned(),
+        false => format!(
+            "optimised out at this instruction; it has a value at {}{more}",
+            first.join(", ")
+        ),
+    }
 }
 
 fn call_site<'a>(die: &Die<'a>, return_to: Addr) -> Option<Die<'a>> {
@@ -374,4 +404,20 @@ pub(super) fn number(bytes: &[u8]) -> u64 {
     let len = bytes.len().min(8);
     word[..len].copy_from_slice(&bytes[..len]);
     u64::from_le_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_says_where_it_still_lives() {
+        assert_eq!(gone(&mut []), "optimised out at this instruction");
+        assert_eq!(
+            gone(&mut [(0x30, 0x40), (0x10, 0x20), (0x20, 0x28)]),
+            "optimised out at this instruction; it has a value at 0x10-0x28, 0x30-0x40"
+        );
+        let mut many = [(1, 2), (3, 4), (5, 6), (7, 8)];
+        assert!(gone(&mut many).ends_with("0x5-0x6 and 1 more ranges"));
+    }
 }

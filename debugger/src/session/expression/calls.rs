@@ -37,6 +37,24 @@ use Takes::{Path, Type as OfType, Value};
 /// All of them.
 pub const FUNCTIONS: &[Function] = &[
     Function {
+        name: "list",
+        takes: &[Value, OfType, Path],
+        arguments: "HEAD, TYPE, MEMBER",
+        help: "what is chained on a struct list_head, as list_for_each_entry goes",
+    },
+    Function {
+        name: "hlist",
+        takes: &[Value, OfType, Path],
+        arguments: "HEAD, TYPE, MEMBER",
+        help: "what is chained on a struct hlist_head or hlist_nulls_head",
+    },
+    Function {
+        name: "rbtree",
+        takes: &[Value, OfType, Path],
+        arguments: "ROOT, TYPE, MEMBER",
+        help: "what is in a red-black tree (struct rb_root or rb_root_cached), in its order",
+    },
+    Function {
         name: "container_of",
         takes: &[Value, OfType, Path],
         arguments: "POINTER, TYPE, MEMBER",
