@@ -146,3 +146,51 @@ fn the_kernels_containers_are_sequences() {
     assert_eq!(d.number("&$percpu(runqueues, 0) == &runqueues"), 1);
     assert!(failure(d, "p $percpu(runqueues, 99)").contains("no CPU 99"));
 }
+
+#[test]
+#[ignore = "boots an image"]
+fn trees_of_indices_hold_what_the_kernel_counts() {
+    let mut debuggee = Debuggee::in_ksys_write(Mode::Ukl);
+    let d = &mut debuggee;
+    let pids = "$xarray(&init_pid_ns.idr.idr_rt, struct pid)";
+    assert_eq!(
+        d.number(&format!(
+            "$len({pids}) == init_pid_ns.pid_allocated % 0x80000000"
+        )),
+        1
+    );
+    assert_eq!(d.number(&format!("{pids}[0]->numbers[0].nr")), 1);
+    assert_eq!(d.number(&format!("{pids}[1]->numbers[0].nr")), 2);
+    let areas = "$maple(&$_task->mm->mm_mt, struct vm_area_struct)";
+    let count = d.number(&format!("$len({areas})"));
+    assert!(count > 1, "{count} areas");
+    assert_eq!(d.number("$_task->mm->map_count"), count);
+    for i in 1..count {
+        assert_eq!(
+            d.number(&format!(
+                "{areas}[{}]->vm_end <= {areas}[{i}]->vm_start",
+                i - 1
+            )),
+            1
+        );
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn the_stop_is_known_to_expressions_and_conditions() {
+    let mut debuggee = Debuggee::in_ksys_write(Mode::Ukl);
+    let d = &mut debuggee;
+    assert_eq!(d.number("$_cpu"), 0);
+    assert_eq!(d.number("$_task->mm != 0"), 1);
+    assert_eq!(d.number("$_crossing == \"write\" && $_kind != \"\""), 1);
+    assert_eq!(d.number("$_task->comm == \"nobody\""), 0);
+    d.ask("delete");
+    let pid = d.number("$_task->pid");
+    d.ask(&format!(
+        "b vfs_write if $_task->pid == {pid} && $_crossing == \"write\""
+    ));
+    d.stop("c");
+    assert_eq!(d.number("$_task->pid"), pid);
+    assert_eq!(d.number("$pc == (unsigned long)vfs_write"), 1);
+}

@@ -3,13 +3,18 @@
 use super::engine::Engine;
 use super::expression::{Environment, ExpressionError, Given, Type, Value};
 use crate::addr::Addr;
-use crate::guest::containers;
+use crate::guest::{self, containers};
+use crate::known::Known;
 use crate::symbols::Kind;
+use crate::symbols::unwind::RegisterSet;
 
 impl Engine {
     /// `$` is the last value printed, `$$` the one before, `$$3` the third before; `$3` the third
     /// of the session.
     pub(super) fn known_value(&mut self, name: &str) -> Option<Result<Value, ExpressionError>> {
+        if let Some(value) = self.of_the_stop(name) {
+            return Some(value);
+        }
         let before = match name.strip_prefix('$') {
             Some("") => Some(1),
             Some(count) => Some(count.parse().ok()?),
@@ -46,6 +51,9 @@ impl Engine {
                 "list" | "hlist" | "rbtree",
                 [Given::Value(head), Given::Type(of), Given::Path(member)],
             ) => self.entries(name, head, of, member),
+            ("xarray" | "maple", [Given::Value(tree), Given::Type(of)]) => {
+                self.indexed(name, tree, of)
+            }
             _ => Err(ExpressionError::NoFunction {
                 name: name.to_owned(),
                 known: Vec::new(),
@@ -78,6 +86,82 @@ impl Engine {
             .map_err(|error| failed(error.to_string()))?;
         let entry = |link: &Addr| Value::of(link.wrapping_sub(offset).0, of.clone().pointer());
         Ok(Value::sequence(links.iter().map(entry).collect()))
+    }
+
+    /// What a tree of indices points to.
+    fn indexed(&mut self, name: &str, tree: &Value, of: &Type) -> Result<Value, ExpressionError> {
+        let nowhere = || ExpressionError::NoAddress(tree.type_.to_string());
+        let at = tree.bits.map(Addr).or(tree.at).ok_or_else(nowhere)?;
+        let found = self.reading(|symbols, memory| match name {
+            "xarray" => containers::xarray(symbols, at, memory),
+            _ => containers::maple(symbols, at, memory),
+        });
+        let failed = |found: String| ExpressionError::Sequence {
+            what: format!("${name} at {:#x}", at.0),
+            found,
+        };
+        let found = found
+            .ok_or_else(|| failed("no vmlinux was given".to_owned()))?
+            .map_err(|error| failed(error.to_string()))?;
+        let entry = |&(bits, number): &(u64, bool)| match number {
+            true => Value::of(bits, Type::unsigned_long()),
+            false => Value::of(bits, of.clone().pointer()),
+        };
+        Ok(Value::sequence(found.iter().map(entry).collect()))
+    }
+
+    /// What the debugger itself knows of the stop: `$_cpu`, `$_task`, `$_crossing`, `$_kind`,
+    /// `$_insns`.
+    fn of_the_stop(&mut self, name: &str) -> Option<Result<Value, ExpressionError>> {
+        if !matches!(name, "_cpu" | "_task" | "_crossing" | "_kind" | "_insns") {
+            return None;
+        }
+        if self.target.is_file() {
+            return Some(Err(ExpressionError::NoMachine(name.to_owned())));
+        }
+        let unknown = |why: String| ExpressionError::NotKnown {
+            name: name.to_owned(),
+            why,
+        };
+        Some(match name {
+            "_cpu" => Ok(Value::of(u64::from(self.vcpu.0), Type::int())),
+            "_task" => self
+                .current_task()
+                .map_err(unknown)
+                .map(|task| Value::of(task.0, Type::named("struct task_struct").pointer())),
+            _ => self
+                .why()
+                .map_err(|trouble| unknown(trouble.to_string()))
+                .and_then(|why| {
+                    let text = match name {
+                        "_crossing" => why.call,
+                        "_kind" => why.kind.map(|kind| kind.to_string()),
+                        _ => {
+                            return match why.since {
+                                Known::Yes(count) => Ok(Value::of(count.0, Type::unsigned_long())),
+                                Known::No(reason) => Err(unknown(reason)),
+                                Known::Asked => Err(unknown("not asked yet".to_owned())),
+                            };
+                        }
+                    };
+                    match text {
+                        Known::Yes(text) => Ok(Value::text(&text)),
+                        // In the application there is none, which a condition may ask for.
+                        Known::No(_) | Known::Asked => Ok(Value::text("")),
+                    }
+                }),
+        })
+    }
+
+    fn current_task(&mut self) -> Result<Addr, String> {
+        let registers = self.registers().map_err(|trouble| trouble.to_string())?;
+        let mut set = RegisterSet::from_names(|name| registers.get(name));
+        set.gs_base = self.per_cpu_base().map(|base| base.0);
+        let found = self.reading(|symbols, memory| guest::current(symbols, &set, memory));
+        let found = found.ok_or_else(|| "no vmlinux was given".to_owned())?;
+        found
+            .map(|task| task.addr)
+            .map_err(|error| error.to_string())
     }
 
     /// A per-CPU variable as one CPU has it, by the kernel's own table of their areas.

@@ -55,6 +55,18 @@ pub const FUNCTIONS: &[Function] = &[
         help: "what is in a red-black tree (struct rb_root or rb_root_cached), in its order",
     },
     Function {
+        name: "xarray",
+        takes: &[Value, OfType],
+        arguments: "XARRAY, TYPE",
+        help: "what a struct xarray points to, by its indices",
+    },
+    Function {
+        name: "maple",
+        takes: &[Value, OfType],
+        arguments: "TREE, TYPE",
+        help: "what a struct maple_tree points to, by its ranges",
+    },
+    Function {
         name: "container_of",
         takes: &[Value, OfType, Path],
         arguments: "POINTER, TYPE, MEMBER",

@@ -20,12 +20,7 @@ pub fn evaluate(tree: &Tree, on: &mut dyn Environment) -> Result<Value, Expressi
             Ok(Value::of(*bits, type_))
         }
         Tree::Float(bits) => Ok(Value::of(*bits, Type::double())),
-        Tree::Text(text) => {
-            let length = text.len() as u64 + 1;
-            let mut value = Value::unknown(Type::Array(Box::new(Type::named("char")), length));
-            value.text = Some(format!("{text:?}"));
-            Ok(value)
-        }
+        Tree::Text(text) => Ok(Value::text(text)),
         Tree::Register(name) => {
             if let Some(value) = on.convenience(name) {
                 return value;

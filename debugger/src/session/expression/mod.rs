@@ -194,6 +194,15 @@ impl Value {
         }
     }
 
+    /// A text that lies in no memory of the guest.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        let of = Box::new(Type::named("char"));
+        let mut value = Self::unknown(Type::Array(of, text.len() as u64 + 1));
+        value.text = Some(format!("{text:?}"));
+        value
+    }
+
     /// In a sequence's place: its entries.
     #[must_use]
     pub fn sequence(items: Vec<Self>) -> Self {
@@ -266,6 +275,8 @@ pub enum ExpressionError {
     },
     #[error("${name} is not among the values printed so far, of which there are {count}")]
     NoHistory { name: String, count: usize },
+    #[error("${name} is not known here: {why}")]
+    NotKnown { name: String, why: String },
     #[error("following {what}: {found}")]
     Sequence { what: String, found: String },
     #[error("there are {count} in it, counted from 0; {index} is not among them")]

@@ -269,7 +269,7 @@ fn c_is_complete() {
     assert_eq!(said("1 ? 2"), "'the end' stands where ':' was expected");
     assert_eq!(
         said("$nothing(1)"),
-        "there is no function $nothing; there is: list, hlist, rbtree, container_of, percpu, len"
+        "there is no function $nothing; there is: list, hlist, rbtree, xarray, maple, container_of, percpu, len"
     );
     assert_eq!(said("5 = 6"), "int is no place that can be assigned to");
     assert!(said("\"open").contains("closing quotation mark"));

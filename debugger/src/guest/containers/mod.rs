@@ -1,5 +1,9 @@
 //! The kernel's containers as sequences: the addresses of the links in them, in their order.
 
+mod indexed;
+
+pub use indexed::{maple, xarray};
+
 use std::collections::HashSet;
 
 use super::{GuestError, Struct, read_field};
