@@ -8,6 +8,7 @@ use crate::event::Failure;
 use crate::origin::Origin;
 
 mod arguments;
+mod breakpoint;
 mod complete;
 mod find;
 mod location;
@@ -15,6 +16,7 @@ mod parse;
 mod reference;
 mod table;
 
+pub use breakpoint::{BreakCommand, LogPart, Only, Which};
 pub use complete::{Names, complete};
 pub use find::bytes;
 pub use parse::parse;
@@ -95,7 +97,11 @@ pub enum Command {
         temporary: bool,
         hardware: bool,
         condition: Option<String>,
+        only: Only,
+        /// Where nothing has this name yet, it waits for it.
+        pending: bool,
     },
+    Breaks(BreakCommand),
     Watch {
         kind: WatchKind,
         expression: String,

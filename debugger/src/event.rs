@@ -36,6 +36,12 @@ pub enum Event {
     Compared(std::sync::Arc<crate::trace::report::Comparison>),
     /// Something worth a line in the console that nobody asked for.
     Notice(String),
+    /// A command that a breakpoint carries out at each stop, and its answer.
+    Said {
+        breakpoint: u32,
+        line: String,
+        answer: Result<Answer, Failure>,
+    },
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -303,7 +309,7 @@ pub struct Variable {
     pub argument: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BreakpointInfo {
     pub number: u32,
     /// As the user wrote it.
@@ -313,10 +319,23 @@ pub struct BreakpointInfo {
     pub temporary: bool,
     pub condition: Option<String>,
     pub hits: u64,
-    /// `planted`, `pending`, or `failed: why`.
+    /// `planted`, `pending`, `disabled`, or `failed: why`.
     pub state: String,
-    /// `breakpoint`, `watch`, `rwatch`, `awatch`.
+    /// `breakpoint`, `log point`, `watch`, `rwatch`, `awatch`.
     pub kind: &'static str,
+    /// The lines that set it up again, in order: `break main if $rdi == 1`, `ignore $bpnum 5`.
+    pub typed: Vec<String>,
+    pub enabled: bool,
+    /// Hits that will not stop yet.
+    pub ignore: u64,
+    /// `cpu 1 task redis`: what else must hold.
+    pub only: Option<String>,
+    /// Carried out at each stop there.
+    pub commands: Vec<String>,
+    /// Of a watchpoint: what it held when it was set or last hit.
+    pub value: Option<String>,
+    /// How it was planted where not as asked, what was left out, debug registers in use.
+    pub note: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

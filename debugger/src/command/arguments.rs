@@ -1,5 +1,6 @@
 //! The arguments of the commands that take more than a number or a text.
 
+use super::breakpoint::{condition_behind, only_behind};
 use super::location::location;
 use super::parse::{Input, WhatFound};
 use super::{Command, Info, Location, Syntax, Until, WatchKind};
@@ -56,18 +57,8 @@ pub(super) fn stop(
     temporary: bool,
     hardware: bool,
 ) -> Result<Command, WhatFound> {
-    let rest = input.rest;
-    let (place, condition) = match rest.strip_prefix("if ") {
-        Some(condition) => ("", Some(condition)),
-        None => match rest.split_once(" if ") {
-            Some((place, condition)) => (place.trim(), Some(condition)),
-            None => (rest, None),
-        },
-    };
-    let condition = condition.map(str::trim);
-    if condition == Some("") || rest.ends_with(" if") || rest == "if" {
-        return Err("no condition stands behind 'if'".to_owned());
-    }
+    let (place, condition) = condition_behind(input.rest)?;
+    let (place, only, pending) = only_behind(place)?;
     let location = if place.is_empty() {
         Location::Expression("$pc".to_owned())
     } else {
@@ -77,7 +68,9 @@ pub(super) fn stop(
         location,
         temporary,
         hardware,
-        condition: condition.map(str::to_owned),
+        condition,
+        only,
+        pending,
     })
 }
 

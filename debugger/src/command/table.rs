@@ -4,6 +4,7 @@ use super::arguments::{
     INFO, backtrace, condition, cross, delete, disassemble, info, outline, over, set, stop, until,
     watch,
 };
+use super::breakpoint::{commands, dprintf, enable, ignore, log, pattern};
 use super::find::find;
 use super::location::location;
 use super::parse::{Input, WhatFound};
@@ -176,7 +177,7 @@ pub const TABLE: &[Entry] = &[
         Breakpoints,
         "break",
         ["b", "br"],
-        "[LOCATION] [if CONDITION]",
+        "[LOCATION] [cpu N] [task NAME|ID] [pending] [if CONDITION]",
         "stop there; app:write chooses one of several with the same name",
         Symbols,
         |i| stop(i, false, false)
@@ -198,6 +199,33 @@ pub const TABLE: &[Entry] = &[
         "as break, by a debug register",
         Symbols,
         |i| stop(i, false, true)
+    ),
+    row!(
+        Breakpoints,
+        "rbreak",
+        ["rb"],
+        "PATTERN",
+        "stop at every function with this in its name; * stands for anything",
+        Symbols,
+        pattern
+    ),
+    row!(
+        Breakpoints,
+        "log",
+        [],
+        "LOCATION, TEXT {EXPRESSION}",
+        "write a line there and do not stop",
+        Symbols,
+        log
+    ),
+    row!(
+        Breakpoints,
+        "dprintf",
+        [],
+        "LOCATION, \"FORMAT\", EXPRESSION, …",
+        "as log, with printf's format",
+        Symbols,
+        dprintf
     ),
     row!(
         Breakpoints,
@@ -234,6 +262,42 @@ pub const TABLE: &[Entry] = &[
         "stop at a breakpoint only when this is not 0",
         Nothing,
         condition
+    ),
+    row!(
+        Breakpoints,
+        "ignore",
+        [],
+        "NUMBER COUNT",
+        "do not stop at its next COUNT hits; $bpnum is the last one set",
+        Nothing,
+        ignore
+    ),
+    row!(
+        Breakpoints,
+        "commands",
+        [],
+        "NUMBER [COMMAND; COMMAND; …]",
+        "carry these out at each stop there; the last may run on",
+        Nothing,
+        commands
+    ),
+    row!(
+        Breakpoints,
+        "enable",
+        ["en"],
+        "[NUMBER]",
+        "let a disabled breakpoint stop again, or all",
+        Nothing,
+        |i| enable(i, true)
+    ),
+    row!(
+        Breakpoints,
+        "disable",
+        ["dis"],
+        "[NUMBER]",
+        "keep a breakpoint, but do not stop there",
+        Nothing,
+        |i| enable(i, false)
     ),
     row!(
         Breakpoints,

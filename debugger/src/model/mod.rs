@@ -75,6 +75,18 @@ impl Model {
             Event::Trace(news) => self.crossings.news(news),
             Event::Compared(comparison) => self.crossings.compared(comparison),
             Event::Notice(text) => self.log.push(Entry::Notice(text)),
+            Event::Said {
+                breakpoint,
+                line,
+                answer,
+            } => {
+                self.log
+                    .push(Entry::Typed(format!("{line}  (breakpoint {breakpoint})")));
+                self.log.push(match answer {
+                    Ok(answer) => Entry::Answer(Box::new(answer)),
+                    Err(failure) => Entry::Failure(failure),
+                });
+            }
         }
     }
 
@@ -90,7 +102,11 @@ impl Model {
                 self.log
                     .push(Entry::Notice(format!("the traced run ended: {why}")));
             }
-            Event::Target(_) | Event::Run(_) | Event::Answer(..) | Event::Serial(_) => {}
+            Event::Target(_)
+            | Event::Run(_)
+            | Event::Answer(..)
+            | Event::Said { .. }
+            | Event::Serial(_) => {}
         }
     }
 

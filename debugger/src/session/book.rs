@@ -1,7 +1,8 @@
 //! The breakpoints and watchpoints as the user knows them: numbers, where they were put, hits.
 
+use super::expression::Value;
 use crate::addr::Addr;
-use crate::command::{Location, WatchKind};
+use crate::command::{Location, LogPart, Only, WatchKind, Which};
 use crate::event::{BreakpointInfo, Place};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,31 @@ pub(super) struct Breakpoint {
     pub(super) hits: u64,
     /// Why it is not in the target.
     pub(super) failed: Option<String>,
+    /// Its traps are in the target.
+    pub(super) planted: bool,
+    pub(super) disabled: bool,
+    /// Where nothing had this name when it was set.
+    pub(super) pending: Option<Location>,
+    pub(super) only: Only,
+    /// Hits that will not stop yet.
+    pub(super) ignore: u64,
+    /// As the user set it.
+    pub(super) ignore_typed: u64,
+    pub(super) commands: Vec<String>,
+    /// It writes this and does not stop.
+    pub(super) log: Option<Vec<LogPart>>,
+    pub(super) watched: Option<Watched>,
+    /// What else is to be known of it.
+    pub(super) note: Option<String>,
+    /// The line that sets it, without its condition.
+    pub(super) line: String,
+}
+
+/// What a watchpoint looks at, and how it looked last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Watched {
+    pub(super) value: Value,
+    pub(super) shown: String,
 }
 
 #[derive(Debug, Default)]
@@ -61,10 +87,19 @@ impl Book {
         self.list.iter().map(|one| one.number).collect()
     }
 
+    /// The number of the breakpoint that is meant, if there is one.
+    pub(super) fn number(&self, which: Which) -> u32 {
+        match which {
+            Which::Number(number) => number,
+            Which::Last => self.last,
+        }
+    }
+
     /// Breakpoints that stand at this instruction.
     pub(super) fn at(&self, pc: Addr) -> Vec<u32> {
-        let here =
-            |one: &&Breakpoint| matches!(one.kind, Kind::Code { .. }) && one.places.contains(&pc);
+        let here = |one: &&Breakpoint| {
+            matches!(one.kind, Kind::Code { .. }) && one.planted && one.places.contains(&pc)
+        };
         self.list
             .iter()
             .filter(here)
@@ -75,18 +110,48 @@ impl Book {
     /// The watchpoint that covers this address.
     pub(super) fn watching(&self, addr: Addr) -> Option<u32> {
         let covers = |one: &&Breakpoint| match one.kind {
-            Kind::Watch { len, .. } => one
+            Kind::Watch { len, .. } if one.planted => one
                 .places
                 .iter()
                 .any(|start| addr.wrapping_sub(start.0).0 < u64::from(len)),
-            Kind::Code { .. } => false,
+            _ => false,
         };
         self.list.iter().find(covers).map(|one| one.number)
     }
 }
 
 impl Breakpoint {
+    pub(super) fn new(text: String, kind: Kind, places: Vec<Addr>) -> Self {
+        let command = match &kind {
+            Kind::Code { hardware: true } => "hbreak",
+            Kind::Code { hardware: false } => "break",
+            Kind::Watch { kind, .. } => watch_command(*kind),
+        };
+        Self {
+            number: 0,
+            line: format!("{command} {text}"),
+            text,
+            kind,
+            places,
+            temporary: false,
+            condition: None,
+            hits: 0,
+            failed: None,
+            planted: false,
+            disabled: false,
+            pending: None,
+            only: Only::default(),
+            ignore: 0,
+            ignore_typed: 0,
+            commands: Vec::new(),
+            log: None,
+            watched: None,
+            note: None,
+        }
+    }
+
     pub(super) fn info(&self, place: impl FnMut(&Addr) -> Place) -> BreakpointInfo {
+        let only = self.only.typed();
         BreakpointInfo {
             number: self.number,
             location: self.text.clone(),
@@ -94,19 +159,65 @@ impl Breakpoint {
             temporary: self.temporary,
             condition: self.condition.clone(),
             hits: self.hits,
-            state: match &self.failed {
-                None => "planted".to_owned(),
-                Some(why) => format!("failed: {why}"),
-            },
+            state: self.state(),
             kind: match self.kind {
+                _ if self.log.is_some() => "log point",
                 Kind::Code { .. } => "breakpoint",
-                Kind::Watch { kind, .. } => match kind {
-                    WatchKind::Write => "watch",
-                    WatchKind::Read => "rwatch",
-                    WatchKind::Access => "awatch",
-                },
+                Kind::Watch { kind, .. } => watch_command(kind),
             },
+            typed: self.typed(),
+            enabled: !self.disabled,
+            ignore: self.ignore,
+            only: Some(only.trim().to_owned()).filter(|only| !only.is_empty()),
+            commands: self.commands.clone(),
+            value: self.watched.as_ref().map(|watched| watched.shown.clone()),
+            note: self.note.clone(),
         }
+    }
+
+    fn state(&self) -> String {
+        match (&self.failed, &self.pending) {
+            _ if self.disabled => "disabled".to_owned(),
+            (Some(why), _) => format!("failed: {why}"),
+            (None, Some(_)) => "pending".to_owned(),
+            (None, None) => "planted".to_owned(),
+        }
+    }
+
+    /// The lines that set it up again; `$bpnum` is the number it gets then.
+    fn typed(&self) -> Vec<String> {
+        let condition = match (&self.condition, &self.log) {
+            // A log point's line holds it already.
+            (Some(condition), None) => format!(" if {condition}"),
+            _ => String::new(),
+        };
+        let pending = match self.pending {
+            Some(_) => " pending",
+            None => "",
+        };
+        let mut lines = vec![format!(
+            "{}{}{pending}{condition}",
+            self.line,
+            self.only.typed()
+        )];
+        if self.ignore_typed > 0 {
+            lines.push(format!("ignore $bpnum {}", self.ignore_typed));
+        }
+        if !self.commands.is_empty() {
+            lines.push(format!("commands $bpnum {}", self.commands.join("; ")));
+        }
+        if self.disabled {
+            lines.push("disable $bpnum".to_owned());
+        }
+        lines
+    }
+}
+
+const fn watch_command(kind: WatchKind) -> &'static str {
+    match kind {
+        WatchKind::Write => "watch",
+        WatchKind::Read => "rwatch",
+        WatchKind::Access => "awatch",
     }
 }
 
@@ -134,16 +245,47 @@ mod tests {
     use crate::command::{Command, parse};
 
     fn breakpoint(kind: Kind, places: &[u64]) -> Breakpoint {
+        let places = places.iter().copied().map(Addr).collect();
         Breakpoint {
-            number: 0,
-            text: "x".to_owned(),
-            kind,
-            places: places.iter().copied().map(Addr).collect(),
-            temporary: false,
-            condition: None,
-            hits: 0,
-            failed: None,
+            planted: true,
+            ..Breakpoint::new("x".to_owned(), kind, places)
         }
+    }
+
+    #[test]
+    fn it_can_be_set_up_again_from_what_it_says() {
+        let mut one = breakpoint(Kind::Code { hardware: false }, &[1]);
+        assert_eq!(one.typed(), ["break x"]);
+        one.condition = Some("$rdi == 1".to_owned());
+        one.only.vcpu = Some(1);
+        one.ignore_typed = 5;
+        one.ignore = 2;
+        one.commands = vec!["bt".to_owned(), "c".to_owned()];
+        one.disabled = true;
+        assert_eq!(
+            one.typed(),
+            [
+                "break x cpu 1 if $rdi == 1",
+                "ignore $bpnum 5",
+                "commands $bpnum bt; c",
+                "disable $bpnum"
+            ]
+        );
+        for line in one.typed() {
+            assert!(parse(&line).is_ok(), "{line}");
+        }
+        assert_eq!(one.info(|_| Place::default()).state, "disabled");
+    }
+
+    #[test]
+    fn what_is_not_planted_stops_nothing() {
+        let mut book = Book::default();
+        book.add(breakpoint(Kind::Code { hardware: false }, &[1]));
+        if let Some(one) = book.get_mut(1) {
+            one.planted = false;
+        }
+        assert!(book.at(Addr(1)).is_empty());
+        assert_eq!(book.number(Which::Last), 1);
     }
 
     #[test]

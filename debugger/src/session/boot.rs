@@ -332,6 +332,7 @@ impl Engine {
             run_freely: false,
             stop: None,
             history: Vec::new(),
+            due: Vec::new(),
         }
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Engine {
     pub(super) stop: Option<Stop>,
     /// What was printed, for `$` and `$1`.
     pub(super) history: Vec<super::expression::Value>,
+    /// What the breakpoints that stopped last are still to do.
+    pub(super) due: Vec<super::hit::Due>,
 }
 
 /// Where source files are looked for.

@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::stepping::Calls;
 use super::trouble::Trouble;
 use crate::command::{Command, Info, help};
-use crate::event::{Answer, Event, Failure, Place, Run, SymbolInfo, TargetInfo, ThreadInfo};
+use crate::event::{Answer, Event, Failure, Place, Run, Stop, SymbolInfo, TargetInfo, ThreadInfo};
 use crate::known::Known;
 use crate::symbols::{Pattern, Symbols};
 
@@ -17,12 +17,8 @@ impl Engine {
             return self.run_command(run);
         }
         match command {
-            Command::Break {
-                location,
-                temporary,
-                hardware,
-                condition,
-            } => self.set_breakpoint(location, *temporary, *hardware, condition.clone()),
+            Command::Break { .. } => self.set_breakpoint(command),
+            Command::Breaks(change) => self.breaks(change),
             Command::Watch { kind, expression } => self.set_watchpoint(*kind, expression),
             Command::Condition { number, expression } => {
                 self.set_condition(*number, expression.clone())
@@ -102,9 +98,24 @@ impl Engine {
         }
     }
 
+    /// Lets the target run, and again where the breakpoint that stopped it says so.
     fn run_command(&mut self, run: RunCommand) -> Result<Answer, Trouble> {
-        self.steps = 0;
         self.interrupted = false;
+        let mut run = run;
+        loop {
+            self.due.clear();
+            let stop = self.run_once(run)?;
+            let next = self.carry_out()?.as_ref().and_then(run_control);
+            self.attend()?;
+            match next {
+                Some(next) if !self.interrupted => run = next,
+                _ => return Ok(Answer::Stopped(stop)),
+            }
+        }
+    }
+
+    fn run_once(&mut self, run: RunCommand) -> Result<Stop, Trouble> {
+        self.steps = 0;
         self.remember_registers();
         self.port.send(Event::Run(Run::Running));
         let stop = match run {
@@ -119,8 +130,9 @@ impl Engine {
         };
         match stop {
             Ok(stop) => {
+                self.resolve_pending()?;
                 self.port.send(Event::Run(Run::Stopped(stop.clone())));
-                Ok(Answer::Stopped(stop))
+                Ok(stop)
             }
             Err(Trouble::Failed(failure)) => {
                 // It stands somewhere all the same: where the step failed, or where it was.
@@ -150,12 +162,7 @@ impl Engine {
             Info::Registers => self.all_registers().map(Answer::Registers),
             Info::Locals => self.variables(false).map(Answer::Variables),
             Info::Arguments => self.variables(true).map(Answer::Variables),
-            Info::Breakpoints => Ok(Answer::Breakpoints(
-                self.book
-                    .iter()
-                    .map(|one| one.info(|at| self.place(*at)))
-                    .collect(),
-            )),
+            Info::Breakpoints => Ok(Answer::Breakpoints(self.all_breakpoints())),
             Info::Threads => self.threads().map(Answer::Threads),
             Info::Symbol(text) => self.info_symbol(text),
             Info::Line(location) => {
@@ -266,6 +273,11 @@ enum RunCommand {
     Cross,
     CrossBack,
     OverKernel,
+}
+
+/// Whether a command lets the target run.
+pub(super) fn runs(command: &Command) -> bool {
+    run_control(command).is_some()
 }
 
 fn run_control(command: &Command) -> Option<RunCommand> {

@@ -1,44 +1,109 @@
 //! Breakpoints and watchpoints: from what the user wrote to traps in the target.
 
-use super::book::{Breakpoint, Kind, written};
+use super::book::{Breakpoint, Kind, Watched, written};
 use super::engine::Engine;
 use super::expression;
 use super::run::traps;
+use super::slots::{SLOTS, budget, takes_slot};
+use super::target::Trap;
 use super::trouble::Trouble;
 use crate::addr::Addr;
-use crate::command::{Location, WatchKind};
-use crate::event::{Answer, BreakpointInfo};
+use crate::command::{BreakCommand, Command, Location, LogPart, WatchKind, Which};
+use crate::event::{Answer, BreakpointInfo, Event, Failure};
+use crate::symbols::Pattern;
+
+/// The most functions that one pattern plants at.
+const MOST_MATCHES: usize = 200;
 
 impl Engine {
     /// `break`, `tbreak`, `hbreak`
-    pub(super) fn set_breakpoint(
+    pub(super) fn set_breakpoint(&mut self, command: &Command) -> Result<Answer, Trouble> {
+        let Command::Break {
+            location,
+            temporary,
+            hardware,
+            condition,
+            only,
+            pending,
+        } = command
+        else {
+            return Ok(Answer::Breakpoints(Vec::new()));
+        };
+        check(condition.as_deref())?;
+        let (places, waits) = match self.locate(location) {
+            Ok(places) => (places, None),
+            Err(Trouble::Failed(failure)) if *pending => (Vec::new(), Some(failure)),
+            Err(Trouble::Failed(failure)) => {
+                return Err(Trouble::Failed(may_wait(location, failure)));
+            }
+            Err(other) => return Err(other),
+        };
+        let mut breakpoint = code(location, places, *hardware);
+        if *temporary {
+            breakpoint.line = format!("tbreak {}", breakpoint.text);
+        }
+        breakpoint.temporary = *temporary;
+        breakpoint.condition.clone_from(condition);
+        breakpoint.only = only.clone();
+        if let Some(failure) = waits {
+            breakpoint.pending = Some(location.clone());
+            breakpoint.note = Some(format!("it waits: {}", failure.found));
+        }
+        self.plant(breakpoint)
+    }
+
+    /// `log`, `dprintf`
+    fn set_log(
         &mut self,
         location: &Location,
-        temporary: bool,
-        hardware: bool,
-        condition: Option<String>,
+        parts: &[LogPart],
+        condition: Option<&str>,
+        line: String,
     ) -> Result<Answer, Trouble> {
-        if let Some(text) = &condition {
-            expression::parse(text).map_err(|error| Trouble::expression(text, &error))?;
+        check(condition)?;
+        for part in parts {
+            if let LogPart::Value { expression, .. } = part {
+                check(Some(expression))?;
+            }
         }
-        let mut places = self.locate(location)?;
+        let places = self.locate(location)?;
+        let mut breakpoint = code(location, places, false);
+        breakpoint.line = line;
+        breakpoint.condition = condition.map(str::to_owned);
+        breakpoint.log = Some(parts.to_vec());
+        self.plant(breakpoint)
+    }
+
+    /// `rbreak`
+    fn set_pattern(&mut self, text: &str) -> Result<Answer, Trouble> {
+        let tried = || format!("planting at every function like {text}");
+        let symbols = self.symbols_or(tried)?;
+        let pattern = Pattern::new(text);
+        let mut places: Vec<Addr> = symbols
+            .functions()
+            .filter(|function| pattern.matches(function.name))
+            .map(|function| function.addr)
+            .collect();
         places.sort_unstable();
         places.dedup();
-        // Written down as the address it was: what the expression gives later is another matter.
-        let text = match location {
-            Location::Expression(_) => format!("*{:#x}", places[0].0),
-            other => written(other),
-        };
-        self.plant(Breakpoint {
-            number: 0,
-            text,
-            kind: Kind::Code { hardware },
-            places,
-            temporary,
-            condition,
-            hits: 0,
-            failed: None,
-        })
+        let found = places.len();
+        if found == 0 {
+            return Err(Trouble::new(
+                tried(),
+                "no function has this in its name",
+                "'symbols PATTERN' finds names",
+            ));
+        }
+        places.truncate(MOST_MATCHES);
+        let kind = Kind::Code { hardware: false };
+        let mut breakpoint = Breakpoint::new(text.to_owned(), kind, places);
+        breakpoint.line = format!("rbreak {text}");
+        if found > MOST_MATCHES {
+            breakpoint.note = Some(format!(
+                "{found} functions match; it stands at the first {MOST_MATCHES}"
+            ));
+        }
+        self.plant(breakpoint)
     }
 
     /// `watch`, `rwatch`, `awatch`
@@ -60,44 +125,221 @@ impl Engine {
                 ));
             }
         };
-        self.plant(Breakpoint {
-            number: 0,
-            text: text.to_owned(),
-            kind: Kind::Watch { kind, len },
-            places: vec![at],
-            temporary: false,
-            condition: None,
-            hits: 0,
-            failed: None,
-        })
+        let value = match value.at {
+            Some(_) => value,
+            None => self.load(at, expression::Type::unsigned_long()),
+        };
+        let shown = self.watched_text(&value);
+        let kind = Kind::Watch { kind, len };
+        let mut breakpoint = Breakpoint::new(text.to_owned(), kind, vec![at]);
+        breakpoint.watched = Some(Watched { value, shown });
+        self.plant(breakpoint)
     }
 
-    fn plant(&mut self, mut breakpoint: Breakpoint) -> Result<Answer, Trouble> {
-        let mut planted = Vec::new();
-        for trap in traps(&breakpoint.kind, &breakpoint.places) {
-            if let Err(error) = self.target.insert(trap) {
-                let trouble = Trouble::from(error);
-                if let Trouble::Failed(failure) = &trouble {
-                    breakpoint.failed = Some(failure.found.clone());
-                    break;
-                }
-                return Err(trouble);
-            }
-            planted.push(trap);
-        }
-        if breakpoint.failed.is_some() {
-            for trap in planted {
-                self.target.remove(trap)?;
-            }
-        }
+    fn plant(&mut self, breakpoint: Breakpoint) -> Result<Answer, Trouble> {
         let number = self.book.add(breakpoint).number;
+        self.arm(number)?;
         let info = self.breakpoint_info(number);
         Ok(Answer::Breakpoints(info.into_iter().collect()))
     }
 
+    /// Puts a breakpoint's traps into the target, all or none, and notes what became of it.
+    pub(super) fn arm(&mut self, number: u32) -> Result<(), Trouble> {
+        let Some(one) = self.book.get(number) else {
+            return Ok(());
+        };
+        if one.planted || one.disabled || one.pending.is_some() {
+            return Ok(());
+        }
+        let (kind, places) = (one.kind.clone(), one.places.clone());
+        let mut outcome = self.insert_all(&traps(&kind, &places))?;
+        let mut kind = kind;
+        let mut note = None;
+        // Under KVM a software breakpoint is written through the page tables.
+        if let (Err(why), Kind::Code { hardware: false }) = (&outcome, &kind) {
+            let hard = Kind::Code { hardware: true };
+            if self.insert_all(&traps(&hard, &places))?.is_ok() {
+                note = Some(format!(
+                    "by a debug register: as a software breakpoint {why}"
+                ));
+                kind = hard;
+                outcome = Ok(());
+            }
+        }
+        let slots = self.slots_note(&traps(&kind, &places));
+        if let Some(one) = self.book.get_mut(number) {
+            one.planted = outcome.is_ok();
+            one.failed = outcome.err();
+            one.kind = kind;
+            let notes: Vec<String> = [note, slots].into_iter().flatten().collect();
+            if !notes.is_empty() {
+                one.note = Some(notes.join("; "));
+            }
+        }
+        Ok(())
+    }
+
+    /// The inner error is why the target, or the budget of debug registers, refuses them.
+    fn insert_all(&mut self, wanted: &[Trap]) -> Result<Result<(), String>, Trouble> {
+        if self.info.accelerator == "kvm"
+            && let Err(why) = budget(self.standing(), wanted)
+        {
+            return Ok(Err(format!("{why}; {}", why.next())));
+        }
+        let mut planted = Vec::new();
+        for &trap in wanted {
+            if let Err(error) = self.target.insert(trap) {
+                let found = match Trouble::from(error) {
+                    Trouble::Failed(failure) => failure.found,
+                    other => return Err(other),
+                };
+                for trap in planted {
+                    self.target.remove(trap)?;
+                }
+                return Ok(Err(found));
+            }
+            planted.push(trap);
+        }
+        Ok(Ok(()))
+    }
+
+    fn standing(&self) -> Vec<Trap> {
+        let traps = self.target.traps();
+        traps.into_iter().map(|planted| planted.trap).collect()
+    }
+
+    fn slots_note(&self, wanted: &[Trap]) -> Option<String> {
+        let kvm = self.info.accelerator == "kvm" && wanted.iter().any(takes_slot);
+        let used = kvm.then(|| budget(self.standing(), &[]).unwrap_or(SLOTS))?;
+        Some(format!("{used} of {SLOTS} debug registers are in use"))
+    }
+
+    /// Takes a breakpoint's traps out of the target.
+    pub(super) fn disarm(&mut self, number: u32) -> Result<(), Trouble> {
+        let Some(one) = self.book.get_mut(number) else {
+            return Ok(());
+        };
+        if !std::mem::take(&mut one.planted) {
+            return Ok(());
+        }
+        for trap in traps(&one.kind, &one.places) {
+            self.target.remove(trap)?;
+        }
+        Ok(())
+    }
+
+    /// Looks again for what pending breakpoints wait for: symbols may have been added.
+    pub(super) fn resolve_pending(&mut self) -> Result<(), Trouble> {
+        let waiting: Vec<(u32, Location)> = self
+            .book
+            .iter()
+            .filter_map(|one| Some((one.number, one.pending.clone()?)))
+            .collect();
+        for (number, location) in waiting {
+            let places = match self.locate(&location) {
+                Ok(places) => places,
+                Err(Trouble::Failed(_)) => continue,
+                Err(other) => return Err(other),
+            };
+            if let Some(one) = self.book.get_mut(number) {
+                one.places = places;
+                one.pending = None;
+                one.note = None;
+                let notice = format!("breakpoint {number}: {} is known now", one.text);
+                self.port.send(Event::Notice(notice));
+            }
+            self.arm(number)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn breakpoint_info(&self, number: u32) -> Option<BreakpointInfo> {
         let breakpoint = self.book.get(number)?;
-        Some(breakpoint.info(|at| self.place(*at)))
+        let mut info = breakpoint.info(|at| self.place(*at));
+        if breakpoint.planted && info.note.is_none() {
+            info.note = self.unmapped(breakpoint);
+        }
+        Some(info)
+    }
+
+    pub(super) fn all_breakpoints(&self) -> Vec<BreakpointInfo> {
+        self.book
+            .numbers()
+            .into_iter()
+            .filter_map(|number| self.breakpoint_info(number))
+            .collect()
+    }
+
+    /// A stub under TCG plants where nothing is mapped, and what is planted there waits.
+    fn unmapped(&self, breakpoint: &Breakpoint) -> Option<String> {
+        use super::breakpoints::TrapState;
+        let wanted = traps(&breakpoint.kind, &breakpoint.places);
+        let unmapped = self.target.traps().into_iter().any(|planted| {
+            planted.state == TrapState::Planted { mapped: false } && wanted.contains(&planted.trap)
+        });
+        unmapped.then(|| "nothing was mapped there when it was planted".to_owned())
+    }
+
+    /// What is asked of breakpoints beside setting a plain one.
+    pub(super) fn breaks(&mut self, command: &BreakCommand) -> Result<Answer, Trouble> {
+        match command {
+            BreakCommand::Log {
+                location,
+                parts,
+                condition,
+                typed,
+            } => {
+                // The two commands are told apart by the quote behind the location.
+                let quoted = typed
+                    .split_once(',')
+                    .is_some_and(|(_, text)| text.trim_start().starts_with('"'));
+                let name = if quoted { "dprintf" } else { "log" };
+                let line = format!("{name} {typed}");
+                self.set_log(location, parts, condition.as_deref(), line)
+            }
+            BreakCommand::Pattern(text) => self.set_pattern(text),
+            BreakCommand::Ignore { which, count } => self.change(*which, |one| {
+                one.ignore = *count;
+                one.ignore_typed = *count;
+            }),
+            BreakCommand::Commands { which, lines } => {
+                self.change(*which, |one| one.commands.clone_from(lines))
+            }
+            BreakCommand::Enable { which, on } => {
+                let numbers = match which {
+                    Some(which) => vec![self.book.number(*which)],
+                    None => self.book.numbers(),
+                };
+                let mut infos = Vec::new();
+                for number in numbers {
+                    self.change(Which::Number(number), |one| one.disabled = !on)?;
+                    match on {
+                        true => self.arm(number)?,
+                        false => self.disarm(number)?,
+                    }
+                    infos.extend(self.breakpoint_info(number));
+                }
+                Ok(Answer::Breakpoints(infos))
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        which: Which,
+        edit: impl FnOnce(&mut Breakpoint),
+    ) -> Result<Answer, Trouble> {
+        let number = self.book.number(which);
+        let Some(breakpoint) = self.book.get_mut(number) else {
+            return Err(Trouble::new(
+                format!("changing breakpoint {number}"),
+                "there is none of this number",
+                "'info breakpoints' lists them",
+            ));
+        };
+        edit(breakpoint);
+        let info = self.breakpoint_info(number);
+        Ok(Answer::Breakpoints(info.into_iter().collect()))
     }
 
     /// `condition`
@@ -106,18 +348,67 @@ impl Engine {
         number: u32,
         condition: Option<String>,
     ) -> Result<Answer, Trouble> {
-        if let Some(text) = &condition {
-            expression::parse(text).map_err(|error| Trouble::expression(text, &error))?;
-        }
-        let Some(breakpoint) = self.book.get_mut(number) else {
+        check(condition.as_deref())?;
+        self.change(Which::Number(number), |one| one.condition = condition)
+    }
+
+    /// Takes a breakpoint out of the book and the target.
+    pub(super) fn delete(&mut self, number: u32) -> Result<(), Trouble> {
+        if self.book.get(number).is_none() {
             return Err(Trouble::new(
-                format!("changing breakpoint {number}"),
+                format!("deleting breakpoint {number}"),
                 "there is none of this number",
                 "'info breakpoints' lists them",
             ));
+        }
+        self.disarm(number)?;
+        self.book.remove(number);
+        Ok(())
+    }
+
+    /// What a watchpoint looks at, as it is now.
+    pub(super) fn watched_text(&mut self, value: &expression::Value) -> String {
+        if let Some(typed) = &value.typed
+            && let Ok(text) = self.typed_text(typed)
+        {
+            return text;
+        }
+        let now = match value.at {
+            Some(at) => self.load(at, value.type_.clone()),
+            None => value.clone(),
         };
-        breakpoint.condition = condition;
-        let info = self.breakpoint_info(number);
-        Ok(Answer::Breakpoints(info.into_iter().collect()))
+        expression::print(&now, self)
+    }
+}
+
+/// A breakpoint in code, as yet without traps.
+fn code(location: &Location, mut places: Vec<Addr>, hardware: bool) -> Breakpoint {
+    places.sort_unstable();
+    places.dedup();
+    // Written down as the address it was: what the expression gives later is another matter.
+    let text = match (location, places.first()) {
+        (Location::Expression(_), Some(first)) => format!("*{:#x}", first.0),
+        (other, _) => written(other),
+    };
+    Breakpoint::new(text, Kind::Code { hardware }, places)
+}
+
+fn check(text: Option<&str>) -> Result<(), Trouble> {
+    let Some(text) = text else {
+        return Ok(());
+    };
+    expression::parse(text)
+        .map(|_| ())
+        .map_err(|error| Trouble::expression(text, &error))
+}
+
+/// A name that is not known yet may be waited for, where that is asked for.
+fn may_wait(location: &Location, failure: Failure) -> Failure {
+    match location {
+        Location::Symbol { name, .. } if failure.found.starts_with("no ") => Failure {
+            next: format!("{}; 'break {name} pending' waits for it", failure.next),
+            ..failure
+        },
+        _ => failure,
     }
 }

@@ -219,71 +219,6 @@ impl Engine {
         }
     }
 
-    /// The user's breakpoint here whose condition holds; counts the hit.
-    pub(super) fn hit(&mut self, pc: Addr) -> Result<Option<StopReason>, Trouble> {
-        for number in self.book.at(pc) {
-            if !self.condition_holds(number)? {
-                continue;
-            }
-            let Some(breakpoint) = self.book.get_mut(number) else {
-                continue;
-            };
-            breakpoint.hits += 1;
-            if breakpoint.temporary {
-                self.delete(number)?;
-            }
-            return Ok(Some(StopReason::Breakpoint { number }));
-        }
-        Ok(None)
-    }
-
-    fn watched(&mut self, addr: Addr) -> Result<Option<StopReason>, Trouble> {
-        let Some(number) = self.book.watching(addr) else {
-            return Ok(None);
-        };
-        if !self.condition_holds(number)? {
-            return Ok(None);
-        }
-        if let Some(watchpoint) = self.book.get_mut(number) {
-            watchpoint.hits += 1;
-        }
-        Ok(Some(StopReason::Watchpoint { number, addr }))
-    }
-
-    /// A condition that cannot be evaluated stops, and says why.
-    fn condition_holds(&mut self, number: u32) -> Result<bool, Trouble> {
-        let Some(text) = self.book.get(number).and_then(|one| one.condition.clone()) else {
-            return Ok(true);
-        };
-        match self.evaluate(&text) {
-            Ok(value) => Ok(value.holds()),
-            Err(Trouble::Failed(failure)) => {
-                let notice =
-                    format!("breakpoint {number} stops as its condition failed: {failure}");
-                self.port.send(Event::Notice(notice));
-                Ok(true)
-            }
-            Err(other) => Err(other),
-        }
-    }
-
-    /// Takes a breakpoint out of the book and the target.
-    pub(super) fn delete(&mut self, number: u32) -> Result<(), Trouble> {
-        let Some(breakpoint) = self.book.remove(number) else {
-            return Err(Trouble::new(
-                format!("deleting breakpoint {number}"),
-                "there is none of this number",
-                "'info breakpoints' lists them",
-            ));
-        };
-        if breakpoint.failed.is_none() {
-            for trap in traps(&breakpoint.kind, &breakpoint.places) {
-                self.target.remove(trap)?;
-            }
-        }
-        Ok(())
-    }
-
     /// What the guest has written on its serial line since.
     pub(super) fn forward_serial(&mut self) {
         let Some(qemu) = &mut self.qemu else {
@@ -299,6 +234,7 @@ fn concerns_breakpoints(command: &Command) -> bool {
     matches!(
         command,
         Command::Break { .. }
+            | Command::Breaks(_)
             | Command::Watch { .. }
             | Command::Condition { .. }
             | Command::Delete { .. }

@@ -43,10 +43,7 @@ impl Engine {
         match reply.cause {
             StopCause::Signal(2) => Ok(Some(StopReason::Interrupted)),
             StopCause::Signal(_) => Ok(None),
-            StopCause::Watch { addr, .. } => {
-                let number = self.book.watching(addr);
-                Ok(number.map(|number| StopReason::Watchpoint { number, addr }))
-            }
+            StopCause::Watch { addr, .. } => self.watched(addr),
             StopCause::Exited(_) | StopCause::Killed(_) => Err(ended(reply.cause)),
         }
     }

@@ -173,6 +173,24 @@ impl Console {
                 Event::Notice(text) => {
                     let _ = writeln!(std::io::stderr(), "uklscope: {text}");
                 }
+                Event::Said {
+                    breakpoint,
+                    line,
+                    answer,
+                } => {
+                    let mut out = std::io::stderr();
+                    let _ = writeln!(out, "uklscope: breakpoint {breakpoint}: {line}");
+                    match answer {
+                        Ok(answer) => {
+                            for line in super::text::lines(answer) {
+                                let _ = writeln!(out, "    {line}");
+                            }
+                        }
+                        Err(failure) => {
+                            let _ = writeln!(out, "    {failure}");
+                        }
+                    }
+                }
                 Event::Serial(bytes) if self.serial => {
                     let _ = std::io::stderr().write_all(bytes);
                 }

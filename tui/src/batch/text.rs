@@ -223,10 +223,25 @@ fn breakpoints(list: &[BreakpointInfo]) -> Vec<String> {
             true => "temporary breakpoint",
             false => one.kind,
         };
+        let only = one.only.as_deref().unwrap_or_default();
+        let only = if only.is_empty() {
+            String::new()
+        } else {
+            format!(" {only}")
+        };
+        let ignore = match one.ignore {
+            0 => String::new(),
+            left => format!(", {left} more to be ignored"),
+        };
         lines.push(format!(
-            "{} {kind} {}{condition}, {}, {} hits",
+            "{} {kind} {}{only}{condition}, {}, {} hits{ignore}",
             one.number, one.location, one.state, one.hits
         ));
+        lines.extend(one.value.iter().map(|value| format!("    holds {value}")));
+        lines.extend(one.note.iter().map(|note| format!("    {note}")));
+        if !one.commands.is_empty() {
+            lines.push(format!("    then: {}", one.commands.join("; ")));
+        }
         lines.extend(one.places.iter().map(|at| format!("    {}", place(at))));
     }
     if lines.is_empty() {

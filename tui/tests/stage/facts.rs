@@ -209,11 +209,12 @@ fn breakpoints() -> Vec<BreakpointInfo> {
         number: 2,
         location: "ksys_write".to_owned(),
         places: vec![place(PC, "ksys_write", FILE, 636, fs())],
-        temporary: false,
         condition: Some("count > 0".to_owned()),
         hits: 1,
         state: "planted".to_owned(),
         kind: "breakpoint",
+        enabled: true,
+        ..BreakpointInfo::default()
     }]
 }
 

@@ -1,0 +1,260 @@
+//! What happens at a trap: filters, conditions, counts, log points, and the commands that follow.
+
+use super::engine::Engine;
+use super::expression::{self, letter, print};
+use super::trouble::Trouble;
+use crate::addr::Addr;
+use crate::command::{Command, LogPart, Only, parse};
+use crate::event::{Event, Failure, StopReason};
+use crate::symbols::unwind::RegisterSet;
+
+/// What a stop is still to do: the lines of the breakpoint that stopped.
+pub(super) type Due = (u32, Vec<String>);
+
+impl Engine {
+    /// The user's breakpoint here that is to stop; counts the hits and writes the log points' lines.
+    pub(super) fn hit(&mut self, pc: Addr) -> Result<Option<StopReason>, Trouble> {
+        let mut stops = None;
+        for number in self.book.at(pc) {
+            if !self.counts(number)? {
+                continue;
+            }
+            let Some(one) = self.book.get(number) else {
+                continue;
+            };
+            if let Some(parts) = one.log.clone() {
+                let line = self.log_line(&parts)?;
+                self.port.send(Event::Notice(line));
+                continue;
+            }
+            let (commands, temporary) = (one.commands.clone(), one.temporary);
+            if temporary {
+                self.delete(number)?;
+            }
+            // One whose commands run on does not hide another that stops.
+            if stops.is_none() || !runs_on(&commands) {
+                stops = Some(StopReason::Breakpoint { number });
+            }
+            self.due.push((number, commands));
+        }
+        Ok(stops)
+    }
+
+    /// The watchpoint there that is to stop. Says what it held and what it holds.
+    pub(super) fn watched(&mut self, addr: Addr) -> Result<Option<StopReason>, Trouble> {
+        let Some(number) = self.book.watching(addr) else {
+            return Ok(None);
+        };
+        let before = self.book.get(number).and_then(|one| one.watched.clone());
+        let mut notice = None;
+        if let Some(mut watched) = before {
+            let shown = self.watched_text(&watched.value);
+            let old = std::mem::replace(&mut watched.shown, shown);
+            notice = self.book.get_mut(number).map(|one| {
+                let line = change_line(number, &one.text, &old, &watched.shown);
+                one.watched = Some(watched);
+                line
+            });
+        }
+        if !self.counts(number)? {
+            return Ok(None);
+        }
+        if let Some(notice) = notice {
+            self.port.send(Event::Notice(notice));
+        }
+        let due = self
+            .book
+            .get(number)
+            .map(|one| (number, one.commands.clone()));
+        self.due.extend(due);
+        Ok(Some(StopReason::Watchpoint { number, addr }))
+    }
+
+    /// Whether this hit is one: the right vCPU and task, the condition holds, none to be ignored is
+    /// left.
+    fn counts(&mut self, number: u32) -> Result<bool, Trouble> {
+        let Some(one) = self.book.get(number) else {
+            return Ok(false);
+        };
+        let only = one.only.clone();
+        if !self.meant(number, &only)? || !self.condition_holds(number)? {
+            return Ok(false);
+        }
+        let Some(one) = self.book.get_mut(number) else {
+            return Ok(false);
+        };
+        one.hits += 1;
+        if one.ignore > 0 {
+            one.ignore -= 1;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn meant(&mut self, number: u32, only: &Only) -> Result<bool, Trouble> {
+        if only.vcpu.is_some_and(|vcpu| vcpu != self.vcpu.0) {
+            return Ok(false);
+        }
+        let Some(task) = &only.task else {
+            return Ok(true);
+        };
+        match self.running_task() {
+            Ok(current) => {
+                Ok(current.comm == *task || task.parse().is_ok_and(|id: u64| id == current.pid))
+            }
+            Err(Trouble::Failed(failure)) => {
+                let notice =
+                    format!("breakpoint {number} stops as its task is not known: {failure}");
+                self.port.send(Event::Notice(notice));
+                Ok(true)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// The task that the focused vCPU runs.
+    pub(super) fn running_task(&mut self) -> Result<crate::guest::Task, Trouble> {
+        let registers = self.registers()?;
+        let base = self.per_cpu_base();
+        let mut set = RegisterSet::from_names(|name| registers.get(name));
+        set.gs_base = base.map(|base| base.0);
+        let tried = || "asking which task runs".to_owned();
+        self.symbols_or(tried)?;
+        let Some(symbols) = &self.symbols else {
+            return Err(Trouble::new(tried(), "no symbols", "attach with --vmlinux"));
+        };
+        let target = &mut self.target;
+        let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
+        crate::guest::current(symbols, &set, &mut memory).map_err(|error| {
+            Trouble::new(
+                tried(),
+                error.to_string(),
+                "'info target' says what is known",
+            )
+        })
+    }
+
+    /// A condition that cannot be evaluated stops, and says why.
+    fn condition_holds(&mut self, number: u32) -> Result<bool, Trouble> {
+        let Some(text) = self.book.get(number).and_then(|one| one.condition.clone()) else {
+            return Ok(true);
+        };
+        // The selected frame is that of the stop before: a condition is about this one.
+        self.frame = 0;
+        match self.evaluate(&text) {
+            Ok(value) => Ok(value.holds()),
+            Err(Trouble::Failed(failure)) => {
+                let notice =
+                    format!("breakpoint {number} stops as its condition failed: {failure}");
+                self.port.send(Event::Notice(notice));
+                Ok(true)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// What a log point writes. An expression that fails says so in its place.
+    fn log_line(&mut self, parts: &[LogPart]) -> Result<String, Trouble> {
+        self.frame = 0;
+        let mut line = String::new();
+        for part in parts {
+            match part {
+                LogPart::Text(text) => line.push_str(text),
+                LogPart::Value {
+                    expression,
+                    letter: format,
+                } => match self.evaluate(expression) {
+                    Ok(value) => line.push_str(&self.log_value(&value, *format)),
+                    Err(Trouble::Failed(failure)) => {
+                        line.push_str(&format!("<{}>", failure.found));
+                    }
+                    Err(other) => return Err(other),
+                },
+            }
+        }
+        Ok(line.trim_end_matches('\n').to_owned())
+    }
+
+    fn log_value(&mut self, value: &expression::Value, format: Option<char>) -> String {
+        match (format, value.bits) {
+            (Some(format), Some(bits)) => {
+                letter(bits, value.type_.size().unwrap_or(8), format, self)
+            }
+            _ => print(value, self),
+        }
+    }
+
+    /// Carries out what the breakpoints that stopped are to do; the command that lets the target run
+    /// on, where none of them stays, is the caller's.
+    pub(super) fn carry_out(&mut self) -> Result<Option<Command>, Trouble> {
+        let due = std::mem::take(&mut self.due);
+        let (mut next, mut stays) = (None, due.is_empty());
+        for (breakpoint, lines) in due {
+            match self.carry_out_one(breakpoint, lines)? {
+                Some(command) => next = Some(command),
+                None => stays = true,
+            }
+        }
+        Ok(next.filter(|_| !stays))
+    }
+
+    fn carry_out_one(
+        &mut self,
+        breakpoint: u32,
+        lines: Vec<String>,
+    ) -> Result<Option<Command>, Trouble> {
+        for line in lines {
+            if line == "silent" {
+                continue;
+            }
+            let answer = match parse(&line) {
+                Ok(command) if super::execute::runs(&command) => return Ok(Some(command)),
+                Ok(command) => match self.execute(&command) {
+                    Ok(answer) => Ok(answer),
+                    Err(Trouble::Failed(failure)) => Err(failure),
+                    Err(other) => return Err(other),
+                },
+                Err(error) => Err(Failure::from(error)),
+            };
+            let failed = answer.is_err();
+            self.port.send(Event::Said {
+                breakpoint,
+                line,
+                answer,
+            });
+            if failed {
+                break;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a breakpoint's commands let the target run again.
+fn runs_on(lines: &[String]) -> bool {
+    lines
+        .iter()
+        .any(|line| parse(line).is_ok_and(|command| super::execute::runs(&command)))
+}
+
+fn change_line(number: u32, text: &str, old: &str, new: &str) -> String {
+    if old == new {
+        format!("watchpoint {number}: {text} is {new}, as before")
+    } else {
+        format!("watchpoint {number}: {text} was {old}, is {new}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watchpoint_says_old_and_new() {
+        assert_eq!(change_line(1, "x", "1", "2"), "watchpoint 1: x was 1, is 2");
+        assert_eq!(
+            change_line(1, "x", "1", "1"),
+            "watchpoint 1: x is 1, as before"
+        );
+    }
+}
