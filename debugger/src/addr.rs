@@ -74,6 +74,16 @@ impl Slide {
     }
 }
 
+/// `none`, `0x15600000`
+impl fmt::Display for Slide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("none"),
+            bytes => write!(f, "{bytes:#x}"),
+        }
+    }
+}
+
 impl Add<u64> for Addr {
     type Output = Self;
 

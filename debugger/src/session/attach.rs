@@ -10,7 +10,7 @@ use super::run::Ran;
 use super::slide;
 use super::target::{Endpoint, Target};
 use super::trouble::Trouble;
-use crate::addr::{Addr, Slide};
+use crate::addr::Addr;
 use crate::event::{Event, Fact, Run, StopReason, TargetInfo};
 use crate::known::Known;
 use crate::symbols::Symbols;
@@ -62,11 +62,14 @@ pub(super) fn attach(
     let mut engine = Engine::new(port, target, None, symbols, info, sources);
     engine.vcpu = engine.target.last_stop().vcpu;
     engine.await_kernel()?;
+    if engine.symbols.is_none() {
+        engine.symbols_of_guest(&options.debug_files)?;
+    }
     engine.locate_kernel()?;
     engine.check_identity(options.force)?;
     engine.kernel_facts()?;
     engine.info.lacks = engine.symbols.as_ref().map_or_else(
-        || vec!["no vmlinux was given: no names, no lines, no boundary".to_owned()],
+        || vec!["no vmlinux was given or found: no names, no lines, no boundary".to_owned()],
         Symbols::lacks,
     );
     engine.info.mode = engine.mode_of_guest();
@@ -118,7 +121,7 @@ impl std::fmt::Display for Fact {
 }
 
 impl Engine {
-    fn fact(&mut self, what: &'static str, is: Known<String>) {
+    pub(super) fn fact(&mut self, what: &'static str, is: Known<String>) {
         self.info.found.push(Fact::new(what, is));
     }
 
@@ -198,17 +201,18 @@ impl Engine {
 
     /// Finds out how far the kernel was moved and tells the symbols.
     fn locate_kernel(&mut self) -> Result<(), Trouble> {
-        let Some(symbols) = &mut self.symbols else {
+        let Some(symbols) = self
+            .symbols
+            .as_mut()
+            .filter(|symbols| !symbols.are_of_memory())
+        else {
             return Ok(());
         };
         let is = match slide::find(&mut self.target, symbols)? {
             Some(found) => {
                 symbols.move_to(found.slide);
                 let how = format!("by {} in {} ms", found.by, found.took.as_millis());
-                match found.slide {
-                    Slide(0) => Known::Yes(format!("none, {how}")),
-                    Slide(bytes) => Known::Yes(format!("{bytes:#x}, {how}")),
-                }
+                Known::Yes(format!("{}, {how}", found.slide))
             }
             None => Known::no("the kernel of this vmlinux is nowhere in the guest's memory"),
         };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::attach;
 use super::engine::{Engine, Sources};
 use super::handle::{Handle, Port};
+use super::kernel_memory::refused;
 use super::live;
 use super::options::{AttachOptions, BootOptions, StopAt};
 use super::process::{Qemu, QemuError};
@@ -225,7 +226,10 @@ impl Engine {
                 self.port.send(Event::Notice(format!("forced: {mismatch}")));
                 Ok(())
             }
-            Err(mismatch) => Err(Trouble::from(failure_of(&mismatch.to_string()))),
+            Err(mismatch) => {
+                let known = self.constants()?;
+                Err(refused(&mismatch.to_string(), known.as_ref()))
+            }
         }
     }
 

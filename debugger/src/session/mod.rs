@@ -25,6 +25,7 @@ pub mod handle;
 mod hit;
 mod inspect;
 mod instruction;
+mod kernel_memory;
 pub mod link;
 mod listing;
 mod live;

@@ -46,9 +46,10 @@ impl Default for BootOptions {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttachOptions {
-    /// The kernel that runs there, with symbols; without it only bare addresses are known.
+    /// The kernel that runs there, with symbols; without it they come from `debug_files`, or from the
+    /// kernel's own memory.
     pub vmlinux: Option<PathBuf>,
     /// The ring-3 executable whose symbols hold in the user half.
     pub twin: Option<PathBuf>,
@@ -56,4 +57,18 @@ pub struct AttachOptions {
     pub source: Option<PathBuf>,
     /// Go on though the build-id in the guest is not the vmlinux's.
     pub force: bool,
+    /// Where distributions put files with debugging information, for want of a vmlinux.
+    pub debug_files: PathBuf,
+}
+
+impl Default for AttachOptions {
+    fn default() -> Self {
+        Self {
+            vmlinux: None,
+            twin: None,
+            source: None,
+            force: false,
+            debug_files: PathBuf::from("/usr/lib/debug"),
+        }
+    }
 }

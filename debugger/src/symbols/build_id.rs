@@ -106,6 +106,14 @@ fn compare(
     })
 }
 
+/// The first id, in hexadecimal, of a note that lies anywhere in these bytes.
+pub(super) fn anywhere(bytes: &[u8]) -> Option<String> {
+    const LEN: usize = 20;
+    let head = head(LEN);
+    let at = memchr::memmem::find(bytes, &head)? + head.len();
+    bytes.get(at..at + LEN).map(hex)
+}
+
 /// What stands before an id of this length.
 fn head(len: usize) -> Vec<u8> {
     let words = [NAME.len(), len].map(|word| u32::try_from(word).unwrap_or(u32::MAX));

@@ -109,6 +109,22 @@ impl Image {
         })
     }
 
+    /// Of parts that stand in no file: `sections` and `table` are of slices of `bytes`.
+    pub(super) fn of_parts(bytes: Bytes, sections: Vec<Section>, table: Table) -> Self {
+        Self {
+            sections,
+            table,
+            slide: Slide::default(),
+            contexts: Contexts::default(),
+            units: OnceCell::new(),
+            names: Arc::default(),
+            dwarf: OnceCell::new(),
+            cfi: super::unwind::Cfi::default(),
+            data: &[],
+            bytes: Arc::new(bytes),
+        }
+    }
+
     /// From here on told at the addresses of a kernel that KASLR has moved so far.
     pub(super) fn move_to(&mut self, slide: Slide) {
         let more = Slide(slide.0.wrapping_sub(self.slide.0));

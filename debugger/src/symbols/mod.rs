@@ -13,7 +13,9 @@ mod dies;
 mod error;
 mod heads;
 mod image;
+pub mod in_memory;
 mod index;
+pub mod kallsyms;
 mod lines;
 mod locations;
 mod origins;
@@ -57,6 +59,8 @@ pub struct Symbols {
     twin: Option<Image>,
     boundary: Boundary,
     roots: OnceCell<origins::Roots>,
+    /// From a running kernel's memory, not from a file.
+    of_memory: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +99,7 @@ impl Symbols {
             twin,
             boundary,
             roots: OnceCell::new(),
+            of_memory: false,
         }
     }
 
@@ -103,6 +108,12 @@ impl Symbols {
         self.kernel.move_to(slide);
         self.boundary = Boundary::read(&self.kernel);
         self.roots = OnceCell::new();
+    }
+
+    /// Whether a running kernel's memory told them, at its own addresses.
+    #[must_use]
+    pub const fn are_of_memory(&self) -> bool {
+        self.of_memory
     }
 
     /// What KASLR adds to the addresses of vmlinux.
@@ -253,12 +264,17 @@ impl Symbols {
         };
         let kernel = &self.kernel;
         lack(
+            self.of_memory,
+            "no vmlinux: the names are those that the kernel carries, without source lines, types and \
+             locals; give one with --vmlinux, or install the kernel's package with debugging information",
+        );
+        lack(
             kernel.compressed(),
             "vmlinux has compressed DWARF, which is not read: no source lines, inlined calls, types; \
              build without CONFIG_DEBUG_INFO_COMPRESSED",
         );
         lack(
-            !kernel.has_lines() && !kernel.compressed(),
+            !kernel.has_lines() && !kernel.compressed() && !self.of_memory,
             "no DWARF in vmlinux: no source lines, inlined calls, locals or types, and kernel code \
              is not told by subsystem; build with CONFIG_DEBUG_INFO_DWARF5",
         );

@@ -49,6 +49,16 @@ pub(super) struct Entry {
     section: u32,
 }
 
+/// A symbol of which no size is known.
+pub(super) struct Bare {
+    pub(super) name: &'static str,
+    pub(super) addr: u64,
+    pub(super) kind: Kind,
+    pub(super) global: bool,
+    /// Symbols of one section follow one another.
+    pub(super) section: u32,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Table {
     /// Sorted by address, the name to show first among equals; what is no address comes in `others`.
@@ -122,6 +132,33 @@ impl Table {
         table.infer_sizes(|section| {
             section_of(object::SectionIndex(section as usize)).map_or(0, |s| s.1)
         });
+        table
+    }
+
+    /// Of symbols without sizes. `section_end` tells where a section ends.
+    pub(super) fn of(
+        symbols: impl Iterator<Item = Bare>,
+        section_end: impl Fn(u32) -> u64,
+    ) -> Self {
+        let mut table = Self::default();
+        for bare in symbols.filter(|bare| !bare.name.is_empty()) {
+            let entry = Entry {
+                name: bare.name,
+                addr: bare.addr,
+                size: 0,
+                inferred: false,
+                kind: bare.kind,
+                global: bare.global,
+                file: None,
+                section: bare.section,
+            };
+            match bare.kind.is_address() {
+                true => table.entries.push(entry),
+                false => table.others.push(entry),
+            }
+        }
+        table.sort();
+        table.infer_sizes(section_end);
         table
     }
 

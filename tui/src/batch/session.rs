@@ -22,9 +22,8 @@ pub fn open(
     if let Some(endpoint) = target.and_then(endpoint) {
         let options = AttachOptions {
             vmlinux: boot.vmlinux.clone(),
-            twin: None,
-            source: None,
             force: boot.force,
+            ..AttachOptions::default()
         };
         return Ok(Session::attach(endpoint, options));
     }

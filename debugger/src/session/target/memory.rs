@@ -122,6 +122,33 @@ impl Target {
         Ok(replies.iter().map(bytes).collect())
     }
 
+    /// Reads much at once, past the cache, in pieces as long as the stub takes. What cannot be read
+    /// reads as 0.
+    ///
+    /// # Errors
+    /// When the stub does not answer.
+    pub fn read_long(&mut self, addr: Addr, len: usize) -> Result<Vec<u8>, TargetError> {
+        self.needs_machine("reading the kernel's memory")?;
+        self.read_through(self.selected)?;
+        let chunk = usize::try_from(self.memory.chunk).unwrap_or(1);
+        let mut bytes = vec![0; len];
+        for (i, window) in bytes.chunks_mut(chunk * super::WINDOW).enumerate() {
+            let start = addr + (i * chunk * super::WINDOW) as u64;
+            let piece = |(i, part): (usize, &[u8])| Request::ReadMemory {
+                addr: (start + (i * chunk) as u64).0,
+                len: part.len() as u64,
+            };
+            let requests: Vec<_> = window.chunks(chunk).enumerate().map(piece).collect();
+            let replies = self.batch(&requests)?;
+            for (part, payload) in window.chunks_mut(chunk).zip(&replies) {
+                if let Ok(read) = reply::bytes(payload, Some(part.len())) {
+                    part.copy_from_slice(&read);
+                }
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Reads physical memory, past every page table. The stub is back in its usual mode afterwards,
     /// whatever comes of the reads: all of it is one batch.
     ///
