@@ -177,6 +177,14 @@ pub enum Command {
         format: Option<char>,
         expression: String,
     },
+    /// Shows an expression at each stop from now on; without one, all such as they are now.
+    Display {
+        expression: Option<String>,
+    },
+    /// All of them when no number is given.
+    Undisplay {
+        number: Option<u32>,
+    },
     /// The type of an expression, or a type by its name.
     Type {
         expression: String,

@@ -34,6 +34,8 @@ pub enum Event {
     Trace(TraceNews),
     /// The same program in several modes, side by side.
     Compared(std::sync::Arc<crate::trace::report::Comparison>),
+    /// The watch expressions as of this stop, or of a change of them: all, by number.
+    Watched(Vec<Watched>),
     /// Something worth a line in the console that nobody asked for.
     Notice(String),
     /// A command that a breakpoint carries out at each stop, and its answer.
@@ -299,6 +301,17 @@ pub struct Value {
     /// The bits, where the value is a number.
     pub bits: Option<u64>,
     pub type_name: Option<String>,
+}
+
+/// An expression that is shown at each stop.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Watched {
+    pub number: u32,
+    pub expression: String,
+    /// As `print` shows it; why there is none here.
+    pub value: Known<String>,
+    /// It is not what it was at the stop before.
+    pub changed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -6,7 +6,8 @@ mod debuggee;
 
 use debuggee::Debuggee;
 use debugger::crossing::Mode;
-use debugger::event::Answer;
+use debugger::event::{Answer, Event};
+use debugger::known::Known;
 
 fn text(debuggee: &mut Debuggee, line: &str) -> String {
     match debuggee.ask(line) {
@@ -193,4 +194,35 @@ fn the_stop_is_known_to_expressions_and_conditions() {
     d.stop("c");
     assert_eq!(d.number("$_task->pid"), pid);
     assert_eq!(d.number("$pc == (unsigned long)vfs_write"), 1);
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn what_is_displayed_is_told_at_each_stop() {
+    let mut debuggee = Debuggee::in_ksys_write(Mode::Ukl);
+    debuggee.ask("display $pc");
+    debuggee.ask("display 1 / 0");
+    assert!(debuggee.try_ask("display $rax = 1").is_err());
+    let id = debuggee.send("si");
+    let mut told = None;
+    loop {
+        match debuggee.event() {
+            Event::Watched(watched) => told = Some(watched),
+            Event::Answer(answered, _) if answered == id => break,
+            _ => {}
+        }
+    }
+    let told = told.unwrap();
+    assert_eq!(told.len(), 2);
+    assert!(told[0].changed && matches!(told[0].value, Known::Yes(_)));
+    assert!(matches!(&told[1].value, Known::No(why) if why.contains("division")));
+    debuggee.ask("undisplay 2");
+    assert!(debuggee.try_ask("undisplay 2").is_err());
+    let Answer::Text(lines) = debuggee.ask("display") else {
+        panic!("lines");
+    };
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("1: $pc = 0x"),
+        "{lines:?}"
+    );
 }

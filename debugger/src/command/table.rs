@@ -396,6 +396,28 @@ pub const TABLE: &[Entry] = &[
     ),
     row!(
         Looking,
+        "display",
+        [],
+        "[EXPRESSION]",
+        "show an expression at each stop; without one, all that are shown",
+        Expressions,
+        |i| Ok(Command::Display {
+            expression: i.optional()
+        })
+    ),
+    row!(
+        Looking,
+        "undisplay",
+        [],
+        "[NUMBER]",
+        "no longer show it, or any",
+        Nothing,
+        |i| Ok(Command::Undisplay {
+            number: i.number()?
+        })
+    ),
+    row!(
+        Looking,
         "ptype",
         ["pt"],
         "[/o] TYPE | EXPRESSION",

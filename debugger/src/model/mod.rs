@@ -23,7 +23,7 @@ use crate::command::Command;
 use crate::event::{
     AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, MemoryDump,
     RegionInfo, Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, ThreadInfo, Variable,
-    Why,
+    Watched, Why,
 };
 
 #[derive(Debug, Default)]
@@ -41,6 +41,8 @@ pub struct Model {
     pub breakpoints: Slot<Vec<BreakpointInfo>>,
     pub threads: Slot<Vec<ThreadInfo>>,
     pub why: Slot<Why>,
+    /// The watch expressions, as of the last stop.
+    pub watched: Vec<Watched>,
     pub regions: Slot<Vec<RegionInfo>>,
     pub address: Slot<AddressInfo>,
     /// What the palette's pattern matched.
@@ -74,6 +76,7 @@ impl Model {
             Event::Work(work) => self.works.news(work),
             Event::Trace(news) => self.crossings.news(news),
             Event::Compared(comparison) => self.crossings.compared(comparison),
+            Event::Watched(watched) => self.watched = watched,
             Event::Notice(text) => self.log.push(Entry::Notice(text)),
             Event::Said {
                 breakpoint,
@@ -106,7 +109,8 @@ impl Model {
             | Event::Run(_)
             | Event::Answer(..)
             | Event::Said { .. }
-            | Event::Serial(_) => {}
+            | Event::Serial(_)
+            | Event::Watched(_) => {}
         }
     }
 

@@ -335,6 +335,7 @@ impl Engine {
             free: false,
             run_freely: false,
             stop: None,
+            watches: super::watches::Watches::default(),
             history: Vec::new(),
             due: Vec::new(),
         }

@@ -48,6 +48,8 @@ pub(super) struct Engine {
     /// It is to run as soon as the session is open.
     pub(super) run_freely: bool,
     pub(super) stop: Option<Stop>,
+    /// What is shown at each stop.
+    pub(super) watches: super::watches::Watches,
     /// What was printed, for `$` and `$1`.
     pub(super) history: Vec<super::expression::Value>,
     /// What the breakpoints that stopped last are still to do.

@@ -45,6 +45,8 @@ impl Engine {
             Command::Print { format, expression } => {
                 self.print(*format, expression).map(Answer::Value)
             }
+            Command::Display { expression } => self.display(expression.as_deref()),
+            Command::Undisplay { number } => self.undisplay(*number),
             Command::Type {
                 expression,
                 whole,
@@ -132,6 +134,7 @@ impl Engine {
             Ok(stop) => {
                 self.resolve_pending()?;
                 self.port.send(Event::Run(Run::Stopped(stop.clone())));
+                self.tell_watched();
                 Ok(stop)
             }
             Err(Trouble::Failed(failure)) => {

@@ -54,6 +54,7 @@ pub mod transcript;
 mod trouble;
 mod until;
 mod variables;
+mod watches;
 mod why;
 
 pub use boot::Session;
