@@ -11,6 +11,7 @@ mod arguments;
 mod breakpoint;
 mod complete;
 mod find;
+mod live;
 mod location;
 mod parse;
 mod reference;
@@ -19,7 +20,7 @@ mod table;
 pub use breakpoint::{BreakCommand, LogPart, Only, Which};
 pub use complete::{Names, complete};
 pub use find::bytes;
-pub use parse::parse;
+pub use parse::{background, parse};
 pub use reference::{help, reference};
 pub use table::{Entry, Group, TABLE};
 
@@ -84,6 +85,17 @@ pub enum Info {
     Line(Option<Location>),
     /// The processor's own state, decoded.
     Control,
+    /// The gates and segments of the CPU that stopped.
+    Idt,
+    Gdt,
+    /// What came how often, by CPU.
+    Interrupts,
+    /// A per-CPU variable as each CPU has it.
+    PerCpu(String),
+    /// The mappings of the current process, or of a task by its id or name.
+    Vmas {
+        task: Option<String>,
+    },
     Target,
     /// By pattern.
     Functions(String),
@@ -213,6 +225,10 @@ pub enum Command {
     /// Regions, or what one address is.
     Space {
         expression: Option<String>,
+    },
+    /// The regions as a task sees them, by its id or name.
+    TaskSpace {
+        task: String,
     },
     Symbols {
         pattern: String,

@@ -1,12 +1,18 @@
 //! All that can happen: what the session tells the model, and what a command is answered with.
 
 mod guest;
+mod machine;
+mod space;
 
 use serde::Serialize;
 
 pub use guest::TaskInfo;
+pub use machine::{
+    CounterInfo, CpuInterrupts, CpuValue, GateInfo, InterruptInfo, PerCpuInfo, SegmentInfo,
+};
+pub use space::{AddressInfo, Identity, PageTableEntry, RegionInfo, ResidentInfo, VmaInfo};
 
-use crate::addr::{Addr, AddrRange, Insns, PhysAddr};
+use crate::addr::{Addr, Insns};
 use crate::crossing::{CrossingKind, Mode};
 use crate::known::Known;
 use crate::origin::Origin;
@@ -36,6 +42,9 @@ pub enum Event {
     Compared(std::sync::Arc<crate::trace::report::Comparison>),
     /// The watch expressions as of this stop, or of a change of them: all, by number.
     Watched(Vec<Watched>),
+    /// The target runs, and its memory can be read all the same: what is shown can be asked for again.
+    /// Sent a few times a second.
+    Pulse,
     /// Something worth a line in the console that nobody asked for.
     Notice(String),
     /// A command that a breakpoint carries out at each stop, and its answer.
@@ -155,6 +164,11 @@ pub enum Answer {
     #[serde(rename = "regions")]
     Space(Vec<RegionInfo>),
     Address(AddressInfo),
+    Idt(Vec<GateInfo>),
+    Gdt(Vec<SegmentInfo>),
+    Interrupts(InterruptInfo),
+    #[serde(rename = "percpu")]
+    PerCpu(PerCpuInfo),
     Found(Found),
     #[serde(rename = "symbols")]
     Symbols(Vec<SymbolInfo>),
@@ -387,43 +401,6 @@ pub enum Side {
     App,
     Kernel,
     Unknown,
-}
-
-/// A region of the one address space.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RegionInfo {
-    #[serde(flatten)]
-    pub range: AddrRange,
-    pub size: u64,
-    /// `r-x`; `?` where no page table was read.
-    pub permissions: String,
-    pub origin: Origin,
-    /// `.text, 23,356 symbols`, `stack of syscalls/1`, `direct map`.
-    pub what: String,
-    /// The band of the layout it lies in: `kernel image`, `direct map`, `user half`.
-    pub band: String,
-}
-
-/// What one address is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AddressInfo {
-    #[serde(flatten)]
-    pub place: Place,
-    pub region: Option<RegionInfo>,
-    pub walk: Known<Vec<PageTableEntry>>,
-    pub physical: Known<PhysAddr>,
-}
-
-/// One level of a page-table walk, outermost first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct PageTableEntry {
-    /// `pgd`, `p4d`, `pud`, `pmd`, `pte`.
-    pub level: &'static str,
-    pub index: u16,
-    pub entry: u64,
-    pub at: PhysAddr,
-    /// `present, writable, no-execute, 2 MiB page`.
-    pub meaning: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

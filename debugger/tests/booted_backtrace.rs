@@ -356,6 +356,8 @@ fn the_address_space_shows_both_worlds() {
     let mut memory = |addr, buffer: &mut [u8]| target.read(addr, buffer).is_ok();
     let task = guest::current(symbols, &registers, &mut memory).unwrap();
     let live = Live {
+        vmas: Vec::new(),
+        tasks: Vec::new(),
         app_sp: registers.sp(),
         cpu_areas: guest::cpu_areas(symbols, 1, &mut memory).unwrap(),
         current: Some(task.clone()),

@@ -50,7 +50,7 @@ pub fn layout(size: Rect, screen: Screen, focus: PanelId, tab: PanelId) -> Layou
             Screen::Debug => debug(body, focus, tab),
             Screen::Space => {
                 let (strip, rest) = top(body, 4);
-                let (table, walk) = bottom(rest, if body.height >= TALL { 8 } else { 5 });
+                let (table, walk) = bottom(rest, if body.height >= TALL { 12 } else { 6 });
                 vec![
                     place(PanelId::Strip, strip, &[]),
                     place(PanelId::Regions, table, &[]),

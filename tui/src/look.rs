@@ -11,6 +11,8 @@ use crate::widgets::cursor::Cursor;
 pub struct Look {
     /// The band of the address space that is zoomed into; all of it when none.
     pub band: Option<String>,
+    /// The task whose view of the address space is shown, by its id or name; the current one when none.
+    pub whose: Option<String>,
     /// Among the regions of that band.
     pub region: Cursor,
     /// What was gone to, as an expression; else it is the marked region's first address.

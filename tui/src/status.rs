@@ -109,6 +109,7 @@ fn state(model: &Model) -> String {
     match &model.run.now {
         Run::Ended(name) if is_recording => format!("● {name}"),
         Run::Starting => "… starting".to_owned(),
+        Run::Running if model.is_live() => "▶ running, live".to_owned(),
         Run::Running => "▶ running".to_owned(),
         Run::Stopping => "▶ stopping".to_owned(),
         Run::Stopped(stop) => format!("■ {}", words::reason(&stop.reason)),

@@ -153,6 +153,17 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
             vec![Effect::Trace(Traced::EachMode)]
         }
         "path" => vec![Effect::Show(Screen::Path)],
+        // There the answer is what the screen shows.
+        "space" if ui.screen == Screen::Space => {
+            ui.look.whose = None;
+            Vec::new()
+        }
+        _ if ui.screen == Screen::Space && line.starts_with("space task ") => {
+            ui.look.whose = line
+                .strip_prefix("space task ")
+                .map(|task| task.trim().to_owned());
+            Vec::new()
+        }
         _ if line.starts_with("theme ") || line.starts_with("keys ") => setting(ui, line),
         _ => {
             // The answer stands in the console: let it be seen.

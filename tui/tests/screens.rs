@@ -81,6 +81,38 @@ fn what_may_no_longer_be_true_is_dim_while_it_runs() {
 }
 
 #[test]
+fn the_space_of_a_running_guest_is_read_live() {
+    for ((width, height), name) in [
+        ((80, 24), "space_live_small"),
+        ((200, 50), "space_live_large"),
+    ] {
+        let mut stage = Stage::stopped(width, height);
+        stage.keys("2");
+        stage.event(Event::Run(Run::Running));
+        let before = stage.asked;
+        stage.event(Event::Pulse);
+        assert!(stage.asked > before, "a pulse makes it ask again");
+        let text = stage.text();
+        assert!(text.contains("▶ running, live"), "{text}");
+        assert_snapshot!(name, text);
+    }
+}
+
+#[test]
+fn the_space_screen_shows_another_tasks_view() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("2 : space Space task Space redis Enter");
+    assert!(
+        stage.text().contains("regions as task redis sees them"),
+        "{}",
+        stage.text()
+    );
+    stage.keys(": space Enter");
+    assert!(!stage.text().contains("redis"));
+    assert!(stage.typed.is_empty(), "{:?}", stage.typed);
+}
+
+#[test]
 fn without_colour_nothing_is_coloured_and_the_letters_stay() {
     for key in ["1", "2", "3", "4", "7"] {
         let mut stage = Stage::stopped(80, 24);

@@ -11,13 +11,18 @@ pub(super) const INFO: &[&str] = &[
     "breakpoints",
     "control",
     "functions",
+    "gdt",
+    "idt",
+    "interrupts",
     "line",
     "locals",
+    "percpu",
     "registers",
     "symbol",
     "target",
     "threads",
     "types",
+    "vmas",
 ];
 
 pub(super) fn until(input: &Input<'_>) -> Result<Command, WhatFound> {
@@ -109,6 +114,17 @@ pub(super) fn backtrace(input: &Input<'_>) -> Result<Command, WhatFound> {
     })
 }
 
+pub(super) fn space(input: &Input<'_>) -> Result<Command, WhatFound> {
+    if let Some(task) = input.rest.strip_prefix("task ") {
+        return Ok(Command::TaskSpace {
+            task: task.trim().to_owned(),
+        });
+    }
+    Ok(Command::Space {
+        expression: input.optional(),
+    })
+}
+
 pub(super) fn set(input: &Input<'_>) -> Result<Command, WhatFound> {
     let text = input.rest.strip_prefix("var ").unwrap_or(input.rest);
     let (target, value) = text
@@ -164,6 +180,14 @@ pub(super) fn info(input: &Input<'_>) -> Result<Command, WhatFound> {
         "breakpoints" => needs_nothing(Info::Breakpoints),
         "threads" => needs_nothing(Info::Threads),
         "control" => needs_nothing(Info::Control),
+        "gdt" => needs_nothing(Info::Gdt),
+        "idt" => needs_nothing(Info::Idt),
+        "interrupts" => needs_nothing(Info::Interrupts),
+        "percpu" if rest.is_empty() => Err("info percpu wants a per-CPU variable".to_owned()),
+        "percpu" => Ok(Command::Info(Info::PerCpu(rest.to_owned()))),
+        "vmas" => Ok(Command::Info(Info::Vmas {
+            task: Some(rest.to_owned()).filter(|task| !task.is_empty()),
+        })),
         "target" => needs_nothing(Info::Target),
         "functions" | "types" if rest.is_empty() => Err(format!("info {name} wants a pattern")),
         "functions" => Ok(Command::Info(Info::Functions(rest.to_owned()))),

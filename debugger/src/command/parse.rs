@@ -1,7 +1,7 @@
 //! A line of text → a [`Command`].
 
 use super::location;
-use super::table::{Entry, TABLE};
+use super::table::{Entry, Group, TABLE};
 use super::{Command, CommandError, Format};
 
 /// What stood where an argument was expected; the usage is added by [`parse`].
@@ -20,6 +20,7 @@ pub(super) struct Input<'a> {
 /// When no command has this name, several may be meant, or its arguments are not what it takes.
 pub fn parse(line: &str) -> Result<Command, CommandError> {
     let line = line.trim();
+    let line = background(line).unwrap_or(line);
     let (word, input) = take_apart(line);
     if word.is_empty() {
         if line.is_empty() {
@@ -36,6 +37,14 @@ pub fn parse(line: &str) -> Result<Command, CommandError> {
         found,
         expected: entry.usage(),
     })
+}
+
+/// What stands before gdb's `&`: a command that lets the target run, and is not waited for.
+#[must_use]
+pub fn background(line: &str) -> Option<&str> {
+    let before = line.trim_end().strip_suffix('&')?.trim_end();
+    let entry = find(take_apart(before).0).ok()?;
+    matches!(entry.group, Group::Running | Group::Boundary).then_some(before)
 }
 
 /// The command's word, and the rest of the line.
@@ -192,6 +201,7 @@ mod tests {
     fn names_and_abbreviations_are_gdbs() {
         for (line, expected) in [
             ("c", Command::Continue),
+            ("c &", Command::Continue),
             ("si 3", Command::StepInstruction { count: 3 }),
             ("s", Command::Step { count: 1 }),
             ("n", Command::Next { count: 1 }),

@@ -1,8 +1,8 @@
 //! THE table: one row per command. Adding a command is a row here and an arm in the session.
 
 use super::arguments::{
-    INFO, backtrace, condition, cross, delete, disassemble, info, outline, over, set, stop, until,
-    watch,
+    INFO, backtrace, condition, cross, delete, disassemble, info, outline, over, set, space, stop,
+    until, watch,
 };
 use super::breakpoint::{commands, dprintf, enable, ignore, log, pattern};
 use super::find::find;
@@ -166,12 +166,10 @@ pub const TABLE: &[Entry] = &[
         Boundary,
         "space",
         [],
-        "[ADDRESS]",
-        "the regions of the one address space, or what one address is",
+        "[ADDRESS | task PID | task NAME]",
+        "the regions of the one address space, of another task too, or what one address is",
         Expressions,
-        |i| Ok(Command::Space {
-            expression: i.optional()
-        })
+        space
     ),
     row!(
         Breakpoints,
@@ -451,7 +449,7 @@ pub const TABLE: &[Entry] = &[
         Looking,
         "info",
         ["i"],
-        "registers | control | locals | args | breakpoints | threads | symbol ADDRESS | line [LOCATION] | functions PATTERN | types PATTERN | target",
+        "registers | control | idt | gdt | interrupts | percpu VARIABLE | vmas [TASK] | locals | args | breakpoints | threads | symbol ADDRESS | line [LOCATION] | functions PATTERN | types PATTERN | target",
         "what is known of these",
         Words(INFO),
         info

@@ -3,10 +3,17 @@
 
 mod asleep;
 pub mod containers;
+pub mod descriptors;
 mod every;
+mod interrupts;
+mod page;
+mod path;
 mod preempt;
+mod slab;
 mod stacks;
 mod task;
+mod vma;
+mod vmalloc;
 mod waits;
 
 use crate::addr::{Addr, AddrRange};
@@ -16,9 +23,15 @@ use crate::symbols::unwind::Memory;
 
 pub use asleep::{Asleep, asleep};
 pub use every::{Every, State, every};
+pub use interrupts::{Counter, counters};
+pub use page::{Bases, Page, PageKind, page, page_described};
 pub use preempt::preempt_count;
+pub use slab::{SlabObject, slab_object};
+pub(crate) use stacks::CPU_ENTRY_AREA;
 pub use stacks::{Stack, Stacks, stack_in_use};
-pub use task::{Task, current, tasks};
+pub use task::{Task, current, read as task_at, tasks};
+pub use vma::{Backing, Vma, VmaFlags, Vmas, vmas};
+pub use vmalloc::{VmallocArea, module_at, vmalloc_area};
 pub use waits::{is_scheduler, waits_for};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +52,8 @@ pub enum GuestError {
         at: Addr,
         count: usize,
     },
+    #[error("{task} has no address space of its own: it is a thread of the kernel, or has ended")]
+    NoAddressSpace { task: String },
     #[error("the CPU's own area is not set up yet: gs does not point into the kernel's half")]
     NoCpuArea,
 }

@@ -85,6 +85,17 @@ impl Stacks {
         Self { known }
     }
 
+    /// The stack of this CPU that an address lies in, the task's own left out.
+    #[must_use]
+    pub fn of_cpu(&self, at: Addr) -> Option<(AddrRange, &Stack)> {
+        let own = |stack: &Stack| matches!(stack, Stack::Interrupt | Stack::Exception(_));
+        let found = self
+            .known
+            .iter()
+            .find(|(range, stack)| own(stack) && range.contains(at))?;
+        Some((found.0, &found.1))
+    }
+
     #[must_use]
     pub fn at(&self, sp: Addr) -> Stack {
         if !sp.in_kernel_half() {

@@ -86,11 +86,8 @@ pub fn tasks(
     Ok(tasks)
 }
 
-pub(super) fn read(
-    symbols: &Symbols,
-    addr: Addr,
-    memory: &mut Memory<'_>,
-) -> Result<Task, GuestError> {
+/// The task whose `task_struct` is there.
+pub fn read(symbols: &Symbols, addr: Addr, memory: &mut Memory<'_>) -> Result<Task, GuestError> {
     let of = Struct::named(symbols, "struct task_struct")?;
     let number = |path: &str, memory: &mut Memory<'_>| read_field(symbols, of, path, addr, memory);
     let (at, kind) = of.field(symbols, "comm")?;

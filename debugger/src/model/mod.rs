@@ -77,6 +77,7 @@ impl Model {
             Event::Trace(news) => self.crossings.news(news),
             Event::Compared(comparison) => self.crossings.compared(comparison),
             Event::Watched(watched) => self.watched = watched,
+            Event::Pulse => self.run.pulsed(),
             Event::Notice(text) => self.log.push(Entry::Notice(text)),
             Event::Said {
                 breakpoint,
@@ -110,6 +111,7 @@ impl Model {
             | Event::Answer(..)
             | Event::Said { .. }
             | Event::Serial(_)
+            | Event::Pulse
             | Event::Watched(_) => {}
         }
     }
@@ -121,16 +123,27 @@ impl Model {
     }
 
     /// Whether a panel that wants `command` should send it now: not when it is known as of this
-    /// stop, not while an earlier wish of the same topic is under way, and only of a stopped target.
+    /// stop or pulse, not while an earlier wish of the same topic is under way, and of a running target only
+    /// what its memory alone tells.
     #[must_use]
     pub fn is_due(&self, topic: Topic, command: &Command) -> bool {
-        self.run.answers() && self.requests.is_due(topic, command, self.run.generation)
+        let answers = self.run.answers() || (self.is_live() && command.needs_memory_alone());
+        answers && self.requests.is_due(topic, command, self.run.generation)
     }
 
-    /// Whether `slot` holds what was true at the present stop.
+    /// Whether the target runs and is read all the same.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.run.live_since.is_some()
+    }
+
+    /// Whether `slot` holds what was true at the present stop, or was read since the target runs.
     #[must_use]
     pub fn is_fresh<T>(&self, slot: &Slot<T>) -> bool {
-        self.run.answers() && slot.as_of == self.run.generation
+        match self.run.live_since {
+            Some(since) => slot.as_of >= since,
+            None => self.run.answers() && slot.as_of == self.run.generation,
+        }
     }
 
     fn answer(&mut self, id: RequestId, result: Result<Answer, Failure>) {

@@ -8,6 +8,8 @@ pub struct RunState {
     pub last_stop: Option<Stop>,
     /// Counts the states the target was seen in: data of an earlier one may no longer be true.
     pub generation: u64,
+    /// While the target runs and its memory is read: the generation of the first pulse.
+    pub live_since: Option<u64>,
     /// Counts the stops alone: where the user looks is kept until the next one.
     pub stops: u64,
 }
@@ -18,6 +20,7 @@ impl Default for RunState {
             now: Run::Starting,
             last_stop: None,
             generation: 0,
+            live_since: None,
             stops: 0,
         }
     }
@@ -31,6 +34,7 @@ impl RunState {
             Run::Starting | Run::Running | Run::Stopping | Run::Ended(_) => None,
         };
         self.now = run;
+        self.live_since = None;
         let stopped = stop.is_some();
         if stopped {
             self.last_stop = stop;
@@ -38,6 +42,14 @@ impl RunState {
             self.stops += 1;
         }
         stopped
+    }
+
+    /// The running target's memory can be read anew.
+    pub(super) fn pulsed(&mut self) {
+        if self.is_running() {
+            self.generation += 1;
+            self.live_since.get_or_insert(self.generation);
+        }
     }
 
     pub(super) const fn touched(&mut self) {

@@ -33,6 +33,31 @@ fn a_panel_asks_once_a_stop() {
 }
 
 #[test]
+fn a_running_target_is_asked_at_each_pulse_what_memory_alone_tells() {
+    let space = Command::Space { expression: None };
+    let mut model = Model::default();
+    model.apply(Event::Pulse);
+    assert!(!model.is_live(), "nothing runs");
+    model.apply(stopped());
+    model.apply(Event::Run(Run::Running));
+    assert!(
+        !model.is_due(Topic::Space, &space),
+        "whether it can is not known"
+    );
+    for _ in 0..2 {
+        model.apply(Event::Pulse);
+        assert!(model.is_live() && model.is_due(Topic::Space, &space));
+        assert!(!model.is_due(Topic::Backtrace, &BACKTRACE));
+        let id = model.ask(Topic::Space, &space);
+        model.apply(Event::Answer(id, Ok(Answer::Space(Vec::new()))));
+        assert!(!model.is_due(Topic::Space, &space));
+        assert!(model.is_fresh(&model.regions) && !model.is_fresh(&model.frames));
+    }
+    model.apply(stopped());
+    assert!(!model.is_live() && !model.is_fresh(&model.regions));
+}
+
+#[test]
 fn only_the_newest_wish_of_a_topic_is_sent() {
     let list = |count| Command::List {
         location: None,

@@ -68,6 +68,7 @@ pub(super) fn attach(
     engine.locate_kernel()?;
     engine.check_identity(options.force)?;
     engine.kernel_facts()?;
+    engine.find_shared_memory();
     engine.info.lacks = engine.symbols.as_ref().map_or_else(
         || vec!["no vmlinux was given or found: no names, no lines, no boundary".to_owned()],
         Symbols::lacks,

@@ -11,11 +11,13 @@ use super::live;
 use super::options::{AttachOptions, BootOptions, StopAt};
 use super::process::{Qemu, QemuError};
 use super::run::Ran;
+use super::shared_memory::SharedMemory;
 use super::target::{Endpoint, Target};
 use super::trouble::{Trouble, failure_of};
 use crate::addr::Addr;
 use crate::crossing::Mode;
 use crate::event::{Event, Run, StopReason, TargetInfo, Vcpu, Work};
+use crate::known::Known;
 use crate::qemu::arguments::{Accelerator, Machine};
 use crate::qemu::image::Image;
 use crate::symbols::Symbols;
@@ -61,7 +63,10 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
     let twin = (mode == Mode::Linux).then(|| image.twin());
     let reading = read_symbols(image.vmlinux(), twin);
     let trouble = |error: QemuError| Trouble::from(failure_of(&error.to_string()));
-    let mut qemu = Qemu::start(&machine(image, mode, options)?).map_err(trouble)?;
+    let mut machine = machine(image, mode, options)?;
+    let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20);
+    machine.shared_memory = memory.as_ref().ok().map(SharedMemory::path);
+    let mut qemu = Qemu::start(&machine).map_err(trouble)?;
     if !manifest.ports.is_empty() {
         for forward in qemu.forwards().map_err(trouble)? {
             port.send(Event::Notice(forward.to_string()));
@@ -96,6 +101,16 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
         kernel: Some(manifest.files.source.clone()),
     };
     let mut engine = Engine::new(port, target, Some(qemu), Some(symbols), info, sources);
+    match memory {
+        Ok(memory) => {
+            engine.target.share(memory);
+            engine.fact(
+                "live",
+                Known::Yes("its memory is read while it runs".to_owned()),
+            );
+        }
+        Err(error) => engine.beside.why_not = format!("its memory could not be shared: {error}"),
+    }
     engine.announce();
     engine.start_kernel(options.force)?;
     match options.stop_at {
@@ -172,6 +187,7 @@ impl Engine {
 
     pub(super) fn stop_here(&mut self, reason: StopReason) -> Result<(), Trouble> {
         let stop = self.stopped(reason)?;
+        self.look_ahead();
         self.port.send(Event::Run(Run::Stopped(stop)));
         Ok(())
     }
@@ -338,6 +354,7 @@ impl Engine {
             watches: super::watches::Watches::default(),
             history: Vec::new(),
             due: Vec::new(),
+            beside: super::beside::Beside::default(),
         }
     }
 }

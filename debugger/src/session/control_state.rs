@@ -132,7 +132,7 @@ fn set(value: u64, names: &[(u32, &str)]) -> String {
 }
 
 /// The part of one CPU: `CPU#1` begins it.
-fn section(text: &str, cpu: u32) -> &str {
+pub(super) fn section(text: &str, cpu: u32) -> &str {
     let head = format!("CPU#{cpu}\n");
     let start = text.find(&head).map_or(0, |at| at + head.len());
     let rest = &text[start..];
@@ -140,7 +140,7 @@ fn section(text: &str, cpu: u32) -> &str {
 }
 
 /// `IDT=     fffffe0000000000 00000fff`: base and limit.
-fn table(text: &str, key: &str) -> Option<(u64, u64)> {
+pub(super) fn table(text: &str, key: &str) -> Option<(u64, u64)> {
     let line = text.lines().find(|line| line.starts_with(key))?;
     let mut numbers = line.split_once('=')?.1.split_whitespace();
     let base = u64::from_str_radix(numbers.next()?, 16).ok()?;
@@ -149,7 +149,7 @@ fn table(text: &str, key: &str) -> Option<(u64, u64)> {
 }
 
 /// include/linux/preempt.h; on x86 the highest bit is clear where the scheduler is wanted.
-fn preempt_words(count: u32) -> String {
+pub(super) fn preempt_words(count: u32) -> String {
     let depths = [
         ("preemption disabled", count & 0xff),
         ("soft interrupts", count >> 8 & 0xff),

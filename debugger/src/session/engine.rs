@@ -54,6 +54,8 @@ pub(super) struct Engine {
     pub(super) history: Vec<super::expression::Value>,
     /// What the breakpoints that stopped last are still to do.
     pub(super) due: Vec<super::hit::Due>,
+    /// How memory is read while the target runs.
+    pub(super) beside: super::beside::Beside,
 }
 
 /// Where source files are looked for.

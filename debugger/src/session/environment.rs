@@ -7,6 +7,9 @@ use crate::addr::Addr;
 use crate::symbols::Kind;
 use crate::symbols::unwind::Reg;
 
+/// Why a register and what is of a stop cannot be told.
+pub(super) const RUNS: &str = "the target runs, and 'interrupt' stops it";
+
 impl Engine {
     pub(super) fn evaluate(&mut self, text: &str) -> Result<Value, Trouble> {
         let failed = |error| Trouble::expression(text, &error);
@@ -41,6 +44,12 @@ impl Environment for Engine {
         };
         if self.target.is_file() {
             return Err(ExpressionError::NoMachine(name.to_owned()));
+        }
+        if self.target.is_running() {
+            return Err(ExpressionError::NotKnown {
+                name: name.to_owned(),
+                why: RUNS.to_owned(),
+            });
         }
         let unknown = |_| ExpressionError::NoRegister(name.to_owned());
         if self.frame > 0
@@ -100,7 +109,7 @@ impl Environment for Engine {
             };
             let base = base.ok_or_else(|| {
                 ExpressionError::NoName(format!(
-                    "{name} (a per-CPU variable, and this CPU's area is not known in ring 3)"
+                    "{name} (a per-CPU variable, and which CPU's is not known now: $percpu({name}, 0) names one)"
                 ))
             })?;
             if let Some(value) = self.typed_global(name, base + offset.0) {
@@ -127,7 +136,7 @@ impl Environment for Engine {
     }
 
     fn near(&mut self, at: Addr) -> Option<String> {
-        Engine::near(self, at)
+        Engine::near(self, at).or_else(|| self.told(at))
     }
 
     fn size_of(&mut self, type_: &Type) -> Option<u64> {
@@ -213,6 +222,9 @@ impl Engine {
     /// Where this CPU's variables lie: in the kernel in gs_base, in ring 3 and around `swapgs` in
     /// the other register.
     pub(super) fn per_cpu_base(&mut self) -> Option<Addr> {
+        if self.target.is_running() {
+            return self.only_cpu();
+        }
         let registers = self.registers().ok()?;
         ["gs_base", "k_gs_base"]
             .iter()

@@ -90,7 +90,7 @@ impl Engine {
             "rsp" => Some(self.stack(bits)),
             "cr2" | "cr3" | "cr8" | "ss" | "ds" | "es" | "fs" | "gs" => None,
             _ if bits < 0x1000 => None,
-            _ => self.near(Addr(bits)),
+            _ => self.near(Addr(bits)).or_else(|| self.told(Addr(bits))),
         }
     }
 
@@ -267,6 +267,7 @@ impl Engine {
             let start = at + (i * unit * per_line) as u64;
             let near = self
                 .near(start)
+                .or_else(|| self.told(start))
                 .map_or_else(String::new, |near| format!(" {near}"));
             let mut line = format!("{:#x}{near}:", start.0);
             for piece in row.chunks(unit) {

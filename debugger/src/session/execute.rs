@@ -65,6 +65,7 @@ impl Engine {
             }
             Command::Info(info) => self.info(info),
             Command::Space { expression } => self.space(expression.as_deref()),
+            Command::TaskSpace { task } => self.task_space(task).map(Answer::Space),
             Command::Symbols { .. } | Command::Help(_) | Command::Cancel(_) => {
                 self.without_target(command).map_err(Trouble::Failed)
             }
@@ -119,6 +120,7 @@ impl Engine {
     fn run_once(&mut self, run: RunCommand) -> Result<Stop, Trouble> {
         self.steps = 0;
         self.remember_registers();
+        self.look_ahead();
         self.port.send(Event::Run(Run::Running));
         let stop = match run {
             RunCommand::Continue => self.run_on(),
@@ -178,6 +180,11 @@ impl Engine {
             Info::Functions(pattern) => self.functions_like(pattern),
             Info::Types(pattern) => self.types_like(pattern),
             Info::Control => self.control_state(),
+            Info::Idt => self.gates().map(Answer::Idt),
+            Info::Gdt => self.segments().map(Answer::Gdt),
+            Info::Interrupts => self.interrupts().map(Answer::Interrupts),
+            Info::PerCpu(variable) => self.on_each_cpu(variable).map(Answer::PerCpu),
+            Info::Vmas { task } => self.vmas(task.as_deref()).map(Answer::Space),
             Info::Target => Ok(Answer::Text(self.target_lines())),
         }
     }

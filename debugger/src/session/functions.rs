@@ -1,6 +1,7 @@
 //! What `$name` and `$name(…)` stand for: values printed before, and the debugger's own functions.
 
 use super::engine::Engine;
+use super::environment::RUNS;
 use super::expression::{Environment, ExpressionError, Given, Type, Value};
 use crate::addr::Addr;
 use crate::guest::{self, containers};
@@ -123,6 +124,9 @@ impl Engine {
             name: name.to_owned(),
             why,
         };
+        if self.target.is_running() {
+            return Some(Err(unknown(RUNS.to_owned())));
+        }
         Some(match name {
             "_cpu" => Ok(Value::of(u64::from(self.vcpu.0), Type::int())),
             "_task" => self

@@ -169,6 +169,12 @@ impl Link {
         self.recorder = Some(Recorder::default());
     }
 
+    /// Whether every byte is kept.
+    #[must_use]
+    pub const fn records(&self) -> bool {
+        self.recorder.is_some()
+    }
+
     /// What was kept, as a transcript.
     #[must_use]
     pub fn transcript(&self) -> Option<String> {

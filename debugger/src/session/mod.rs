@@ -6,6 +6,7 @@
 
 mod assignment;
 mod attach;
+mod beside;
 mod book;
 mod boot;
 pub mod breakpoints;
@@ -35,9 +36,12 @@ pub mod options;
 mod outline;
 mod planting;
 pub mod process;
+mod processor;
 mod regions;
 mod resolver;
 mod run;
+pub mod shared_memory;
+mod sharing;
 mod slide;
 mod slots;
 mod stepping;

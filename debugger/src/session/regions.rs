@@ -1,27 +1,38 @@
-//! `space`: the regions of the one address space, and what one address is.
+//! `space`, `space task` and `info vmas`: the regions of the one address space, and what one address is.
 
 use super::engine::Engine;
 use super::trouble::Trouble;
 use crate::addr::{Addr, AddrRange, PhysAddr};
-use crate::event::{AddressInfo, Answer, PageTableEntry, RegionInfo};
-use crate::guest;
+use crate::event::{
+    AddressInfo, Answer, Identity, PageTableEntry, RegionInfo, ResidentInfo, VmaInfo,
+};
+use crate::guest::{self, Backing, Task};
 use crate::known::Known;
-use crate::space::{self, Live, Region, Root, Walk};
-use crate::symbols::unwind::RegisterSet;
+use crate::space::{self, Around, Live, Region, Root, Walk};
+use crate::symbols::Symbols;
+use crate::symbols::unwind::{Memory, RegisterSet};
 
 /// Tables read before the map is given as it is: a machine of 64 GiB has about so many.
 const TABLES: usize = 50_000;
+
+/// Tasks among which an address's owner is looked for.
+const TASKS: usize = 5_000;
 
 const EVERYTHING: AddrRange = AddrRange {
     start: Addr(0),
     end: Addr(u64::MAX),
 };
 
+const USER_HALF: AddrRange = AddrRange {
+    start: Addr(0),
+    end: Addr((1 << 63) - 1),
+};
+
 impl Engine {
     pub(super) fn space(&mut self, expression: Option<&str>) -> Result<Answer, Trouble> {
         match expression {
             None => {
-                let regions = self.regions(EVERYTHING)?;
+                let regions = self.regions(EVERYTHING, None)?;
                 Ok(Answer::Space(regions.iter().map(region_info).collect()))
             }
             Some(text) => {
@@ -31,10 +42,36 @@ impl Engine {
         }
     }
 
+    /// The whole space as another task sees it.
+    pub(super) fn task_space(&mut self, task: &str) -> Result<Vec<RegionInfo>, Trouble> {
+        let task = self.task_named(task)?.task;
+        let regions = self.regions(EVERYTHING, Some(task))?;
+        Ok(regions.iter().map(region_info).collect())
+    }
+
+    /// The mappings of a process alone.
+    pub(super) fn vmas(&mut self, task: Option<&str>) -> Result<Vec<RegionInfo>, Trouble> {
+        let task = match task {
+            Some(text) => Some(self.task_named(text)?.task),
+            None => None,
+        };
+        let regions = self.regions(USER_HALF, task)?;
+        let own = regions.iter().filter(|region| region.vma.is_some());
+        let list: Vec<RegionInfo> = own.map(region_info).collect();
+        if list.is_empty() {
+            return Err(Trouble::new(
+                "listing the mappings of the process",
+                "the current task has none, or the kernel's structures are not known",
+                "'info vmas PID' lists another's; it needs a vmlinux with DWARF",
+            ));
+        }
+        Ok(list)
+    }
+
     fn address_info(&mut self, at: Addr) -> Result<AddressInfo, Trouble> {
         let walk = self.walk_tables(at)?;
         let page = AddrRange::new(Addr(at.0 & !0xfff), Addr(at.0 | 0xfff));
-        let regions = self.regions(page)?;
+        let regions = self.regions(page, None)?;
         let region = space::region_at(&regions, at).map(region_info);
         let physical = match &walk {
             Known::Yes(walk) => match walk.physical {
@@ -46,13 +83,70 @@ impl Engine {
         };
         Ok(AddressInfo {
             place: self.place(at),
+            is: self.identify(at, physical.yes().copied()),
             region,
             walk: walk.map(|walk| walk.entries.iter().map(entry_info).collect()),
             physical,
         })
     }
 
-    fn root(&mut self) -> Result<Known<Root>, Trouble> {
+    fn identify(&mut self, at: Addr, physical: Option<PhysAddr>) -> Vec<Identity> {
+        let Ok(live) = self.live(None, USER_HALF.contains(at)) else {
+            return Vec::new();
+        };
+        let found = self.reading(|symbols, memory| {
+            let tasks = all_tasks(symbols, memory);
+            let bands = space::bands(symbols, live.levels, memory);
+            let around = Around {
+                bands: &bands,
+                live: &live,
+                tasks: &tasks,
+                physical,
+            };
+            space::identify(symbols, &around, at, memory)
+        });
+        let told = |one: space::Identity| Identity {
+            kind: one.kind,
+            what: one.what,
+            because: one.because,
+        };
+        found.into_iter().flatten().map(told).collect()
+    }
+
+    /// `<filp+24>`, `<stack of init/1>`: an address that no symbol covers, in short. Only where reading costs
+    /// nothing: many are asked for at each stop.
+    pub(super) fn told(&mut self, at: Addr) -> Option<String> {
+        if !at.in_kernel_half() || self.target.kernel_root().is_none() {
+            return None;
+        }
+        let current = self.current();
+        let cpus = self.info.vcpus;
+        let root = self.target.kernel_root()?;
+        let target = &mut self.target;
+        let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
+        // A small negative number is an address as well, but nothing lies there.
+        let physical = Some(space::translate(root, at, &mut read)?);
+        self.reading(|symbols, memory| {
+            let live = Live {
+                cpu_areas: guest::cpu_areas(symbols, cpus, memory).unwrap_or_default(),
+                ..Live::default()
+            };
+            let bands = space::bands(symbols, root.levels, memory);
+            let tasks: Vec<Task> = current.into_iter().collect();
+            let around = Around {
+                bands: &bands,
+                live: &live,
+                tasks: &tasks,
+                physical,
+            };
+            space::in_short(symbols, &around, at, memory)
+        })?
+    }
+
+    pub(super) fn root(&mut self) -> Result<Known<Root>, Trouble> {
+        if self.target.reads_beside() {
+            return Ok(self.target.root_beside());
+        }
         let (cr0, cr3, cr4) = (
             self.register("cr0")?,
             self.register("cr3")?,
@@ -72,35 +166,96 @@ impl Engine {
         Ok(space::walk(root, at, &mut read).into())
     }
 
-    fn regions(&mut self, range: AddrRange) -> Result<Vec<Region>, Trouble> {
+    /// What is known of the guest as one of its tasks sees it, the current one where none is given.
+    fn live(&mut self, of: Option<Task>, user_half: bool) -> Result<Live, Trouble> {
         let root = self.root()?;
-        let app_sp = self.application_sp();
-        let registers = self.registers()?;
-        let mut set = RegisterSet::from_names(|name| registers.get(name));
-        set.gs_base = self.per_cpu_base().map(|base| base.0);
         let cpus = self.info.vcpus;
-        let Some(symbols) = &self.symbols else {
-            return Err(Trouble::new(
-                "mapping the address space",
-                "no vmlinux was given, so nothing in it has a name",
-                "attach with --vmlinux; 'space ADDRESS' needs one as well",
-            ));
-        };
-        let target = &mut self.target;
-        let mut live = Live {
-            app_sp,
-            ..Live::default()
-        };
+        let mut live = Live::default();
         if let Known::Yes(root) = root {
             live.levels = root.levels;
+        }
+        let current = match of {
+            Some(task) => Some(task),
+            None => self.current(),
+        };
+        let tried = "mapping the address space";
+        let (vmas, areas) = self
+            .reading(|symbols, memory| {
+                let areas = guest::cpu_areas(symbols, cpus, memory).unwrap_or_default();
+                let mut vmas = Vec::new();
+                if let Some(task) = current.as_ref().filter(|_| user_half) {
+                    vmas = mappings_of(symbols, task, memory);
+                }
+                (vmas, areas)
+            })
+            .ok_or_else(|| {
+                Trouble::new(
+                    tried,
+                    "no vmlinux was given, so nothing in it has a name",
+                    "attach with --vmlinux; 'space ADDRESS' needs one as well",
+                )
+            })?;
+        live.app_sp = self.application_sp();
+        (live.vmas, live.cpu_areas, live.current) = (vmas, areas, current);
+        Ok(live)
+    }
+
+    fn current(&mut self) -> Option<Task> {
+        if self.target.reads_beside() {
+            return self.process_beside().cloned();
+        }
+        let registers = self.registers().ok()?;
+        let mut set = RegisterSet::from_names(|name| registers.get(name));
+        set.gs_base = self.per_cpu_base().map(|base| base.0);
+        let task = self.reading(|symbols, memory| guest::current(symbols, &set, memory));
+        task?.ok()
+    }
+
+    fn regions(&mut self, range: AddrRange, of: Option<Task>) -> Result<Vec<Region>, Trouble> {
+        let mut root = self.root()?;
+        if let (Some(task), Known::Yes(now)) = (&of, &root) {
+            root = self.root_of(task, *now);
+            if let Known::No(why) = root {
+                return Err(Trouble::new(
+                    format!("mapping the address space of {}", task.label()),
+                    why,
+                    "'tasks' lists the processes",
+                ));
+            }
+        }
+        let mut live = self.live(of, !range.start.in_kernel_half())?;
+        live.vmas
+            .retain(|vma| vma.range.start < range.end && range.start < vma.range.end);
+        let target = &mut self.target;
+        if let Known::Yes(root) = root {
             let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
             let mut go_on = |tables: usize| tables < TABLES;
-            live.mappings = Some(space::mapped(root, range, &mut read, &mut go_on));
+            // A mapping is counted whole, whatever part of it was asked for.
+            let whole = live.vmas.iter().fold(range, |all, vma| {
+                AddrRange::new(all.start.min(vma.range.start), all.end.max(vma.range.end))
+            });
+            live.mappings = Some(space::mapped(root, whole, &mut read, &mut go_on));
         }
-        let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
-        live.current = guest::current(symbols, &set, &mut memory).ok();
-        live.cpu_areas = guest::cpu_areas(symbols, cpus, &mut memory).unwrap_or_default();
-        Ok(space::regions(symbols, &live, &mut memory))
+        let regions = self.reading(|symbols, memory| {
+            if range.end.in_kernel_half() {
+                live.tasks = all_tasks(symbols, memory);
+            }
+            space::regions(symbols, &live, memory)
+        });
+        Ok(regions.unwrap_or_default())
+    }
+
+    /// Another task's page tables hold the same kernel.
+    fn root_of(&mut self, task: &Task, now: Root) -> Known<Root> {
+        let Some(pgd) = task.pgd else {
+            return Known::no("it is a thread of the kernel, which has no user half of its own");
+        };
+        let target = &mut self.target;
+        let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
+        match space::translate(now, pgd, &mut read) {
+            Some(table) => Known::Yes(Root { table, ..now }),
+            None => Known::no("its outermost page table is not mapped"),
+        }
     }
 
     /// The application's stack pointer: of the CPU, or of the frame that control returns to.
@@ -113,6 +268,16 @@ impl Engine {
     }
 }
 
+fn all_tasks(symbols: &Symbols, memory: &mut Memory<'_>) -> Vec<Task> {
+    let tasks = guest::every(symbols, TASKS, memory).unwrap_or_default();
+    tasks.into_iter().map(|one| one.task).collect()
+}
+
+/// None where the kernel's structures are not known: then the page tables alone tell.
+fn mappings_of(symbols: &Symbols, task: &Task, memory: &mut Memory<'_>) -> Vec<guest::Vma> {
+    guest::vmas(symbols, task, memory).map_or_else(|_| Vec::new(), |vmas| vmas.list)
+}
+
 fn region_info(region: &Region) -> RegionInfo {
     RegionInfo {
         range: region.range,
@@ -121,6 +286,21 @@ fn region_info(region: &Region) -> RegionInfo {
         origin: region.origin,
         what: region.what.clone(),
         band: region.band.to_owned(),
+        resident: region.resident.map(|there| ResidentInfo {
+            bytes: there.bytes,
+            accessed: there.accessed,
+            dirty: there.dirty,
+            pages_2m: there.large,
+            pages_1g: there.huge,
+        }),
+        vma: region.vma.as_ref().map(|vma| VmaInfo {
+            file: match &vma.backing {
+                Backing::File(path) => Some(path.clone()),
+                _ => None,
+            },
+            offset: vma.offset,
+            flags: vma.flags.words().collect(),
+        }),
     }
 }
 

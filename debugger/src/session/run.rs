@@ -8,7 +8,7 @@ use super::target::{StopCause, StopReply, Trap, TrapKind};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::command::{Command, Info};
-use crate::event::{Answer, Event, Failure, Run, Stop, StopReason};
+use crate::event::{Answer, Event, Run, Stop, StopReason};
 
 /// How long a wish to stop may lie unread while the target runs.
 const SLICE: Duration = Duration::from_millis(10);
@@ -44,6 +44,7 @@ impl Engine {
             }
             self.forward_serial();
             self.attend()?;
+            self.attend_beside()?;
             if self
                 .deadline
                 .is_some_and(|deadline| Instant::now() > deadline)
@@ -109,12 +110,8 @@ impl Engine {
         let (book, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|(_, command)| concerns_breakpoints(command));
-        for (id, _) in others {
-            let failure = Failure::new(
-                "asking a running target",
-                "it runs until something stops it",
-                "'interrupt' stops it",
-            );
+        for (id, command) in others {
+            let failure = self.declined(command.needs_memory_alone());
             self.port.send(Event::Answer(id, Err(failure)));
         }
         if book.is_empty() {

@@ -21,6 +21,7 @@ mod memory;
 mod registers;
 mod run;
 mod traps;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -98,6 +99,8 @@ pub struct Target {
     ended: Option<String>,
     /// What memory holds where there is no machine, only its file.
     file: Option<Contents>,
+    /// Memory that can be read while the machine runs.
+    window: Option<window::Window>,
 }
 
 impl Target {
@@ -162,6 +165,7 @@ impl Target {
             traps: TrapTable::default(),
             ended: None,
             file: None,
+            window: None,
         }
     }
 

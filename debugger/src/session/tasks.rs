@@ -65,7 +65,7 @@ impl Engine {
         Ok(list.into_iter().filter(fits).collect())
     }
 
-    fn task_named(&mut self, text: &str) -> Result<Every, Trouble> {
+    pub(super) fn task_named(&mut self, text: &str) -> Result<Every, Trouble> {
         let tried = format!("looking for the task {text}");
         let all = self.with_guest(&tried, |symbols, _, memory| {
             guest::every(symbols, TASKS, memory)

@@ -217,7 +217,7 @@ impl Engine {
         if bits < 0x10000 {
             return bits.to_string();
         }
-        match self.near(Addr(bits)) {
+        match self.near(Addr(bits)).or_else(|| self.told(Addr(bits))) {
             Some(near) => format!("{bits:#x} {near}"),
             None => format!("{bits:#x}"),
         }

@@ -59,6 +59,13 @@ pub(super) fn marks(symbols: &Symbols, live: &Live) -> Vec<Mark> {
             add(heap, format!("heap of {}", task.label()), Origin::App);
         }
     }
+    for task in &live.tasks {
+        add(
+            task.stack,
+            format!("kernel stack of {}", task.label()),
+            Origin::kernel_source("kernel/sched/"),
+        );
+    }
     for (cpu, area) in live.cpu_areas.iter().enumerate() {
         add(
             *area,

@@ -4,6 +4,7 @@
 //! entry: 63 no-execute │ 62..52 │ 51..12 frame │ 8 global │ 7 large │ 6 dirty │ 5 accessed │ 2 user │ 1 write │ 0 present
 //! ```
 
+use super::pages::{self, PageSize, Resident, Run};
 use crate::addr::{Addr, AddrRange, PhysAddr};
 
 /// Reads physical memory; false where not all of it could be read.
@@ -56,6 +57,8 @@ pub struct Mapped {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mappings {
     pub ranges: Vec<Mapped>,
+    /// The same in more detail.
+    pub runs: Vec<Run>,
     pub tables_read: usize,
     /// Tables that could not be read, so that what they map is missing here.
     pub unreadable: Vec<PhysAddr>,
@@ -96,11 +99,26 @@ impl Root {
     }
 }
 
+impl Mappings {
+    /// How much of a range is there.
+    #[must_use]
+    pub fn resident(&self, range: AddrRange) -> Resident {
+        pages::resident(&self.runs, range)
+    }
+}
+
 impl Access {
     const ALL: Self = Self {
         write: true,
         execute: true,
         user: true,
+    };
+
+    #[cfg(test)]
+    pub(super) const NONE: Self = Self {
+        write: false,
+        execute: false,
+        user: false,
     };
 
     fn and(self, entry: u64) -> Self {
@@ -215,6 +233,28 @@ pub fn walk(root: Root, addr: Addr, read: &mut Physical<'_>) -> Result<Walk, Wal
     Ok(walk)
 }
 
+/// What an address means, without the way there; none where it is not mapped or a table cannot be read.
+pub fn translate(root: Root, addr: Addr, read: &mut Physical<'_>) -> Option<PhysAddr> {
+    let mut table = root.table;
+    for level in (0..root.levels).rev() {
+        let index = addr.0 >> shift(level) & 0x1ff;
+        let mut bytes = [0; 8];
+        if !read(PhysAddr(table.0 + index * 8), &mut bytes) {
+            return None;
+        }
+        let entry = u64::from_le_bytes(bytes);
+        if entry & PRESENT == 0 {
+            return None;
+        }
+        if is_page(entry, level) {
+            let within = (1 << shift(level)) - 1;
+            return Some(PhysAddr(entry & FRAME & !within | addr.0 & within));
+        }
+        table = PhysAddr(entry & FRAME);
+    }
+    None
+}
+
 /// All that is mapped in a range, neighbours of equal access as one. `go_on` is asked before each
 /// table, with the number read so far, and ends the search by false.
 pub fn mapped(
@@ -274,19 +314,32 @@ impl Search<'_, '_> {
             }
             let access = access.and(entry);
             if is_page(entry, level) {
-                self.add(AddrRange::new(Addr(low), Addr(high)), access);
+                self.add(Run {
+                    range: AddrRange::new(Addr(low), Addr(high)),
+                    access,
+                    size: PageSize::at(level),
+                    accessed: entry & ACCESSED != 0,
+                    dirty: entry & DIRTY != 0,
+                });
             } else {
                 self.table(PhysAddr(entry & FRAME), level - 1, low, access);
             }
         }
     }
 
-    fn add(&mut self, range: AddrRange, access: Access) {
+    fn add(&mut self, run: Run) {
+        let (range, access) = (run.range, run.access);
         match self.found.ranges.last_mut() {
             Some(last) if last.range.end == range.start && last.access == access => {
                 last.range.end = range.end;
             }
             _ => self.found.ranges.push(Mapped { range, access }),
+        }
+        match self.found.runs.last_mut() {
+            Some(last) if last.range.end == range.start && Run { range, ..*last } == run => {
+                last.range.end = range.end;
+            }
+            _ => self.found.runs.push(run),
         }
     }
 }
@@ -341,6 +394,11 @@ mod tests {
         );
         let found = walk(ROOT, Addr(0xffff_ffff_8120_1234), &mut read(&tables)).unwrap();
         assert_eq!(found.physical, Some(PhysAddr(0x60_1234)));
+        for addr in [0xffff_ffff_8120_1234, 0xffff_ffff_8100_0123, 0x1000] {
+            let found = walk(ROOT, Addr(addr), &mut read(&tables)).unwrap();
+            let short = translate(ROOT, Addr(addr), &mut read(&tables));
+            assert_eq!(short, found.physical, "{addr:#x}");
+        }
         assert_eq!(found.access.unwrap().text(), "rw-");
     }
 
@@ -383,6 +441,9 @@ mod tests {
             ]
         );
         assert_eq!((found.tables_read, found.cut), (4, false));
+        let there = found.resident(all);
+        assert_eq!((there.bytes, there.dirty), (0x20_3000, 0x20_0000));
+        assert_eq!((there.accessed, there.large), (0x1000, 1));
         let found = mapped(ROOT, all, &mut read(&tables), &mut |read| read < 2);
         assert!(found.cut && found.ranges.is_empty());
     }

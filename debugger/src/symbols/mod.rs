@@ -18,6 +18,7 @@ mod index;
 pub mod kallsyms;
 mod lines;
 mod locations;
+mod memo;
 mod origins;
 mod outline;
 mod scan;
@@ -61,6 +62,7 @@ pub struct Symbols {
     roots: OnceCell<origins::Roots>,
     /// From a running kernel's memory, not from a file.
     of_memory: bool,
+    memo: memo::Memo,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,7 @@ impl Symbols {
             boundary,
             roots: OnceCell::new(),
             of_memory: false,
+            memo: memo::Memo::default(),
         }
     }
 

@@ -90,10 +90,12 @@ impl Symbols {
     /// equal types the first; a complete one before a declaration.
     #[must_use]
     pub fn type_named(&self, name: &str) -> Option<TypeId> {
-        let (kind, name) = kind_and_name(name);
-        let spelled = spelling(&name);
-        let found = self.dies_named(spelled, kind);
-        found.first().map(|id| TypeId(Some(*id)))
+        self.memo.named(name, || {
+            let (kind, name) = kind_and_name(name);
+            let spelled = spelling(&name);
+            let found = self.dies_named(spelled, kind);
+            found.first().map(|id| TypeId(Some(*id)))
+        })
     }
 
     /// As [`Self::type_named`], but all the different definitions of the name, each with where it is
@@ -148,6 +150,10 @@ impl Symbols {
     /// Bytes; 0 where it is not known.
     #[must_use]
     pub fn size_of(&self, id: TypeId) -> u64 {
+        self.memo.size(id, || self.size_within(id))
+    }
+
+    fn size_within(&self, id: TypeId) -> u64 {
         match self.plain_type(id).1 {
             Type::Number { size, .. }
             | Type::Pointer { size, .. }
@@ -255,12 +261,14 @@ impl Symbols {
     /// The place of a field in a struct by its path, `thread.sp`: bytes from the start, and its type.
     #[must_use]
     pub fn field(&self, of: TypeId, path: &str) -> Option<(u64, TypeId)> {
-        let mut at = (0_u64, of);
-        for step in path.split('.') {
-            let member = self.member(at.1, step)?;
-            at = (at.0.wrapping_add(member.offset), member.of);
-        }
-        Some(at)
+        self.memo.field(of, path, || {
+            let mut at = (0_u64, of);
+            for step in path.split('.') {
+                let member = self.member(at.1, step)?;
+                at = (at.0.wrapping_add(member.offset), member.of);
+            }
+            Some(at)
+        })
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use crossbeam_channel::RecvTimeoutError;
-use debugger::command::{Command, parse};
-use debugger::event::{Answer, Event, Failure, Run};
+use debugger::command::{Command, background, parse};
+use debugger::event::{Answer, Event, Failure, RequestId, Run};
 use debugger::session::{Handle, StopAt};
 use serde_json::{Map, Value, json};
 
@@ -66,16 +66,17 @@ pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
         handle,
         leave: leave_flag(),
         serial: args.serial,
+        runs: false,
+        background: Vec::new(),
     };
     console.until_open()?;
     for (line, command) in commands {
-        let answer = console.ask(&line, command)?;
-        if json {
-            writeln!(out, "{}", document(&line, &answer)?)?;
-        } else {
-            for line in text::lines(&answer) {
-                writeln!(out, "{line}")?;
-            }
+        if background(&line).is_some() {
+            console.start(&line, command)?;
+            continue;
+        }
+        for told in console.ask(&line, command)? {
+            told.print(json, out)?;
         }
         out.flush()?;
     }
@@ -111,11 +112,38 @@ fn commands(args: &ExecArgs) -> anyhow::Result<Vec<(String, Command)>> {
         .collect()
 }
 
+/// An answer and what it is to.
+struct Told {
+    line: String,
+    answer: Answer,
+    /// The target ran when it was read.
+    live: bool,
+}
+
+impl Told {
+    fn print(&self, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+        if json {
+            writeln!(out, "{}", document(&self.line, &self.answer, self.live)?)?;
+            return Ok(());
+        }
+        if self.live {
+            writeln!(out, "live, while the target runs:")?;
+        }
+        for line in text::lines(&self.answer) {
+            writeln!(out, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
 /// One JSON document: the answer's own field beside the command.
-fn document(line: &str, answer: &Answer) -> anyhow::Result<Value> {
+fn document(line: &str, answer: &Answer, live: bool) -> anyhow::Result<Value> {
     let mut document = Map::new();
     document.insert("schema".to_owned(), json!(1));
     document.insert("command".to_owned(), json!(line));
+    if live {
+        document.insert("live".to_owned(), json!(true));
+    }
     match serde_json::to_value(answer)? {
         Value::Object(fields) => document.extend(fields),
         other => {
@@ -129,6 +157,10 @@ struct Console {
     handle: Handle,
     leave: Arc<AtomicBool>,
     serial: bool,
+    /// The target does, as it has said last.
+    runs: bool,
+    /// What goes on while others are asked.
+    background: Vec<(RequestId, String)>,
 }
 
 impl Console {
@@ -143,14 +175,43 @@ impl Console {
         }
     }
 
-    fn ask(&mut self, line: &str, command: Command) -> anyhow::Result<Answer> {
+    /// Lets the target run and does not wait until it stops.
+    fn start(&mut self, line: &str, command: Command) -> anyhow::Result<()> {
         let id = self.handle.send(command);
+        while !self.runs {
+            if let Event::Answer(answered, Err(failure)) = self.event(line)?
+                && answered == id
+            {
+                bail!("{failure}");
+            }
+        }
+        self.background.push((id, line.to_owned()));
+        Ok(())
+    }
+
+    /// The answer, behind those that came meanwhile to what goes on in the background.
+    fn ask(&mut self, line: &str, command: Command) -> anyhow::Result<Vec<Told>> {
+        let memory_alone = command.needs_memory_alone();
+        let id = self.handle.send(command);
+        let mut told = Vec::new();
         loop {
-            match self.event(line)? {
-                Event::Answer(answered, result) if answered == id => {
-                    return result.map_err(|failure| anyhow!("{failure}"));
-                }
-                _ => {}
+            let Event::Answer(answered, result) = self.event(line)? else {
+                continue;
+            };
+            let at = self.background.iter().position(|(id, _)| *id == answered);
+            let line = match at {
+                Some(at) => self.background.remove(at).1,
+                None if answered == id => line.to_owned(),
+                None => continue,
+            };
+            let answer = result.map_err(|failure| anyhow!("{failure}"))?;
+            told.push(Told {
+                line,
+                answer,
+                live: self.runs && at.is_none() && memory_alone,
+            });
+            if answered == id {
+                return Ok(told);
             }
         }
     }
@@ -191,6 +252,7 @@ impl Console {
                         }
                     }
                 }
+                Event::Run(run) => self.runs = matches!(run, Run::Running | Run::Stopping),
                 Event::Serial(bytes) if self.serial => {
                     let _ = std::io::stderr().write_all(bytes);
                 }
@@ -227,7 +289,7 @@ mod tests {
             found_by: "registers",
             ..Frame::default()
         };
-        let document = document("bt", &Answer::Backtrace(vec![frame])).unwrap();
+        let document = document("bt", &Answer::Backtrace(vec![frame]), false).unwrap();
         assert_eq!(document["schema"], 1);
         assert_eq!(document["command"], "bt");
         assert_eq!(document["frames"][0]["symbol"], "ksys_write");

@@ -10,6 +10,7 @@ pub mod report;
 pub mod request_text;
 pub mod session;
 pub mod space;
+pub mod space_text;
 pub mod symbols;
 pub mod text;
 pub mod trace;

@@ -13,6 +13,9 @@ pub struct SpaceArgs {
     /// Only what this address is.
     #[arg(long, value_name = "EXPRESSION")]
     pub at: Option<String>,
+    /// As this task sees it, by its id or name.
+    #[arg(long, value_name = "PID|NAME", conflicts_with = "at")]
+    pub task: Option<String>,
     #[command(flatten)]
     pub boot: Boot,
 }
@@ -22,9 +25,10 @@ pub struct SpaceArgs {
 /// # Errors
 /// When the target cannot be opened.
 pub fn run(args: &SpaceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let command = match &args.at {
-        Some(expression) => format!("space {expression}"),
-        None => "space".to_owned(),
+    let command = match (&args.at, &args.task) {
+        (Some(expression), _) => format!("space {expression}"),
+        (None, Some(task)) => format!("space task {task}"),
+        (None, None) => "space".to_owned(),
     };
     let exec = ExecArgs {
         target: args.target.clone(),

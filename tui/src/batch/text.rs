@@ -2,10 +2,12 @@
 
 use debugger::addr::Addr;
 use debugger::event::{
-    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Frame, PageTableEntry, Place, RegionInfo,
-    Register, SourceWindow, Stop, StopReason, SymbolInfo, ThreadInfo, Value, Variable, Why,
+    Answer, BreakpointInfo, DisassemblyLine, Frame, Place, Register, SourceWindow, Stop,
+    StopReason, SymbolInfo, ThreadInfo, Value, Variable, Why,
 };
 use debugger::known::Known;
+
+use super::space_text;
 
 /// The whole answer, one string a line, without a line end.
 #[must_use]
@@ -24,8 +26,12 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         Answer::Threads(list) => list.iter().map(thread).collect(),
         Answer::Tasks(list) => super::guest_text::tasks(list),
         Answer::Why(why) => why_lines(why),
-        Answer::Space(regions) => regions.iter().map(region).collect(),
-        Answer::Address(info) => address(info),
+        Answer::Space(regions) => space_text::regions(regions),
+        Answer::Address(info) => space_text::address(info),
+        Answer::Idt(gates) => space_text::gates(gates),
+        Answer::Gdt(segments) => space_text::segments(segments),
+        Answer::Interrupts(info) => space_text::interrupts(info),
+        Answer::PerCpu(info) => space_text::per_cpu(info),
         Answer::Symbols(list) => list.iter().map(symbol).collect(),
         Answer::Found(found) => match found.places.as_slice() {
             [] => vec!["it is not there".to_owned()],
@@ -94,7 +100,7 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-fn place(place: &Place) -> String {
+pub(super) fn place(place: &Place) -> String {
     let at = file_line(place.file.as_deref(), place.line);
     let letter = place.origin.letter();
     let text = format!("{letter} {:?} {}  {at}", place.addr, name(place));
@@ -263,43 +269,6 @@ fn why_lines(why: &Why) -> Vec<String> {
             .iter()
             .map(|(name, value)| format!("    {name} = {value}")),
     );
-    lines
-}
-
-fn region(region: &RegionInfo) -> String {
-    format!(
-        "{} {:>9} {} {:<15} {}",
-        region.range,
-        size(region.size),
-        region.permissions,
-        region.origin.to_string(),
-        region.what
-    )
-}
-
-/// One level of a walk: `pmd 00b at 0x1234 → 0x…: present, writable`.
-#[must_use]
-pub fn walk_line(entry: &PageTableEntry) -> String {
-    format!(
-        "{} {:03x} at {} → {:#018x}: {}",
-        entry.level, entry.index, entry.at, entry.entry, entry.meaning
-    )
-}
-
-fn address(info: &AddressInfo) -> Vec<String> {
-    let mut lines = vec![place(&info.place)];
-    match &info.region {
-        Some(found) => lines.push(format!("in {}: {}", found.band, region(found))),
-        None => lines.push("in no known region".to_owned()),
-    }
-    lines.push(format!(
-        "physical {}",
-        known(&info.physical, ToString::to_string)
-    ));
-    match &info.walk {
-        Known::Yes(walk) => lines.extend(walk.iter().map(walk_line)),
-        other => lines.push(format!("page tables {}", known(other, |_| String::new()))),
-    }
     lines
 }
 

@@ -42,7 +42,7 @@ pub(super) fn find(
 pub(super) fn explain<T>(known: &Known<T>, view: View<'_>, area: Rect, buf: &mut Buffer) {
     let text = match known {
         Known::Yes(_) => return,
-        Known::Asked if view.model.run.answers() => "…".to_owned(),
+        Known::Asked if view.model.run.answers() || view.model.is_live() => "…".to_owned(),
         Known::Asked => "shown when the target stops".to_owned(),
         Known::No(why) => why.clone(),
     };

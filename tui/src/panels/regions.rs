@@ -1,7 +1,7 @@
 //! The regions of the address space as a table.
 
 use debugger::command::Command;
-use debugger::event::RegionInfo;
+use debugger::event::{RegionInfo, ResidentInfo};
 use debugger::model::{Model, Topic};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,6 +9,7 @@ use ratatui::text::Span;
 
 use super::listing::{explain, find, moved};
 use super::{Act, Effect, Panel, View};
+use crate::batch::space_text::large;
 use crate::batch::text as words;
 use crate::look::Look;
 use crate::widgets::cursor::Cursor;
@@ -24,7 +25,7 @@ const COLUMNS: &[Column] = &[
         width: 33,
         right: false,
         fill: false,
-        rank: 2,
+        rank: 1,
     },
     Column {
         title: "size",
@@ -41,11 +42,32 @@ const COLUMNS: &[Column] = &[
         rank: 1,
     },
     Column {
+        title: "resident",
+        width: 8,
+        right: true,
+        fill: false,
+        rank: 2,
+    },
+    Column {
+        title: "dirty",
+        width: 8,
+        right: true,
+        fill: false,
+        rank: 4,
+    },
+    Column {
+        title: "large",
+        width: 5,
+        right: true,
+        fill: false,
+        rank: 5,
+    },
+    Column {
         title: "origin",
         width: 13,
         right: false,
         fill: false,
-        rank: 1,
+        rank: 3,
     },
     Column {
         title: "what",
@@ -58,14 +80,21 @@ const COLUMNS: &[Column] = &[
 
 impl Panel for Regions {
     fn title(&self, view: View<'_>) -> String {
+        let live = if view.model.is_live() { "live: " } else { "" };
+        let whose = view.look.whose.as_ref();
+        let whose = whose.map_or_else(String::new, |task| format!(" as task {task} sees them"));
         match &view.look.band {
-            Some(band) => format!("regions of {band}"),
-            None => "regions".to_owned(),
+            Some(band) => format!("{live}regions of {band}{whose}"),
+            None => format!("{live}regions{whose}"),
         }
     }
 
-    fn wants(&self, _view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {
-        vec![(Topic::Space, Command::Space { expression: None })]
+    fn wants(&self, view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {
+        let command = match view.look.whose.clone() {
+            Some(task) => Command::TaskSpace { task },
+            None => Command::Space { expression: None },
+        };
+        vec![(Topic::Space, command)]
     }
 
     fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
@@ -134,14 +163,23 @@ impl Panel for Regions {
 
 fn cells(region: &RegionInfo, view: View<'_>) -> Vec<Vec<Span<'static>>> {
     let origin = view.theme.origin(region.origin);
+    let there = |text: fn(&ResidentInfo) -> String| {
+        region
+            .resident
+            .as_ref()
+            .map_or_else(|| "?".to_owned(), text)
+    };
     vec![
         vec![Span::raw(region.range.to_string())],
         vec![Span::raw(words::size(region.size))],
         vec![Span::raw(region.permissions.clone())],
+        vec![Span::raw(there(|there| words::size(there.bytes)))],
+        vec![Span::raw(there(|there| words::size(there.dirty)))],
+        vec![Span::raw(there(large))],
+        vec![Span::styled(region.origin.to_string(), origin)],
         vec![Span::styled(
-            format!("{} {}", region.origin.letter(), region.origin),
+            format!("{} {}", region.origin.letter(), region.what),
             origin,
         )],
-        vec![Span::styled(region.what.clone(), origin)],
     ]
 }

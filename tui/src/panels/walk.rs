@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::listing::{explain, say};
 use super::{Panel, Screen, View};
+use crate::batch::space_text::walk_line;
 use crate::batch::text as words;
 use crate::widgets::text;
 
@@ -62,13 +63,19 @@ impl Panel for Walk {
             Span::styled(format!("  {at}"), theme.dim()),
         ]);
         text::put(buf, area, 0, head);
+        let mut row = 1;
+        for one in &info.is {
+            let line = Line::from(vec![
+                Span::styled(format!("{}: ", one.kind), theme.dim()),
+                Span::raw(one.what.clone()),
+                Span::styled(format!("  {}", one.because), theme.dim()),
+            ]);
+            text::put(buf, area, row, line);
+            row += 1;
+        }
         let physical = words::known(&info.physical, ToString::to_string);
-        let below = Rect::new(
-            area.x,
-            area.y + 1.min(area.height),
-            area.width,
-            area.height.saturating_sub(1),
-        );
+        let used = u16::try_from(row).unwrap_or(u16::MAX).min(area.height);
+        let below = Rect::new(area.x, area.y + used, area.width, area.height - used);
         match &info.walk {
             Known::Yes(walk) => {
                 let chain: Vec<String> = walk
@@ -79,7 +86,7 @@ impl Panel for Walk {
                 let line = format!("{} → phys {physical}  {last}", chain.join("  "));
                 text::put(buf, below, 0, line);
                 for (i, entry) in walk.iter().enumerate() {
-                    let line = Line::styled(words::walk_line(entry), theme.dim());
+                    let line = Line::styled(walk_line(entry), theme.dim());
                     text::put(buf, below, i + 1, line);
                 }
             }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use debugger::addr::{Addr, AddrRange, Insns, PhysAddr};
+use debugger::addr::{Addr, Insns};
 use debugger::command::{Command, Info};
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::{
-    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, MemoryDump,
-    PageTableEntry, Place, RegionInfo, Register, Run, Side, SourceWindow, Stop, StopReason,
-    TargetInfo, TraceNews, Variable, Vcpu, Why,
+    Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, MemoryDump, Place,
+    Register, Run, Side, SourceWindow, Stop, StopReason, TargetInfo, TraceNews, Variable, Vcpu,
+    Why,
 };
 use debugger::known::Known;
 use debugger::origin::Origin;
@@ -79,7 +79,9 @@ pub(crate) fn answer(command: &Command) -> Result<Answer, Failure> {
         Command::List { .. } => Answer::Source(source()),
         Command::Disassemble { .. } => Answer::Disassembly(disassembly()),
         Command::Why => Answer::Why(why()),
-        Command::Space { expression: None } => Answer::Space(regions()),
+        Command::Space { expression: None } | Command::TaskSpace { .. } => {
+            Answer::Space(super::space::regions())
+        }
         Command::Examine { format, .. } if format.letter == 'a' => Answer::Memory(words()),
         Command::Examine { .. } => Answer::Memory(memory()),
         Command::Find { pattern, start, .. } => Answer::Found(Found {
@@ -90,7 +92,7 @@ pub(crate) fn answer(command: &Command) -> Result<Answer, Failure> {
             pattern: pattern.clone(),
             places: vec![place(STACK + 0x48, "stack", "", 0, Origin::Unknown)],
         }),
-        Command::Space { .. } => Answer::Address(address()),
+        Command::Space { .. } => Answer::Address(super::space::address()),
         Command::Break { .. } => Answer::Done("breakpoint 3 at ksys_read".to_owned()),
         other => {
             let tried = format!("carrying out {other:?}");
@@ -284,82 +286,6 @@ fn why() -> Why {
                 .to_owned(),
             "No ring changed: the saved CS is marked, not user.".to_owned(),
         ],
-    }
-}
-
-fn regions() -> Vec<RegionInfo> {
-    let region =
-        |start: u64, end: u64, permissions: &str, origin, what: &str, band: &str| RegionInfo {
-            range: AddrRange::new(Addr(start), Addr(end)),
-            size: end - start,
-            permissions: permissions.to_owned(),
-            origin,
-            what: what.to_owned(),
-            band: band.to_owned(),
-        };
-    let kernel = Origin::kernel_source("init/main.c");
-    vec![
-        region(
-            0x7fff_fff0_0000,
-            0x8000_0000_0000,
-            "rw-",
-            Origin::App,
-            "stack of syscalls/1",
-            "user half",
-        ),
-        region(
-            0xffff_8880_0000_0000,
-            0xffff_8880_1000_0000,
-            "rw-",
-            kernel,
-            "direct map",
-            "direct map",
-        ),
-        region(
-            0xffff_ffff_8100_0000,
-            0xffff_ffff_8160_1000,
-            "r-x",
-            kernel,
-            ".text, 23,356 symbols",
-            "kernel image",
-        ),
-        region(
-            0xffff_ffff_8160_1000,
-            0xffff_ffff_8160_6000,
-            "r-x",
-            Origin::App,
-            ".ukl.text",
-            "kernel image",
-        ),
-        region(
-            0xffff_ffff_81a0_0000,
-            0xffff_ffff_81a0_2000,
-            "rw-",
-            Origin::App,
-            ".ukl.data",
-            "kernel image",
-        ),
-    ]
-}
-
-fn address() -> AddressInfo {
-    let entry = |level, index, entry: u64, meaning: &str| PageTableEntry {
-        level,
-        index,
-        entry,
-        at: PhysAddr(0x2a4_4000 + u64::from(index) * 8),
-        meaning: meaning.to_owned(),
-    };
-    AddressInfo {
-        place: place(0x7fff_fff0_0000, "stack", "", 0, Origin::App),
-        region: regions().into_iter().next(),
-        walk: Known::Yes(vec![
-            entry("pgd", 0xff, 0x2a4_5067, "present, writable, user"),
-            entry("pud", 0x1ff, 0x2a4_6067, "present, writable, user"),
-            entry("pmd", 0x1ff, 0x2a4_7067, "present, writable, user"),
-            entry("pte", 0x100, 0x160_1067, "present, writable, no-execute"),
-        ]),
-        physical: Known::Yes(PhysAddr(0x160_1000)),
     }
 }
 

@@ -12,6 +12,7 @@ use tui::ui::{Guest, Ui};
 use tui::update;
 
 pub(crate) mod facts;
+pub(crate) mod space;
 
 pub(crate) struct Stage {
     pub(crate) ui: Ui,
@@ -19,6 +20,8 @@ pub(crate) struct Stage {
     /// What was typed, by keys or by hand.
     pub(crate) typed: Vec<String>,
     pub(crate) left: bool,
+    /// Commands sent so far.
+    pub(crate) asked: usize,
     answers: fn(&Command) -> Result<Answer, Failure>,
 }
 
@@ -29,6 +32,7 @@ impl Stage {
             model: Model::default(),
             typed: Vec::new(),
             left: false,
+            asked: 0,
             answers: facts::answer,
         };
         stage.input(&Input::Resize(width, height));
@@ -75,6 +79,7 @@ impl Stage {
     }
 
     fn send(&mut self, topic: Topic, command: &Command) {
+        self.asked += 1;
         let id = self.model.ask(topic, command);
         let answer = (self.answers)(command);
         self.model.apply(Event::Answer(id, answer));

@@ -12,7 +12,7 @@ use crate::symbols::Symbols;
 use crate::symbols::unwind::Memory;
 
 /// More links than any that is worth listing; one that is overwritten may lead in a circle.
-const MOST: usize = 100_000;
+pub(super) const MOST: usize = 100_000;
 
 /// Of a `struct list_head`, as `list_for_each` goes: the head is not among them.
 pub fn list(

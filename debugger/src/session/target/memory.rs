@@ -74,13 +74,19 @@ impl Target {
                 false => Err(TargetError::NotInFile(addr)),
             };
         }
+        if self.reads_beside() {
+            return self.through_window(addr, bytes);
+        }
+        if addr.in_kernel_half() && self.peek(addr, bytes) {
+            return Ok(());
+        }
         self.fetch(&[(addr, bytes.len())])?;
         self.copy(addr, bytes)
     }
 
     /// Reads many places in one batch; each fails alone.
     pub fn read_many(&mut self, places: &[(Addr, usize)]) -> Vec<Result<Vec<u8>, TargetError>> {
-        if self.is_file() {
+        if self.is_file() || self.reads_beside() {
             let read = |&(addr, len): &(Addr, usize)| {
                 let mut bytes = vec![0; len];
                 self.read(addr, &mut bytes).map(|()| bytes)
@@ -155,6 +161,10 @@ impl Target {
     /// # Errors
     /// When the stub has no such mode, or nothing is there.
     pub fn read_physical(&mut self, addr: PhysAddr, bytes: &mut [u8]) -> Result<(), TargetError> {
+        // What is memory is read where it lies; firmware and devices only the stub knows.
+        if self.peek_physical(addr, bytes) {
+            return Ok(());
+        }
         let chunk = usize::try_from(self.memory.chunk).unwrap_or(1);
         let mut requests = vec![Request::SetPhysicalMode(true)];
         let mut at = addr.0;
