@@ -15,6 +15,7 @@ mod live;
 mod location;
 mod parse;
 mod reference;
+mod steps;
 mod table;
 
 pub use breakpoint::{BreakCommand, LogPart, Only, Which};
@@ -145,6 +146,12 @@ pub enum Command {
     },
     Finish,
     Until(Until),
+    /// To a line further down, out of loops.
+    Forward,
+    /// What happens beside a step; changed, or only told.
+    Stepping(Option<(Beside, bool)>),
+    /// Another vCPU, or which one it is.
+    Focus(Option<Focus>),
     /// To the next crossing, into either side.
     Cross,
     /// To the return to the application frame that made the call.
@@ -237,6 +244,21 @@ pub enum Command {
     /// Gives up the work of that name (`event::Work`).
     Cancel(String),
     Help(Option<String>),
+}
+
+/// What may go on while one vCPU is stepped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beside {
+    Interrupts,
+    Time,
+    /// The other vCPUs.
+    Cpus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    Vcpu(u32),
+    Next,
 }
 
 /// Why a line is no command.

@@ -2,6 +2,7 @@
 
 mod guest;
 mod machine;
+mod progress;
 mod space;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ pub use guest::TaskInfo;
 pub use machine::{
     CounterInfo, CpuInterrupts, CpuValue, GateInfo, InterruptInfo, PerCpuInfo, SegmentInfo,
 };
+pub use progress::Progress;
 pub use space::{AddressInfo, Identity, PageTableEntry, RegionInfo, ResidentInfo, VmaInfo};
 
 use crate::addr::{Addr, Insns};
@@ -31,6 +33,8 @@ pub enum Event {
     /// What is being debugged, once it is known.
     Target(TargetInfo),
     Run(Run),
+    /// While a command runs the target.
+    Progress(Progress),
     /// Each command is answered once.
     Answer(RequestId, Result<Answer, Failure>),
     /// Bytes from the guest's serial line, in order.
@@ -99,6 +103,31 @@ pub struct Stop {
     /// Instructions executed by the command that ended here, where they were counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stepped: Option<Insns>,
+    /// Stops on the way that were none for the user: another frame, another task.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub passed: u64,
+    /// What there is to know of it: that the CPU waits, what a loop waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+impl Stop {
+    #[must_use]
+    pub const fn new(reason: StopReason, vcpu: Vcpu, place: Place) -> Self {
+        Self {
+            reason,
+            vcpu,
+            place,
+            stepped: None,
+            passed: 0,
+            note: None,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,6 +144,8 @@ pub enum StopReason {
     },
     /// By the user.
     Interrupted,
+    /// The user looks at another vCPU.
+    Focus,
     /// `fin`, `until`, `cross back`: where it was to arrive.
     Arrived,
     Crossing {

@@ -2,12 +2,15 @@
 
 mod debuggee;
 
+use std::time::Duration;
+
 use debuggee::Debuggee;
 use debugger::addr::Addr;
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::disasm::{Flow, decode};
 use debugger::event::{Answer, Side, StopReason};
 use debugger::known::Known;
+use debugger::session::BootOptions;
 
 /// How a system call goes in, and the bytes of the instruction that makes it.
 const WAYS: [(Mode, CrossingKind, &[u8]); 3] = [
@@ -110,6 +113,34 @@ fn cross_alternates_between_the_sides() {
             calls.windows(2).any(|pair| pair == ["open", "open"]),
             "{mode}: {calls:?}"
         );
+    }
+}
+
+/// Init and what it starts are programs as well, with code at the same addresses: they call the
+/// kernel all the time here, and none of that is the application's.
+#[test]
+#[ignore = "boots an image"]
+fn crossings_of_other_programs_are_passed_over() {
+    let options = BootOptions {
+        mode: Some(Mode::Ukl),
+        append: Some("ukl.beside=/bin/churn".to_owned()),
+        ..BootOptions::default()
+    };
+    let mut debuggee = Debuggee::boot("memcached", options).unwrap();
+    let id = debuggee.send("c");
+    let ran = debuggee.answer_within(id, Duration::from_secs(4));
+    assert!(ran.is_none(), "it serves");
+    debuggee.send("interrupt");
+    debuggee.answer_to(id).unwrap();
+    let mut inside = debuggee.stop("until app").place.origin.is_kernel_side();
+    for _ in 0..8 {
+        let stop = debuggee.stop("cross");
+        let StopReason::Crossing { into_kernel, .. } = stop.reason else {
+            panic!("{stop:?}");
+        };
+        assert_eq!(into_kernel, !inside, "{stop:?}");
+        assert_eq!(stop.place.origin.is_app_side(), inside, "{stop:?}");
+        inside = into_kernel;
     }
 }
 

@@ -124,6 +124,8 @@ pub const TABLE: &[Action] = &[
     debug("cross back", &["X"], &[], "back to app", "run to the return to the application", |_, m| go(m, "cross back")),
     debug("over kernel", &["K"], &[], "", "take the kernel as one opaque call", |_, m| go(m, "over kernel")),
     debug("until app", &["A"], &[], "", "run until the application's code", |_, m| go(m, "until app")),
+    debug("run to", &["r"], &[], "to here", "run to the marked line or instruction", run_to),
+    debug("next vCPU", &["v"], &[], "", "focus on the next vCPU: steps move it alone", |_, _| typed("vcpu next")),
     debug("break", &["b"], &["F9"], "break", "set or remove a breakpoint at the marked line or instruction", toggle_break),
     debug("up", &["u"], &[], "", "select the caller's frame", |_, _| typed("up")),
     debug("down", &["d"], &[], "", "select the called frame", |_, _| typed("down")),
@@ -355,6 +357,23 @@ fn toggle_break(ui: &mut Ui, model: &Model) -> Vec<Effect> {
     }
 }
 
+/// To the line or instruction that is marked in the panel in focus.
+fn run_to(ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    let place = match ui.focus() {
+        PanelId::Disassembly => ui
+            .panels
+            .disassembly
+            .marked(model)
+            .map(|line| format!("*{:?}", line.place.addr)),
+        PanelId::Source => ui.panels.source.marked(model),
+        _ => None,
+    };
+    match place {
+        Some(place) => go(model, &format!("until {place}")),
+        None => prompt(ui, PromptKind::Command, "until "),
+    }
+}
+
 fn delete(ui: &mut Ui, model: &Model) -> Vec<Effect> {
     let marked = ui.panels.breakpoints.marked(model);
     marked.map_or_else(Vec::new, |number| typed(&format!("delete {number}")))
@@ -442,6 +461,9 @@ mod tests {
             "cross back",
             "over kernel",
             "until app",
+            "until a.c:1",
+            "until *0xffffffff81000000",
+            "vcpu next",
             "up",
             "down",
             "delete 1",

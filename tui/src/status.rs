@@ -109,12 +109,29 @@ fn state(model: &Model) -> String {
     match &model.run.now {
         Run::Ended(name) if is_recording => format!("● {name}"),
         Run::Starting => "… starting".to_owned(),
-        Run::Running if model.is_live() => "▶ running, live".to_owned(),
-        Run::Running => "▶ running".to_owned(),
-        Run::Stopping => "▶ stopping".to_owned(),
+        Run::Running if model.is_live() => format!("▶ running, live{}", progress(model)),
+        Run::Running => format!("▶ running{}", progress(model)),
+        Run::Stopping => format!("▶ stopping{}", progress(model)),
         Run::Stopped(stop) => format!("■ {}", words::reason(&stop.reason)),
         Run::Ended(why) => format!("∎ ended: {why}"),
     }
+}
+
+/// How far it is, where there is something to count: ` 12,288 of 100,000 insns, 3 passed`.
+fn progress(model: &Model) -> String {
+    let Some(progress) = &model.run.progress else {
+        return String::new();
+    };
+    let mut text = match progress.of {
+        Some(of) => format!(" {} of {of} insns", progress.stepped),
+        None if progress.stepped.0 > 0 => format!(" {} insns", progress.stepped),
+        None => String::new(),
+    };
+    if progress.passed > 0 {
+        let comma = if text.is_empty() { "" } else { "," };
+        text.push_str(&format!("{comma} {} passed", progress.passed));
+    }
+    text
 }
 
 pub(crate) fn draw_keys(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {

@@ -1,6 +1,7 @@
 //! Each screen from hand-made facts, at the narrowest usable size and at a wide one.
 
-use debugger::event::{Event, Run, Work};
+use debugger::addr::Insns;
+use debugger::event::{Event, Progress, Run, Work};
 use insta::assert_snapshot;
 use proptest::prelude::*;
 use ratatui::crossterm::event::{
@@ -113,6 +114,36 @@ fn the_space_screen_shows_another_tasks_view() {
 }
 
 #[test]
+fn how_far_a_command_has_come_stands_in_the_bar() {
+    let mut stage = Stage::stopped(80, 24);
+    let mut bar = |stepped, of, passed| {
+        stage.event(Event::Run(Run::Running));
+        stage.event(Event::Progress(Progress {
+            stepped: Insns(stepped),
+            of,
+            passed,
+        }));
+        let text = stage.text();
+        let bar = text.lines().next().unwrap_or_default().to_owned();
+        let (_, told) = bar.split_once('▶').expect("it runs");
+        told.split(" lost ")
+            .next()
+            .map(|told| told.trim().to_owned())
+    };
+    assert_eq!(
+        bar(12_288, Some(Insns(100_000)), 0).as_deref(),
+        Some("running 12,288 of 100,000 insns")
+    );
+    assert_eq!(
+        bar(7, None, 3).as_deref(),
+        Some("running 7 insns, 3 passed")
+    );
+    assert_eq!(bar(0, None, 0).as_deref(), Some("running"));
+    stage.event(stage::facts::stop());
+    assert!(stage.model.run.progress.is_none(), "a stop ends it");
+}
+
+#[test]
 fn without_colour_nothing_is_coloured_and_the_letters_stay() {
     for key in ["1", "2", "3", "4", "7"] {
         let mut stage = Stage::stopped(80, 24);
@@ -170,6 +201,8 @@ fn keys_type_commands() {
     check("x X i o", &["cross", "cross back", "stepi", "nexti"]);
     check("b", &["delete 2"]);
     check("Down b", &["break fs/read_write.c:637"]);
+    check("Down r", &["until fs/read_write.c:637"]);
+    check("v", &["vcpu next"]);
     check("Tab Down b", &["break *0xffffffff8112a4e1"]);
     check("Tab Tab Down Down Enter", &["frame 2"]);
     check(": why Enter", &["why"]);

@@ -3,8 +3,7 @@
 use super::breakpoint::{condition_behind, only_behind};
 use super::location::location;
 use super::parse::{Input, WhatFound};
-use super::{Command, Info, Location, Syntax, Until, WatchKind};
-use crate::origin::Origin;
+use super::{Command, Info, Location, Syntax, WatchKind};
 
 pub(super) const INFO: &[&str] = &[
     "args",
@@ -24,22 +23,6 @@ pub(super) const INFO: &[&str] = &[
     "types",
     "vmas",
 ];
-
-pub(super) fn until(input: &Input<'_>) -> Result<Command, WhatFound> {
-    let text = input.required("place")?;
-    Ok(Command::Until(match text.as_str() {
-        "app" => Until::App,
-        "kernel" => Until::Kernel,
-        _ => match text.parse::<Origin>() {
-            Ok(origin) => Until::Origin(origin),
-            // `kernel:nowhere` is a mistyped subsystem; `kernel:fs:read` is a location.
-            Err(why) if text.starts_with("kernel:") && text.matches(':').count() == 1 => {
-                return Err(why);
-            }
-            Err(_) => Until::Location(location(&text)?),
-        },
-    }))
-}
 
 pub(super) fn cross(input: &Input<'_>) -> Result<Command, WhatFound> {
     match input.rest {
@@ -126,6 +109,9 @@ pub(super) fn space(input: &Input<'_>) -> Result<Command, WhatFound> {
 }
 
 pub(super) fn set(input: &Input<'_>) -> Result<Command, WhatFound> {
+    if let Some(word) = input.rest.strip_prefix("scheduler-locking") {
+        return super::steps::scheduler_locking(word.trim());
+    }
     let text = input.rest.strip_prefix("var ").unwrap_or(input.rest);
     let (target, value) = text
         .split_once('=')

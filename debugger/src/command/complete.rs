@@ -154,7 +154,7 @@ mod tests {
     fn commands_words_symbols_and_registers_complete() {
         let check =
             |line: &str, expected: &[&str]| assert_eq!(complete(line, &Two), expected, "{line}");
-        check("ste", &["stepi", "step"]);
+        check("ste", &["stepi", "step", "stepping"]);
         check("b ksys_w", &["b ksys_write"]);
         check("b app:ksys_r", &["b app:ksys_read"]);
         check("cross ", &["cross back"]);

@@ -291,7 +291,7 @@ mod tests {
         );
         assert_eq!(
             said("st"),
-            "reading 'st': it may mean stepi, step; type more of the name"
+            "reading 'st': it may mean stepi, step, stepping; type more of the name"
         );
         assert_eq!(
             said("si x"),

@@ -2,12 +2,13 @@
 
 use super::arguments::{
     INFO, backtrace, condition, cross, delete, disassemble, info, outline, over, set, space, stop,
-    until, watch,
+    watch,
 };
 use super::breakpoint::{commands, dprintf, enable, ignore, log, pattern};
 use super::find::find;
 use super::location::location;
 use super::parse::{Input, WhatFound};
+use super::steps::{BESIDE, focus, stepping, until};
 use super::{Command, WatchKind};
 
 /// The heading a command stands under in help and the book.
@@ -130,10 +131,28 @@ pub const TABLE: &[Entry] = &[
         Running,
         "until",
         ["u", "advance"],
-        "app | kernel | kernel:SUBSYSTEM | LOCATION",
-        "run until the origin is that, or until a place is reached",
+        "[app | kernel | kernel:SUBSYSTEM | LOCATION]",
+        "run until the origin is that, or until a place is reached; alone: to a line further down, out of a loop",
         WordsAndSymbols(&["app", "kernel"]),
         until
+    ),
+    row!(
+        Running,
+        "vcpu",
+        ["thread"],
+        "[NUMBER | next]",
+        "focus on another vCPU, by its number in info threads: steps move it alone",
+        Words(&["next"]),
+        focus
+    ),
+    row!(
+        Running,
+        "stepping",
+        [],
+        "[interrupts | time | cpus on | off]",
+        "what goes on beside a step: interrupts come, time passes, the other vCPUs run",
+        Words(BESIDE),
+        stepping
     ),
     row!(
         Boundary,

@@ -63,6 +63,20 @@ pub struct Decoded {
     pub(super) instruction: Instruction,
 }
 
+impl Decoded {
+    /// `rdtsc`, `rdtscp`
+    #[must_use]
+    pub fn reads_time_stamp(&self) -> bool {
+        let mnemonic = self.instruction.mnemonic();
+        matches!(mnemonic, Mnemonic::Rdtsc | Mnemonic::Rdtscp)
+    }
+
+    #[must_use]
+    pub fn is_pause(&self) -> bool {
+        self.instruction.mnemonic() == Mnemonic::Pause
+    }
+}
+
 /// The instruction at the start of `bytes`; `None` where there is none or it is cut off.
 #[must_use]
 pub fn decode(bytes: &[u8], addr: Addr) -> Option<Decoded> {

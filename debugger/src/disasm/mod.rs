@@ -6,11 +6,13 @@
 mod att;
 mod flow;
 mod intel;
+mod next;
 
 use crate::addr::Addr;
 use crate::origin::Origin;
 
 pub use flow::{Decoded, Flow, decode};
+pub use next::{Next, State};
 
 /// What an operand may refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

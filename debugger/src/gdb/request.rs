@@ -95,8 +95,12 @@ pub enum Request {
     Remove(Trap),
     /// `vCont;c`: every thread.
     Continue,
+    /// `vCont;c:thread`: that thread alone.
+    ContinueOne(ThreadId),
     /// `vCont;s:thread`: that thread alone, the others stand still.
     Step(ThreadId),
+    /// `vCont;s:thread;c`: one step of that thread, while the others run.
+    StepAmong(ThreadId),
     /// `c` and `s`, for a stub without `vCont`.
     PlainContinue,
     PlainStep,
@@ -144,6 +148,8 @@ impl Request {
             Self::Insert(trap) => trap_payload(b'Z', *trap),
             Self::Remove(trap) => trap_payload(b'z', *trap),
             Self::Continue => b"vCont;c".to_vec(),
+            Self::ContinueOne(thread) => format!("vCont;c:{thread}").into_bytes(),
+            Self::StepAmong(thread) => format!("vCont;s:{thread};c").into_bytes(),
             Self::Step(thread) => format!("vCont;s:{thread}").into_bytes(),
             Self::PlainContinue => b"c".to_vec(),
             Self::PlainStep => b"s".to_vec(),
@@ -168,7 +174,9 @@ impl Request {
         matches!(
             self,
             Self::Continue
+                | Self::ContinueOne(_)
                 | Self::Step(_)
+                | Self::StepAmong(_)
                 | Self::PlainContinue
                 | Self::PlainStep
                 | Self::Detach { .. }
@@ -216,6 +224,8 @@ mod tests {
         check(Request::Step(thread), "vCont;s:p1.2");
         check(Request::ThreadExtraInfo(thread), "qThreadExtraInfo,p1.2");
         check(Request::Continue, "vCont;c");
+        check(Request::ContinueOne(thread), "vCont;c:p1.2");
+        check(Request::StepAmong(thread), "vCont;s:p1.2;c");
         check(Request::ReadRegister(16), "p10");
         let bytes = vec![0xf0, 0xff];
         check(

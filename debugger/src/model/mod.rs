@@ -71,6 +71,7 @@ impl Model {
                     self.selected_frame = 0;
                 }
             }
+            Event::Progress(progress) => self.run.progress = Some(progress),
             Event::Answer(id, result) => self.answer(id, result),
             Event::Serial(bytes) => self.console.push(&bytes),
             Event::Work(work) => self.works.news(work),
@@ -108,6 +109,7 @@ impl Model {
             }
             Event::Target(_)
             | Event::Run(_)
+            | Event::Progress(_)
             | Event::Answer(..)
             | Event::Said { .. }
             | Event::Serial(_)

@@ -1,6 +1,6 @@
 //! Whether the target runs, and where it last stopped.
 
-use crate::event::{Run, Stop};
+use crate::event::{Progress, Run, Stop};
 
 #[derive(Debug)]
 pub struct RunState {
@@ -12,6 +12,8 @@ pub struct RunState {
     pub live_since: Option<u64>,
     /// Counts the stops alone: where the user looks is kept until the next one.
     pub stops: u64,
+    /// How far the command is that runs the target, once that is known.
+    pub progress: Option<Progress>,
 }
 
 impl Default for RunState {
@@ -22,6 +24,7 @@ impl Default for RunState {
             generation: 0,
             live_since: None,
             stops: 0,
+            progress: None,
         }
     }
 }
@@ -35,6 +38,9 @@ impl RunState {
         };
         self.now = run;
         self.live_since = None;
+        if !self.is_running() {
+            self.progress = None;
+        }
         let stopped = stop.is_some();
         if stopped {
             self.last_stop = stop;

@@ -3,12 +3,11 @@ use crate::event::{Run, Stop, StopReason, Vcpu, Work};
 use crate::known::Known;
 
 fn stopped() -> Event {
-    Event::Run(Run::Stopped(Stop {
-        reason: StopReason::Step,
-        vcpu: Vcpu(0),
-        place: Default::default(),
-        stepped: None,
-    }))
+    Event::Run(Run::Stopped(Stop::new(
+        StopReason::Step,
+        Vcpu(0),
+        Default::default(),
+    )))
 }
 
 const BACKTRACE: Command = Command::Backtrace { limit: None };

@@ -274,7 +274,10 @@ impl Engine {
         });
         self.deadline = None;
         match ran? {
-            Ran::Arrived => Ok(StopReason::Arrived),
+            Ran::Arrived => {
+                self.app_space = Some(self.address_space()?);
+                Ok(StopReason::Arrived)
+            }
             Ran::Stopped(_) if self.late => Err(Trouble::new(
                 tried(),
                 format!("it was not reached in {KERNEL_START:?}"),
@@ -284,7 +287,8 @@ impl Engine {
         }
     }
 
-    fn runs_the_twin(&mut self, pc: Addr) -> bool {
+    /// Whether it is the application's code that lies there, not another program's.
+    pub(super) fn runs_the_twin(&mut self, pc: Addr) -> bool {
         const COMPARED: usize = 32;
         let Some(expected) = self
             .symbols
@@ -344,7 +348,10 @@ impl Engine {
             vcpu: Vcpu(0),
             frame: 0,
             before: std::collections::BTreeMap::new(),
-            steps: 0,
+            course: super::course::Course::default(),
+            others: false,
+            app_space: None,
+            gates: None,
             interrupted: false,
             deadline: None,
             late: false,

@@ -131,6 +131,11 @@ fn set(value: u64, names: &[(u32, &str)]) -> String {
     set.join(", ")
 }
 
+/// Where a CPU's interrupt table lies, by the monitor's text.
+pub(super) fn idt(text: &str, cpu: u32) -> Option<u64> {
+    table(section(text, cpu), "IDT").map(|(base, _)| base)
+}
+
 /// The part of one CPU: `CPU#1` begins it.
 pub(super) fn section(text: &str, cpu: u32) -> &str {
     let head = format!("CPU#{cpu}\n");

@@ -14,6 +14,14 @@ use crate::origin::Origin;
 /// Instructions of a stub that lies in the application's code.
 const MOST_STUB: u32 = 4;
 
+/// What became of the instruction that leaves the kernel.
+enum Left {
+    /// The application has control.
+    Out,
+    Held,
+    Stopped(StopReason),
+}
+
 impl Engine {
     pub(super) fn doors(&mut self) -> Result<Doors, Trouble> {
         if self.doors.is_none() {
@@ -48,10 +56,11 @@ impl Engine {
         if traps.is_empty() {
             return Err(no_doors());
         }
+        let space = self.app_space()?;
         let ran = self.run_to(&traps, &mut |engine| {
             let pc = engine.pc()?;
             match doors.into.get(&pc) {
-                Some(door) => engine.comes_from_app(door.from),
+                Some(door) => engine.comes_from_app(door.from, space),
                 None => Ok(false),
             }
         })?;
@@ -83,7 +92,7 @@ impl Engine {
         })
     }
 
-    /// Runs until the kernel is left for the application, by whichever task.
+    /// Runs until the kernel is left for the application, by whichever of its threads.
     pub(super) fn cross_out(&mut self) -> Result<StopReason, Trouble> {
         let doors = self.doors()?;
         let mut traps: Vec<Addr> = doors.out.keys().copied().collect();
@@ -93,57 +102,105 @@ impl Engine {
         // A kernel function called directly, by no stub of its own, returns with a plain `ret`.
         let direct = self.app_frame().ok().filter(|frame| frame.by_call);
         traps.extend(direct.as_ref().map(|frame| frame.pc));
+        let space = self.app_space()?;
         let mut accept = |engine: &mut Self| {
             let pc = engine.pc()?;
             if let Some(from) = doors.out.get(&pc) {
-                return engine.comes_from_app(*from);
+                return engine.comes_from_app(*from, space);
             }
             match &direct {
                 Some(frame) => Ok(engine.sp()? == frame.sp),
                 None => Ok(false),
             }
         };
-        // The instruction under the program counter may be the one that leaves.
-        let pc = self.pc()?;
-        if !(doors.out.contains_key(&pc) && accept(self)?) {
-            match self.run_to(&traps, &mut accept)? {
-                Ran::Arrived => {}
-                Ran::Stopped(reason) => return Ok(reason),
-            }
-        }
-        let pc = self.pc()?;
-        if !doors.out.contains_key(&pc) {
-            return Ok(StopReason::Crossing {
-                kind: CrossingKind::Shortcut,
-                call: direct.map_or_else(String::new, |frame| frame.call),
-                into_kernel: false,
-            });
-        }
-        let (kind, call) = self.leaving(pc)?;
-        // A bypassed call that comes back by IRET passes a stub's `ret` on its way.
-        for _ in 0..MOST_STUB {
-            if let Some(reason) = self.step_once()? {
-                return Ok(reason);
+        loop {
+            // The instruction under the program counter may be the one that leaves.
+            let pc = self.pc()?;
+            if !(doors.out.contains_key(&pc) && accept(self)?) {
+                match self.run_to(&traps, &mut accept)? {
+                    Ran::Arrived => {}
+                    Ran::Stopped(reason) => return Ok(reason),
+                }
             }
             let pc = self.pc()?;
-            if self.origin(pc) != Origin::Entry {
-                break;
+            if !doors.out.contains_key(&pc) {
+                return Ok(StopReason::Crossing {
+                    kind: CrossingKind::Shortcut,
+                    call: direct.map_or_else(String::new, |frame| frame.call),
+                    into_kernel: false,
+                });
+            }
+            let (kind, call) = self.leaving(pc)?;
+            match self.leave(&doors)? {
+                Left::Stopped(reason) => return Ok(reason),
+                Left::Out => {
+                    return Ok(StopReason::Crossing {
+                        kind,
+                        call,
+                        into_kernel: false,
+                    });
+                }
+                Left::Held => self.course.passed += 1,
             }
         }
-        Ok(StopReason::Crossing {
-            kind,
-            call,
-            into_kernel: false,
-        })
     }
 
-    /// Whether the address saved there is the application's.
-    fn comes_from_app(&mut self, from: From) -> Result<bool, Trouble> {
+    /// Executes the instruction that leaves, and what of the stubs lies behind it: a bypassed call
+    /// that comes back by IRET passes a stub's `ret` on its way.
+    ///
+    /// The way may be closed: the `ret` faults on the application's stack, or an interrupt had come
+    /// in the middle of a stub, which goes on into the kernel. Then the application is not reached
+    /// yet, and the next way out is waited for.
+    fn leave(&mut self, doors: &Doors) -> Result<Left, Trouble> {
+        for _ in 0..MOST_STUB {
+            if let Some(reason) = self.step_once()? {
+                return Ok(Left::Stopped(reason));
+            }
+            let pc = self.pc()?;
+            let stub = self.origin(pc) == Origin::Entry;
+            match self.is_app(pc) {
+                true if !stub => return Ok(Left::Out),
+                false if !doors.out.contains_key(&pc) => return Ok(Left::Held),
+                _ => {}
+            }
+        }
+        Ok(Left::Held)
+    }
+
+    /// The address space whose crossings count: the one in front of us, where it is the
+    /// application's, else the one its main was reached in. Init is a program as well, whose code may
+    /// lie at the same addresses, and it may run at any time until it waits.
+    fn app_space(&mut self) -> Result<Option<u64>, Trouble> {
+        let pc = self.pc()?;
+        let app = match self.is_app(pc) {
+            true => Some(pc),
+            false => self.app_frame().ok().map(|frame| frame.pc),
+        };
+        match app {
+            Some(app) if app.in_kernel_half() || self.runs_the_twin(app) => {
+                self.address_space().map(Some)
+            }
+            _ => Ok(self.app_space),
+        }
+    }
+
+    /// Whether the address saved there is the application's, in this address space.
+    fn comes_from_app(&mut self, from: From, space: Option<u64>) -> Result<bool, Trouble> {
+        if let Some(space) = space
+            && self.address_space()? != space
+        {
+            return Ok(false);
+        }
         let addr = match from {
             From::Rcx => self.register("rcx")?,
             From::Stack(above) => {
                 let sp = self.sp()?;
-                self.word(Addr(sp) + above)?
+                match self.word(Addr(sp) + above) {
+                    Ok(addr) => addr,
+                    // The instruction will fault.
+                    Err(Trouble::Failed(_)) => return Ok(false),
+                    Err(other) => return Err(other),
+                }
             }
         };
         Ok(self.is_app(Addr(addr)))
@@ -211,7 +268,7 @@ impl Engine {
     pub(super) fn over_kernel(&mut self) -> Result<Stop, Trouble> {
         let pc = self.pc()?;
         if self.is_app(pc) {
-            self.step_lines(1, super::stepping::Calls::OverKernel)
+            self.step_lines(1, super::lines::Calls::OverKernel)
         } else {
             self.cross_back()
         }

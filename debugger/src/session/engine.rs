@@ -35,8 +35,14 @@ pub(super) struct Engine {
     pub(super) frame: u32,
     /// Registers at the stop before this one, to mark what changed.
     pub(super) before: BTreeMap<String, Vec<u8>>,
-    /// Single instructions executed by the command at work.
-    pub(super) steps: u64,
+    /// The command at work.
+    pub(super) course: super::course::Course,
+    /// The other vCPUs run while the one in focus is stepped.
+    pub(super) others: bool,
+    /// Where the application's main was reached: the root of its page tables.
+    pub(super) app_space: Option<u64>,
+    /// Where interrupts come in, once that was asked.
+    pub(super) gates: Option<super::gates::Gates>,
     /// The user asked to stop what is at work.
     pub(super) interrupted: bool,
     /// When a run that goes on by itself is given up.
@@ -133,12 +139,16 @@ impl Engine {
 
     /// What the command that runs the target comes back with.
     pub(super) fn stopped(&mut self, reason: StopReason) -> Result<Stop, Trouble> {
-        let place = self.pc().map(|pc| self.place(pc))?;
+        let pc = self.pc()?;
+        let place = self.place(pc);
+        let note = self.note_at(pc);
         let stop = Stop {
             reason,
             vcpu: self.vcpu,
             place,
-            stepped: Some(crate::addr::Insns(self.steps)).filter(|steps| steps.0 > 0),
+            stepped: Some(crate::addr::Insns(self.course.steps)).filter(|steps| steps.0 > 0),
+            passed: self.course.passed,
+            note,
         };
         self.frame = 0;
         self.stop = Some(stop.clone());

@@ -1,11 +1,11 @@
 //! One command → one answer.
 
+use super::course::Course;
 use super::engine::Engine;
-use super::stepping::Calls;
+use super::lines::Calls;
 use super::trouble::Trouble;
 use crate::command::{Command, Info, help};
 use crate::event::{Answer, Event, Failure, Place, Run, Stop, SymbolInfo, TargetInfo, ThreadInfo};
-use crate::known::Known;
 use crate::symbols::{Pattern, Symbols};
 
 /// The most symbols shown at once.
@@ -24,6 +24,8 @@ impl Engine {
                 self.set_condition(*number, expression.clone())
             }
             Command::Delete { number } => self.delete_some(*number),
+            Command::Stepping(change) => self.stepping(*change),
+            Command::Focus(focus) => self.focus(*focus),
             Command::Interrupt => Ok(Answer::Done("the target stands still already".to_owned())),
             Command::Why => self.why().map(Answer::Why),
             Command::Backtrace { limit } => self.backtrace(*limit).map(Answer::Backtrace),
@@ -118,7 +120,7 @@ impl Engine {
     }
 
     fn run_once(&mut self, run: RunCommand) -> Result<Stop, Trouble> {
-        self.steps = 0;
+        self.course = Course::default();
         self.remember_registers();
         self.look_ahead();
         self.port.send(Event::Run(Run::Running));
@@ -128,6 +130,7 @@ impl Engine {
             RunCommand::Lines { count, calls } => self.step_lines(count, calls),
             RunCommand::Finish => self.finish(),
             RunCommand::Until(goal) => self.until(&goal),
+            RunCommand::Forward => self.step_forward(),
             RunCommand::Cross => self.cross(),
             RunCommand::CrossBack => self.cross_back(),
             RunCommand::OverKernel => self.over_kernel(),
@@ -261,11 +264,7 @@ impl Engine {
             ),
             format!("accelerator: {accelerator}"),
             format!("vCPUs: {vcpus}"),
-            match self.target.step_flags() {
-                Known::Yes(flags) => format!("steps: {flags}"),
-                Known::Asked => "steps: not asked yet".to_owned(),
-                Known::No(why) => format!("steps: what they do beside is unknown, {why}"),
-            },
+            format!("steps: {}", self.beside_a_step()),
         ];
         lines.extend(found.iter().map(ToString::to_string));
         lines.extend(lacks.iter().map(|lack| format!("lacks: {lack}")));
@@ -276,10 +275,18 @@ impl Engine {
 /// The commands that let the target run.
 enum RunCommand {
     Continue,
-    Instructions { count: u64, over: bool },
-    Lines { count: u64, calls: Calls },
+    Instructions {
+        count: u64,
+        over: bool,
+    },
+    Lines {
+        count: u64,
+        calls: Calls,
+    },
     Finish,
     Until(crate::command::Until),
+    /// As `next`, and not back into a loop.
+    Forward,
     Cross,
     CrossBack,
     OverKernel,
@@ -310,6 +317,7 @@ fn run_control(command: &Command) -> Option<RunCommand> {
             calls: Calls::Over,
         },
         Command::Finish => RunCommand::Finish,
+        Command::Forward => RunCommand::Forward,
         Command::Until(goal) => RunCommand::Until(goal.clone()),
         Command::Cross => RunCommand::Cross,
         Command::CrossBack => RunCommand::CrossBack,

@@ -35,11 +35,10 @@ fn inspect(port: Port, vmlinux: &Path) -> Result<Engine, Trouble> {
     let sources = Sources { kernel: None };
     let engine = Engine::new(port, target, None, Some(symbols), info, sources);
     engine.announce();
-    engine.port.send(Event::Run(Run::Stopped(Stop {
-        reason: StopReason::Attached,
-        vcpu: Vcpu(0),
-        place: Place::default(),
-        stepped: None,
-    })));
+    engine.port.send(Event::Run(Run::Stopped(Stop::new(
+        StopReason::Attached,
+        Vcpu(0),
+        Place::default(),
+    ))));
     Ok(engine)
 }

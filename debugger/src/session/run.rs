@@ -13,6 +13,9 @@ use crate::event::{Answer, Event, Run, Stop, StopReason};
 /// How long a wish to stop may lie unread while the target runs.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// How long one vCPU runs alone before the others are let run as well.
+const ALONE: Duration = Duration::from_millis(500);
+
 /// Why [`Engine::go`] came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Halt {
@@ -36,15 +39,27 @@ pub(super) enum Ran {
 impl Engine {
     /// One stretch of running.
     pub(super) fn go(&mut self) -> Result<Halt, Trouble> {
-        self.target.resume()?;
+        let mut alone = self.course.alone && self.may_run_alone();
+        match alone {
+            true => self.target.resume_only(self.vcpu)?,
+            false => self.target.resume()?,
+        }
+        let began = Instant::now();
         let mut asked = false;
         loop {
             if let Some(reply) = self.target.wait(SLICE)? {
                 return self.halted(reply);
             }
             self.forward_serial();
+            self.tell_progress();
             self.attend()?;
             self.attend_beside()?;
+            if alone && !self.interrupted && began.elapsed() > ALONE {
+                alone = false;
+                if let Some(reply) = self.let_others_run()? {
+                    return self.halted(reply);
+                }
+            }
             if self
                 .deadline
                 .is_some_and(|deadline| Instant::now() > deadline)
@@ -66,11 +81,41 @@ impl Engine {
         }
     }
 
+    fn may_run_alone(&self) -> bool {
+        !self.others && self.info.vcpus > 1 && self.target.runs_one()
+    }
+
+    /// What the vCPU in focus does takes long: it may wait for another. The reply is a stop that
+    /// came of itself meanwhile.
+    fn let_others_run(&mut self) -> Result<Option<StopReply>, Trouble> {
+        self.target.interrupt()?;
+        let reply = loop {
+            if let Some(reply) = self.target.wait(SLICE)? {
+                break reply;
+            }
+        };
+        if reply.cause != StopCause::Signal(2) {
+            return Ok(Some(reply));
+        }
+        self.course.alone = false;
+        let notice = format!(
+            "cpu{} alone does not get there: the other vCPUs run too",
+            self.vcpu.0
+        );
+        self.port.send(Event::Notice(notice));
+        self.target.resume()?;
+        Ok(None)
+    }
+
     fn halted(&mut self, reply: StopReply) -> Result<Halt, Trouble> {
         self.forward_serial();
-        self.vcpu = reply.vcpu;
+        // SIGINT, the stop that was asked for, is no vCPU's: the focus stays where it was.
+        if reply.cause == StopCause::Signal(2) {
+            self.target.select(self.vcpu)?;
+        } else {
+            self.vcpu = reply.vcpu;
+        }
         match reply.cause {
-            // SIGINT: the stop that was asked for.
             StopCause::Signal(2) => {
                 self.interrupted = true;
                 Ok(Halt::Interrupted)
@@ -169,6 +214,9 @@ impl Engine {
             }
             planted.push(trap);
         }
+        if self.course.halted {
+            self.target.not_met(self.vcpu);
+        }
         let ran = match outcome {
             Ok(()) => self.run_until(traps, accept),
             Err(trouble) => Err(trouble),
@@ -209,6 +257,8 @@ impl Engine {
                     }
                 }
             }
+            self.course.passed += 1;
+            self.tell_progress();
             self.attend()?;
             if self.interrupted {
                 return Ok(Ran::Stopped(StopReason::Interrupted));

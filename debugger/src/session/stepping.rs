@@ -1,34 +1,15 @@
-//! Steps: by instruction and by line, into calls and over them, out of frames. They are never
-//! lost in an interrupt: a single step lets none come in between.
+//! Steps by instruction, into calls and over them. They are never lost in an interrupt: a single
+//! step lets none come in between, or what came is recognised and returned from.
 
 use super::engine::Engine;
 use super::instruction::{Step, step_kind};
 use super::run::{Ran, ended};
+use super::spin::Waits;
 use super::target::StopCause;
 use super::trouble::Trouble;
-use crate::addr::{Addr, AddrRange};
+use crate::addr::Addr;
+use crate::disasm::{Decoded, Flow};
 use crate::event::{Event, Stop, StopReason};
-
-/// What a step by line does at a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Calls {
-    Into,
-    Over,
-    /// Into the application's own functions; the kernel is one opaque call.
-    OverKernel,
-}
-
-/// Where a step by line began.
-struct Began {
-    /// File and line; none in code without.
-    line: Option<(Option<String>, u32)>,
-    function: AddrRange,
-    /// The stack pointer that the caller will have again.
-    cfa: Option<u64>,
-}
-
-/// Single steps through code without lines before it is said that none came.
-const MOST_STEPS: u64 = 50_000;
 
 impl Engine {
     /// One instruction; what it ran into, if anything.
@@ -37,11 +18,30 @@ impl Engine {
         if self.interrupted {
             return Ok(Some(StopReason::Interrupted));
         }
-        let reply = self.target.step(self.vcpu)?;
-        self.steps += 1;
+        self.tell_progress();
+        let reason = match self.interrupts_come() {
+            true => self.step_through_interrupts(),
+            false => self.step_alone(),
+        };
+        self.course.steps += 1;
         self.forward_serial();
+        reason
+    }
+
+    /// One instruction of the vCPU in focus, and whatever else was asked to go on meanwhile.
+    pub(super) fn step_alone(&mut self) -> Result<Option<StopReason>, Trouble> {
+        let reply = match self.others {
+            true => self.target.step_among(self.vcpu)?,
+            false => self.target.step(self.vcpu)?,
+        };
         match reply.cause {
             StopCause::Signal(2) => Ok(Some(StopReason::Interrupted)),
+            // Another vCPU met a breakpoint meanwhile.
+            StopCause::Signal(_) if reply.vcpu != self.vcpu => {
+                self.vcpu = reply.vcpu;
+                let pc = self.pc()?;
+                self.hit(pc)
+            }
             StopCause::Signal(_) => Ok(None),
             StopCause::Watch { addr, .. } => self.watched(addr),
             StopCause::Exited(_) | StopCause::Killed(_) => Err(ended(reply.cause)),
@@ -51,169 +51,114 @@ impl Engine {
     /// One instruction, and all that a call, a `rep` or a `hlt` does at once where `over` says so.
     pub(super) fn advance(&mut self, over: bool) -> Result<Option<StopReason>, Trouble> {
         let pc = self.pc()?;
+        if self.is_halted(pc) {
+            self.course.halted = true;
+            let reason = self.wait_for_interrupt(pc);
+            self.course.halted = false;
+            return reason;
+        }
         let instruction = self.instruction(pc)?;
+        self.watch_for_spinning(pc, instruction.as_ref());
         let len = instruction.as_ref().map_or(1, |decoded| decoded.len);
         let next = pc + len as u64;
         match step_kind(instruction.as_ref()) {
-            Step::Call | Step::Repeated if over => self.run_behind(next, true),
-            Step::Halt => self.run_behind(next, false),
+            Step::Call if over => self.step_over(instruction.as_ref(), next),
+            Step::Repeated if over => self.run_behind(next, true),
+            Step::Halt => self.wait_for_interrupt(next),
             _ => self.step_once(),
         }
     }
 
+    /// A call, taken as one step. One that never comes back is refused: the way behind it is none.
+    fn step_over(
+        &mut self,
+        call: Option<&Decoded>,
+        next: Addr,
+    ) -> Result<Option<StopReason>, Trouble> {
+        if call.is_some_and(|call| call.flow == Flow::Syscall) {
+            return self.step_over_syscall(next);
+        }
+        let target = call.and_then(|call| call.target);
+        match target.and_then(|target| self.never_returns(target)) {
+            Some(name) => Err(Trouble::new(
+                "stepping over a call",
+                format!("{name} does not return"),
+                "'step' or 'stepi' goes into it, 'continue' runs on",
+            )),
+            None => self.run_behind(next, true),
+        }
+    }
+
+    fn step_over_syscall(&mut self, next: Addr) -> Result<Option<StopReason>, Trouble> {
+        let number = self.register("rax")?;
+        // Back to where a signal came in between, which the saved frame says.
+        if self.call_name(number).as_deref() == Some("rt_sigreturn") {
+            if let Some(reason) = self.step_once()? {
+                return Ok(Some(reason));
+            }
+            let reason = self.cross_out()?;
+            return Ok(Some(reason).filter(|r| !matches!(r, StopReason::Crossing { .. })));
+        }
+        self.run_behind(next, true)
+    }
+
+    /// Lets the CPU run until an interrupt has come and was handled.
+    fn wait_for_interrupt(&mut self, next: Addr) -> Result<Option<StopReason>, Trouble> {
+        if !self.takes_interrupts() {
+            return Err(Trouble::new(
+                "stepping over hlt",
+                "interrupts are held back (IF is clear): nothing but an NMI ends it",
+                "'continue' lets the CPU wait",
+            ));
+        }
+        let reason = self.run_behind(next, false)?;
+        if reason.is_none() {
+            let note = "the CPU waited at hlt until an interrupt came, which was handled";
+            self.course.note = Some(note.to_owned());
+        }
+        Ok(reason)
+    }
+
+    /// Alone, as far as it goes: a step moves the vCPU in focus.
     fn run_behind(&mut self, next: Addr, same_frame: bool) -> Result<Option<StopReason>, Trouble> {
         let sp = self.sp()?;
-        let reason = self.run_to_frame(next, same_frame.then_some(Addr(sp)))?;
-        Ok(Some(reason).filter(|reason| *reason != StopReason::Arrived))
+        self.course.alone = true;
+        let reason = self.run_behind_or_caught(next, same_frame.then_some(Addr(sp)));
+        self.course.alone = false;
+        Ok(Some(reason?).filter(|reason| *reason != StopReason::Arrived))
+    }
+
+    /// Notes once what a loop waits for that steps go round in.
+    fn watch_for_spinning(&mut self, pc: Addr, instruction: Option<&Decoded>) {
+        let jiffies = self.jiffies();
+        let waits = instruction.and_then(|found| Waits::of(found, jiffies));
+        if let Some(waits) = self.course.spin.step(pc, waits) {
+            self.port.send(Event::Notice(waits.explanation()));
+            self.course.spinning = Some(waits);
+        }
+    }
+
+    fn jiffies(&mut self) -> Option<Addr> {
+        if self.course.jiffies.is_none() {
+            let symbols = self.symbols.as_ref();
+            self.course.jiffies = Some(symbols.and_then(|symbols| symbols.address_of("jiffies")));
+        }
+        self.course.jiffies.flatten()
     }
 
     /// `stepi`, `nexti`
     pub(super) fn step_instructions(&mut self, count: u64, over: bool) -> Result<Stop, Trouble> {
-        for done in 1..=count {
-            if let Some(reason) = self.advance(over)? {
-                return self.stopped(reason);
-            }
-            let pc = self.pc()?;
-            if let Some(reason) = self.hit(pc)? {
-                return self.stopped(reason);
-            }
-            if done % 1024 == 0 {
-                let notice = format!("stepi: {done} of {count} instructions");
-                self.port.send(Event::Notice(notice));
-            }
-        }
-        self.stopped(StopReason::Step)
-    }
-
-    /// `step`, `next`, `over kernel`
-    pub(super) fn step_lines(&mut self, count: u64, calls: Calls) -> Result<Stop, Trouble> {
+        self.course.of = Some(count);
         for _ in 0..count {
-            if let Some(reason) = self.step_line(calls)? {
+            if let Some(reason) = self.advance(over)? {
+                return self.stopped(reason);
+            }
+            let pc = self.pc()?;
+            if let Some(reason) = self.hit(pc)? {
                 return self.stopped(reason);
             }
         }
         self.stopped(StopReason::Step)
-    }
-
-    fn step_line(&mut self, calls: Calls) -> Result<Option<StopReason>, Trouble> {
-        let began = self.here()?;
-        let first = self.steps;
-        loop {
-            let pc = self.pc()?;
-            let kind = step_kind(self.instruction(pc)?.as_ref());
-            let was_app = self.is_app(pc);
-            let over = match kind {
-                Step::Call => calls == Calls::Over,
-                _ => true,
-            };
-            if let Some(reason) = self.advance(over)? {
-                return Ok(Some(reason));
-            }
-            let mut pc = self.pc()?;
-            if calls == Calls::OverKernel && was_app && !self.is_app(pc) {
-                match self.back()? {
-                    StopReason::Arrived => pc = self.pc()?,
-                    other => return Ok(Some(other)),
-                }
-            }
-            if let Some(reason) = self.hit(pc)? {
-                return Ok(Some(reason));
-            }
-            let inside = began.function.contains(pc) && !matches!(kind, Step::Call | Step::Return);
-            let frame = if inside {
-                Frame::Same
-            } else {
-                self.frame_since(&began, pc)?
-            };
-            let done = match frame {
-                Frame::Same => self.begins_other_line(pc, &began),
-                Frame::Caller | Frame::Other => self.has_line(pc),
-            };
-            if done {
-                return Ok(None);
-            }
-            if self.steps - first > MOST_STEPS {
-                return Err(Trouble::new(
-                    "stepping to another source line",
-                    format!("none came in {MOST_STEPS} instructions of code without lines"),
-                    "'finish' leaves this function, 'until LOCATION' runs to a place",
-                ));
-            }
-        }
-    }
-
-    fn here(&mut self) -> Result<Began, Trouble> {
-        let pc = self.pc()?;
-        let place = self.place(pc);
-        let function = self
-            .symbols
-            .as_ref()
-            .and_then(|symbols| symbols.at(pc))
-            .map_or(AddrRange::new(pc, pc + 1), |symbol| {
-                AddrRange::new(symbol.addr, symbol.addr + symbol.size)
-            });
-        Ok(Began {
-            line: place.line.map(|line| (place.file, line)),
-            function,
-            cfa: self.cfa(),
-        })
-    }
-
-    /// Which frame this is, seen from the one a step began in: the stack tells, so that a
-    /// function that calls itself is not mistaken for itself.
-    fn frame_since(&mut self, began: &Began, pc: Addr) -> Result<Frame, Trouble> {
-        let Some(cfa) = began.cfa else {
-            return Ok(if began.function.contains(pc) {
-                Frame::Same
-            } else {
-                Frame::Other
-            });
-        };
-        if self.sp()? == cfa {
-            return Ok(Frame::Caller);
-        }
-        let same = began.function.contains(pc) && self.cfa() == Some(cfa);
-        Ok(if same { Frame::Same } else { Frame::Other })
-    }
-
-    fn has_line(&self, pc: Addr) -> bool {
-        self.place(pc).line.is_some()
-    }
-
-    /// In code without lines every instruction of another function counts, and none of this one.
-    fn begins_other_line(&self, pc: Addr, began: &Began) -> bool {
-        let place = self.place(pc);
-        let Some(line) = place.line else {
-            return false;
-        };
-        if began.line == Some((place.file, line)) {
-            return false;
-        }
-        // The middle of another line was jumped into: its rest belongs to what was left.
-        let range = self
-            .symbols
-            .as_ref()
-            .and_then(|symbols| symbols.line_range(pc));
-        range.is_none_or(|range| range.start == pc)
-    }
-
-    /// `finish`: until the selected frame returns.
-    pub(super) fn finish(&mut self) -> Result<Stop, Trouble> {
-        let frames = self.frames(None)?;
-        let selected = usize::try_from(self.frame).unwrap_or(usize::MAX);
-        // Inlined calls share one frame of the stack: the return is that frame's.
-        let level = frames.get(selected).map(|frame| frame.level);
-        let caller = frames.iter().find(|frame| Some(frame.level) > level);
-        let (Some(_), Some(caller)) = (level, caller) else {
-            return Err(Trouble::new(
-                "running until the frame returns",
-                "no caller of it was found",
-                "'backtrace' shows the frames, 'until LOCATION' runs to a place",
-            ));
-        };
-        let (pc, sp) = (caller.place.addr, caller.sp);
-        let reason = self.run_to_frame(pc, sp)?;
-        self.stopped(reason)
     }
 
     /// Runs until this instruction is reached with this stack pointer, in this address space: then
@@ -224,27 +169,23 @@ impl Engine {
         sp: Option<Addr>,
     ) -> Result<StopReason, Trouble> {
         let space = self.address_space()?;
-        let ran = self.run_to(&[pc], &mut |engine| {
-            let same_stack = match sp {
-                Some(sp) => engine.sp()? == sp.0,
-                None => true,
-            };
-            Ok(same_stack && engine.address_space()? == space)
-        })?;
+        let ran = self.run_to(&[pc], &mut |engine| engine.is_frame(sp, space))?;
         Ok(match ran {
             Ran::Arrived => StopReason::Arrived,
             Ran::Stopped(reason) => reason,
         })
     }
 
+    pub(super) fn is_frame(&mut self, sp: Option<Addr>, space: u64) -> Result<bool, Trouble> {
+        let same_stack = match sp {
+            Some(sp) => self.sp()? == sp.0,
+            None => true,
+        };
+        Ok(same_stack && self.address_space()? == space)
+    }
+
     /// The root of the page tables, without the low bits that carry flags.
-    fn address_space(&mut self) -> Result<u64, Trouble> {
+    pub(super) fn address_space(&mut self) -> Result<u64, Trouble> {
         Ok(self.register("cr3")? >> 12)
     }
-}
-
-enum Frame {
-    Same,
-    Caller,
-    Other,
 }

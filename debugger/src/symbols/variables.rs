@@ -293,7 +293,7 @@ fn type_of(die: &Die<'_>) -> TypeId {
 }
 
 /// The inlined calls that cover an address, outermost first, appended.
-fn inlined_at<'a>(die: &Die<'a>, pc: Addr, calls: &mut Vec<Die<'a>>) {
+pub(super) fn inlined_at<'a>(die: &Die<'a>, pc: Addr, calls: &mut Vec<Die<'a>>) {
     for child in die.children() {
         match child.tag() {
             gimli::DW_TAG_inlined_subroutine if child.covers(pc) => {

@@ -81,6 +81,23 @@ impl Debuggee {
         }
     }
 
+    /// The answer, if it comes in that time.
+    pub(crate) fn answer_within(
+        &self,
+        id: RequestId,
+        time: Duration,
+    ) -> Option<Result<Answer, Failure>> {
+        let until = Instant::now() + time;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            match self.handle.events.recv_timeout(left) {
+                Ok(Event::Answer(answered, answer)) if answered == id => return Some(answer),
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+
     pub(crate) fn ask(&mut self, line: &str) -> Answer {
         self.try_ask(line)
             .unwrap_or_else(|failure| panic!("{line}: {failure}"))

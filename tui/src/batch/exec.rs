@@ -1,6 +1,6 @@
 //! `uklscope exec`: the debugger's commands without a screen.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -64,13 +64,16 @@ pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
     let handle = session::open(args.target.as_deref(), &args.boot, args.calls, stop_at)?;
     let mut console = Console {
         handle,
-        leave: leave_flag(),
+        signals: Signals::caught(),
+        under_way: false,
+        interrupted: false,
         serial: args.serial,
         runs: false,
         background: Vec::new(),
     };
     console.until_open()?;
-    for (line, command) in commands {
+    let count = commands.len();
+    for (done, (line, command)) in (1..).zip(commands) {
         if background(&line).is_some() {
             console.start(&line, command)?;
             continue;
@@ -79,6 +82,12 @@ pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
             told.print(json, out)?;
         }
         out.flush()?;
+        if console.interrupted {
+            bail!(
+                "{line}: interrupted, it stands where it was; {} of {count} commands were carried out",
+                done
+            );
+        }
     }
     Ok(())
 }
@@ -155,7 +164,10 @@ fn document(line: &str, answer: &Answer, live: bool) -> anyhow::Result<Value> {
 
 struct Console {
     handle: Handle,
-    leave: Arc<AtomicBool>,
+    signals: Signals,
+    under_way: bool,
+    /// Ctrl-C has ended a command where it was.
+    interrupted: bool,
     serial: bool,
     /// The target does, as it has said last.
     runs: bool,
@@ -193,6 +205,7 @@ impl Console {
     fn ask(&mut self, line: &str, command: Command) -> anyhow::Result<Vec<Told>> {
         let memory_alone = command.needs_memory_alone();
         let id = self.handle.send(command);
+        self.under_way = true;
         let mut told = Vec::new();
         loop {
             let Event::Answer(answered, result) = self.event(line)? else {
@@ -211,15 +224,31 @@ impl Console {
                 live: self.runs && at.is_none() && memory_alone,
             });
             if answered == id {
+                self.under_way = false;
+                self.count("");
                 return Ok(told);
             }
+        }
+    }
+
+    /// The counter of a command under way, on a terminal: one line that is written over.
+    fn count(&mut self, text: &str) {
+        let mut out = std::io::stderr();
+        if out.is_terminal() {
+            let _ = write!(out, "\r\x1b[K{text}");
+            let _ = out.flush();
         }
     }
 
     /// The next event; what is for the reader's eyes alone goes to standard error.
     fn event(&mut self, doing: &str) -> anyhow::Result<Event> {
         loop {
-            if self.leave.load(Ordering::Relaxed) {
+            let interrupt = self.signals.interrupt.swap(false, Ordering::Relaxed);
+            if interrupt && self.under_way && !self.interrupted {
+                // The command ends where it is and is answered; a second Ctrl-C leaves at once.
+                self.interrupted = true;
+                self.handle.send(Command::Interrupt);
+            } else if interrupt || self.signals.end.load(Ordering::Relaxed) {
                 self.handle.quit();
                 bail!("{doing}: interrupted; the target is let go");
             }
@@ -253,6 +282,7 @@ impl Console {
                     }
                 }
                 Event::Run(run) => self.runs = matches!(run, Run::Running | Run::Stopping),
+                Event::Progress(progress) => self.count(&super::text::progress(progress)),
                 Event::Serial(bytes) if self.serial => {
                     let _ = std::io::stderr().write_all(bytes);
                 }
@@ -263,14 +293,26 @@ impl Console {
     }
 }
 
-/// Set by Ctrl-C and by a request to end.
-fn leave_flag() -> Arc<AtomicBool> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        // Without the handler the signal ends us, and QEMU with us.
-        let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+#[derive(Default)]
+struct Signals {
+    /// Ctrl-C
+    interrupt: Arc<AtomicBool>,
+    /// The request to end.
+    end: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn caught() -> Self {
+        let signals = Self::default();
+        for (signal, flag) in [
+            (signal_hook::consts::SIGINT, &signals.interrupt),
+            (signal_hook::consts::SIGTERM, &signals.end),
+        ] {
+            // Without the handler the signal ends us, and QEMU with us.
+            let _ = signal_hook::flag::register(signal, Arc::clone(flag));
+        }
+        signals
     }
-    flag
 }
 
 #[cfg(test)]

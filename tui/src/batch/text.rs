@@ -1,8 +1,8 @@
 //! Answers as lines of plain text: what `exec` prints and the screen's console shows.
 
-use debugger::addr::Addr;
+use debugger::addr::{Addr, Insns};
 use debugger::event::{
-    Answer, BreakpointInfo, DisassemblyLine, Frame, Place, Register, SourceWindow, Stop,
+    Answer, BreakpointInfo, DisassemblyLine, Frame, Place, Progress, Register, SourceWindow, Stop,
     StopReason, SymbolInfo, ThreadInfo, Value, Variable, Why,
 };
 use debugger::known::Known;
@@ -14,7 +14,7 @@ use super::space_text;
 pub fn lines(answer: &Answer) -> Vec<String> {
     match answer {
         Answer::Done(sentence) => vec![sentence.clone()],
-        Answer::Stopped(stop) => vec![stop_line(stop)],
+        Answer::Stopped(stop) => stop_lines(stop),
         Answer::Backtrace(frames) => backtrace(frames),
         Answer::Registers(registers) => registers.iter().map(register).collect(),
         Answer::Memory(dump) => dump.lines.clone(),
@@ -52,6 +52,7 @@ pub fn reason(reason: &StopReason) -> String {
         StopReason::Step => "step".to_owned(),
         StopReason::Breakpoint { number } => format!("breakpoint {number}"),
         StopReason::Watchpoint { number, addr } => format!("watchpoint {number} at {addr:?}"),
+        StopReason::Focus => "in focus".to_owned(),
         StopReason::Interrupted => "interrupted".to_owned(),
         StopReason::Arrived => "arrived".to_owned(),
         StopReason::Crossing {
@@ -62,6 +63,26 @@ pub fn reason(reason: &StopReason) -> String {
         StopReason::Crossing { kind, call, .. } => format!("{kind} {call}, back in the app"),
         StopReason::Signal { number } => format!("signal {number}"),
     }
+}
+
+/// `12,288 of 100,000 instructions, 3 stops passed by`
+#[must_use]
+pub fn progress(progress: &Progress) -> String {
+    let Progress {
+        stepped,
+        of,
+        passed,
+    } = progress;
+    let mut parts = Vec::new();
+    match of {
+        Some(of) => parts.push(format!("{stepped} of {of} instructions")),
+        None if stepped.0 > 0 => parts.push(format!("{stepped} instructions")),
+        None => {}
+    }
+    if *passed > 0 {
+        parts.push(format!("{passed} stops passed by"));
+    }
+    parts.join(", ")
 }
 
 /// `ksys_write+0x12`, or the address where no symbol is known.
@@ -107,14 +128,21 @@ pub(super) fn place(place: &Place) -> String {
     text.trim_end().to_owned()
 }
 
-fn stop_line(stop: &Stop) -> String {
-    let stepped = stop
-        .stepped
-        .map(|count| format!(", after {count} instructions"))
-        .unwrap_or_default();
+/// The stop, and below it what there is to know of it.
+fn stop_lines(stop: &Stop) -> Vec<String> {
+    let counted = match (stop.stepped, stop.passed) {
+        (Some(Insns(1)), 0) | (None, 0) => String::new(),
+        (Some(stepped), 0) => format!(", after {stepped} instructions"),
+        (None, passed) => format!(", {passed} stops passed by"),
+        (Some(stepped), passed) => {
+            format!(", after {stepped} instructions, {passed} stops passed by")
+        }
+    };
     let cpu = stop.vcpu.0;
     let at = place(&stop.place);
-    format!("stopped: {}{stepped}  cpu{cpu}  {at}", reason(&stop.reason))
+    let line = format!("stopped: {}{counted}  cpu{cpu}  {at}", reason(&stop.reason));
+    let note = stop.note.as_ref().map(|note| format!("  {note}"));
+    [line].into_iter().chain(note).collect()
 }
 
 fn backtrace(frames: &[Frame]) -> Vec<String> {

@@ -37,12 +37,11 @@ fn fs() -> Origin {
 }
 
 pub(crate) fn stop() -> Event {
-    Event::Run(Run::Stopped(Stop {
-        reason: StopReason::Breakpoint { number: 2 },
-        vcpu: Vcpu(0),
-        place: place(PC, "ksys_write", FILE, 636, fs()),
-        stepped: None,
-    }))
+    Event::Run(Run::Stopped(Stop::new(
+        StopReason::Breakpoint { number: 2 },
+        Vcpu(0),
+        place(PC, "ksys_write", FILE, 636, fs()),
+    )))
 }
 
 pub(crate) fn events() -> Vec<Event> {

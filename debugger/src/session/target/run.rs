@@ -45,6 +45,14 @@ impl fmt::Display for StepFlags {
     }
 }
 
+/// Which vCPUs move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Movers {
+    All,
+    /// The others stand still, whatever this one waits for.
+    Only(Vcpu),
+}
+
 /// How often an instruction that changes nothing is stepped before that is believed.
 const STEP_TRIES: u32 = 4;
 
@@ -85,6 +93,12 @@ impl Target {
         self.set_step_flags(StepFlags(StepFlags::QUIET.0 & offered))
     }
 
+    /// Whether one vCPU can run while the others stand still.
+    #[must_use]
+    pub const fn runs_one(&self) -> bool {
+        self.vcont
+    }
+
     /// Executes one instruction of one vCPU; the others stand still. A breakpoint at its address
     /// does not stop it. Where the instruction is `syscall`, `int` or a load that faults, the step
     /// ends on the first instruction of the handler: [`StopReply::from`] says where it began.
@@ -95,14 +109,28 @@ impl Target {
     /// # Errors
     /// While the target runs, and when the stub does not answer.
     pub fn step(&mut self, vcpu: Vcpu) -> Result<StopReply, TargetError> {
+        self.step_tried(vcpu, Movers::Only(vcpu))
+    }
+
+    /// As [`Self::step`], while the other vCPUs run. One of them may stop first:
+    /// [`StopReply::vcpu`] says which did.
+    ///
+    /// # Errors
+    /// See [`Self::step`].
+    pub fn step_among(&mut self, vcpu: Vcpu) -> Result<StopReply, TargetError> {
+        self.step_tried(vcpu, Movers::All)
+    }
+
+    fn step_tried(&mut self, vcpu: Vcpu, movers: Movers) -> Result<StopReply, TargetError> {
         let mut tries = 1;
         loop {
             let before = self.registers(vcpu)?;
-            let stop = self.step_once(vcpu)?;
+            let stop = self.step_once(vcpu, movers)?;
             // QEMU reports a step that executed nothing where its vCPU was called away first, on a
             // busy host: seen at a conditional jump, which cannot lead to itself. An instruction
             // that does jump to itself is given back after the last try.
             let idle = stop.cause == StopCause::Signal(5)
+                && stop.vcpu == vcpu
                 && tries < STEP_TRIES
                 && self.registers(vcpu)? == before;
             if !idle {
@@ -112,9 +140,11 @@ impl Target {
         }
     }
 
-    fn step_once(&mut self, vcpu: Vcpu) -> Result<StopReply, TargetError> {
+    fn step_once(&mut self, vcpu: Vcpu, movers: Movers) -> Result<StopReply, TargetError> {
         let thread = self.thread(vcpu)?;
-        let step = if self.vcont {
+        let step = if self.vcont && movers == Movers::All {
+            Request::StepAmong(thread)
+        } else if self.vcont {
             Request::Step(thread)
         } else if vcpu == self.last_stop.vcpu {
             Request::PlainStep
@@ -142,7 +172,7 @@ impl Target {
         let stop = self.finish_step(&step, from)?;
         if !stop.ended() {
             self.plant_again(&under)?;
-            self.reported.insert(vcpu);
+            self.reported.insert(stop.vcpu);
         }
         refusals.pop().map_or(Ok(stop), Err)
     }
@@ -166,12 +196,34 @@ impl Target {
     /// # Errors
     /// When it runs already, and when the stub does not answer.
     pub fn resume(&mut self) -> Result<(), TargetError> {
+        self.resume_movers(Movers::All)
+    }
+
+    /// As [`Self::resume`], of one vCPU: the others stand still.
+    ///
+    /// # Errors
+    /// See [`Self::resume`].
+    pub fn resume_only(&mut self, vcpu: Vcpu) -> Result<(), TargetError> {
+        self.resume_movers(Movers::Only(vcpu))
+    }
+
+    /// Says that a vCPU has not met the breakpoint at its program counter: it waits at a `hlt`
+    /// before it, and is to stop there once an interrupt was handled. Stepping it off would hang.
+    pub fn not_met(&mut self, vcpu: Vcpu) {
+        self.reported.remove(&vcpu);
+    }
+
+    fn resume_movers(&mut self, movers: Movers) -> Result<(), TargetError> {
         if self.is_running() {
             return Err(TargetError::Running {
                 tried: "resuming".to_owned(),
             });
         }
         for vcpu in std::mem::take(&mut self.reported) {
+            if movers != Movers::All && movers != Movers::Only(vcpu) {
+                self.reported.insert(vcpu);
+                continue;
+            }
             let pc = self.pc(vcpu)?;
             if self.traps.breakpoints_at(pc).next().is_none() {
                 continue;
@@ -182,10 +234,18 @@ impl Target {
                 return Ok(());
             }
         }
-        let request = self.continue_request();
+        let request = match movers {
+            Movers::Only(vcpu) if self.vcont => Request::ContinueOne(self.thread(vcpu)?),
+            _ => self.continue_request(),
+        };
         self.send(&request)?;
         self.forget();
-        self.reported.clear();
+        match movers {
+            Movers::All => self.reported.clear(),
+            Movers::Only(vcpu) => {
+                self.reported.remove(&vcpu);
+            }
+        }
         self.stub_selected = None;
         // Out it goes: nobody may ask for the stop for a long time.
         self.exchange(Instant::now(), || "resuming".to_owned())?;

@@ -1,0 +1,267 @@
+//! Steps by line and out of frames: through inlined calls, recursion, exceptions, functions that never
+//! return, waits; and how a long one is counted and ended.
+
+mod debuggee;
+
+use debuggee::Debuggee;
+use debugger::addr::Addr;
+use debugger::crossing::Mode;
+use debugger::event::{Event, Progress, Run, Stop, StopReason};
+use debugger::session::BootOptions;
+
+fn line_of(stop: &Stop) -> u32 {
+    stop.place.line.expect("a line")
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn next_goes_over_inlined_calls_and_step_into_them() {
+    let mut debuggee = Debuggee::in_ksys_write(Mode::Ukl);
+    debuggee.ask("delete");
+    // Further out than the stop: an inlined call of the same frame of the stack.
+    let frames = debuggee.frames();
+    let inlined = frames.iter().find(|frame| frame.inlined).expect("one");
+    let outer = frames[inlined.n as usize..]
+        .iter()
+        .find(|frame| !frame.inlined);
+    let outer = outer.expect("the function it is inlined into");
+    debuggee.ask(&format!("frame {}", inlined.n));
+    let stop = debuggee.stop("finish");
+    assert_eq!(stop.reason, StopReason::Arrived);
+    let now = debuggee.frames();
+    let real = now.iter().find(|frame| !frame.inlined).expect("a function");
+    assert_eq!(real.place.symbol, outer.place.symbol, "{now:#?}");
+    assert_eq!(real.sp, inlined.sp, "the same frame of the stack");
+    let left = |frame: &&debugger::event::Frame| frame.place.symbol == inlined.place.symbol;
+    assert!(!now.iter().any(|frame| left(&frame)), "{now:#?}");
+
+    debuggee.ask("tb vfs_write");
+    debuggee.stop("c");
+    let frames = debuggee.frames();
+    let callers = frames.iter().skip_while(|frame| frame.inlined).skip(1);
+    let caller = callers.map(|frame| frame.sp).next().expect("a caller");
+    let mut lines = 0;
+    loop {
+        let stop = debuggee.stop("next");
+        let frames = debuggee.frames();
+        if stop.place.symbol.as_deref() != Some("vfs_write") {
+            assert_eq!(frames[0].sp, caller, "back in the caller: {stop:?}");
+            break;
+        }
+        assert!(!frames[0].inlined, "{stop:?}");
+        lines += 1;
+        assert!(lines < 100, "it returns");
+    }
+    assert!(lines > 3, "{lines} lines");
+
+    debuggee.ask("tb vfs_write");
+    debuggee.stop("c");
+    let mut into = 0;
+    for _ in 0..30 {
+        debuggee.stop("step");
+        into += u32::from(debuggee.frames()[0].inlined);
+    }
+    assert!(into > 0, "a step goes into an inlined call and shows it");
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn next_over_a_call_that_throws_stops_at_the_handler() {
+    for mode in [Mode::Linux, Mode::Ukl] {
+        let mut debuggee = Debuggee::at_main("exceptions", mode);
+        let source = std::fs::read_to_string("../demos/exceptions/main.cpp").unwrap();
+        let line = |text: &str| {
+            let at = source.lines().position(|line| line.contains(text));
+            u32::try_from(at.expect("it is in the demo")).unwrap() + 1
+        };
+        let (call, handler) = (
+            line("descend(depth);"),
+            line("caught = !strcmp(e.what(), \"at depth 0\")"),
+        );
+        debuggee.ask(&format!("tb main.cpp:{call}"));
+        debuggee.stop("c");
+        let sp = debuggee.number("$rsp");
+        let stop = debuggee.stop("next");
+        assert_eq!(stop.reason, StopReason::Step, "{mode}");
+        assert!(
+            (call + 1..=handler).contains(&line_of(&stop)),
+            "{mode}: {stop:?}"
+        );
+        assert_eq!(debuggee.number("$rsp"), sp, "{mode}: its own frame");
+
+        // A function that calls itself, and never comes back: what its own frame has to tidy up.
+        let recursion = line("return descend(depth - 1)");
+        debuggee.ask(&format!("tb main.cpp:{recursion}"));
+        debuggee.stop("c");
+        let sp = debuggee.number("$rsp");
+        let stop = debuggee.stop("next");
+        assert!(debuggee.number("$rsp") >= sp, "{mode}: {stop:?}");
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_function_that_never_returns_is_named() {
+    let options = BootOptions {
+        mode: Some(Mode::Ukl),
+        calls: Some(3),
+        ..BootOptions::default()
+    };
+    let mut debuggee = Debuggee::boot("syscalls", options).unwrap();
+    // Down a loop and out of it.
+    debuggee.ask("tb bench_getppid");
+    debuggee.stop("c");
+    let mut last = line_of(&debuggee.stop("next"));
+    for _ in 0..20 {
+        let stop = debuggee.stop("until");
+        if stop.place.symbol.as_deref() != Some("bench_getppid") {
+            break;
+        }
+        assert!(line_of(&stop) >= last, "{stop:?}");
+        last = line_of(&stop);
+    }
+    assert_eq!(debuggee.frames()[0].place.symbol.as_deref(), Some("main"));
+
+    debuggee.ask("tb do_group_exit");
+    debuggee.stop("c");
+    let failure = (0..60).find_map(|_| debuggee.try_ask("next").err());
+    let failure = failure.expect("the call that never returns is not stepped over");
+    assert_eq!(failure.found, "do_exit does not return");
+    debuggee.ask("tb do_exit");
+    debuggee.stop("c");
+    for line in ["finish", "next"] {
+        let before = debuggee.pc();
+        match debuggee.try_ask(line) {
+            Err(failure) => {
+                assert_eq!(failure.found, "do_exit does not return");
+                assert_eq!(debuggee.pc(), before);
+            }
+            Ok(_) => assert_eq!(line, "next"),
+        }
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn waiting_is_recognised_and_explained() {
+    let mut debuggee = Debuggee::at_main("syscalls", Mode::Ukl);
+    let at = debuggee.pc();
+    let jiffies = debuggee.number("&jiffies");
+    // pause; rdtsc; mov rax,[jiffies]: each with a jump back to itself.
+    let read = 0x2504_8b48 | (jiffies & 0xffff_ffff) << 32;
+    for (code, behind, what) in [
+        (0xfceb_90f3, None, "'pause'"),
+        (0xfceb_310f, None, "time-stamp counter"),
+        (read, Some(0xf6eb), "jiffies"),
+    ] {
+        debuggee.ask(&format!("set $pc = {:#x}", at.0));
+        debuggee.ask(&format!("set {{long}}$pc = {code:#x}"));
+        if let Some(behind) = behind {
+            debuggee.ask(&format!("set {{short}}($pc + 8) = {behind:#x}"));
+        }
+        let failure = debuggee.try_ask("step").unwrap_err();
+        assert!(failure.found.contains(what), "{failure}");
+        assert!(failure.next.contains("'until LOCATION'"), "{failure}");
+        let stop = debuggee.stop("si 2100");
+        assert_eq!(stop.stepped.map(|steps| steps.0), Some(2100));
+        assert!(stop.note.is_some_and(|note| note.contains(what)), "{what}");
+    }
+
+    let mut debuggee = Debuggee::at_main("memcached", Mode::Ukl);
+    debuggee.ask("tb default_idle");
+    let mut stop = debuggee.stop("c");
+    for _ in 0..40 {
+        if debuggee.instruction().mnemonic == "hlt" {
+            break;
+        }
+        stop = debuggee.stop("si");
+    }
+    let note = stop.note.expect("hlt is explained");
+    assert!(note.contains("waits here for an interrupt"), "{note}");
+    let behind = debuggee.pc() + 1;
+    let stop = debuggee.stop("si");
+    assert_eq!(stop.place.addr, behind);
+    let note = stop.note.expect("what happened is told");
+    assert!(note.contains("until an interrupt came"), "{note}");
+}
+
+/// What is told until the command that was sent ends, and where.
+fn until_stopped(debuggee: &Debuggee, mut each: impl FnMut(Progress)) -> Stop {
+    loop {
+        match debuggee.event() {
+            Event::Progress(progress) => each(progress),
+            Event::Run(Run::Stopped(stop)) => return stop,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_long_command_is_counted_and_ends_where_it_is() {
+    let mut debuggee = Debuggee::at_main("syscalls", Mode::Bypass);
+    for line in ["si 100000000", "step 100000000", "until kernel:virt"] {
+        debuggee.send(line);
+        let mut last = 0;
+        loop {
+            if let Event::Progress(progress) = debuggee.event() {
+                assert!(progress.stepped.0 > last, "{line}: {progress:?}");
+                assert_eq!(progress.of.is_some(), line.starts_with("si"));
+                last = progress.stepped.0;
+                break;
+            }
+        }
+        debuggee.send("interrupt");
+        let stop = until_stopped(&debuggee, |_| {});
+        assert_eq!(stop.reason, StopReason::Interrupted, "{line}");
+        assert!(stop.stepped.is_some_and(|steps| steps.0 >= last), "{line}");
+    }
+    // At full speed the stops are counted that are none for the user.
+    debuggee.ask("b getppid if 0");
+    debuggee.ask("b ksys_write if 0");
+    debuggee.ask("b __x64_sys_getppid if 0");
+    debuggee.send("c");
+    loop {
+        if let Event::Progress(progress) = debuggee.event() {
+            assert_eq!(progress.stepped.0, 0);
+            if progress.passed > 0 {
+                break;
+            }
+        }
+    }
+    debuggee.send("interrupt");
+    let stop = until_stopped(&debuggee, |_| {});
+    assert!(stop.passed > 0);
+}
+
+/// The way out is a `ret` on the application's stack, whose page is gone: the kernel brings another,
+/// and only then the application is reached.
+#[test]
+#[ignore = "boots an image"]
+fn a_way_out_that_faults_is_waited_for() {
+    let mut debuggee = Debuggee::at_main("syscalls", Mode::Bypass);
+    debuggee.ask("tb ukl_bypass_return");
+    debuggee.stop("c");
+    let sp = debuggee.number("$rsp");
+    let debugger::event::Answer::Address(info) = debuggee.ask(&format!("space {sp:#x}")) else {
+        panic!("an address was asked for");
+    };
+    let debugger::known::Known::Yes(walk) = info.walk else {
+        panic!("{:?}", info.walk);
+    };
+    // Where all of physical memory is mapped.
+    let entry = 0xffff_8880_0000_0000 + walk.last().expect("a page").at.0;
+    debuggee.ask(&format!("set {{long}}{entry:#x} = 0"));
+    // The CPU forgets what it has cached of it.
+    let root = debuggee.number("$cr3");
+    debuggee.ask(&format!("set $cr3 = {root:#x}"));
+    let stop = debuggee.stop("cross");
+    let StopReason::Crossing { into_kernel, .. } = stop.reason else {
+        panic!("{stop:?}");
+    };
+    assert!(!into_kernel);
+    // The new page is empty, and so is what the `ret` took from it.
+    assert_eq!(stop.place.addr, Addr(0), "{stop:?}");
+    assert_eq!(debuggee.number("$rsp"), sp + 8);
+    assert!(stop.passed > 0 || stop.stepped.is_some());
+}
