@@ -257,6 +257,37 @@ fn types_are_read_whole() {
     );
 }
 
+#[test]
+#[ignore = "boots an image"]
+fn types_are_written_as_c_declares_them() {
+    let symbols = open();
+    for (name, part) in [
+        // A flexible array, an array, a bit field, one in a union, a function pointer.
+        ("struct linux_dirent64", "char d_name[];"),
+        ("struct task_struct", "char comm[16];"),
+        (
+            "struct task_struct",
+            "unsigned int sched_reset_on_fork : 1;",
+        ),
+        ("union cpuid10_eax", "unsigned int version_id : 8;"),
+        (
+            "struct file_operations",
+            "ssize_t (*read)(struct file *, char *, size_t, loff_t *);",
+        ),
+        // A member without a name, and what is in it.
+        ("struct page", "    union {"),
+        ("struct page", "struct list_head lru;"),
+        // A typedef of a typedef of a number; enumerations counted on and given.
+        ("loff_t", "long long int"),
+        ("enum pid_type", "{PIDTYPE_PID, PIDTYPE_TGID,"),
+        ("enum hrtimer_mode", "HRTIMER_MODE_PINNED = 2"),
+    ] {
+        let of = symbols.type_named(name).unwrap_or_else(|| panic!("{name}"));
+        let written = symbols.outline(of, false).join("\n");
+        assert!(written.contains(part), "{name}: {written}");
+    }
+}
+
 /// Executable symbols with a size of their own, as ranges.
 fn code(symbols: &Symbols) -> Vec<AddrRange> {
     let functions = symbols

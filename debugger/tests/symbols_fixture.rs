@@ -8,7 +8,7 @@ use debugger::crossing::CrossingKind;
 use debugger::known::Known;
 use debugger::symbols::types::Type;
 use debugger::symbols::unwind::{Backtrace, End, Reg, RegisterSet};
-use debugger::symbols::{Found, IndexWork, Kind, Pattern, Symbols, ValuePlace};
+use debugger::symbols::{Found, IndexWork, Kind, Local, Pattern, Symbols, ValuePlace};
 use proptest::prelude::*;
 
 const FILE: &[u8] = include_bytes!("fixtures/two_worlds.elf");
@@ -59,6 +59,24 @@ fn inlined_calls_are_frames() {
     assert_eq!(names, ["vfs_write", "ksys_write"]);
     assert_eq!(frames[0].line, Some(line));
     assert!(frames[0].inlined && !frames[1].inlined);
+}
+
+#[test]
+fn the_last_row_of_an_address_holds() {
+    let symbols = open();
+    for function in symbols.functions().collect::<Vec<_>>() {
+        for offset in 0..function.size {
+            let addr = function.addr + offset;
+            let held = symbols.line_rows(addr).last().map(|row| row.line);
+            // Line 0 is no line.
+            assert_eq!(
+                symbols.place(addr).line,
+                held.filter(|line| *line > 0),
+                "{addr}"
+            );
+        }
+    }
+    assert!(symbols.line_rows(Addr(0x10)).is_empty());
 }
 
 #[test]
@@ -251,6 +269,44 @@ fn arguments_have_values_and_types() {
 }
 
 #[test]
+fn what_a_parameter_was_at_entry_is_told_by_the_caller() {
+    let symbols = open();
+    let backtrace = backtrace(&symbols);
+    let mut memory = |_: Addr, _: &mut [u8]| false;
+    let mut told = |level| {
+        let found = symbols.parameters_at_entry(&backtrace, level, 0, &mut memory);
+        let number = |local: &Local| {
+            let value = local.value();
+            let Known::Yes(value) = value else {
+                panic!("{local:?}");
+            };
+            let number = symbols.value_number(&value, &mut |_, _| false).unwrap();
+            (local.name.clone(), number)
+        };
+        found.iter().map(number).collect::<Vec<_>>()
+    };
+    // main calls write(1, "x", 1), of which the text is a constant of the program.
+    let write = told(1);
+    let named = |name: &str| write.iter().find(|told| told.0 == name).map(|told| told.1);
+    assert_eq!(
+        (named("fd@entry"), named("count@entry")),
+        (Some(1), Some(1))
+    );
+    let text = Addr(named("buf@entry").unwrap());
+    assert_eq!(symbols.initial(text, 2), Some(&b"x\0"[..]));
+    // It is shown only beside a parameter that has no value.
+    let all = symbols.locals(&backtrace, 1, 0, &mut memory);
+    for local in &all {
+        let entered = format!("{}@entry", local.name);
+        let shown = all.iter().any(|other| other.name == entered);
+        assert!(
+            !(shown && matches!(local.place, Known::Yes(_))),
+            "{local:?}"
+        );
+    }
+}
+
+#[test]
 fn globals_are_read_by_their_types() {
     let symbols = open();
     let mut memory = |at: Addr, buffer: &mut [u8]| match symbols.initial(at, buffer.len()) {
@@ -298,7 +354,7 @@ fn ask_all(symbols: &Symbols) {
         }
         for at in [addr, addr.wrapping_add(0x17)] {
             let _ = (symbols.at(at), symbols.place(at), symbols.frames(at));
-            let _ = symbols.line_range(at);
+            let _ = (symbols.line_range(at), symbols.line_rows(at));
             let mut registers = RegisterSet::default();
             registers.set(Reg::RIP, Some(at.0));
             registers.set(Reg::RSP, Some(0xffff_ffff_8100_0000));
@@ -306,6 +362,7 @@ fn ask_all(symbols: &Symbols) {
             let backtrace = symbols.backtrace(&registers, &mut memory, 8);
             let _ = symbols.shown_frames(&backtrace);
             for level in 0..backtrace.frames.len() {
+                let _ = symbols.parameters_at_entry(&backtrace, level, 0, &mut memory);
                 for local in symbols.locals(&backtrace, level, 0, &mut memory) {
                     if let Known::Yes(value) = local.value() {
                         let _ = symbols.value_text(&value, &mut memory);

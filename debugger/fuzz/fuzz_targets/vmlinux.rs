@@ -15,7 +15,9 @@ fuzz_target!(|data: &[u8]| {
         let _ = symbols.place(addr);
         let _ = symbols.frames(addr);
         let _ = symbols.line_range(addr);
+        let _ = symbols.line_rows(addr);
     }
+    let _ = (symbols.type_named("struct point"), symbols.files("main.c"));
     let _ = symbols.build_id_location();
     let _ = symbols.lookup("main");
 });

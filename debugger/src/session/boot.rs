@@ -176,12 +176,12 @@ pub(super) fn index_beside(symbols: &Symbols) {
 }
 
 impl Engine {
-    /// Tells what the target is, and gives out the names for completion.
+    /// Tells what the target is, and lets the names for completion be sorted beside.
     pub(super) fn announce(&self) {
         self.port.send(Event::Target(self.info.clone()));
         if let Some(symbols) = &self.symbols {
-            let names = symbols.iter().map(|symbol| symbol.name.to_owned());
-            self.port.names.fill(names.collect());
+            let (all, names) = (symbols.all_names(), self.port.names.clone());
+            std::thread::spawn(move || names.fill(all.sorted()));
         }
     }
 

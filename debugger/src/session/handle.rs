@@ -80,6 +80,8 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.quit();
+        // With its last sender gone, a session that waits for a command looks up.
+        self.commands = unbounded().0;
         let Some(thread) = self.thread.take() else {
             return;
         };
@@ -123,9 +125,8 @@ impl Port {
 pub struct SymbolNames(Arc<OnceLock<Vec<String>>>);
 
 impl SymbolNames {
-    pub(super) fn fill(&self, mut names: Vec<String>) {
-        names.sort_unstable();
-        names.dedup();
+    /// With names that are sorted, each once.
+    pub(super) fn fill(&self, names: Vec<String>) {
         let _ = self.0.set(names);
     }
 
@@ -176,7 +177,7 @@ mod tests {
         let names = SymbolNames::default();
         assert!(names.symbols("k", 5).is_empty());
         names.fill(
-            ["ksys_write", "main", "ksys_read"]
+            ["ksys_read", "ksys_write", "main"]
                 .map(str::to_owned)
                 .to_vec(),
         );

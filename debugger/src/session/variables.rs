@@ -6,7 +6,7 @@ use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::event::Variable;
 use crate::known::Known;
-use crate::symbols::unwind::RegisterSet;
+use crate::symbols::unwind::{Backtrace, Memory, RegisterSet};
 use crate::symbols::{Local, Symbols, TypedValue, ValuePlace};
 
 impl Engine {
@@ -23,11 +23,12 @@ impl Engine {
 
     /// A local variable or argument of the selected frame.
     pub(super) fn variable(&mut self, name: &str) -> Option<Value> {
-        let local = self
-            .locals()
-            .ok()?
-            .into_iter()
-            .rfind(|local| local.name == name)?;
+        let found = match name.ends_with("@entry") {
+            true => self.of_frame(Symbols::parameters_at_entry),
+            false => self.of_frame(Symbols::locals),
+        };
+        let mut found = found.ok()?.into_iter();
+        let local = found.rfind(|local| local.name == name)?;
         let register = local.register.map(|register| register.name().to_owned());
         Some(match local.value() {
             Known::Yes(typed) => {
@@ -40,7 +41,11 @@ impl Engine {
         })
     }
 
-    fn locals(&mut self) -> Result<Vec<Local>, Trouble> {
+    /// What debug information tells of the selected frame's variables.
+    fn of_frame(
+        &mut self,
+        ask: impl FnOnce(&Symbols, &Backtrace, usize, usize, &mut Memory<'_>) -> Vec<Local>,
+    ) -> Result<Vec<Local>, Trouble> {
         let backtrace = self.unwind(None)?;
         let selected = self.selected(&backtrace)?;
         let shown = self
@@ -54,7 +59,7 @@ impl Engine {
             .filter(|frame| frame.level == selected.level)
             .count();
         let found = self
-            .reading(|symbols, memory| symbols.locals(&backtrace, selected.level, inlined, memory));
+            .reading(|symbols, memory| ask(symbols, &backtrace, selected.level, inlined, memory));
         Ok(found.unwrap_or_default())
     }
 
@@ -85,7 +90,7 @@ impl Engine {
 
     /// `info locals`, `info args`
     pub(super) fn variables(&mut self, arguments: bool) -> Result<Vec<Variable>, Trouble> {
-        let locals = self.locals()?;
+        let locals = self.of_frame(Symbols::locals)?;
         Ok(locals
             .into_iter()
             .filter(|local| local.argument || !arguments)

@@ -139,6 +139,25 @@ impl<'a> Die<'a> {
             .or_else(|| value.udata_value().map(u64::cast_signed))
     }
 
+    /// An address, as the file has it.
+    pub(super) fn attr_addr(&self, name: DwAt) -> Option<u64> {
+        let at = self.image.dwarf().attr_address(self.unit, self.own(name)?);
+        at.ok().flatten()
+    }
+
+    /// Where a function begins, as the file has it.
+    pub(super) fn start(&self) -> Option<u64> {
+        let low = self.attr_addr(gimli::DW_AT_low_pc);
+        low.or_else(|| {
+            let mut ranges = self.image.dwarf().die_ranges(self.unit, &self.entry).ok()?;
+            Some(ranges.next().ok()??.begin)
+        })
+    }
+
+    pub(super) fn expression(&self, name: DwAt) -> Option<gimli::Expression<Slice>> {
+        self.own(name)?.exprloc_value()
+    }
+
     /// The entry an attribute refers to, in this unit or another.
     pub(super) fn refer(&self, name: DwAt) -> Option<Self> {
         match self.own(name)? {

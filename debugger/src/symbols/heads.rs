@@ -1,25 +1,40 @@
 //! The first entry of every compilation unit, read without the rest of the unit's abbreviations:
 //! they are most of the work where only a unit's name and folder are wanted.
 
-use gimli::{AttributeValue, DebugAbbrev, DebugAbbrevOffset, LittleEndian};
+use gimli::{
+    AttributeValue, DebugAbbrev, DebugAbbrevOffset, DebugLineOffset, LittleEndian, Section as _,
+};
 
+use super::cursor::Cursor;
 use super::image::Slice;
+use super::units::text as text_of;
 
 /// As the compiler wrote them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) name: &'static str,
     pub(super) folder: &'static str,
+    /// Where its lines begin.
+    pub(super) lines: Option<DebugLineOffset>,
+}
+
+/// `None` where the unit is damaged.
+pub(super) fn head(dwarf: &gimli::Dwarf<Slice>, header: &gimli::UnitHeader<Slice>) -> Option<Head> {
+    alone(dwarf, header).or_else(|| {
+        let unit = dwarf.unit(*header).ok()?;
+        Some(Head {
+            name: text_of(unit.name),
+            folder: text_of(unit.comp_dir),
+            lines: unit.line_program.map(|program| program.header().offset()),
+        })
+    })
 }
 
 /// `None` where the entry is damaged, or needs more of its unit to be read.
-pub(super) fn head(
-    dwarf: &gimli::Dwarf<Slice>,
-    abbreviations: &[u8],
-    header: &gimli::UnitHeader<Slice>,
-) -> Option<Head> {
+fn alone(dwarf: &gimli::Dwarf<Slice>, header: &gimli::UnitHeader<Slice>) -> Option<Head> {
     let entries = header.range_from(header.root_offset()..).ok()?;
-    let code = Bytes(entries.slice()).number()?;
+    let code = Cursor(entries.slice()).number()?;
+    let abbreviations = dwarf.debug_abbrev.reader().slice();
     let declarations = abbreviations.get(header.debug_abbrev_offset().0..)?;
     let only = declaration(declarations, code)?;
     let parsed = DebugAbbrev::new(&only, LittleEndian)
@@ -33,6 +48,10 @@ pub(super) fn head(
         match attribute.name() {
             gimli::DW_AT_name => head.name = text(dwarf, value)?,
             gimli::DW_AT_comp_dir => head.folder = text(dwarf, value)?,
+            gimli::DW_AT_stmt_list => match value {
+                AttributeValue::DebugLineRef(at) => head.lines = Some(at),
+                _ => return None,
+            },
             _ => {}
         }
     }
@@ -51,7 +70,7 @@ fn text(dwarf: &gimli::Dwarf<Slice>, value: AttributeValue<Slice>) -> Option<&'s
 
 /// The declaration of one code as a table of its own.
 fn declaration(table: &[u8], wanted: u64) -> Option<Vec<u8>> {
-    let mut rest = Bytes(table);
+    let mut rest = Cursor(table);
     loop {
         let start = rest.0;
         let code = rest.declaration(|_| {})?;
@@ -69,58 +88,10 @@ fn declaration(table: &[u8], wanted: u64) -> Option<Vec<u8>> {
 /// Whether an entry of a unit with this table may have an attribute of this form; `None` where the
 /// table is damaged.
 pub(super) fn has_form(table: &[u8], wanted: gimli::DwForm) -> Option<bool> {
-    let mut rest = Bytes(table);
+    let mut rest = Cursor(table);
     let mut found = false;
     while !found && rest.declaration(|form| found |= form == u64::from(wanted.0))? != 0 {}
     Some(found)
-}
-
-struct Bytes<'a>(&'a [u8]);
-
-impl Bytes<'_> {
-    fn skip(&mut self, count: usize) -> Option<()> {
-        self.0 = self.0.get(count..)?;
-        Some(())
-    }
-
-    /// Passes over one declaration and gives its code; 0 ends the table. A declaration is its code, a
-    /// tag, whether it has children, and pairs of an attribute and its form up to a pair of zeros
-    /// (DWARF 5, 7.5.3).
-    fn declaration(&mut self, mut each_form: impl FnMut(u64)) -> Option<u64> {
-        let code = self.number()?;
-        if code == 0 {
-            return Some(0);
-        }
-        self.number()?;
-        self.skip(1)?;
-        loop {
-            let attribute = self.number()?;
-            let form = self.number()?;
-            if form == u64::from(gimli::DW_FORM_implicit_const.0) {
-                self.number()?;
-            }
-            if attribute == 0 && form == 0 {
-                return Some(code);
-            }
-            each_form(form);
-        }
-    }
-
-    /// LEB128; of a signed one only its length counts here.
-    fn number(&mut self) -> Option<u64> {
-        let (mut value, mut shift) = (0_u64, 0_u32);
-        loop {
-            let byte = *self.0.first()?;
-            self.0 = &self.0[1..];
-            if shift < 64 {
-                value |= u64::from(byte & 0x7f) << shift;
-            }
-            shift += 7;
-            if byte & 0x80 == 0 {
-                return Some(value);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

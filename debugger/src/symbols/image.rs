@@ -3,17 +3,17 @@
 use std::cell::OnceCell;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use addr2line::Context;
 use gimli::{EndianSlice, LittleEndian};
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object, ObjectSection, SectionFlags};
+use object::{Object, ObjectSection, SectionFlags};
 
 use super::bytes::Bytes;
 use super::contexts::Contexts;
 use super::error::{Found, SymbolsError};
-use super::index::{IndexWork, Names, Source};
+use super::index::{File, Index, IndexWork, Names, Source};
 use super::table::Table;
 use super::units::Units;
 use crate::addr::{Addr, AddrRange, Slide};
@@ -42,7 +42,7 @@ pub(super) struct Image {
     pub(super) slide: Slide,
     contexts: Contexts,
     units: OnceCell<Units>,
-    names: Arc<OnceLock<Names>>,
+    index: Index,
     dwarf: OnceCell<Arc<gimli::Dwarf<Slice>>>,
     pub(super) cfi: super::unwind::Cfi,
     /// All of the file.
@@ -74,7 +74,7 @@ impl Image {
         let data = unsafe { bytes.slice() };
         check_head(data)?;
         let damaged = |error: object::Error| Found::Damaged(error.to_string());
-        let elf = ElfFile64::<Endianness, &'static [u8]>::parse(data).map_err(damaged)?;
+        let elf = ElfFile64::<object::LittleEndian, &'static [u8]>::parse(data).map_err(damaged)?;
         let mut sections = Vec::new();
         for section in elf.sections() {
             let flags = match section.flags() {
@@ -101,7 +101,7 @@ impl Image {
             slide: Slide::default(),
             contexts: Contexts::default(),
             units: OnceCell::new(),
-            names: Arc::default(),
+            index: Index::default(),
             dwarf: OnceCell::new(),
             cfi: super::unwind::Cfi::default(),
             data,
@@ -117,7 +117,7 @@ impl Image {
             slide: Slide::default(),
             contexts: Contexts::default(),
             units: OnceCell::new(),
-            names: Arc::default(),
+            index: Index::default(),
             dwarf: OnceCell::new(),
             cfi: super::unwind::Cfi::default(),
             data: &[],
@@ -206,9 +206,8 @@ impl Image {
     }
 
     pub(super) fn units(&self) -> &Units {
-        let abbreviations = self.section(".debug_abbrev").map_or(&[][..], |s| s.data);
         self.units.get_or_init(|| {
-            let mut units = Units::read(self.dwarf(), abbreviations);
+            let mut units = Units::read(self.dwarf());
             units.slide = self.slide;
             units
         })
@@ -216,20 +215,20 @@ impl Image {
 
     /// `None` where the index is made already.
     pub(super) fn index_work(&self) -> Option<IndexWork> {
-        self.names.get().is_none().then(|| IndexWork {
-            names: Arc::clone(&self.names),
-            source: self.index_source(),
-        })
+        self.index.work(|| self.index_source())
     }
 
     pub(super) fn names(&self) -> &Names {
-        self.names.get_or_init(|| self.index_source().read())
+        self.index.names(|| self.index_source())
+    }
+
+    pub(super) fn files(&self) -> &[File] {
+        self.index.files(|| self.index_source())
     }
 
     fn index_source(&self) -> Source {
         Source {
             dwarf: Arc::clone(self.dwarf()),
-            headers: self.units().list.iter().map(|unit| unit.header).collect(),
             data: self.data,
             _bytes: Arc::clone(&self.bytes),
         }

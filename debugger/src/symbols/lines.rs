@@ -11,7 +11,6 @@ use super::contexts::{context_of, refers_to_others};
 use super::dies::Die;
 use super::image::{Image, Slice};
 use super::index::File;
-use super::origins::Roots;
 use super::units::{join, string, text as text_of};
 use crate::addr::{Addr, AddrRange};
 use crate::origin::Origin;
@@ -27,6 +26,15 @@ pub struct PlaceData {
     /// Relative to the kernel's tree for its files, else as compiled.
     pub file: Option<String>,
     pub line: Option<u32>,
+}
+
+/// A row of the line table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LineRow {
+    /// 0 where the code comes from no line.
+    pub line: u32,
+    /// Recommended as a place for a breakpoint.
+    pub begins_statement: bool,
 }
 
 /// A function at an address: the innermost inlined one first, the real one last.
@@ -111,7 +119,7 @@ impl Symbols {
         let image = self.image(addr);
         let found = image.and_then(|image| {
             image.ask_lines(addr, |context, addr| {
-                inline_frames(context, addr, self.roots())
+                inline_frames(context, addr, |path| self.shown_path(path))
             })
         });
         found.unwrap_or_default()
@@ -139,13 +147,13 @@ impl Symbols {
                     Some((unit.header, which))
                 })
                 .collect();
-            let (dwarf, roots, slide) = (image.dwarf(), self.roots(), image.slide);
+            let (dwarf, shown, slide) = (image.dwarf(), self.shown_paths(), image.slide);
             let answer = |(header, which): &(gimli::UnitHeader<Slice>, Vec<usize>)| {
                 let own = refers_to_others(dwarf, header) == Some(false);
                 let context = own.then(|| context_of(dwarf, header)).flatten();
                 let of = |which: &usize| {
                     let addr = slide.linked(addrs[*which]);
-                    Some(inline_frames(context.as_ref()?, addr, roots))
+                    Some(inline_frames(context.as_ref()?, addr, &shown))
                 };
                 which.iter().map(of).collect::<Vec<_>>()
             };
@@ -187,7 +195,7 @@ impl Symbols {
     /// Of each unit that has lines of such a file: the first line with code from this one on, and
     /// where its statements begin.
     fn statements(&self, image: &Image, file: &str, line: u64) -> Vec<(u64, Vec<Addr>)> {
-        let named = image.names().files.iter().filter(|of| of.is_named(file));
+        let named = image.files().iter().filter(|of| of.is_named(file));
         let units: BTreeSet<u32> = named.flat_map(|of| &of.units).copied().collect();
         let list = &image.units().list;
         let headers: Vec<_> = units
@@ -212,6 +220,37 @@ impl Symbols {
             best
         };
         headers.par_iter().filter_map(first_from).collect()
+    }
+
+    /// The rows that begin where the one begins that holds at this address, in their order: it is the
+    /// last of them, and the others hold nowhere.
+    #[must_use]
+    pub fn line_rows(&self, addr: Addr) -> Vec<LineRow> {
+        let found = self.image(addr).and_then(|image| {
+            let number = image.units().number_at(addr)?;
+            let unit = image.unit(number)?;
+            Some((unit.line_program.clone()?, image.slide.linked(addr).0))
+        });
+        let Some((program, addr)) = found else {
+            return Vec::new();
+        };
+        let mut rows = program.rows();
+        let (mut at, mut same) = (None, Vec::new());
+        while let Ok(Some((_, row))) = rows.next_row() {
+            if at.is_some_and(|at| at <= addr && addr < row.address()) {
+                return same;
+            }
+            if at != Some(row.address()) {
+                same.clear();
+            }
+            at = (!row.end_sequence()).then(|| row.address());
+            let line = row.line().map_or(0, std::num::NonZero::get);
+            same.push(LineRow {
+                line: u32::try_from(line).unwrap_or(u32::MAX),
+                begins_statement: row.is_stmt(),
+            });
+        }
+        Vec::new()
     }
 
     /// The file an entry says it is declared in.
@@ -252,7 +291,7 @@ impl Symbols {
     pub fn files(&self, end: &str) -> Vec<String> {
         let mut files = BTreeSet::new();
         for image in self.images() {
-            let named = image.names().files.iter().filter(|file| file.is_named(end));
+            let named = image.files().iter().filter(|file| file.is_named(end));
             files.extend(named.map(|file| self.shown_path(&file.path())));
         }
         files.into_iter().collect()
@@ -272,7 +311,11 @@ impl File {
 }
 
 /// Innermost first. All but the last are inlined; their origin is not told here.
-fn inline_frames(context: &Context<Slice>, addr: Addr, roots: &Roots) -> Vec<InlineFrame> {
+fn inline_frames(
+    context: &Context<Slice>,
+    addr: Addr,
+    shown: impl Fn(&str) -> String,
+) -> Vec<InlineFrame> {
     let mut frames = Vec::new();
     let Ok(mut found) = context.find_frames(addr.0).skip_all_loads() else {
         return frames;
@@ -289,7 +332,7 @@ fn inline_frames(context: &Context<Slice>, addr: Addr, roots: &Roots) -> Vec<Inl
         frames.push(InlineFrame {
             function: name.into_owned(),
             line: location.and_then(|location| location.line),
-            file: file.map(|file| roots.shown(&join("", file)).to_owned()),
+            file: file.map(|file| shown(&join("", file))),
             inlined: true,
             origin: Origin::Unknown,
         });

@@ -44,7 +44,7 @@ impl Scope<'_> {
 }
 
 /// Calls between an argument and the caller that still knows it.
-const DEPTH: u32 = 6;
+pub(super) const DEPTH: u32 = 6;
 
 impl Symbols {
     /// The place of the entry's variable; the reason where there is none.
@@ -84,7 +84,10 @@ impl Symbols {
         let (value, owner) = die.attr(gimli::DW_AT_location)?;
         let expression = match value.exprloc_value() {
             Some(expression) => expression,
-            None => in_list(&owner, value, scope.frame()?.lookup().0).ok()?,
+            None => {
+                let pc = owner.image.slide.linked(scope.frame()?.lookup());
+                in_list(&owner, value, pc.0).ok()?
+            }
         };
         let mut operations = expression.operations(die.unit.encoding());
         let first = operations.next().ok().flatten();
@@ -97,7 +100,7 @@ impl Symbols {
         }
     }
 
-    fn evaluate(
+    pub(super) fn evaluate(
         &self,
         expression: Expression<Slice>,
         die: &Die<'_>,
@@ -195,66 +198,14 @@ impl Symbols {
             ValuePlace::Bytes(bytes) => Ok(number(&bytes)),
         }
     }
-
-    /// What a register held when the function was entered: the caller may still tell, by how it
-    /// computed it for this call.
-    fn entry_value(
-        &self,
-        entry: Expression<Slice>,
-        die: &Die<'_>,
-        scope: Scope<'_>,
-        memory: &mut Memory<'_>,
-        depth: u32,
-    ) -> Result<u64, String> {
-        let lost = || "optimised out: its value at the function's entry is not kept".to_owned();
-        let depth = depth.checked_sub(1).ok_or_else(lost)?;
-        let mut operations = entry.operations(die.unit.encoding());
-        let Ok(Some(Operation::Register { register })) = operations.next() else {
-            return Err(lost());
-        };
-        let level = scope.level + 1;
-        let caller = scope.backtrace.frames.get(level).ok_or_else(lost)?;
-        if !caller.after_call || caller.crossing.is_some() {
-            return Err(lost());
-        }
-        let function = self.function_die(caller.lookup()).ok_or_else(lost)?;
-        let site = call_site(&function, caller.pc).ok_or_else(lost)?;
-        let callee = scope.function.map_or("", |function| function.name());
-        let called = site.refer(gimli::DW_AT_call_origin);
-        if called.is_some_and(|called| called.name() != callee) {
-            return Err(lost());
-        }
-        for parameter in site.children() {
-            let at = parameter.own(gimli::DW_AT_location);
-            let Some(at) = at.and_then(|value| value.exprloc_value()) else {
-                continue;
-            };
-            let mut operations = at.operations(parameter.unit.encoding());
-            let Ok(Some(Operation::Register { register: this })) = operations.next() else {
-                continue;
-            };
-            if this != register {
-                continue;
-            }
-            let value = parameter.own(gimli::DW_AT_call_value);
-            let value = value.and_then(|value| value.exprloc_value());
-            let value = value.ok_or_else(lost)?;
-            let outer = Scope {
-                backtrace: scope.backtrace,
-                level,
-                function: Some(&function),
-            };
-            return match self.evaluate(value, &parameter, outer, memory, depth)? {
-                ValuePlace::Memory(addr) => Ok(addr.0),
-                ValuePlace::Bytes(bytes) => Ok(number(&bytes)),
-            };
-        }
-        Err(lost())
-    }
 }
 
 /// The expression of a location list that holds at an address.
-fn in_list(die: &Die<'_>, value: super::dies::Value, pc: u64) -> Result<Expression<Slice>, String> {
+pub(super) fn in_list(
+    die: &Die<'_>,
+    value: super::dies::Value,
+    pc: u64,
+) -> Result<Expression<Slice>, String> {
     let list = die.image.dwarf().attr_locations(die.unit, value);
     let Ok(Some(mut list)) = list else {
         return Err("a location of a form that is not read".to_owned());
@@ -295,27 +246,6 @@ fn gone(ranges: &mut [(u64, u64)]) -> String {
             first.join(", ")
         ),
     }
-}
-
-fn call_site<'a>(die: &Die<'a>, return_to: Addr) -> Option<Die<'a>> {
-    for child in die.children() {
-        match child.tag() {
-            gimli::DW_TAG_call_site => {
-                let at = child.own(gimli::DW_AT_call_return_pc)?;
-                let at = child.image.dwarf().attr_address(child.unit, at);
-                if at.ok().flatten() == Some(child.image.slide.linked(return_to).0) {
-                    return Some(child);
-                }
-            }
-            gimli::DW_TAG_lexical_block | gimli::DW_TAG_inlined_subroutine => {
-                if let Some(found) = call_site(&child, return_to) {
-                    return Some(found);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
 }
 
 fn register_value(scope: Scope<'_>, register: u16) -> Result<u64, String> {

@@ -5,11 +5,14 @@
 //! are looked up there, all others in vmlinux.
 
 mod build_id;
+mod by_name;
 mod bytes;
 mod calls;
 mod contents;
 mod contexts;
+mod cursor;
 mod dies;
+mod entry_values;
 mod error;
 mod heads;
 mod image;
@@ -46,11 +49,11 @@ pub use error::{Found, SymbolsError};
 pub use image::Section;
 pub use index::IndexWork;
 pub use inlined::InlinedCall;
-pub use lines::{InlineFrame, PlaceData};
+pub use lines::{InlineFrame, LineRow, PlaceData};
 pub use locations::ValuePlace;
 pub use origins::Boundary;
 pub use outline::FunctionInfo;
-pub use search::Pattern;
+pub use search::{AllNames, Pattern};
 pub use table::{Kind, stem};
 pub use values::{TypedValue, ValueError};
 pub use variables::{Global, Local};

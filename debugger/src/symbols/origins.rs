@@ -1,8 +1,11 @@
 //! Whose code an address is: by the range it lies in and the source it was compiled from.
 
+use std::cell::OnceCell;
+
 use super::Symbols;
+use super::heads::Head;
 use super::image::Image;
-use super::units::{Unit, join};
+use super::units::join;
 use crate::addr::{Addr, AddrRange};
 use crate::origin::Origin;
 
@@ -22,11 +25,14 @@ pub struct Boundary {
 /// What is worked out once about where sources lie.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Roots {
-    /// The kernel tree's folder at the time of the build. Several, where a built tree was moved and
-    /// built on: each object keeps the folder it was compiled in.
-    pub(super) kernel: Vec<String>,
+    /// The kernel tree's folder at the time of the build, and the one it was built in, as a few units
+    /// tell them.
+    near: Vec<String>,
+    /// As all units tell them, which takes longer: where a built tree was moved and built on, each
+    /// object keeps the folder it was compiled in.
+    all: OnceCell<Vec<String>>,
     /// The folder libc was compiled in.
-    pub(super) libc: String,
+    libc: String,
 }
 
 /// Without the page at 0, where nothing is mapped.
@@ -72,7 +78,6 @@ impl Boundary {
 
 impl Roots {
     pub(super) fn read(kernel: &Image, twin: Option<&Image>, boundary: &Boundary) -> Self {
-        let roots = kernel_roots(kernel, boundary);
         let app_image = if boundary.has_app() {
             Some(kernel)
         } else {
@@ -95,19 +100,18 @@ impl Roots {
             _ => String::new(),
         };
         Self {
-            kernel: roots,
+            near: near_roots(kernel),
+            all: OnceCell::new(),
             libc,
         }
     }
 }
 
-impl Roots {
-    /// A path as it is shown: relative to the kernel's tree inside it, else whole.
-    pub(super) fn shown<'a>(&self, path: &'a str) -> &'a str {
-        let roots = self.kernel.iter();
-        let inside = roots.filter_map(|root| path.strip_prefix(root.as_str()));
-        inside.min_by_key(|rest| rest.len()).unwrap_or(path)
-    }
+/// What of a path lies below the innermost of these folders that it lies in.
+fn inside<'a>(roots: &[String], path: &'a str) -> Option<&'a str> {
+    let rests = roots.iter();
+    let rests = rests.filter_map(|root| path.strip_prefix(root.as_str()));
+    rests.min_by_key(|rest| rest.len())
 }
 
 /// The linker takes the start files first, then the application's objects, then what it needs of
@@ -134,35 +138,41 @@ fn app_by_order(image: &Image, range: AddrRange) -> AddrRange {
     AddrRange::new(start, end.unwrap_or(range.end))
 }
 
-/// First that of a function every x86-64 kernel has: its unit's folder, or what stands before its
-/// path; then the folders of all units with a relative name outside the application.
-fn kernel_roots(kernel: &Image, boundary: &Boundary) -> Vec<String> {
+/// Those of functions that every x86-64 kernel has: what stands before the unit's path, and the folder
+/// the unit was compiled in.
+fn near_roots(kernel: &Image) -> Vec<String> {
     const LANDMARKS: [(&str, &str); 2] = [
         ("start_kernel", "init/main.c"),
         ("entry_SYSCALL_64", "arch/x86/entry/entry_64.S"),
     ];
-    let mut roots: Vec<String> = Vec::new();
+    let (mut trees, mut folders) = (Vec::new(), Vec::new());
     for (name, path) in LANDMARKS {
         for entry in kernel.table.named(name) {
-            let unit = kernel.units().at(Addr(entry.addr));
-            let whole = unit.map(|unit| join(unit.folder, unit.name));
-            let root = whole.as_deref().and_then(|whole| whole.strip_suffix(path));
-            if let Some(root) = root.filter(|root| !roots.iter().any(|known| known == root)) {
-                roots.push(root.to_owned());
-            }
+            let Some(unit) = kernel.units().at(Addr(entry.addr)) else {
+                continue;
+            };
+            let whole = join(unit.folder, unit.name);
+            trees.extend(whole.strip_suffix(path).map(str::to_owned));
+            folders.extend(folder_of(unit));
         }
     }
-    let outside = |addr: Addr| addr.in_kernel_half() && !boundary.app_text.contains(addr);
-    for unit in kernel.units().covering(outside) {
-        if unit.name.starts_with('/') || unit.folder.is_empty() {
-            continue;
-        }
-        let root = format!("{}/", join(unit.folder, ""));
-        if !roots.contains(&root) {
-            roots.push(root);
+    each_once(trees.into_iter().chain(folders))
+}
+
+/// The folder that a unit's own path is relative to.
+fn folder_of(unit: Head) -> Option<String> {
+    let relative = !unit.name.starts_with('/') && !unit.folder.is_empty();
+    relative.then(|| format!("{}/", join(unit.folder, "")))
+}
+
+fn each_once(all: impl Iterator<Item = String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::new();
+    for text in all {
+        if !once.contains(&text) {
+            once.push(text);
         }
     }
-    roots
+    once
 }
 
 impl Symbols {
@@ -206,7 +216,7 @@ impl Symbols {
     /// Inside the application's code: libc's by its sources, the kernel's stubs by theirs, the rest
     /// is the application. The kernel's C code there is what libc calls in place of the vDSO, and is
     /// taken as libc's, as the vDSO is. Where the application has DWARF, code without is libc's.
-    fn app_origin(&self, image: &Image, unit: Option<&Unit>, addr: Addr) -> Origin {
+    fn app_origin(&self, image: &Image, unit: Option<Head>, addr: Addr) -> Origin {
         let roots = self.roots();
         let Some(unit) = unit else {
             let app = image.units().is_empty()
@@ -214,7 +224,7 @@ impl Symbols {
             return if app { Origin::App } else { Origin::Libc };
         };
         let path = join(unit.folder, unit.name);
-        if roots.kernel.iter().any(|root| path.starts_with(root)) {
+        if self.inside_kernel(&path).is_some() {
             return match path.ends_with(".S") {
                 true => Origin::Entry,
                 false => Origin::Libc,
@@ -234,7 +244,7 @@ impl Symbols {
     }
 
     /// Data lies in no unit's ranges, but its definition lies in a unit.
-    pub(super) fn data_origin(&self, addr: Addr, unit: &Unit) -> Origin {
+    pub(super) fn data_origin(&self, addr: Addr, unit: Head) -> Origin {
         let kernel = addr.in_kernel_half() && !self.boundary.app_data.contains(addr);
         let per_cpu = !addr.in_kernel_half() && self.per_cpu_at(addr.0).is_some();
         match kernel || per_cpu {
@@ -243,7 +253,7 @@ impl Symbols {
         }
     }
 
-    fn kernel_origin(&self, unit: &Unit) -> Origin {
+    fn kernel_origin(&self, unit: Head) -> Origin {
         let path = self.shown_path(&join(unit.folder, unit.name));
         // A kernel whose entry text is not marked is taken at its file's word.
         let unmarked = self.boundary.entry_text.is_empty();
@@ -255,17 +265,44 @@ impl Symbols {
 
     /// A path as it is shown: relative to the kernel's tree inside it, else whole.
     pub(super) fn shown_path(&self, path: &str) -> String {
-        self.roots().shown(path).to_owned()
+        self.inside_kernel(path).unwrap_or(path).to_owned()
+    }
+
+    fn inside_kernel<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let near = &self.roots().near;
+        inside(near, path).or_else(|| inside(self.all_roots(), path))
+    }
+
+    /// As [`Self::shown_path`], to be asked by several threads.
+    pub(super) fn shown_paths(&self) -> impl Fn(&str) -> String + Sync {
+        let (near, all) = (&self.roots().near, self.all_roots());
+        move |path| {
+            let found = inside(near, path).or_else(|| inside(all, path));
+            found.unwrap_or(path).to_owned()
+        }
+    }
+
+    /// The folders of the kernel's tree, those first that most sources lie in.
+    fn all_roots(&self) -> &[String] {
+        let roots = self.roots();
+        let outside = |addr: Addr| addr.in_kernel_half() && !self.boundary.app_text.contains(addr);
+        roots.all.get_or_init(|| {
+            let units = self.kernel.units().covering(outside).into_iter();
+            let near = roots.near.iter().cloned();
+            each_once(near.chain(units.filter_map(folder_of)))
+        })
     }
 
     /// The folder that kernel paths are relative to, as it was called when the kernel was built;
     /// empty where there is no DWARF.
     #[must_use]
     pub fn kernel_sources(&self) -> &str {
-        self.roots().kernel.first().map_or("", String::as_str)
+        let near = self.roots().near.first();
+        near.or_else(|| self.all_roots().first())
+            .map_or("", String::as_str)
     }
 
-    pub(super) fn roots(&self) -> &Roots {
+    fn roots(&self) -> &Roots {
         self.roots
             .get_or_init(|| Roots::read(&self.kernel, self.twin.as_ref(), &self.boundary))
     }

@@ -1,5 +1,9 @@
 //! Finding symbols by a pattern.
 
+use std::fmt;
+use std::sync::Arc;
+
+use super::bytes::Bytes;
 use super::{Symbol, Symbols, stem};
 
 /// A part of a name, or with `*` and `?` a whole name.
@@ -59,7 +63,43 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
     pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
+/// The names of all symbols, to be looked through by another thread.
+pub struct AllNames {
+    names: Vec<&'static str>,
+    /// What they are slices of.
+    _bytes: Vec<Arc<Bytes>>,
+}
+
+impl fmt::Debug for AllNames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AllNames")
+            .field("names", &self.names.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl AllNames {
+    /// Sorted, each once.
+    #[must_use]
+    pub fn sorted(mut self) -> Vec<String> {
+        self.names.sort_unstable();
+        self.names.dedup();
+        self.names.iter().copied().map(str::to_owned).collect()
+    }
+}
+
 impl Symbols {
+    #[must_use]
+    pub fn all_names(&self) -> AllNames {
+        AllNames {
+            names: self.entries().map(|entry| entry.name).collect(),
+            _bytes: self
+                .images()
+                .map(|image| Arc::clone(image.bytes()))
+                .collect(),
+        }
+    }
+
     /// By address, the kernel's first.
     pub fn matching<'a>(&'a self, pattern: &Pattern) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
         let pattern = pattern.clone();

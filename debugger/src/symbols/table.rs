@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolKind};
+use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, SymbolFlags, SymbolKind};
 
+use super::by_name::ByName;
 use crate::addr::{Addr, AddrRange, Slide};
 
 /// What kind of thing a symbol names.
@@ -49,6 +50,14 @@ pub(super) struct Entry {
     section: u32,
 }
 
+/// What a section says of the symbols in it.
+#[derive(Clone, Copy)]
+struct Place {
+    end: u64,
+    per_cpu: bool,
+    code: bool,
+}
+
 /// A symbol of which no size is known.
 pub(super) struct Bare {
     pub(super) name: &'static str,
@@ -66,28 +75,28 @@ pub(super) struct Table {
     others: Vec<Entry>,
     /// The furthest end of any entry up to and including this one: bounds the search to the left.
     reach: Vec<u64>,
-    /// The names' hashes, sorted, and whose they are.
-    by_hash: OnceCell<Vec<(u64, u32)>>,
+    by_name: OnceCell<ByName>,
     /// Names that are not UTF-8, left out.
     pub(super) unreadable: usize,
 }
 
 impl Table {
-    pub(super) fn read(elf: &ElfFile64<'static, Endianness, &'static [u8]>) -> Self {
+    pub(super) fn read(elf: &ElfFile64<'static, LittleEndian, &'static [u8]>) -> Self {
         let mut table = Self::default();
-        let sections: Vec<_> = elf
-            .sections()
-            .map(|section| {
-                let end = section.address().saturating_add(section.size());
-                let name = section.name().unwrap_or("");
-                let per_cpu = name == ".data..percpu";
-                (section.index().0, end, per_cpu, is_code(section.kind()))
-            })
-            .collect();
-        let section_of = |object::SectionIndex(index): object::SectionIndex| {
-            let at = sections.partition_point(|s| s.0 < index);
-            sections.get(at).filter(|s| s.0 == index)
-        };
+        // By number, as symbols name them.
+        let mut sections: Vec<Option<Place>> = Vec::new();
+        for section in elf.sections() {
+            let number = section.index().0;
+            if sections.len() <= number {
+                sections.resize(number + 1, None);
+            }
+            sections[number] = Some(Place {
+                end: section.address().saturating_add(section.size()),
+                per_cpu: section.name() == Ok(".data..percpu"),
+                code: section.kind() == object::SectionKind::Text,
+            });
+        }
+        let section_of = |index: usize| sections.get(index).copied().flatten();
         let mut file = None;
         for symbol in elf.symbols() {
             let Ok(name) = symbol.name() else {
@@ -102,13 +111,13 @@ impl Table {
                 continue;
             }
             let section = symbol.section_index();
-            let found = section.and_then(section_of);
+            let found = section.and_then(|section| section_of(section.0));
             let kind = match (symbol.kind(), found) {
                 (SymbolKind::Tls, _) => Kind::ThreadLocal,
                 (_, None) => Kind::Absolute,
-                (_, Some((_, _, true, _))) => Kind::PerCpu,
+                (_, Some(place)) if place.per_cpu => Kind::PerCpu,
                 (SymbolKind::Text, Some(_)) if elf_type(&symbol) != 0 => Kind::Function,
-                (_, Some((_, _, _, true))) if elf_type(&symbol) == 0 => Kind::Label,
+                (_, Some(place)) if place.code && elf_type(&symbol) == 0 => Kind::Label,
                 (SymbolKind::Text, Some(_)) => Kind::Label,
                 _ => Kind::Data,
             };
@@ -129,9 +138,7 @@ impl Table {
             }
         }
         table.sort();
-        table.infer_sizes(|section| {
-            section_of(object::SectionIndex(section as usize)).map_or(0, |s| s.1)
-        });
+        table.infer_sizes(|section| section_of(section as usize).map_or(0, |place| place.end));
         table
     }
 
@@ -173,10 +180,18 @@ impl Table {
     }
 
     fn sort(&mut self) {
-        self.entries.sort_by(|a, b| {
-            let by_addr = a.addr.cmp(&b.addr);
-            by_addr.then_with(|| (rank(a), a.name).cmp(&(rank(b), b.name)))
-        });
+        // Places are sorted, not entries, which are large.
+        let numbered = self.entries.iter().enumerate();
+        let mut order: Vec<(u64, usize)> = numbered.map(|(i, entry)| (entry.addr, i)).collect();
+        order.sort_unstable();
+        let place = |(_, i): &(u64, usize)| self.entries[*i];
+        let mut sorted: Vec<Entry> = order.iter().map(place).collect();
+        for group in sorted.chunk_by_mut(|a, b| a.addr == b.addr) {
+            if group.len() > 1 {
+                group.sort_by(|a, b| (rank(a), a.name).cmp(&(rank(b), b.name)));
+            }
+        }
+        self.entries = sorted;
     }
 
     fn infer_sizes(&mut self, section_end: impl Fn(u32) -> u64) {
@@ -184,7 +199,8 @@ impl Table {
         let mut group_end = self.entries.len();
         while group_end > 0 {
             let addr = self.entries[group_end - 1].addr;
-            let first = self.entries[..group_end].partition_point(|e| e.addr < addr);
+            let same = self.entries[..group_end].iter().rev();
+            let first = group_end - same.take_while(|e| e.addr == addr).count();
             for entry in &mut self.entries[first..group_end] {
                 if entry.size == 0 {
                     let end = match next {
@@ -240,13 +256,13 @@ impl Table {
 
     /// Every symbol of this name, by address; those that are no addresses last.
     pub(super) fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Entry> {
-        let wanted = hash(name);
-        let index = self.by_hash();
-        let first = index.partition_point(|(hash, _)| *hash < wanted);
-        let same = index[first..]
-            .iter()
-            .take_while(move |(hash, _)| *hash == wanted);
-        same.map(|(_, i)| self.nth(*i))
+        let by_name = self.by_name.get_or_init(|| {
+            let names: Vec<&str> = self.iter().map(|entry| entry.name).collect();
+            ByName::of(names.into_iter())
+        });
+        by_name
+            .like(name)
+            .map(|i| self.nth(i))
             .filter(move |entry| entry.name == name)
     }
 
@@ -282,22 +298,6 @@ impl Table {
             .get(i)
             .unwrap_or_else(|| &self.others[i - self.entries.len()])
     }
-
-    fn by_hash(&self) -> &[(u64, u32)] {
-        self.by_hash.get_or_init(|| {
-            let numbered = (0_u32..).zip(self.iter());
-            let mut index: Vec<_> = numbered.map(|(i, entry)| (hash(entry.name), i)).collect();
-            index.sort_unstable();
-            index
-        })
-    }
-}
-
-/// FNV-1a: the names are many, short, and nobody chooses them to collide.
-fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-    })
 }
 
 impl Entry {
@@ -318,10 +318,6 @@ fn rank(entry: &Entry) -> (Kind, bool, usize, bool, usize) {
         entry.name.starts_with("dummy"),
         entry.name.len(),
     )
-}
-
-fn is_code(kind: object::SectionKind) -> bool {
-    kind == object::SectionKind::Text
 }
 
 /// `st_type`: 0 where the assembler was told nothing.

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use gimli::AttributeValue;
 
@@ -18,14 +19,13 @@ pub(super) struct Units {
     ranges: Vec<UnitRange>,
     /// What the guest's addresses are above the file's.
     pub(super) slide: Slide,
+    dwarf: Arc<gimli::Dwarf<Slice>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Unit {
-    /// As compiled: relative to `folder` or absolute.
-    pub(super) name: &'static str,
-    pub(super) folder: &'static str,
     pub(super) header: gimli::UnitHeader<Slice>,
+    head: OnceCell<Option<Head>>,
     parsed: OnceCell<Option<Box<gimli::Unit<Slice>>>>,
 }
 
@@ -36,34 +36,32 @@ struct UnitRange {
     unit: u32,
 }
 
+/// All units, in the file's order; up to one whose header is damaged.
+pub(super) fn headers(
+    dwarf: &gimli::Dwarf<Slice>,
+) -> impl Iterator<Item = gimli::UnitHeader<Slice>> + use<> {
+    let mut headers = dwarf.units();
+    std::iter::from_fn(move || headers.next().ok().flatten())
+}
+
 impl Units {
-    /// Damaged units are left out: their addresses then have no source.
-    pub(super) fn read(dwarf: &gimli::Dwarf<Slice>, abbreviations: &[u8]) -> Self {
-        let mut units = Self::default();
-        let mut headers = dwarf.units();
-        let mut told = HashSet::new();
-        let mut whole = Vec::new();
-        while let Ok(Some(header)) = headers.next() {
-            let head = head(dwarf, abbreviations, &header).or_else(|| {
-                let unit = dwarf.unit(header).ok()?;
-                Some(Head {
-                    name: text(unit.name),
-                    folder: text(unit.comp_dir),
-                })
-            });
-            let Some(head) = head else {
-                continue;
-            };
-            whole.push(start_of(&header));
-            units.list.push(Unit {
-                name: head.name,
-                folder: head.folder,
+    pub(super) fn read(dwarf: &Arc<gimli::Dwarf<Slice>>) -> Self {
+        let list: Vec<Unit> = headers(dwarf)
+            .map(|header| Unit {
                 header,
+                head: OnceCell::new(),
                 parsed: OnceCell::new(),
-            });
-        }
-        units.read_table(dwarf, &whole, &mut told);
-        for number in 0..whole.len() {
+            })
+            .collect();
+        let starts: Vec<_> = list.iter().map(|unit| start_of(&unit.header)).collect();
+        let mut units = Self {
+            list,
+            dwarf: Arc::clone(dwarf),
+            ..Self::default()
+        };
+        let mut told = HashSet::new();
+        units.read_table(dwarf, &starts, &mut told);
+        for number in 0..starts.len() {
             if !told.contains(&number) {
                 units.read_ranges(dwarf, number);
             }
@@ -144,8 +142,14 @@ impl Units {
         self.range_at(addr).map(|range| range.unit)
     }
 
-    pub(super) fn at(&self, addr: Addr) -> Option<&Unit> {
-        self.list.get(self.range_at(addr)?.unit as usize)
+    /// The unit that covers an address; none where that is damaged.
+    pub(super) fn at(&self, addr: Addr) -> Option<Head> {
+        self.head(self.number_at(addr)?)
+    }
+
+    pub(super) fn head(&self, number: u32) -> Option<Head> {
+        let unit = self.list.get(number as usize)?;
+        *unit.head.get_or_init(|| head(&self.dwarf, &unit.header))
     }
 
     /// The number of the unit that holds an offset into `.debug_info`.
@@ -165,14 +169,16 @@ impl Units {
     }
 
     /// The units that cover anything for which `wanted` holds, each once.
-    pub(super) fn covering(&self, wanted: impl Fn(Addr) -> bool) -> Vec<&Unit> {
+    pub(super) fn covering(&self, wanted: impl Fn(Addr) -> bool) -> Vec<Head> {
         let start = |range: &UnitRange| self.slide.moved(Addr(range.start));
         let ranges = self.ranges.iter().filter(|range| wanted(start(range)));
         let mut numbers: Vec<u32> = ranges.map(|range| range.unit).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let units = numbers.iter().map(|number| self.list.get(*number as usize));
-        units.flatten().collect()
+        numbers
+            .iter()
+            .filter_map(|number| self.head(*number))
+            .collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

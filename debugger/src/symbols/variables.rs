@@ -35,6 +35,15 @@ pub struct Global {
 }
 
 impl Local {
+    fn entered(&self, place: ValuePlace) -> Self {
+        Self {
+            name: format!("{}@entry", self.name),
+            place: Known::Yes(place),
+            register: None,
+            ..self.clone()
+        }
+    }
+
     /// The value with its type, to be formatted or taken apart.
     #[must_use]
     pub fn value(&self) -> Known<TypedValue> {
@@ -49,7 +58,8 @@ impl Local {
 impl Symbols {
     /// Of the frame at `level` and, in it, of the call `inlined` counts from the innermost (0) out:
     /// parameters first, then locals from outer blocks to inner ones. The last of a name is the one
-    /// that C means.
+    /// that C means. Behind a parameter `fd` that has no value here comes `fd@entry`, what it was when
+    /// the function was entered, where the caller still tells.
     pub fn locals(
         &self,
         backtrace: &Backtrace,
@@ -58,17 +68,79 @@ impl Symbols {
         memory: &mut Memory<'_>,
     ) -> Vec<Local> {
         let mut locals = Vec::new();
+        self.each_variable(backtrace, level, inlined, &mut |die, scope| {
+            let of = type_of(die);
+            let local = Local {
+                name: die.name().to_owned(),
+                of,
+                type_name: self.type_name(of),
+                argument: die.tag() == gimli::DW_TAG_formal_parameter,
+                register: match level {
+                    0 => self.register_of(die, scope),
+                    _ => None,
+                },
+                place: match self.locate(die, scope, memory) {
+                    Ok(place) => Known::Yes(place),
+                    Err(why) => Known::No(why),
+                },
+            };
+            let entered = match local.place {
+                Known::Yes(_) => None,
+                _ => self.at_entry(die, scope, memory),
+            };
+            let entered = entered.map(|place| local.entered(place));
+            locals.push(local);
+            locals.extend(entered);
+        });
+        locals.sort_by_key(|local| !local.argument);
+        locals
+    }
+
+    /// The parameters of a frame as they were when its function was entered, `fd@entry`: those of which
+    /// the caller still tells it.
+    pub fn parameters_at_entry(
+        &self,
+        backtrace: &Backtrace,
+        level: usize,
+        inlined: usize,
+        memory: &mut Memory<'_>,
+    ) -> Vec<Local> {
+        let mut found = Vec::new();
+        self.each_variable(backtrace, level, inlined, &mut |die, scope| {
+            if let Some(place) = self.at_entry(die, scope, memory) {
+                let of = type_of(die);
+                let local = Local {
+                    name: die.name().to_owned(),
+                    of,
+                    type_name: self.type_name(of),
+                    argument: true,
+                    register: None,
+                    place: Known::Asked,
+                };
+                found.push(local.entered(place));
+            }
+        });
+        found
+    }
+
+    fn each_variable(
+        &self,
+        backtrace: &Backtrace,
+        level: usize,
+        inlined: usize,
+        each: &mut dyn FnMut(&Die<'_>, Scope<'_>),
+    ) {
         let Some(frame) = backtrace.frames.get(level) else {
-            return locals;
+            return;
         };
         let pc = frame.lookup();
         let Some(function) = self.function_die(pc) else {
-            return locals;
+            return;
         };
         let mut calls = vec![function.clone()];
         inlined_at(&function, pc, &mut calls);
         let Some(at) = calls.len().checked_sub(inlined + 1) else {
-            return locals;
+            return;
         };
         let scope = Scope {
             backtrace,
@@ -77,31 +149,12 @@ impl Symbols {
         };
         let mut dies = Vec::new();
         variables_at(&calls[at], pc, &mut dies);
-        for die in dies {
-            let argument = die.tag() == gimli::DW_TAG_formal_parameter;
-            let name = die.name();
+        for die in &dies {
             // Declarations of globals inside a function have no place here.
-            if name.is_empty() || die.own(gimli::DW_AT_declaration).is_some() {
-                continue;
+            if !die.name().is_empty() && die.own(gimli::DW_AT_declaration).is_none() {
+                each(die, scope);
             }
-            let of = type_of(&die);
-            locals.push(Local {
-                name: name.to_owned(),
-                of,
-                type_name: self.type_name(of),
-                argument,
-                register: match level {
-                    0 => self.register_of(&die, scope),
-                    _ => None,
-                },
-                place: match self.locate(&die, scope, memory) {
-                    Ok(place) => Known::Yes(place),
-                    Err(why) => Known::No(why),
-                },
-            });
         }
-        locals.sort_by_key(|local| !local.argument);
-        locals
     }
 
     /// Names and types of the parameters of a function that has code of its own.
@@ -161,7 +214,7 @@ impl Symbols {
             let Ok(place) = self.locate(&die, Scope::GLOBAL, memory) else {
                 continue;
             };
-            let unit = die.image.units().list.get(id.unit as usize);
+            let unit = die.image.units().head(id.unit);
             let path = unit.map(|unit| super::units::join(unit.folder, unit.name));
             let place = self.in_cpu(place, cpu);
             let origin = match (&place, unit) {

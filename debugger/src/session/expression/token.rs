@@ -82,6 +82,11 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ExpressionError> {
             if COPIES.iter().any(|copy| rest[end..].starts_with(copy)) {
                 end = rest.find(|c| !(word(c) || c == '.')).unwrap_or(rest.len());
             }
+            // What a parameter was when its function was entered: `fd@entry`.
+            let entered = rest[end..].strip_prefix("@entry");
+            if entered.is_some_and(|behind| !behind.starts_with(word)) {
+                end += "@entry".len();
+            }
             tokens.push(Token::Word(rest[..end].to_owned()));
             end
         } else if let Some(sign) = SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
@@ -172,4 +177,25 @@ fn quoted(text: &str) -> Result<(String, usize), ExpressionError> {
         expected: "a closing quotation mark",
         found: "the end".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_at_entry_is_one_word() {
+        let word = |text: &str| Token::Word(text.to_owned());
+        let check = |text, expected: &[Token]| assert_eq!(tokens(text).unwrap(), expected);
+        check("fd@entry", &[word("fd@entry")]);
+        check(
+            "fd@entry@2",
+            &[word("fd@entry"), Token::Sign("@"), Token::Number(2)],
+        );
+        check(
+            "x@entry_count",
+            &[word("x"), Token::Sign("@"), word("entry_count")],
+        );
+        check("x @entry", &[word("x"), Token::Sign("@"), word("entry")]);
+    }
 }
