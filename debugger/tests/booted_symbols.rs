@@ -280,7 +280,7 @@ fn types_are_written_as_c_declares_them() {
         // A typedef of a typedef of a number; enumerations counted on and given.
         ("loff_t", "long long int"),
         ("enum pid_type", "{PIDTYPE_PID, PIDTYPE_TGID,"),
-        ("enum hrtimer_mode", "HRTIMER_MODE_PINNED = 2"),
+        ("enum hrtimer_mode", "HRTIMER_MODE_SOFT = 4"),
     ] {
         let of = symbols.type_named(name).unwrap_or_else(|| panic!("{name}"));
         let written = symbols.outline(of, false).join("\n");

@@ -2,6 +2,7 @@
 
 mod figures;
 mod gdb;
+mod locals;
 mod print;
 mod run;
 mod serve;
@@ -30,6 +31,8 @@ enum What {
     Symbols(symbols::Args),
     /// Random stops of the demos in every mode: how many backtraces reach the stack's beginning, ours and gdb's
     Unwind(unwind::Args),
+    /// Random stops of the demos: arguments and locals of the innermost frames, ours and gdb's
+    Locals(locals::Args),
 }
 
 /// # Errors
@@ -41,5 +44,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Step(args) => step::run(args),
         What::Symbols(args) => symbols::run(args),
         What::Unwind(args) => unwind::run(args),
+        What::Locals(args) => locals::run(args),
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! Each task is a process of its own, so that one tool's second task does not profit from its first;
 //! times are wall time from the process's start to its end, memory is the most that was resident.
+//! The tools take turns, and of several rounds the median counts.
 
+mod checks;
 mod others;
 mod ours;
 mod process;
+mod records;
 
 use std::path::PathBuf;
 
@@ -16,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::print::{self, Host};
 use crate::progress;
+use checks::{Answers, Check};
 use process::Run;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -32,6 +36,12 @@ pub(crate) struct Args {
     /// gdb resolves only so many of them, and its time is scaled up: it takes minutes for all
     #[arg(long, default_value_t = 5_000)]
     gdb_addresses: usize,
+    /// How often each task is done by uklscope and drgn; by gdb once, and 100,000 addresses are
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Structs, unions and enumerations that are compared with gdb's, member by member
+    #[arg(long, default_value_t = 200)]
+    records: usize,
     /// The struct that is printed
     #[arg(long = "struct", default_value = "task_struct")]
     record: String,
@@ -75,6 +85,9 @@ const TASKS: [Task; 6] = [
 struct Row {
     task: Task,
     uklscope: Run,
+    /// The same by the command that a user types: the index beside, the answer as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exec: Option<Run>,
     gdb: Run,
     drgn: Run,
     /// How often uklscope's time goes into gdb's.
@@ -92,18 +105,10 @@ struct Report {
     rows: Vec<Row>,
     /// Answers compared with another tool's, and those that differ.
     checks: Vec<Check>,
+    /// llvm-symbolizer at the addresses that gdb resolved: it is asked where the two disagree.
+    judge: Run,
     #[serde(flatten)]
     host: Host,
-}
-
-#[derive(Serialize)]
-struct Check {
-    what: &'static str,
-    against: &'static str,
-    compared: usize,
-    differ: usize,
-    /// The first that differ.
-    examples: Vec<String>,
 }
 
 /// # Errors
@@ -119,106 +124,48 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut answers = Answers::default();
     for task in TASKS {
         let step = progress::Step::start(format!("{task:?}"));
-        let uklscope = ours::measure(task, args, &mut answers)?;
         let gdb = others::gdb(task, args, &mut answers);
-        let drgn = others::drgn(task, args, &mut answers);
+        let (mut uklscope, mut exec, mut drgn) = (Vec::new(), Vec::new(), Vec::new());
+        let rounds = if task == Task::Addresses {
+            1
+        } else {
+            args.rounds
+        };
+        for _ in 0..rounds.max(1) {
+            uklscope.push(ours::measure(task, args, &mut answers)?);
+            exec.extend(ours::exec(task, args)?);
+            drgn.push(others::drgn(task, args, &mut answers));
+        }
         step.done();
+        let (uklscope, drgn) = (Run::median(uklscope), Run::median(drgn));
         rows.push(Row {
             task,
             gdb_ratio: gdb.seconds.map(|seconds| seconds / uklscope.time()),
             drgn_ratio: drgn.seconds.map(|seconds| seconds / uklscope.time()),
+            exec: (!exec.is_empty()).then(|| Run::median(exec)),
             uklscope,
             gdb,
             drgn,
         });
     }
+    let symbols = Symbols::open(&args.vmlinux, None)?;
+    let addrs = addresses(&symbols, args.addresses);
+    let asked = args.gdb_addresses.min(addrs.len());
+    let judge = others::judge(args, &addrs[..asked], &mut answers);
+    let mut checks = answers.compare(&symbols, &addrs);
+    let step = progress::Step::start("records".to_owned());
+    checks.extend(records::compare(&symbols, args));
+    step.done();
     let report = Report {
-        schema: 1,
+        schema: 2,
         vmlinux_bytes: bytes,
         addresses: args.addresses,
         rows,
-        checks: answers.compare(),
+        checks,
+        judge,
         host: Host::now(),
     };
     print::report(&report, args.json, Report::lines)
-}
-
-/// What the tools said, to be compared.
-#[derive(Default)]
-struct Answers {
-    /// Offset of each member, by name, and the size under an empty name.
-    our_struct: Vec<(String, u64)>,
-    gdb_struct: Vec<(String, u64)>,
-    drgn_struct: Vec<(String, u64)>,
-    /// Of each address the functions and lines, innermost first.
-    our_frames: Vec<Vec<(String, u32)>>,
-    gdb_frames: Vec<Vec<(String, u32)>>,
-    drgn_frames: Vec<Vec<(String, u32)>>,
-}
-
-impl Answers {
-    fn compare(&self) -> Vec<Check> {
-        let mut checks = Vec::new();
-        for (against, theirs) in [("gdb", &self.gdb_struct), ("drgn", &self.drgn_struct)] {
-            checks.push(check(
-                "members and size of the struct",
-                against,
-                theirs,
-                |theirs| {
-                    let ours = self.our_struct.iter().find(|ours| ours.0 == theirs.0);
-                    ours.map(|ours| (ours == theirs, format!("{ours:?} / {theirs:?}")))
-                },
-            ));
-        }
-        for (against, theirs) in [("gdb", &self.gdb_frames), ("drgn", &self.drgn_frames)] {
-            let numbered: Vec<_> = theirs.iter().enumerate().collect();
-            checks.push(check(
-                "innermost function and line of an address",
-                against,
-                &numbered,
-                |(i, theirs)| {
-                    let (ours, theirs) = (self.our_frames.get(*i)?.first()?, theirs.first()?);
-                    Some((ours == theirs, format!("{ours:?} / {theirs:?}")))
-                },
-            ));
-            checks.push(check(
-                "functions of an address, inlined ones included",
-                against,
-                &numbered,
-                |(i, theirs)| {
-                    let names = |frames: &[(String, u32)]| {
-                        let names = frames.iter().map(|frame| frame.0.clone());
-                        names.collect::<Vec<_>>().join(" < ")
-                    };
-                    let (ours, theirs) = (names(self.our_frames.get(*i)?), names(theirs));
-                    (!theirs.is_empty()).then(|| (ours == theirs, format!("{ours} / {theirs}")))
-                },
-            ));
-        }
-        checks.retain(|check| check.compared > 0);
-        checks
-    }
-}
-
-fn check<T>(
-    what: &'static str,
-    against: &'static str,
-    theirs: &[T],
-    same: impl Fn(&T) -> Option<(bool, String)>,
-) -> Check {
-    let compared: Vec<_> = theirs.iter().filter_map(same).collect();
-    let mut differing = compared.iter().filter(|(same, _)| !same);
-    Check {
-        what,
-        against,
-        compared: compared.len(),
-        differ: differing.clone().count(),
-        examples: differing
-            .by_ref()
-            .take(5)
-            .map(|(_, text)| text.clone())
-            .collect(),
-    }
 }
 
 impl Report {
@@ -239,6 +186,9 @@ impl Report {
                 ratio(row.gdb_ratio),
                 ratio(row.drgn_ratio),
             ));
+            if let Some(exec) = &row.exec {
+                lines.push(format!("{:<10} {:>20}", "  exec", exec.text()));
+            }
             let runs = [
                 ("uklscope", &row.uklscope),
                 ("gdb", &row.gdb),
@@ -250,13 +200,10 @@ impl Report {
                 }
             }
         }
-        for check in &self.checks {
-            lines.push(format!(
-                "{} against {}: {} compared, {} differ",
-                check.what, check.against, check.compared, check.differ
-            ));
-            let examples = check.examples.iter();
-            lines.extend(examples.map(|example| format!("           {example}")));
+        lines.extend(self.checks.iter().flat_map(Check::lines));
+        lines.push(format!("llvm-symbolizer: {}", self.judge.text()));
+        if let Some(note) = &self.judge.note {
+            lines.push(format!("           {note}"));
         }
         lines.push(self.host.line());
         lines

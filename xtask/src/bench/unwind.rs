@@ -1,9 +1,9 @@
 //! `cargo xtask bench unwind`: at how many random stops of the demos the backtrace reaches the stack's
 //! beginning, and gdb's at some of the same stops.
 
-mod gdb;
+pub(super) mod gdb;
 mod report;
-mod stops;
+pub(super) mod stops;
 
 use anyhow::{Context as _, Result};
 use debugger::crossing::Mode;

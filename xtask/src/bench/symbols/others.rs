@@ -3,18 +3,22 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
+use debugger::addr::Addr;
 use debugger::symbols::Symbols;
 use serde::Deserialize;
 
+use super::checks::Answers;
 use super::process::{Run, timed};
-use super::{Answers, Args, Task, addresses};
+use super::records::Part;
+use super::{Args, Task, addresses};
 
 /// What a script prints as its last line.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Said {
+pub(super) struct Said {
     members: Vec<(String, u64)>,
     frames: Vec<Vec<(String, u32)>>,
+    pub(super) records: Vec<Option<Vec<Part>>>,
 }
 
 /// Every name inlined at an address, from gdb's blocks; a frame's line is that of the call inside it,
@@ -55,9 +59,11 @@ frames = []
 for line in open(ADDRESSES):
     try:
         found = prog.source_location(int(line, 16))
-        frames.append([[f.name or '', f.line] for f in found])
     except LookupError:
-        frames.append([])
+        found = []
+    # A method in some versions, a property in others.
+    name = lambda f: (f.name() if callable(f.name) else f.name) or ''
+    frames.append([[name(f), f.line] for f in found])
 print(json.dumps({'frames': frames}))
 ";
 
@@ -172,7 +178,45 @@ pub(super) fn drgn(task: Task, args: &Args, answers: &mut Answers) -> Run {
     }
 }
 
-fn scripted(
+/// llvm-symbolizer: it writes a line of JSON for each address.
+pub(super) fn judge(args: &Args, addrs: &[Addr], answers: &mut Answers) -> Run {
+    #[derive(Deserialize)]
+    struct Line {
+        #[serde(rename = "Symbol", default)]
+        frames: Vec<Frame>,
+    }
+    #[derive(Deserialize)]
+    struct Frame {
+        #[serde(rename = "FunctionName")]
+        function: String,
+        #[serde(rename = "Line")]
+        line: u32,
+    }
+    let mut command = Command::new("llvm-symbolizer");
+    command
+        .arg("--output-style=JSON")
+        .arg("--obj")
+        .arg(&args.vmlinux);
+    command.args(addrs.iter().map(|addr| format!("{:#x}", addr.0)));
+    let (run, text) = match timed(&mut command) {
+        Ok(done) => done,
+        Err(why) => return Run::missing(format!("{why}; 'apt-get install llvm' has it")),
+    };
+    let frames = |line: &str| {
+        let line: Line = serde_json::from_str(line).ok()?;
+        let frames = line.frames.into_iter();
+        // What it does not know has an empty name.
+        let known = frames.filter(|frame| !frame.function.is_empty());
+        Some(known.map(|frame| (frame.function, frame.line)).collect())
+    };
+    answers.judge_frames = text
+        .lines()
+        .map(|line| frames(line).unwrap_or_default())
+        .collect();
+    run
+}
+
+pub(super) fn scripted(
     script: &str,
     args: &Args,
     count: usize,

@@ -8,8 +8,9 @@ use debugger::symbols::types::Type;
 use debugger::symbols::{Pattern, Symbols};
 use serde::{Deserialize, Serialize};
 
+use super::checks::Answers;
 use super::process::{Run, timed};
-use super::{Answers, Args, Task, addresses};
+use super::{Args, Task, addresses};
 
 /// What a task's process says.
 #[derive(Default, Serialize, Deserialize)]
@@ -54,6 +55,31 @@ pub(super) fn measure(task: Task, args: &Args, answers: &mut Answers) -> Result<
         answers.our_frames = said.frames;
     }
     Ok(run)
+}
+
+/// The command for it that a user types; nothing for what has none.
+pub(super) fn exec(task: Task, args: &Args) -> Result<Option<Run>> {
+    let line = match task {
+        Task::Name => "info address start_kernel".to_owned(),
+        Task::Struct => format!("ptype/o struct {}", args.record),
+        Task::Line => format!("info line {}", args.place),
+        Task::Pattern => format!("info functions {}", args.pattern),
+        Task::Index | Task::Addresses => return Ok(None),
+    };
+    let program = std::env::current_exe()?.with_file_name("uklscope");
+    if !program.exists() {
+        bail!(
+            "looking for {}: it is not there; build all with 'cargo build --release'",
+            program.display()
+        );
+    }
+    let mut command = Command::new(program);
+    command.args(["exec", "--vmlinux"]).arg(&args.vmlinux);
+    command.args(["-c", &line]);
+    match timed(&mut command) {
+        Ok((run, _)) => Ok(Some(run)),
+        Err(why) => bail!("measuring '{line}': {why}"),
+    }
 }
 
 /// What the process of a task does.

@@ -30,6 +30,17 @@ impl Run {
         }
     }
 
+    /// The one in the middle, by its time; one that is missing where any is.
+    pub(super) fn median(mut runs: Vec<Self>) -> Self {
+        let time = |run: &Self| run.seconds.unwrap_or(f64::NEG_INFINITY);
+        runs.sort_by(|a, b| time(a).total_cmp(&time(b)));
+        let middle = match runs.first() {
+            Some(first) if first.seconds.is_none() => 0,
+            _ => runs.len() / 2,
+        };
+        runs.into_iter().nth(middle).unwrap_or_default()
+    }
+
     pub(super) fn time(&self) -> f64 {
         self.seconds.unwrap_or(f64::NAN)
     }

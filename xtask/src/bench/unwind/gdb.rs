@@ -24,7 +24,7 @@ const BEGINNINGS: [&str; 8] = [
     "start_cpu0",
 ];
 
-pub(super) struct Gdb {
+pub(in super::super) struct Gdb {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
@@ -39,7 +39,7 @@ pub(super) struct Theirs {
 }
 
 impl Gdb {
-    pub(super) fn start(image: &Image, mode: Mode) -> Result<Self> {
+    pub(in super::super) fn start(image: &Image, mode: Mode) -> Result<Self> {
         let mut command = Command::new("gdb");
         command.args(["-nx", "-q", "-iex", "set auto-load off"]);
         command.arg(image.vmlinux());
@@ -69,7 +69,7 @@ impl Gdb {
         Ok(gdb)
     }
 
-    fn ask(&mut self, commands: &str) -> Result<Vec<String>> {
+    pub(in super::super) fn ask(&mut self, commands: &str) -> Result<Vec<String>> {
         writeln!(self.stdin, "{commands}echo \\n{MARK}\\n")?;
         self.stdin.flush()?;
         let mut lines = Vec::new();

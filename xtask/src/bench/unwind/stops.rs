@@ -8,6 +8,7 @@ use debugger::crossing::Mode;
 use debugger::event::Vcpu;
 use debugger::qemu::arguments::Machine;
 use debugger::qemu::image::Image;
+use debugger::session::link::Endpoint;
 use debugger::session::process::Qemu;
 use debugger::session::target::{Target, TargetError, Trap};
 use debugger::symbols::Symbols;
@@ -39,10 +40,10 @@ const MOST_FRAMES: usize = 4096;
 const TRIES: u32 = 5;
 
 /// Numbers that repeat from run to run: xorshift64*.
-pub(super) struct Random(pub(super) u64);
+pub(in super::super) struct Random(pub(in super::super) u64);
 
 impl Random {
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub(in super::super) fn below(&mut self, limit: u64) -> u64 {
         let mut x = self.0 | 1;
         x ^= x >> 12;
         x ^= x << 25;
@@ -52,11 +53,11 @@ impl Random {
     }
 }
 
-pub(super) struct Sampler<'a> {
-    pub(super) image: &'a Image,
-    pub(super) mode: Mode,
-    pub(super) symbols: &'a Symbols,
-    pub(super) random: Random,
+pub(in super::super) struct Sampler<'a> {
+    pub(in super::super) image: &'a Image,
+    pub(in super::super) mode: Mode,
+    pub(in super::super) symbols: &'a Symbols,
+    pub(in super::super) random: Random,
 }
 
 /// A machine that has reached the application's main.
@@ -96,6 +97,39 @@ impl Sampler<'_> {
             }
             idle_boots = if done == before { idle_boots + 1 } else { 0 };
             if idle_boots == TRIES {
+                bail!("{TRIES} boots ended before the first stop; give it more to do");
+            }
+            booted.qemu.kill();
+        }
+        Ok(())
+    }
+
+    /// So many stops, each with the backtrace there: whoever looks hands the target over in the end.
+    pub(in super::super) fn each(
+        &mut self,
+        stops: usize,
+        look: &mut dyn FnMut(Target, &Endpoint, &Backtrace) -> Result<()>,
+    ) -> Result<()> {
+        let (mut done, mut tries) = (0, 0);
+        while done < stops {
+            let mut booted = self.boot()?;
+            let before = done;
+            while done < stops {
+                match self.next(&mut booted) {
+                    Ok(Some(())) => {}
+                    Ok(None) => break,
+                    Err(_) if booted.qemu.wait_for_end(LAST) => break,
+                    Err(error) => return Err(error),
+                }
+                let (backtrace, _) = self.backtrace(&mut booted.target)?;
+                let endpoint = booted.target.endpoint().cloned();
+                let endpoint = endpoint.context("the stub has no address to come back to")?;
+                look(booted.target, &endpoint, &backtrace)?;
+                booted.target = Target::connect(&endpoint, PATIENCE)?;
+                done += 1;
+            }
+            tries = if done == before { tries + 1 } else { 0 };
+            if tries == TRIES {
                 bail!("{TRIES} boots ended before the first stop; give it more to do");
             }
             booted.qemu.kill();
