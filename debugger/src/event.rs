@@ -321,6 +321,10 @@ pub struct DisassemblyLine {
     pub operands: String,
     /// Where a branch or call goes, or what a rip-relative operand names, with its origin.
     pub target: Option<Place>,
+    /// Where control goes from here next, where the program counter is here and the text leaves it
+    /// open: a branch, an indirect jump, a return.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goes: Option<Place>,
     /// The instruction passes the boundary: `syscall`, `sysret`, `iret`, a bypass call, a shortcut.
     pub crossing: Option<CrossingKind>,
     /// The program counter is here.

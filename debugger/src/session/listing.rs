@@ -79,10 +79,14 @@ impl Engine {
             true => None,
             false => Some(self.pc()?),
         };
-        Ok(instructions
+        let mut lines: Vec<DisassemblyLine> = instructions
             .into_iter()
             .map(|instruction| self.line_of(instruction, current))
-            .collect())
+            .collect();
+        if let Some(line) = lines.iter_mut().find(|line| line.current) {
+            line.goes = self.goes(line.place.addr, &line.bytes);
+        }
+        Ok(lines)
     }
 
     fn line_of(&self, instruction: Instruction, current: Option<Addr>) -> DisassemblyLine {
@@ -92,6 +96,7 @@ impl Engine {
             place: self.place(at),
             crossing: self.crossing_of(&instruction),
             target: target.map(|target| self.place(target)),
+            goes: None,
             current: Some(at) == current,
             breakpoint: self.book.at(at).first().copied(),
             bytes: instruction.bytes,

@@ -25,6 +25,7 @@ mod focus;
 mod frames;
 mod functions;
 mod gates;
+mod goes;
 pub mod handle;
 mod hit;
 mod inspect;

@@ -187,14 +187,31 @@ fn register(register: &Register) -> String {
     text.trim_end().to_owned()
 }
 
+/// What comes of the current instruction: `(taken)`, `(not taken)`, `(to main+0x12)`.
+#[must_use]
+pub fn goes(line: &DisassemblyLine) -> Option<String> {
+    let to = line.goes.as_ref()?;
+    let is_branch = line.mnemonic.starts_with('j') || line.mnemonic.starts_with("loop");
+    Some(match &line.target {
+        Some(target) if is_branch && target.addr == to.addr => "(taken)".to_owned(),
+        Some(_) if is_branch && line.place.addr + line.bytes.len() as u64 == to.addr => {
+            "(not taken)".to_owned()
+        }
+        _ => format!("(to {})", name(to)),
+    })
+}
+
 fn instruction(line: &DisassemblyLine) -> String {
     let mark = if line.current { '▶' } else { ' ' };
     let crossing = line
         .crossing
         .map(|kind| format!("  ══ {kind}"))
         .unwrap_or_default();
+    let goes = goes(line)
+        .map(|goes| format!("  {goes}"))
+        .unwrap_or_default();
     let text = format!(
-        "{} {}{mark} {:<7} {}{crossing}",
+        "{} {}{mark} {:<7} {}{goes}{crossing}",
         line.place.origin.letter(),
         line.place.addr,
         line.mnemonic,

@@ -11,6 +11,7 @@ use ratatui::text::{Line, Span};
 use super::held::Held;
 use super::listing::{explain, find, moved};
 use super::{Act, Effect, Panel, View};
+use crate::batch::text::goes;
 use crate::look::Look;
 use crate::widgets::arrows::{self, Jump};
 use crate::widgets::cursor::{Cursor, centred};
@@ -198,6 +199,9 @@ fn spans(
             ));
         }
         None => spans.push(Span::styled(line.operands.clone(), style)),
+    }
+    if let Some(goes) = goes(line).filter(|_| fresh) {
+        spans.push(Span::styled(format!(" {goes}"), theme.dim()));
     }
     if let Some(kind) = line.crossing {
         spans.push(Span::styled(format!(" ══ {kind}"), theme.crossing()));

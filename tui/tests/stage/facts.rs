@@ -253,6 +253,7 @@ fn disassembly() -> Vec<DisassemblyLine> {
             mnemonic: mnemonic.to_owned(),
             operands: operands.to_owned(),
             target,
+            goes: None,
             crossing: None,
             current: offset == 0,
             breakpoint: (offset == 0).then_some(2),
