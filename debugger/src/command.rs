@@ -10,6 +10,7 @@ use crate::origin::Origin;
 mod arguments;
 mod breakpoint;
 mod complete;
+mod entry;
 mod find;
 mod live;
 mod location;
@@ -20,10 +21,11 @@ mod table;
 
 pub use breakpoint::{BreakCommand, LogPart, Only, Which};
 pub use complete::{Names, complete};
+pub use entry::{Entry, Group};
 pub use find::bytes;
 pub use parse::{background, parse};
 pub use reference::{help, reference};
-pub use table::{Entry, Group, TABLE};
+pub use table::TABLE;
 
 /// A place as the user writes it; the session resolves it against the symbols.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,18 @@ pub enum Until {
     Kernel,
     Origin(Origin),
     Location(Location),
+}
+
+/// Which stop to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    At(u64),
+    Back(u64),
+    Forward(u64),
+    /// The one that the target stands at.
+    Now,
+    /// The one that is looked at already.
+    Here,
 }
 
 /// gdb's `/FMT`: `x/8gx`.
@@ -181,6 +195,11 @@ pub enum Command {
     Down {
         count: u32,
     },
+    /// The past stops; the newest of them where a number is given.
+    Stops {
+        limit: Option<u32>,
+    },
+    Look(Look),
     Examine {
         format: Format,
         expression: String,

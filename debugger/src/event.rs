@@ -4,6 +4,7 @@ mod guest;
 mod machine;
 mod progress;
 mod space;
+mod stops;
 
 use serde::Serialize;
 
@@ -13,6 +14,7 @@ pub use machine::{
 };
 pub use progress::Progress;
 pub use space::{AddressInfo, Identity, PageTableEntry, RegionInfo, ResidentInfo, VmaInfo};
+pub use stops::{Change, Changed, LookedAt, Looking, NumberedStop, StopList};
 
 use crate::addr::{Addr, Insns};
 use crate::crossing::{CrossingKind, Mode};
@@ -49,6 +51,8 @@ pub enum Event {
     /// The target runs, and its memory can be read all the same: what is shown can be asked for again.
     /// Sent a few times a second.
     Pulse,
+    /// Another stop is looked at: one of the past, or the one where the target stands again.
+    Looking(Looking),
     /// Something worth a line in the console that nobody asked for.
     Notice(String),
     /// A command that a breakpoint carries out at each stop, and its answer.
@@ -179,6 +183,8 @@ pub enum Answer {
     Done(String),
     /// A run-control command ended here.
     Stopped(Stop),
+    Stops(StopList),
+    Looking(LookedAt),
     #[serde(rename = "frames")]
     Backtrace(Vec<Frame>),
     Registers(Vec<Register>),
@@ -294,6 +300,8 @@ pub struct MemoryDump {
     pub bytes: Vec<u8>,
     /// The lines as `x` prints them.
     pub lines: Vec<String>,
+    /// What of it was looked at, at the stop before, and is other now.
+    pub changed: Vec<AddrRange>,
 }
 
 fn hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -369,6 +377,8 @@ pub struct Variable {
     pub type_name: String,
     pub value: Known<String>,
     pub argument: bool,
+    /// Of the innermost frame: it is not what it was at the stop before.
+    pub changed: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -34,6 +34,8 @@ pub enum When {
     Running,
     /// While slow work is under way.
     Working,
+    /// While a past stop is looked at.
+    LookingBack,
 }
 
 impl When {
@@ -44,6 +46,7 @@ impl When {
             Self::Stopped => model.run.answers(),
             Self::Running => model.run.is_running(),
             Self::Working => model.works.latest().is_some(),
+            Self::LookingBack => model.past.is_some(),
         }
     }
 }
@@ -132,6 +135,9 @@ pub const TABLE: &[Action] = &[
     debug("why", &["w"], &[], "", "show how control came to this side", |ui, _| focus(ui, PanelId::Why)),
     debug("syntax", &["m"], &[], "", "disassemble in Intel's or AT&T's syntax", |ui, _| { ui.panels.disassembly.switch_syntax(); Vec::new() }),
     debug("inline", &["a"], &[], "", "each source line's instructions below it, or not", |ui, _| { ui.panels.source.inline = !ui.panels.source.inline; Vec::new() }),
+    action(Scope::Everywhere, "back", &["[", "Alt-Left"], "earlier", "look at the stop before: registers, stack, variables as they were", |_, _| typed("back")).when(When::LookingBack),
+    action(Scope::Everywhere, "forward", &["]", "Alt-Right"], "later", "look at the stop after", |_, _| typed("forward")).when(When::LookingBack),
+    action(Scope::Everywhere, "now", &["}"], "now", "look at where the target stands again", |_, _| typed("now")).when(When::LookingBack),
     action(Scope::Panel(PanelId::Breakpoints), "delete", &["Delete", "D"], "delete", "remove the marked breakpoint", delete),
     action(Scope::Panel(PanelId::Strip), "zoom", &["Enter"], "zoom", "only the marked band, or all again", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Regions), "zoom", &["Enter"], "zoom", "only the band of the marked region, or all again", |ui, m| ui.act(&Act::Enter, m)),
@@ -466,6 +472,9 @@ mod tests {
             "vcpu next",
             "up",
             "down",
+            "back",
+            "forward",
+            "now",
             "delete 1",
             "break a.c:1",
             "break *0xffffffff81000000",

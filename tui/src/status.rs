@@ -12,6 +12,9 @@ use crate::panels::Screen;
 use crate::ui::Ui;
 use crate::widgets::text;
 
+/// Behind the stop, while answers about it are under way.
+const PENDING: &str = " …";
+
 /// From this width on the bar names every screen.
 const WIDE: u16 = 120;
 
@@ -36,14 +39,25 @@ pub(crate) fn draw_status(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) 
         None => ("uklscope", ""),
     };
     spans.push(Span::raw(format!(" {name} {mode} ").replace("  ", " ")));
-    spans.push(Span::raw(format!(" {}", state(model))));
-    if let Some(stop) = &model.run.last_stop
-        && model.run.answers()
-    {
-        spans.push(Span::raw(format!(
-            "  cpu{} {}",
-            stop.vcpu.0, stop.place.origin
-        )));
+    let stop = model.run.last_stop.as_ref();
+    match (&model.past, stop) {
+        (Some(past), Some(now)) if model.run.answers() => {
+            let at = &past.at;
+            spans.push(Span::styled(
+                format!(" ◀ past stop {} of {} ", at.number, past.newest),
+                theme.alarm().patch(theme.bar()),
+            ));
+            let now = words::name(&now.place);
+            let origin = at.stop.place.origin;
+            spans.push(Span::raw(format!(" {origin}; target in {now}")));
+        }
+        (_, stop) => {
+            spans.push(Span::raw(format!(" {}", state(model))));
+            if let Some(stop) = stop.filter(|_| model.run.answers()) {
+                let (cpu, origin) = (stop.vcpu.0, stop.place.origin);
+                spans.push(Span::raw(format!("  cpu{cpu} {origin}")));
+            }
+        }
     }
     text::put(buf, area, 0, Line::from(spans));
     draw_right(ui, model, area, buf);
@@ -112,6 +126,10 @@ fn state(model: &Model) -> String {
         Run::Running if model.is_live() => format!("▶ running, live{}", progress(model)),
         Run::Running => format!("▶ running{}", progress(model)),
         Run::Stopping => format!("▶ stopping{}", progress(model)),
+        // Some of what is seen may still be of the stop before.
+        Run::Stopped(stop) if !model.requests.is_quiet() => {
+            format!("■ {}{PENDING}", words::reason(&stop.reason))
+        }
         Run::Stopped(stop) => format!("■ {}", words::reason(&stop.reason)),
         Run::Ended(why) => format!("∎ ended: {why}"),
     }
@@ -156,7 +174,12 @@ pub(crate) fn draw_keys(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
     let offered = action::offered(ui.preset, ui.screen, ui.focus());
     let (now, rest): (Vec<&Action>, Vec<&Action>) = offered
         .filter(|action| action.when.holds(model))
-        .partition(|action| matches!(action.when, When::Running | When::Working));
+        .partition(|action| {
+            matches!(
+                action.when,
+                When::Running | When::Working | When::LookingBack
+            )
+        });
     for action in now.into_iter().chain(rest) {
         let key = action.all_keys(ui.preset).next().unwrap_or("");
         if always.iter().any(|(other, _)| *other == key) {

@@ -144,6 +144,28 @@ fn how_far_a_command_has_come_stands_in_the_bar() {
 }
 
 #[test]
+fn a_past_stop_says_so_and_where_the_target_stands() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.event(stage::stops::past());
+    assert_snapshot!("past_stop_small", stage.text());
+    let bar = stage.text();
+    assert!(bar.contains("◀ past stop 12 of 40"), "{bar}");
+    assert!(bar.contains("app; target in"), "{bar}");
+    stage.keys("[ ] }");
+    assert_eq!(stage.typed, ["back", "forward", "now"]);
+    stage.event(stage::stops::now());
+    let bar = stage.text();
+    assert!(
+        bar.contains("■ breakpoint 2") && !bar.contains("past"),
+        "{bar}"
+    );
+    let mut wide = Stage::stopped(200, 50);
+    wide.event(stage::stops::past());
+    let bar = wide.text();
+    assert!(bar.contains("target in ksys_write"), "{bar}");
+}
+
+#[test]
 fn without_colour_nothing_is_coloured_and_the_letters_stay() {
     for key in ["1", "2", "3", "4", "7"] {
         let mut stage = Stage::stopped(80, 24);

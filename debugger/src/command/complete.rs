@@ -1,7 +1,8 @@
 //! What a half-typed line may become.
 
+use super::entry::Completes;
 use super::parse::take_apart;
-use super::table::{Completes, TABLE};
+use super::table::TABLE;
 
 /// Where names to complete with come from.
 pub trait Names {

@@ -1,7 +1,8 @@
 //! A line of text → a [`Command`].
 
+use super::entry::{Entry, Group};
 use super::location;
-use super::table::{Entry, Group, TABLE};
+use super::table::TABLE;
 use super::{Command, CommandError, Format};
 
 /// What stood where an argument was expected; the usage is added by [`parse`].
@@ -287,11 +288,11 @@ mod tests {
         let said = |line: &str| Failure::from(parse(line).unwrap_err()).to_string();
         assert_eq!(
             said("stpe"),
-            "reading 'stpe': no command has this name; nearest: step, stepi"
+            "reading 'stpe': no command has this name; nearest: step, stepi, stops"
         );
         assert_eq!(
             said("st"),
-            "reading 'st': it may mean stepi, step, stepping; type more of the name"
+            "reading 'st': it may mean stepi, step, stepping, stops; type more of the name"
         );
         assert_eq!(
             said("si x"),

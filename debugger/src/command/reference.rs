@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::CommandError;
+use super::entry::{Entry, Group};
 use super::parse::find;
-use super::table::{Entry, Group, TABLE};
+use super::table::TABLE;
 
 const GROUPS: &[(Group, &str)] = &[
     (Group::Running, "Running and stepping"),

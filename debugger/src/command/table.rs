@@ -5,47 +5,11 @@ use super::arguments::{
     watch,
 };
 use super::breakpoint::{commands, dprintf, enable, ignore, log, pattern};
+use super::entry::{Completes, Entry, Group};
 use super::find::find;
 use super::location::location;
-use super::parse::{Input, WhatFound};
 use super::steps::{BESIDE, focus, stepping, until};
-use super::{Command, WatchKind};
-
-/// The heading a command stands under in help and the book.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    Running,
-    Boundary,
-    Breakpoints,
-    Looking,
-    Other,
-}
-
-/// What an argument may begin with, for completion.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Completes {
-    Nothing,
-    Symbols,
-    /// Symbols, and registers behind a `$`.
-    Expressions,
-    Words(&'static [&'static str]),
-    WordsAndSymbols(&'static [&'static str]),
-    Commands,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    pub name: &'static str,
-    /// Abbreviations that hold even where another command begins so.
-    pub short: &'static [&'static str],
-    /// The arguments' form: `LOCATION [if CONDITION]`.
-    pub arguments: &'static str,
-    /// One line.
-    pub help: &'static str,
-    pub group: Group,
-    pub(super) completes: Completes,
-    pub(super) read: fn(&Input<'_>) -> Result<Command, WhatFound>,
-}
+use super::{Command, Look, WatchKind};
 
 macro_rules! row {
     ($group:ident, $name:literal, [$($short:literal),*], $arguments:literal, $help:literal, $completes:expr, $read:expr) => {
@@ -380,6 +344,54 @@ pub const TABLE: &[Entry] = &[
     ),
     row!(
         Looking,
+        "stops",
+        [],
+        "[N]",
+        "the stops that can be looked at, or the newest N of them",
+        Nothing,
+        |i| Ok(Command::Stops { limit: i.number()? })
+    ),
+    row!(
+        Looking,
+        "past",
+        ["tfind"],
+        "[N]",
+        "look at stop N, with what was looked at then; without one, say which it is",
+        Nothing,
+        |i| Ok(Command::Look(match i.number()? {
+            Some(number) => Look::At(u64::from(number)),
+            None => Look::Here,
+        }))
+    ),
+    row!(
+        Looking,
+        "back",
+        [],
+        "[N]",
+        "look at the stop before, or N before",
+        Nothing,
+        |i| Ok(Command::Look(Look::Back(i.count()?)))
+    ),
+    row!(
+        Looking,
+        "forward",
+        [],
+        "[N]",
+        "look at the stop after, or N after",
+        Nothing,
+        |i| Ok(Command::Look(Look::Forward(i.count()?)))
+    ),
+    row!(
+        Looking,
+        "now",
+        [],
+        "",
+        "look at where the target stands again; so does every command that runs it",
+        Nothing,
+        |i| i.nothing(Command::Look(Look::Now))
+    ),
+    row!(
+        Looking,
         "x",
         [],
         "[/FORMAT] ADDRESS",
@@ -533,13 +545,3 @@ pub const TABLE: &[Entry] = &[
         |i| Ok(Command::Help(i.optional()))
     ),
 ];
-
-impl Entry {
-    /// `break [LOCATION] [if CONDITION]`
-    #[must_use]
-    pub fn usage(&self) -> String {
-        format!("{} {}", self.name, self.arguments)
-            .trim_end()
-            .to_owned()
-    }
-}

@@ -10,7 +10,7 @@ use super::description::{Description, RegisterDefinition};
 pub struct Registers {
     description: Arc<Description>,
     /// A `g` reply; `None` where the stub says "not available" or sent less than it described.
-    bytes: Vec<Option<u8>>,
+    bytes: Arc<[Option<u8>]>,
 }
 
 impl Registers {
@@ -19,6 +19,7 @@ impl Registers {
     #[must_use]
     pub fn new(description: Arc<Description>, mut bytes: Vec<Option<u8>>) -> Self {
         bytes.resize(description.size(), None);
+        let bytes = bytes.into();
         Self { description, bytes }
     }
 

@@ -21,9 +21,9 @@ pub use work::Works;
 
 use crate::command::Command;
 use crate::event::{
-    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, MemoryDump,
-    RegionInfo, Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, ThreadInfo, Variable,
-    Watched, Why,
+    AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, Looking,
+    MemoryDump, RegionInfo, Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, ThreadInfo,
+    Variable, Watched, Why,
 };
 
 #[derive(Debug, Default)]
@@ -41,6 +41,8 @@ pub struct Model {
     pub breakpoints: Slot<Vec<BreakpointInfo>>,
     pub threads: Slot<Vec<ThreadInfo>>,
     pub why: Slot<Why>,
+    /// The stop of the past that is looked at, and that all the rest is of.
+    pub past: Option<Looking>,
     /// The watch expressions, as of the last stop.
     pub watched: Vec<Watched>,
     pub regions: Slot<Vec<RegionInfo>>,
@@ -79,6 +81,11 @@ impl Model {
             Event::Compared(comparison) => self.crossings.compared(comparison),
             Event::Watched(watched) => self.watched = watched,
             Event::Pulse => self.run.pulsed(),
+            Event::Looking(looking) => {
+                self.past = Some(looking).filter(Looking::is_back);
+                self.run.turned();
+                self.selected_frame = 0;
+            }
             Event::Notice(text) => self.log.push(Entry::Notice(text)),
             Event::Said {
                 breakpoint,
@@ -114,6 +121,7 @@ impl Model {
             | Event::Said { .. }
             | Event::Serial(_)
             | Event::Pulse
+            | Event::Looking(_)
             | Event::Watched(_) => {}
         }
     }
@@ -187,8 +195,9 @@ impl Model {
             (Ok(_), Command::Frame { n }) => self.selected_frame = *n,
             _ => {}
         }
-        // A command that ran the target has told of its stop already: once is enough.
-        if !matches!(result, Ok(Answer::Stopped(_))) {
+        // A command that ran the target, or turned to another stop, has told of it already: once is
+        // enough.
+        if !matches!(result, Ok(Answer::Stopped(_) | Answer::Looking(_))) {
             self.run.touched();
         }
         self.log.push(match result {

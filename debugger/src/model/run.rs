@@ -10,7 +10,8 @@ pub struct RunState {
     pub generation: u64,
     /// While the target runs and its memory is read: the generation of the first pulse.
     pub live_since: Option<u64>,
-    /// Counts the stops alone: where the user looks is kept until the next one.
+    /// Counts the stops alone, and the turns to past ones: where the user looks is kept until the
+    /// next.
     pub stops: u64,
     /// How far the command is that runs the target, once that is known.
     pub progress: Option<Progress>,
@@ -56,6 +57,12 @@ impl RunState {
             self.generation += 1;
             self.live_since.get_or_insert(self.generation);
         }
+    }
+
+    /// Another stop is looked at.
+    pub(super) const fn turned(&mut self) {
+        self.generation += 1;
+        self.stops += 1;
     }
 
     pub(super) const fn touched(&mut self) {

@@ -1,6 +1,6 @@
 //! Everything a live session owns, and the questions every command asks of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use super::book::Book;
@@ -33,8 +33,6 @@ pub(super) struct Engine {
     pub(super) vcpu: Vcpu,
     /// The selected frame.
     pub(super) frame: u32,
-    /// Registers at the stop before this one, to mark what changed.
-    pub(super) before: BTreeMap<String, Vec<u8>>,
     /// The command at work.
     pub(super) course: super::course::Course,
     /// The other vCPUs run while the one in focus is stepped.
@@ -43,6 +41,8 @@ pub(super) struct Engine {
     pub(super) app_space: Option<u64>,
     /// Where interrupts come in, once that was asked.
     pub(super) gates: Option<super::gates::Gates>,
+    /// The stops before this one.
+    pub(super) stops: super::stops::Stops,
     /// The user asked to stop what is at work.
     pub(super) interrupted: bool,
     /// When a run that goes on by itself is given up.
@@ -53,6 +53,7 @@ pub(super) struct Engine {
     pub(super) free: bool,
     /// It is to run as soon as the session is open.
     pub(super) run_freely: bool,
+    /// Where it stands; none before the first stop.
     pub(super) stop: Option<Stop>,
     /// What is shown at each stop.
     pub(super) watches: super::watches::Watches,

@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::expression::{self, Environment, ExpressionError, Given, Type, Value};
+use super::target::TargetError;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::symbols::Kind;
@@ -129,9 +130,14 @@ impl Environment for Engine {
     fn read(&mut self, at: Addr, bytes: &mut [u8]) -> Result<(), ExpressionError> {
         self.target
             .read(at, bytes)
-            .map_err(|_| ExpressionError::Unreadable {
+            .map_err(|error| ExpressionError::Unreadable {
                 at,
-                why: "nothing is mapped there".to_owned(),
+                why: match error {
+                    TargetError::NotKept { stop, .. } => {
+                        format!("it is not kept with stop {stop}, for nobody looked at it then")
+                    }
+                    _ => "nothing is mapped there".to_owned(),
+                },
             })
     }
 

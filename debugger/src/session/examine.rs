@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::expression::{self, Type, digits, letter, print};
+use super::target::TargetError;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::command::{Format, Syntax};
@@ -53,10 +54,9 @@ impl Engine {
             .collect();
         let mut list = Vec::with_capacity(rows.len());
         for (name, bits, bytes) in rows {
-            let changed = match (&bytes, self.before.get(&name)) {
-                (Some(now), Some(before)) => now != before,
-                _ => false,
-            };
+            let before = self.register_before(&name);
+            let changed =
+                before.is_some_and(|before| bytes.as_ref().is_some_and(|now| *now != before));
             let number = registers.get(&name);
             list.push(Register {
                 note: number.and_then(|number| self.note(&name, number)),
@@ -67,17 +67,6 @@ impl Engine {
             });
         }
         Ok(list)
-    }
-
-    /// Keeps the registers to compare the next stop's with.
-    pub(super) fn remember_registers(&mut self) {
-        let Ok(registers) = self.registers() else {
-            return;
-        };
-        self.before = registers
-            .iter()
-            .filter_map(|(register, bytes)| Some((register.name.clone(), bytes?)))
-            .collect();
     }
 
     fn note(&mut self, name: &str, bits: u64) -> Option<String> {
@@ -251,16 +240,39 @@ impl Engine {
             addr: at,
             unit: 1,
             format: 's',
+            changed: self.changed_bytes(at, &bytes),
             bytes,
             lines,
         })
+    }
+
+    /// Reads them all; of a past stop those that are kept with it, and says where they end.
+    fn read_kept(
+        &mut self,
+        at: Addr,
+        bytes: &mut Vec<u8>,
+        unit: usize,
+    ) -> Result<Option<String>, Trouble> {
+        match self.target.read(at, bytes) {
+            Ok(()) => Ok(None),
+            Err(TargetError::NotKept { addr, stop }) if addr - at >= unit as u64 => {
+                let good = usize::try_from(addr - at).unwrap_or(0);
+                bytes.truncate(good - good % unit);
+                self.target.read(at, bytes)?;
+                Ok(Some(format!(
+                    "{:#x}: not kept with stop {stop}, for nobody looked at it then",
+                    addr.0
+                )))
+            }
+            Err(other) => Err(other.into()),
+        }
     }
 
     fn numbers(&mut self, at: Addr, format: Format) -> Result<MemoryDump, Trouble> {
         let unit = usize::from(format.unit);
         let count = usize::try_from(format.count).unwrap_or(1);
         let mut bytes = vec![0; unit * count];
-        self.target.read(at, &mut bytes)?;
+        let cut = self.read_kept(at, &mut bytes, unit)?;
         let per_line = per_line(format);
         let mut lines = Vec::new();
         for (i, row) in bytes.chunks(unit * per_line).enumerate() {
@@ -283,10 +295,12 @@ impl Engine {
             }
             lines.push(line);
         }
+        lines.extend(cut);
         Ok(MemoryDump {
             addr: at,
             unit: format.unit,
             format: format.letter,
+            changed: self.changed_bytes(at, &bytes),
             bytes,
             lines,
         })

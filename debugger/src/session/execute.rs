@@ -13,13 +13,37 @@ const SYMBOLS: usize = 1_000;
 
 impl Engine {
     pub(super) fn execute(&mut self, command: &Command) -> Result<Answer, Trouble> {
+        self.target.expect(is_asked_at_each_stop(command));
         if let Some(run) = run_control(command) {
             return self.run_command(run);
         }
+        match self.execute_here(command) {
+            Err(Trouble::Failed(failure)) => Err(Trouble::Failed(self.explained(failure))),
+            other => other,
+        }
+    }
+
+    /// A failure at a past stop says that it may be for want of what was not kept.
+    fn explained(&self, failure: Failure) -> Failure {
+        match self.not_kept() {
+            Some(why) if !failure.to_string().contains("'now'") => Failure {
+                found: format!("{} ({why})", failure.found),
+                ..failure
+            },
+            _ => failure,
+        }
+    }
+
+    fn execute_here(&mut self, command: &Command) -> Result<Answer, Trouble> {
         match command {
+            Command::Stops { limit } => self.stop_list(*limit).map(Answer::Stops),
+            Command::Look(look) => self.look_at(*look),
             Command::Break { .. } => self.set_breakpoint(command),
             Command::Breaks(change) => self.breaks(change),
-            Command::Watch { kind, expression } => self.set_watchpoint(*kind, expression),
+            Command::Watch { kind, expression } => {
+                self.needs_now("setting a watchpoint")?;
+                self.set_watchpoint(*kind, expression)
+            }
             Command::Condition { number, expression } => {
                 self.set_condition(*number, expression.clone())
             }
@@ -45,6 +69,7 @@ impl Engine {
                 pattern,
             } => self.find(start, *len, pattern).map(Answer::Found),
             Command::Print { format, expression } => {
+                self.needs_now_to_assign(expression)?;
                 self.print(*format, expression).map(Answer::Value)
             }
             Command::Display { expression } => self.display(expression.as_deref()),
@@ -54,7 +79,10 @@ impl Engine {
                 whole,
                 offsets,
             } => self.type_answer(expression, *whole, *offsets),
-            Command::Set { target, value } => self.assign(target, value),
+            Command::Set { target, value } => {
+                self.needs_now(&format!("setting {target}"))?;
+                self.assign(target, value)
+            }
             Command::Disassemble {
                 location,
                 count,
@@ -66,8 +94,14 @@ impl Engine {
                 self.list(location.as_ref(), *count).map(Answer::Source)
             }
             Command::Info(info) => self.info(info),
-            Command::Space { expression } => self.space(expression.as_deref()),
-            Command::TaskSpace { task } => self.task_space(task).map(Answer::Space),
+            Command::Space { expression } => {
+                self.needs_now("reading the page tables")?;
+                self.space(expression.as_deref())
+            }
+            Command::TaskSpace { task } => {
+                self.needs_now("reading the page tables")?;
+                self.task_space(task).map(Answer::Space)
+            }
             Command::Symbols { .. } | Command::Help(_) | Command::Cancel(_) => {
                 self.without_target(command).map_err(Trouble::Failed)
             }
@@ -105,6 +139,7 @@ impl Engine {
 
     /// Lets the target run, and again where the breakpoint that stopped it says so.
     fn run_command(&mut self, run: RunCommand) -> Result<Answer, Trouble> {
+        self.look_now();
         self.interrupted = false;
         let mut run = run;
         loop {
@@ -121,7 +156,7 @@ impl Engine {
 
     fn run_once(&mut self, run: RunCommand) -> Result<Stop, Trouble> {
         self.course = Course::default();
-        self.remember_registers();
+        self.keep_stop();
         self.look_ahead();
         self.port.send(Event::Run(Run::Running));
         let stop = match run {
@@ -138,8 +173,11 @@ impl Engine {
         match stop {
             Ok(stop) => {
                 self.resolve_pending()?;
+                self.read_ahead()?;
                 self.port.send(Event::Run(Run::Stopped(stop.clone())));
+                self.target.expect(true);
                 self.tell_watched();
+                self.target.expect(false);
                 Ok(stop)
             }
             Err(Trouble::Failed(failure)) => {
@@ -290,6 +328,18 @@ enum RunCommand {
     Cross,
     CrossBack,
     OverKernel,
+}
+
+/// What a screen shows of each stop.
+fn is_asked_at_each_stop(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Why
+            | Command::Backtrace { .. }
+            | Command::Disassemble { .. }
+            | Command::List { .. }
+            | Command::Info(Info::Registers | Info::Locals | Info::Arguments)
+    )
 }
 
 /// Whether a command lets the target run.

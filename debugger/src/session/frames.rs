@@ -78,10 +78,12 @@ impl Engine {
             .collect();
         if let Some(last) = frames.last_mut() {
             let end = if cut { &End::Limit } else { &backtrace.end };
-            last.end = Some(StackEnd {
-                complete: end.is_complete(),
-                what: end.to_string(),
-            });
+            let complete = end.is_complete();
+            let what = match self.not_kept() {
+                Some(why) if !complete && !cut => format!("{end} ({why})"),
+                _ => end.to_string(),
+            };
+            last.end = Some(StackEnd { complete, what });
         }
         frames
     }

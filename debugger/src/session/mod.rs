@@ -52,6 +52,7 @@ mod slide;
 mod slots;
 mod spin;
 mod stepping;
+mod stops;
 pub mod store;
 pub mod stub_trace;
 pub mod target;

@@ -17,7 +17,9 @@
 
 mod error;
 mod handshake;
+mod lines;
 mod memory;
+mod past;
 mod registers;
 mod run;
 mod traps;
@@ -45,6 +47,7 @@ pub use crate::gdb::registers::Registers;
 pub use crate::gdb::reply::StopCause;
 pub use crate::gdb::request::{Trap, TrapKind};
 pub use error::TargetError;
+pub use past::Kept;
 pub use run::StepFlags;
 
 /// Requests under way at once. The stub answers while we still send: with more of them both sides
@@ -101,6 +104,8 @@ pub struct Target {
     file: Option<Contents>,
     /// Memory that can be read while the machine runs.
     window: Option<window::Window>,
+    /// Looked at instead of the machine.
+    past: Option<past::Past>,
 }
 
 impl Target {
@@ -166,6 +171,7 @@ impl Target {
             ended: None,
             file: None,
             window: None,
+            past: None,
         }
     }
 
@@ -184,6 +190,7 @@ impl Target {
     /// # Errors
     /// See [`Self::vcpus`].
     pub fn vcpu_state(&mut self, vcpu: Vcpu) -> Result<String, TargetError> {
+        self.needs_machine("asking what a vCPU does")?;
         let thread = self.thread(vcpu)?;
         let text = self.ask_decoded(&Request::ThreadExtraInfo(thread), |payload| {
             reply::bytes(payload, None)
@@ -241,6 +248,7 @@ impl Target {
         ) {
             return Err(TargetError::MonitorRuns(command.to_owned()));
         }
+        self.needs_machine("asking the monitor")?;
         self.forget();
         let request = Request::Monitor(command.to_owned());
         self.send(&request)?;
@@ -309,12 +317,14 @@ impl Target {
     }
 
     fn needs_machine(&self, tried: &str) -> Result<(), TargetError> {
-        match self.is_file() {
-            true => Err(TargetError::NoMachine {
+        if self.is_file() {
+            return Err(TargetError::NoMachine {
                 tried: tried.to_owned(),
-            }),
-            false => Ok(()),
+            });
         }
+        self.past
+            .as_ref()
+            .map_or(Ok(()), |past| Err(past.refuses(tried)))
     }
 
     /// Forgets everything that was read: the machine may have changed it.

@@ -7,7 +7,7 @@ use crate::addr::Addr;
 use crate::event::Variable;
 use crate::known::Known;
 use crate::symbols::unwind::{Backtrace, Memory, RegisterSet};
-use crate::symbols::{Local, Symbols, TypedValue, ValuePlace};
+use crate::symbols::{Local, Symbols, TypedValue, ValueError, ValuePlace};
 
 impl Engine {
     /// Lets debug information read the guest's memory.
@@ -91,7 +91,7 @@ impl Engine {
     /// `info locals`, `info args`
     pub(super) fn variables(&mut self, arguments: bool) -> Result<Vec<Variable>, Trouble> {
         let locals = self.of_frame(Symbols::locals)?;
-        Ok(locals
+        let mut list: Vec<Variable> = locals
             .into_iter()
             .filter(|local| local.argument || !arguments)
             .map(|local| {
@@ -105,15 +105,23 @@ impl Engine {
                     name: local.name,
                     type_name: local.type_name,
                     argument: local.argument,
+                    changed: false,
                 }
             })
-            .collect())
+            .collect();
+        self.mark_changed(&mut list);
+        Ok(list)
     }
 
     pub(super) fn typed_text(&mut self, typed: &TypedValue) -> Result<String, String> {
         self.reading(|symbols, memory| symbols.value_text(typed, memory))
             .unwrap_or_else(|| Ok(String::new()))
-            .map_err(|error| error.to_string())
+            .map_err(|error| match (error, self.not_kept()) {
+                (ValueError::Unreadable { addr, len }, Some(why)) => {
+                    format!("{len} bytes at {addr:?} are not known: {why}")
+                }
+                (error, _) => error.to_string(),
+            })
     }
 
     /// A value as debug information describes it, as one to calculate with.

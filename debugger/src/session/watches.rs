@@ -61,6 +61,11 @@ impl Engine {
         Ok(Answer::Done(format!("{gone} no longer shown")))
     }
 
+    /// As they were told last.
+    pub(super) fn watched_now(&self) -> Vec<Watched> {
+        self.watches.list.clone()
+    }
+
     /// Evaluates all that are shown and tells them.
     pub(super) fn tell_watched(&mut self) {
         let mut list = std::mem::take(&mut self.watches.list);
@@ -71,7 +76,9 @@ impl Engine {
                 Err(trouble) => Err(trouble),
             };
             let value = Known::from(value.map_err(|trouble| trouble.to_string()));
-            one.changed = one.value != Known::Asked && one.value != value;
+            one.changed = self
+                .watched_before(one.number)
+                .is_some_and(|before| before.value != value);
             one.value = value;
         }
         self.watches.list = list;

@@ -11,6 +11,7 @@ pub mod request_text;
 pub mod session;
 pub mod space;
 pub mod space_text;
+mod stop_text;
 pub mod symbols;
 pub mod text;
 pub mod trace;

@@ -15,6 +15,8 @@ pub fn lines(answer: &Answer) -> Vec<String> {
     match answer {
         Answer::Done(sentence) => vec![sentence.clone()],
         Answer::Stopped(stop) => stop_lines(stop),
+        Answer::Stops(stops) => super::stop_text::stops(stops),
+        Answer::Looking(at) => super::stop_text::looking(at),
         Answer::Backtrace(frames) => backtrace(frames),
         Answer::Registers(registers) => registers.iter().map(register).collect(),
         Answer::Memory(dump) => dump.lines.clone(),
@@ -256,8 +258,9 @@ pub fn known<T>(known: &Known<T>, text: impl FnOnce(&T) -> String) -> String {
 fn variable(variable: &Variable) -> String {
     let value = known(&variable.value, String::clone);
     let argument = if variable.argument { "argument " } else { "" };
+    let changed = if variable.changed { "* " } else { "" };
     format!(
-        "{argument}{} = {value}  ({})",
+        "{changed}{argument}{} = {value}  ({})",
         variable.name, variable.type_name
     )
 }

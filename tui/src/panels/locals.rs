@@ -51,13 +51,17 @@ impl Panel for Locals {
         let longest = list.iter().map(|one| one.name.chars().count()).max();
         let name_width = longest.unwrap_or(0).min(20);
         for (row, variable) in list.iter().skip(top).take(height).enumerate() {
-            let style = if fresh && variable.value.yes().is_some() {
-                ratatui::style::Style::new()
-            } else {
-                view.theme.dim()
+            let style = match (fresh && variable.value.yes().is_some(), variable.changed) {
+                (false, _) => view.theme.dim(),
+                (true, true) => view.theme.changed(),
+                (true, false) => ratatui::style::Style::new(),
             };
+            let mark = if variable.changed { '*' } else { ' ' };
             let line = Line::from(vec![
-                Span::styled(format!("{:<name_width$} ", variable.name), view.theme.key()),
+                Span::styled(
+                    format!("{:<name_width$}{mark}", variable.name),
+                    view.theme.key(),
+                ),
                 Span::styled(words::known(&variable.value, String::clone), style),
                 Span::styled(format!("  {}", variable.type_name), view.theme.dim()),
             ]);

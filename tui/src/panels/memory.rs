@@ -272,7 +272,8 @@ impl Panel for Memory {
         };
         for (row, bytes) in dump.bytes.chunks(per_row).enumerate() {
             let at = dump.addr + (row * per_row) as u64;
-            let mut line = bytes_line(at, bytes, marked, fresh, view);
+            let changed = |at| dump.changed.iter().any(|range| range.contains(at));
+            let mut line = bytes_line(at, bytes, marked, fresh, changed, view);
             if let Some(note) = notes.get(row) {
                 line.push_span(Span::styled(
                     format!("  {}", pointed(note)),
@@ -289,6 +290,7 @@ fn bytes_line(
     bytes: &[u8],
     marked: Option<Addr>,
     fresh: bool,
+    changed: impl Fn(Addr) -> bool,
     view: View<'_>,
 ) -> Line<'static> {
     let theme = view.theme;
@@ -297,6 +299,8 @@ fn bytes_line(
     let style = |i: usize, byte: u8| {
         if marked == Some(at + i as u64) {
             theme.selected(view.focused)
+        } else if fresh && changed(at + i as u64) {
+            theme.changed()
         } else if byte == 0 {
             theme.dim()
         } else {

@@ -192,6 +192,7 @@ fn variables() -> Vec<Variable> {
         type_name: type_name.to_owned(),
         value,
         argument,
+        changed: false,
     };
     vec![
         variable("fd", "unsigned int", Known::Yes("1".to_owned()), true),
@@ -515,6 +516,7 @@ fn memory() -> MemoryDump {
         format: 'x',
         bytes,
         lines: Vec::new(),
+        changed: vec![AddrRange::new(Addr(STACK), Addr(STACK + 2))],
     }
 }
 

@@ -13,6 +13,7 @@ use tui::update;
 
 pub(crate) mod facts;
 pub(crate) mod space;
+pub(crate) mod stops;
 
 pub(crate) struct Stage {
     pub(crate) ui: Ui,

@@ -54,6 +54,19 @@ pub enum TargetError {
         "reading memory at {0:?}: vmlinux holds nothing there; a running machine may: boot an image or attach to a stub"
     )]
     NotInFile(Addr),
+    #[error(
+        "reading memory at {addr:?}: it is not kept with stop {stop}, for nobody looked at it then; 'now' returns to where the target stands"
+    )]
+    NotKept { addr: Addr, stop: u64 },
+    #[error(
+        "reading the registers: those of vCPU {} are not kept with stop {stop}; 'now' returns to where the target stands",
+        .vcpu.0
+    )]
+    RegistersNotKept { vcpu: Vcpu, stop: u64 },
+    #[error(
+        "{tried}: stop {stop} is past, and only what was looked at then is known; 'now' returns to where the target stands"
+    )]
+    LookingBack { tried: String, stop: u64 },
     #[error("asking for vCPU {}: the target has {}, counted from 0", .0.0, .1)]
     NoSuchVcpu(Vcpu, usize),
     #[error("the register '{0}': the target has none of that name; 'info registers' lists them")]

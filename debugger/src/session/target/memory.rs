@@ -1,11 +1,12 @@
 //! Guest memory: read in batches, kept until the machine runs again.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::addr::{Addr, PhysAddr};
 use crate::gdb::reply::{self, ReplyError};
 use crate::gdb::request::Request;
 
+use super::lines::{Gap, Lines};
 use super::{Target, TargetError, refused};
 
 /// The longest read that QEMU 7.2 answers: two digits for each byte, in a packet of 0x1000 bytes.
@@ -24,8 +25,7 @@ const WRITE_HEADER: u64 = 48;
 /// What was read since the machine last stopped.
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
-    /// By the address of the line's first byte; what the stub said where it cannot be read.
-    lines: BTreeMap<u64, Result<Box<[u8]>, String>>,
+    pub(super) lines: Lines,
     /// Bytes a single `m` may ask for.
     chunk: u64,
     /// Bytes of a packet.
@@ -35,7 +35,7 @@ pub(super) struct Cache {
 impl Default for Cache {
     fn default() -> Self {
         Self {
-            lines: BTreeMap::new(),
+            lines: Lines::new(LINE),
             chunk: SAFE_CHUNK,
             packet: 2 * SAFE_CHUNK + 2,
         }
@@ -44,21 +44,18 @@ impl Default for Cache {
 
 impl Cache {
     pub(super) fn clear(&mut self) {
-        self.lines.clear();
+        self.lines.read.clear();
     }
 
     /// A stub announces its packet size; QEMU 7.2 answers E22 to `m` for half of it.
     pub(super) fn set_chunk(&mut self, packet_size: Option<u64>) {
         self.packet = packet_size.unwrap_or(0x400).clamp(0x100, 0x2_0000);
         self.chunk = self.packet / 2 - 1;
-    }
-
-    fn line(&self) -> u64 {
-        let mut line = LINE;
-        while line > self.chunk {
-            line /= 2;
+        let mut len = LINE;
+        while len > self.chunk {
+            len /= 2;
         }
-        line
+        self.lines = Lines::new(len);
     }
 }
 
@@ -74,11 +71,11 @@ impl Target {
                 false => Err(TargetError::NotInFile(addr)),
             };
         }
+        if let Some(past) = &self.past {
+            return past.read(addr, bytes);
+        }
         if self.reads_beside() {
             return self.through_window(addr, bytes);
-        }
-        if addr.in_kernel_half() && self.peek(addr, bytes) {
-            return Ok(());
         }
         self.fetch(&[(addr, bytes.len())])?;
         self.copy(addr, bytes)
@@ -86,7 +83,7 @@ impl Target {
 
     /// Reads many places in one batch; each fails alone.
     pub fn read_many(&mut self, places: &[(Addr, usize)]) -> Vec<Result<Vec<u8>, TargetError>> {
-        if self.is_file() || self.reads_beside() {
+        if self.is_file() || self.past.is_some() || self.reads_beside() {
             let read = |&(addr, len): &(Addr, usize)| {
                 let mut bytes = vec![0; len];
                 self.read(addr, &mut bytes).map(|()| bytes)
@@ -161,6 +158,7 @@ impl Target {
     /// # Errors
     /// When the stub has no such mode, or nothing is there.
     pub fn read_physical(&mut self, addr: PhysAddr, bytes: &mut [u8]) -> Result<(), TargetError> {
+        self.needs_machine("reading physical memory")?;
         // What is memory is read where it lies; firmware and devices only the stub knows.
         if self.peek_physical(addr, bytes) {
             return Ok(());
@@ -248,15 +246,15 @@ impl Target {
 
     /// Reads the lines that these places need and that are not kept yet.
     fn fetch(&mut self, places: &[(Addr, usize)]) -> Result<(), TargetError> {
-        let len = self.memory.line();
-        if self.memory.lines.len() > MOST_LINES {
+        if self.memory.lines.read.len() > MOST_LINES {
             self.memory.clear();
         }
+        let lines = &self.memory.lines;
+        let len = lines.len;
         let mut starts: Vec<u64> = Vec::new();
         for &(addr, bytes) in places {
-            starts.extend(
-                lines(addr, bytes, len).filter(|start| !self.memory.lines.contains_key(start)),
-            );
+            let needed = lines.starts(addr, bytes);
+            starts.extend(needed.filter(|start| !lines.read.contains_key(start)));
         }
         starts.sort_unstable();
         starts.dedup();
@@ -270,53 +268,32 @@ impl Target {
             .collect();
         let replies = self.batch(&requests)?;
         for (start, payload) in starts.into_iter().zip(&replies) {
-            let line = reply::bytes(payload, usize::try_from(len).ok())
-                .map(Vec::into_boxed_slice)
-                .map_err(|error| error.to_string());
-            self.memory.lines.insert(start, line);
+            self.take_line(start, payload);
         }
         Ok(())
+    }
+
+    /// Keeps what the stub said to the request for one line.
+    pub(super) fn take_line(&mut self, start: u64, payload: &[u8]) {
+        let lines = &mut self.memory.lines;
+        let line = reply::bytes(payload, usize::try_from(lines.len).ok())
+            .map(Arc::from)
+            .map_err(|error| Arc::from(error.to_string()));
+        lines.read.insert(start, line);
     }
 
     /// Copies from the lines that [`Self::fetch`] left.
     fn copy(&self, addr: Addr, bytes: &mut [u8]) -> Result<(), TargetError> {
-        let len = self.memory.line();
-        let mut done = 0;
-        for start in lines(addr, bytes.len(), len) {
-            let at = addr + done as u64;
-            let unreadable = |found: &str| TargetError::Unreadable {
-                addr: at,
-                found: found.to_owned(),
-            };
-            let line = match self.memory.lines.get(&start) {
-                Some(Ok(line)) => line,
-                Some(Err(found)) => return Err(unreadable(found)),
-                None => return Err(unreadable("it was not read")),
-            };
-            let skip = usize::try_from(at.0 - start).unwrap_or(0);
-            let part = (line.len() - skip).min(bytes.len() - done);
-            bytes[done..done + part].copy_from_slice(&line[skip..skip + part]);
-            done += part;
-        }
-        if done < bytes.len() {
-            return Err(TargetError::Unreadable {
-                addr: addr + done as u64,
-                found: "the address space ends before it".to_owned(),
-            });
-        }
-        Ok(())
+        let copied = self.memory.lines.copy(addr, bytes);
+        copied.map_err(|(addr, gap)| TargetError::Unreadable {
+            addr,
+            found: match gap {
+                Gap::NotRead => "it was not read".to_owned(),
+                Gap::Unreadable(found) => found,
+                Gap::End => "the address space ends before it".to_owned(),
+            },
+        })
     }
-}
-
-/// The first addresses of the lines of `len` bytes that hold these bytes; stops at the end of the
-/// address space.
-fn lines(addr: Addr, bytes: usize, len: u64) -> impl Iterator<Item = u64> {
-    let first = addr.0 & !(len - 1);
-    let count = match bytes {
-        0 => 0,
-        _ => (addr.0 - first).saturating_add(bytes as u64).div_ceil(len),
-    };
-    (0..count).map_while(move |i| first.checked_add(i.checked_mul(len)?))
 }
 
 #[cfg(test)]
@@ -324,26 +301,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_cover_what_is_asked_for() {
-        let check = |addr, bytes, expected: &[u64]| {
-            let found: Vec<_> = lines(Addr(addr), bytes, 0x400).collect();
-            assert_eq!(found, expected, "{addr:#x} {bytes}");
-        };
-        check(0x1000, 0, &[]);
-        check(0x1000, 1, &[0x1000]);
-        check(0x13ff, 1, &[0x1000]);
-        check(0x13ff, 2, &[0x1000, 0x1400]);
-        check(0x1400, 0x801, &[0x1400, 0x1800, 0x1c00]);
-        check(u64::MAX, 1, &[u64::MAX - 0x3ff]);
-        check(u64::MAX, 9, &[u64::MAX - 0x3ff]);
-    }
-
-    #[test]
     fn chunks_follow_the_announced_packet_size() {
         let check = |packet, chunk, line| {
             let mut cache = Cache::default();
             cache.set_chunk(packet);
-            assert_eq!((cache.chunk, cache.line()), (chunk, line));
+            assert_eq!((cache.chunk, cache.lines.len), (chunk, line));
         };
         check(Some(0x1000), 0x7ff, 0x400);
         check(Some(0x2_0000), 0xffff, 0x400);

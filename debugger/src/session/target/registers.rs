@@ -14,10 +14,18 @@ impl Target {
     /// # Errors
     /// While the target runs, for a vCPU there is not, and when the stub does not answer.
     pub fn registers(&mut self, vcpu: Vcpu) -> Result<Registers, TargetError> {
+        if let Some(past) = &self.past {
+            return past.registers(vcpu);
+        }
+        self.needs_machine("reading the registers")?;
+        self.registers_now(vcpu)
+    }
+
+    /// Those of the machine, whatever is looked at.
+    pub(super) fn registers_now(&mut self, vcpu: Vcpu) -> Result<Registers, TargetError> {
         if let Some(registers) = self.registers.get(&vcpu) {
             return Ok(registers.clone());
         }
-        self.needs_machine("reading the registers")?;
         self.read_through(vcpu)?;
         let bytes = self.ask_decoded(&Request::ReadRegisters, reply::register_bytes)?;
         let registers = Registers::new(Arc::clone(&self.description), bytes);

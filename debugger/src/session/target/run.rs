@@ -122,6 +122,7 @@ impl Target {
     }
 
     fn step_tried(&mut self, vcpu: Vcpu, movers: Movers) -> Result<StopReply, TargetError> {
+        self.needs_machine("stepping")?;
         let mut tries = 1;
         loop {
             let before = self.registers(vcpu)?;
@@ -219,6 +220,7 @@ impl Target {
                 tried: "resuming".to_owned(),
             });
         }
+        self.needs_machine("resuming")?;
         for vcpu in std::mem::take(&mut self.reported) {
             if movers != Movers::All && movers != Movers::Only(vcpu) {
                 self.reported.insert(vcpu);

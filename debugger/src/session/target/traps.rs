@@ -38,8 +38,9 @@ impl Target {
         let mapped = reply::bytes(&replies[1], Some(1)).is_ok();
         self.traps.planted(trap, TrapState::Planted { mapped });
         // Planted where a vCPU stands already: the next resume moves on, as with every debugger.
-        if trap.kind.is_breakpoint() && self.pc(self.last_stop.vcpu)? == trap.addr {
-            self.reported.insert(self.last_stop.vcpu);
+        let vcpu = self.last_stop.vcpu;
+        if trap.kind.is_breakpoint() && self.registers_now(vcpu)?.pc() == Some(trap.addr) {
+            self.reported.insert(vcpu);
         }
         Ok(())
     }
