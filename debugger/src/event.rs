@@ -16,7 +16,7 @@ pub use progress::Progress;
 pub use space::{AddressInfo, Identity, PageTableEntry, RegionInfo, ResidentInfo, VmaInfo};
 pub use stops::{Change, Changed, LookedAt, Looking, NumberedStop, StopList};
 
-use crate::addr::{Addr, Insns};
+use crate::addr::{Addr, AddrRange, Insns};
 use crate::crossing::{CrossingKind, Mode};
 use crate::known::Known;
 use crate::origin::Origin;

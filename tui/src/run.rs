@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Select, Sender, never, unbounded};
 use debugger::command::{self, Command};
 use debugger::event::{Event, Failure};
 use debugger::model::{Entry, Model, Topic};
@@ -76,7 +76,12 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
     let mut terminal = Terminals::take()
         .context("opening the screen; it needs a terminal: 'uklscope exec' needs none")?;
     let (sender, messages) = unbounded();
-    listen(&sender, subject.session.as_ref())?;
+    listen(&sender)?;
+    let events = subject.session.as_ref();
+    let inbox = Inbox {
+        messages,
+        events: events.map_or_else(never, |session| session.events.clone()),
+    };
     let mut model = Model::default();
     for event in subject.events.drain(..) {
         model.apply(event);
@@ -88,8 +93,7 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
         sender,
         restoring: false,
     };
-    let left = screen.until_left(&messages, &mut terminal);
-    screen.hear_breakpoints(&messages);
+    let left = screen.until_left(inbox, &mut terminal);
     let kept = screen.keep();
     // The terminal first: a guest may take a moment to end.
     drop(terminal);
@@ -110,7 +114,7 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
 }
 
 /// Threads that block where the screen must not.
-fn listen(sender: &Sender<Message>, session: Option<&Handle>) -> anyhow::Result<()> {
+fn listen(sender: &Sender<Message>) -> anyhow::Result<()> {
     let keys = sender.clone();
     thread::Builder::new()
         .name("keys".to_owned())
@@ -137,26 +141,42 @@ fn listen(sender: &Sender<Message>, session: Option<&Handle>) -> anyhow::Result<
                 }
             }
         })?;
-    if let Some(session) = session {
-        forward(session, sender)?;
-    }
     Ok(())
 }
 
-fn forward(session: &Handle, sender: &Sender<Message>) -> anyhow::Result<()> {
-    let events = session.events.clone();
-    let sender = sender.clone();
-    thread::Builder::new()
-        .name("events".to_owned())
-        .spawn(move || {
-            for event in events {
-                if sender.send(Message::Session(event)).is_err() {
-                    return;
-                }
+/// Where all that comes arrives. The session's events come straight from its thread: another
+/// thread between the two would have to be woken for each.
+struct Inbox {
+    messages: Receiver<Message>,
+    /// Silent without a session, and when it has ended.
+    events: Receiver<Event>,
+}
+
+impl Inbox {
+    /// The next message; none when nothing came by then.
+    fn next(&mut self, until: Option<Instant>) -> Option<Message> {
+        let event = {
+            let mut select = Select::new();
+            let messages = select.recv(&self.messages);
+            select.recv(&self.events);
+            let ready = match until {
+                Some(until) => select.select_deadline(until).ok()?,
+                None => select.select(),
+            };
+            if ready.index() == messages {
+                // The screen itself holds a sender: it never ends.
+                return ready.recv(&self.messages).ok();
             }
-            let _ = sender.send(Message::SessionEnded);
-        })?;
-    Ok(())
+            ready.recv(&self.events)
+        };
+        Some(event.map_or_else(
+            |_| {
+                self.events = never();
+                Message::SessionEnded
+            },
+            Message::Session,
+        ))
+    }
 }
 
 struct Running {
@@ -169,25 +189,21 @@ struct Running {
 }
 
 impl Running {
-    fn until_left(
-        &mut self,
-        messages: &Receiver<Message>,
-        terminal: &mut Terminals,
-    ) -> anyhow::Result<Left> {
+    fn until_left(&mut self, mut inbox: Inbox, terminal: &mut Terminals) -> anyhow::Result<Left> {
         self.ask();
         self.draw(terminal)?;
         let mut pace = Pace::new(Instant::now());
         loop {
-            let first = match pace.due(self.model.requests.is_quiet()) {
-                Some(due) => messages.recv_deadline(due),
-                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            if let Ok(first) = first {
-                for message in std::iter::once(first).chain(messages.try_iter()) {
+            let due = pace.due(self.model.requests.is_quiet());
+            if let Some(first) = inbox.next(due) {
+                let mut next = Some(first);
+                while let Some(message) = next {
                     pace.news(Instant::now(), message.is_awaited());
                     if let Some(left) = self.take(message)? {
+                        self.hear_breakpoints(&mut inbox);
                         return Ok(left);
                     }
+                    next = inbox.next(Some(Instant::now()));
                 }
                 self.restore();
                 self.ask();
@@ -313,11 +329,11 @@ impl Running {
     }
 
     /// The answer that tells of the last breakpoint may still be on its way.
-    fn hear_breakpoints(&mut self, messages: &Receiver<Message>) {
+    fn hear_breakpoints(&mut self, inbox: &mut Inbox) {
         let end = Instant::now() + LAST_ANSWER;
         let known = |model: &Model| !model.run.answers() || model.is_fresh(&model.breakpoints);
         while self.subject.kept.is_some() && !known(&self.model) {
-            let Ok(message) = messages.recv_deadline(end) else {
+            let Some(message) = inbox.next(Some(end)) else {
                 return;
             };
             if let Message::Session(event) = message {
@@ -384,7 +400,6 @@ impl Running {
         self.ui.size = Rect::new(0, 0, size.width, size.height);
         let (ui, model) = (&self.ui, &self.model);
         terminal
-            .terminal
             .draw(|frame| {
                 // It may change between the two: never draw beyond it.
                 if ui.size == frame.area()

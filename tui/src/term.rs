@@ -1,25 +1,55 @@
 //! The terminal's state: taken over at the start, given back on every way out.
 
-use std::io::{self, Stdout};
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::panic;
+use std::rc::Rc;
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture,
 };
-use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
+use ratatui::crossterm::{execute, queue};
+use ratatui::{Frame, Terminal};
 
 /// Gives the terminal back when it is dropped.
 #[derive(Debug)]
 pub struct Terminals {
-    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    pub terminal: Terminal<CrosstermBackend<Drawing>>,
+    drawing: Drawing,
+}
+
+/// The bytes of one drawing: they go out by one write when it is whole.
+#[derive(Clone, Debug, Default)]
+pub struct Drawing(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Drawing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Not yet.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drawing {
+    fn send(&self) -> io::Result<()> {
+        let mut bytes = self.0.borrow_mut();
+        let mut out = io::stdout().lock();
+        out.write_all(&bytes)?;
+        bytes.clear();
+        out.flush()
+    }
 }
 
 /// What panicked beside the screen's thread, to be told when the terminal is the user's again.
@@ -33,20 +63,33 @@ impl Terminals {
     pub fn take() -> io::Result<Self> {
         hook(thread::current().id());
         enable_raw_mode()?;
+        let drawing = Drawing::default();
         let begun = execute!(
             io::stdout(),
             EnterAlternateScreen,
             EnableMouseCapture,
             EnableBracketedPaste
         )
-        .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        .and_then(|()| Terminal::new(CrosstermBackend::new(drawing.clone())));
         match begun {
-            Ok(terminal) => Ok(Self { terminal }),
+            Ok(terminal) => Ok(Self { terminal, drawing }),
             Err(error) => {
                 restore();
                 Err(error)
             }
         }
+    }
+
+    /// One drawing, between the marks by which a terminal shows it at once (mode 2026; others
+    /// ignore them).
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        self.terminal.draw(draw)?;
+        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        self.drawing.send()
     }
 }
 

@@ -358,6 +358,8 @@ impl Engine {
             free: false,
             run_freely: false,
             stop: None,
+            unwound: None,
+            decoded: super::listing::Decoded::default(),
             watches: super::watches::Watches::default(),
             history: Vec::new(),
             due: Vec::new(),

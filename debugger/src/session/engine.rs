@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::book::Book;
 use super::doors::Doors;
@@ -15,6 +16,7 @@ use crate::crossing::Mode;
 use crate::event::{Place, RequestId, Stop, StopReason, TargetInfo, Vcpu};
 use crate::origin::Origin;
 use crate::symbols::Symbols;
+use crate::symbols::unwind::Backtrace;
 
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -55,6 +57,10 @@ pub(super) struct Engine {
     pub(super) run_freely: bool,
     /// Where it stands; none before the first stop.
     pub(super) stop: Option<Stop>,
+    /// The stack as it was followed last, and when and of which vCPU that was.
+    pub(super) unwound: Option<((u64, Vcpu), Arc<Backtrace>)>,
+    /// Functions that were disassembled last.
+    pub(super) decoded: super::listing::Decoded,
     /// What is shown at each stop.
     pub(super) watches: super::watches::Watches,
     /// What was printed, for `$` and `$1`.

@@ -1,5 +1,7 @@
 //! The stack across the boundary: what `bt` shows, and where a frame returns to.
 
+use std::sync::Arc;
+
 use super::engine::{Engine, place_of};
 use super::trouble::Trouble;
 use crate::addr::Addr;
@@ -11,6 +13,9 @@ use crate::symbols::unwind::{Backtrace, End, RegisterSet, ShownFrame};
 
 /// Deeper than any stack of the kernel's size goes.
 const DEEPEST: usize = 128;
+
+/// Fewer frames than this are worth following alone.
+const FEW: usize = 16;
 
 /// The innermost frame on the application's side, seen from the kernel.
 #[derive(Clone, Debug)]
@@ -25,7 +30,16 @@ pub(super) struct AppFrame {
 
 impl Engine {
     /// The stack as it is found, innermost first.
-    pub(super) fn unwind(&mut self, limit: Option<usize>) -> Result<Backtrace, Trouble> {
+    ///
+    /// It is followed once, however many ask, until the target moves.
+    pub(super) fn unwind(&mut self, limit: Option<usize>) -> Result<Arc<Backtrace>, Trouble> {
+        let when = (self.target.epoch(), self.vcpu);
+        if let Some((then, backtrace)) = &self.unwound
+            && *then == when
+        {
+            return Ok(Arc::clone(backtrace));
+        }
+        let limit = limit.filter(|limit| *limit < FEW);
         let registers = self.registers()?;
         let Some(symbols) = &self.symbols else {
             return Err(Trouble::new(
@@ -37,7 +51,12 @@ impl Engine {
         let set = RegisterSet::from_names(|name| registers.get(name));
         let target = &mut self.target;
         let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
-        Ok(symbols.backtrace(&set, &mut memory, limit.unwrap_or(DEEPEST)))
+        let backtrace = symbols.backtrace(&set, &mut memory, limit.unwrap_or(DEEPEST));
+        let backtrace = Arc::new(backtrace);
+        if limit.is_none() {
+            self.unwound = Some((when, Arc::clone(&backtrace)));
+        }
+        Ok(backtrace)
     }
 
     pub(super) fn frames(&mut self, limit: Option<usize>) -> Result<Vec<ShownFrame>, Trouble> {

@@ -1,5 +1,6 @@
 //! Instructions and source lines.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,21 @@ const SOME: u32 = 10;
 
 /// The most a function is shown of at once.
 const MOST: usize = 20_000;
+
+/// Functions whose lines are kept, while their bytes are the same.
+const FUNCTIONS: usize = 8;
+
+/// The newest first.
+#[derive(Debug, Default)]
+pub(super) struct Decoded(VecDeque<Code>);
+
+#[derive(Debug)]
+struct Code {
+    start: Addr,
+    bytes: Vec<u8>,
+    syntax: Syntax,
+    lines: Vec<DisassemblyLine>,
+}
 
 impl Engine {
     /// `disassemble`: the function around a place, or so many instructions from it.
@@ -41,7 +57,7 @@ impl Engine {
             Some((start, size)) if size > 0 => {
                 let len = usize::try_from(size).unwrap_or(MOST).min(MOST);
                 let bytes = self.code(start, len)?;
-                self.lines_of(&bytes, start, syntax, usize::MAX)
+                self.function_lines(&bytes, start, syntax)
             }
             _ => self.disassemble_at(at, SOME, syntax),
         }
@@ -65,6 +81,60 @@ impl Engine {
         syntax: Syntax,
         count: usize,
     ) -> Result<Vec<DisassemblyLine>, Trouble> {
+        let lines = self.decode(bytes, start, syntax, count);
+        self.marked(lines)
+    }
+
+    /// A whole function's: they are made again only when its bytes are others.
+    fn function_lines(
+        &mut self,
+        bytes: &[u8],
+        start: Addr,
+        syntax: Syntax,
+    ) -> Result<Vec<DisassemblyLine>, Trouble> {
+        let is_same =
+            |code: &Code| code.start == start && code.syntax == syntax && code.bytes == bytes;
+        let known = self.decoded.0.iter().find(|code| is_same(code));
+        let lines = match known {
+            Some(code) => code.lines.clone(),
+            None => {
+                let lines = self.decode(bytes, start, syntax, usize::MAX);
+                self.decoded.0.truncate(FUNCTIONS - 1);
+                self.decoded.0.push_front(Code {
+                    start,
+                    bytes: bytes.to_vec(),
+                    syntax,
+                    lines: lines.clone(),
+                });
+                lines
+            }
+        };
+        self.marked(lines)
+    }
+
+    /// With what may be another at the next stop: the program counter, and breakpoints.
+    fn marked(&mut self, mut lines: Vec<DisassemblyLine>) -> Result<Vec<DisassemblyLine>, Trouble> {
+        let current = match self.target.is_file() {
+            true => None,
+            false => Some(self.pc()?),
+        };
+        for line in &mut lines {
+            line.current = Some(line.place.addr) == current;
+            line.breakpoint = self.book.at(line.place.addr).first().copied();
+        }
+        if let Some(line) = lines.iter_mut().find(|line| line.current) {
+            line.goes = self.goes(line.place.addr, &line.bytes);
+        }
+        Ok(lines)
+    }
+
+    fn decode(
+        &self,
+        bytes: &[u8],
+        start: Addr,
+        syntax: Syntax,
+        count: usize,
+    ) -> Vec<DisassemblyLine> {
         let syntax = match syntax {
             Syntax::Intel => disasm::Syntax::Intel,
             Syntax::Att => disasm::Syntax::Att,
@@ -75,21 +145,14 @@ impl Engine {
         };
         let mut instructions = disasm::disassemble(bytes, start, names, syntax);
         instructions.truncate(count);
-        let current = match self.target.is_file() {
-            true => None,
-            false => Some(self.pc()?),
-        };
-        let mut lines: Vec<DisassemblyLine> = instructions
+        instructions
             .into_iter()
-            .map(|instruction| self.line_of(instruction, current))
-            .collect();
-        if let Some(line) = lines.iter_mut().find(|line| line.current) {
-            line.goes = self.goes(line.place.addr, &line.bytes);
-        }
-        Ok(lines)
+            .map(|instruction| self.line_of(instruction))
+            .collect()
     }
 
-    fn line_of(&self, instruction: Instruction, current: Option<Addr>) -> DisassemblyLine {
+    /// Without the marks.
+    fn line_of(&self, instruction: Instruction) -> DisassemblyLine {
         let target = instruction.target.or(instruction.memory);
         let at = instruction.addr;
         DisassemblyLine {
@@ -97,8 +160,8 @@ impl Engine {
             crossing: self.crossing_of(&instruction),
             target: target.map(|target| self.place(target)),
             goes: None,
-            current: Some(at) == current,
-            breakpoint: self.book.at(at).first().copied(),
+            current: false,
+            breakpoint: None,
             bytes: instruction.bytes,
             mnemonic: instruction.mnemonic,
             operands: instruction.operands,

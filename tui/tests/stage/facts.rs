@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use debugger::addr::{Addr, Insns};
+use debugger::addr::{Addr, AddrRange, Insns};
 use debugger::command::{Command, Info};
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::{

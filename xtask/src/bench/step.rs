@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// Steps that are timed, for each size of the screen and for each debugger
     #[arg(long, default_value_t = 1_000)]
     steps: usize,
-    /// Steps between the two looks at the memory that the screen's process holds
+    /// Steps over which the memory that the screen's process holds is watched; 0 leaves it out
     #[arg(long, default_value_t = 20_000)]
     growth: usize,
     /// The program to measure; else it is built for release
@@ -49,6 +49,12 @@ struct Report {
     screens: Vec<screen::Timed>,
     /// One command, one answer; nothing is asked beside.
     stepi_per_s: f64,
+    /// Of one command `stepi N`.
+    stepi_n_per_s: f64,
+    /// What the stub itself does, asked by nothing but the wire protocol; none in mode linux, where
+    /// vmlinux alone does not tell where main is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stub_steps_per_s: Option<f64>,
     gdb_stepi_per_s: Option<f64>,
     /// `stepi_per_s / gdb_stepi_per_s`
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,17 +86,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     let mut screens = Vec::new();
     for (width, height) in [(80, 24), (200, 50)] {
-        let step = Step::start(format!("{} steps at {width}×{height}", args.steps));
-        screens.push(opened.timed(width, height, args.steps)?);
+        let mut step = Step::start(format!("{} steps at {width}×{height}", args.steps));
+        screens.push(opened.timed(width, height, args.steps, &mut step)?);
         step.done();
     }
     let step = Step::start("bare steps".to_owned());
-    let stepi_per_s = bare::ours(&image, args.mode, args.steps)?;
+    let ours = bare::ours(&image, args.mode, args.steps)?;
+    let stub = (args.mode != Mode::Linux)
+        .then(|| bare::stub(&image, args.mode, args.steps))
+        .transpose()?;
     let gdb = bare::gdb(&image, args.mode, args.steps);
     step.done();
     let growth = if args.growth > 0 {
-        let step = Step::start(format!("{} steps", args.growth));
-        let growth = opened.growth(args.growth)?;
+        let mut step = Step::start(format!("{} steps, for growth", args.growth));
+        let growth = opened.growth(args.growth, &mut step)?;
         step.done();
         Some(growth)
     } else {
@@ -104,9 +113,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         steps: args.steps,
         aim_ms: AIM_MS,
         screens,
-        stepi_per_s,
+        stepi_per_s: ours.alone,
+        stepi_n_per_s: ours.together,
+        stub_steps_per_s: stub,
         gdb_stepi_per_s: rate,
-        ratio_to_gdb: rate.map(|rate| stepi_per_s / rate),
+        ratio_to_gdb: rate.map(|rate| ours.alone / rate),
         gdb_missing: gdb.err().map(|error| format!("{error:#}")),
         growth,
         host: Host::now(),
@@ -118,13 +129,13 @@ fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![
         "from the key to the last byte painted, the step included, ms".to_owned(),
         format!(
-            "{:>8} {:>7} {:>7} {:>7} {:>7} {:>7}   CPU ms a step",
+            "{:>8} {:>7} {:>7} {:>7} {:>7} {:>7}   CPU ms and drawings a step",
             "", "median", "90 %", "99 %", "worst", "bytes"
         ),
     ];
     for screen in &report.screens {
         lines.push(format!(
-            "{:>8} {:>7.2} {:>7.2} {:>7.2} {:>7.2} {:>7.0}   {:.2}",
+            "{:>8} {:>7.2} {:>7.2} {:>7.2} {:>7.2} {:>7.0}   {:.2} {:.2}",
             format!("{}×{}", screen.width, screen.height),
             screen.median_ms,
             screen.p90_ms,
@@ -132,9 +143,14 @@ fn lines(report: &Report) -> Vec<String> {
             screen.worst_ms,
             screen.median_bytes,
             screen.cpu_ms_per_step,
+            screen.drawings_per_step,
         ));
     }
     lines.push(format!("bare stepi/s      {:>8.0}", report.stepi_per_s));
+    lines.push(format!("by one stepi N    {:>8.0}", report.stepi_n_per_s));
+    if let Some(rate) = report.stub_steps_per_s {
+        lines.push(format!("the stub's own    {rate:>8.0}"));
+    }
     lines.push(match (report.gdb_stepi_per_s, report.ratio_to_gdb) {
         (Some(rate), Some(ratio)) => format!("gdb's stepi/s     {rate:>8.0}   {ratio:.2}×"),
         _ => format!(
@@ -143,9 +159,16 @@ fn lines(report: &Report) -> Vec<String> {
         ),
     });
     if let Some(growth) = &report.growth {
+        let resident: Vec<String> = growth
+            .resident
+            .iter()
+            .map(|one| format!("{:.1} MiB after {}", one.mib, one.after_steps))
+            .collect();
         lines.push(format!(
-            "resident before and after {} steps: {:.1} MiB, {:.1} MiB ({:.0} steps/s on the screen)",
-            growth.steps, growth.before_mib, growth.after_mib, growth.steps_per_s
+            "resident {}: {:+.1} MiB ({:.0} steps/s on the screen)",
+            resident.join(", "),
+            growth.grown_mib,
+            growth.steps_per_s
         ));
     }
     lines.push(report.host.line());

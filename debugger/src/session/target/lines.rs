@@ -1,6 +1,6 @@
 //! Memory as it was read, in lines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::addr::Addr;
@@ -15,6 +15,10 @@ pub(super) struct Lines {
     pub(super) len: u64,
     /// By the address of the line's first byte.
     pub(super) read: BTreeMap<u64, Line>,
+    /// Those that somebody asked for, and not only a guess.
+    pub(super) asked: BTreeSet<u64>,
+    /// Those of them that are likely to be asked for at the next stop too.
+    pub(super) expected: BTreeSet<u64>,
 }
 
 /// Why bytes cannot be given from lines.
@@ -33,7 +37,15 @@ impl Lines {
         Self {
             len,
             read: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            expected: BTreeSet::new(),
         }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.read.clear();
+        self.asked.clear();
+        self.expected.clear();
     }
 
     /// The first addresses of the lines that hold these bytes, as far as the address space goes.
@@ -63,12 +75,14 @@ impl Lines {
         Ok(())
     }
 
-    /// The same lines; those that `before` holds unchanged are shared with it. How many bytes are
-    /// not.
+    /// The lines that were asked for; those that `before` holds unchanged are shared with it. How
+    /// many bytes are not.
     pub(super) fn shared_with(&self, before: Option<&Self>) -> (Self, usize) {
         let mut own = 0;
         let mut lines = Self::new(self.len);
-        for (start, line) in &self.read {
+        lines.expected.clone_from(&self.expected);
+        let asked = self.asked.iter();
+        for (start, line) in asked.filter_map(|start| Some((start, self.read.get(start)?))) {
             let same = before
                 .and_then(|before| before.read.get(start))
                 .filter(|known| *known == line);
@@ -76,6 +90,7 @@ impl Lines {
                 own += size(line);
             }
             lines.read.insert(*start, same.unwrap_or(line).clone());
+            lines.asked.insert(*start);
         }
         (lines, own)
     }
@@ -149,11 +164,18 @@ mod tests {
         let mut before = Lines::new(4);
         before.read.insert(0, Ok([1; 4].into()));
         before.read.insert(4, Ok([2; 4].into()));
+        before.asked.extend([0, 4]);
         let mut now = Lines::new(4);
         now.read.insert(0, Ok([1; 4].into()));
         now.read.insert(4, Ok([3; 4].into()));
+        now.read.insert(8, Ok([4; 4].into()));
+        now.asked.extend([0, 4]);
         let (kept, own) = now.shared_with(Some(&before));
-        assert_eq!((own, kept.size()), (4, 8));
+        assert_eq!(
+            (own, kept.size()),
+            (4, 8),
+            "what was only guessed is not kept"
+        );
         let of = |lines: &Lines, at: u64| lines.read[&at].clone().unwrap();
         assert!(Arc::ptr_eq(&of(&kept, 0), &of(&before, 0)));
         assert_eq!(*of(&kept, 4), [3; 4]);

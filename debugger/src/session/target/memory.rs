@@ -7,7 +7,7 @@ use crate::gdb::reply::{self, ReplyError};
 use crate::gdb::request::Request;
 
 use super::lines::{Gap, Lines};
-use super::{Target, TargetError, refused};
+use super::{Kept, Target, TargetError, refused};
 
 /// The longest read that QEMU 7.2 answers: two digits for each byte, in a packet of 0x1000 bytes.
 const SAFE_CHUNK: u64 = 0x7ff;
@@ -26,6 +26,10 @@ const WRITE_HEADER: u64 = 48;
 #[derive(Clone, Debug)]
 pub(super) struct Cache {
     pub(super) lines: Lines,
+    /// What is read now will be read again at the next stop.
+    pub(super) expects: bool,
+    /// Counts how often all that was read was forgotten.
+    pub(super) epoch: u64,
     /// Bytes a single `m` may ask for.
     chunk: u64,
     /// Bytes of a packet.
@@ -36,6 +40,8 @@ impl Default for Cache {
     fn default() -> Self {
         Self {
             lines: Lines::new(LINE),
+            expects: false,
+            epoch: 0,
             chunk: SAFE_CHUNK,
             packet: 2 * SAFE_CHUNK + 2,
         }
@@ -44,7 +50,8 @@ impl Default for Cache {
 
 impl Cache {
     pub(super) fn clear(&mut self) {
-        self.lines.read.clear();
+        self.lines.clear();
+        self.epoch += 1;
     }
 
     /// A stub announces its packet size; QEMU 7.2 answers E22 to `m` for half of it.
@@ -249,15 +256,45 @@ impl Target {
         if self.memory.lines.read.len() > MOST_LINES {
             self.memory.clear();
         }
-        let lines = &self.memory.lines;
-        let len = lines.len;
+        let lines = &mut self.memory.lines;
         let mut starts: Vec<u64> = Vec::new();
         for &(addr, bytes) in places {
-            let needed = lines.starts(addr, bytes);
-            starts.extend(needed.filter(|start| !lines.read.contains_key(start)));
+            for start in lines.starts(addr, bytes) {
+                lines.asked.insert(start);
+                if self.memory.expects {
+                    lines.expected.insert(start);
+                }
+                if !lines.read.contains_key(&start) {
+                    starts.push(start);
+                }
+            }
         }
         starts.sort_unstable();
         starts.dedup();
+        self.fetch_lines(starts)
+    }
+
+    /// Whether what is read from here on will be read again at the next stop: then that stop
+    /// reads it at once ([`Self::read_ahead`]). What somebody looks at by hand will not: it may be
+    /// a device's memory, where each read does something.
+    pub const fn expect(&mut self, expects: bool) {
+        self.memory.expects = expects;
+    }
+
+    /// Reads in one batch what is expected to be read, by what was at the stop before.
+    ///
+    /// # Errors
+    /// When the stub does not answer.
+    pub fn read_ahead(&mut self, before: &Kept) -> Result<(), TargetError> {
+        let read = &self.memory.lines.read;
+        let expected = before.expected().filter(|start| !read.contains_key(start));
+        let starts: Vec<u64> = expected.collect();
+        self.fetch_lines(starts)
+    }
+
+    fn fetch_lines(&mut self, mut starts: Vec<u64>) -> Result<(), TargetError> {
+        let len = self.memory.lines.len;
+        starts.retain(|start| !self.peek_line(*start));
         if starts.is_empty() {
             return Ok(());
         }
@@ -271,6 +308,16 @@ impl Target {
             self.take_line(start, payload);
         }
         Ok(())
+    }
+
+    /// A line of the kernel's half from shared memory: without a packet.
+    pub(super) fn peek_line(&mut self, start: u64) -> bool {
+        let mut bytes = vec![0; usize::try_from(self.memory.lines.len).unwrap_or(0)];
+        let peeked = Addr(start).in_kernel_half() && self.peek(Addr(start), &mut bytes);
+        if peeked {
+            self.memory.lines.read.insert(start, Ok(bytes.into()));
+        }
+        peeked
     }
 
     /// Keeps what the stub said to the request for one line.

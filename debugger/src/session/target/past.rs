@@ -26,6 +26,7 @@ impl Kept {
         let mut read = Lines::new(4);
         for (at, bytes) in lines {
             read.read.insert(*at, Ok(Arc::from(&bytes[..])));
+            read.asked.insert(*at);
         }
         let (lines, own) = read.shared_with(before.map(|before| &before.lines));
         Self {
@@ -43,6 +44,11 @@ impl Kept {
     /// Whether all of these bytes were looked at, and could be read.
     pub fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool {
         self.lines.copy(addr, bytes).is_ok()
+    }
+
+    /// The lines that are likely to be read at the next stop too.
+    pub(super) fn expected(&self) -> impl Iterator<Item = u64> {
+        self.lines.expected.iter().copied()
     }
 
     /// Bytes of memory it holds, those included that it shares with the stop before.
@@ -115,10 +121,18 @@ impl Target {
     /// [`Self::look_at_machine`]. All that would need the machine is refused meanwhile.
     pub fn look_at(&mut self, stop: u64, kept: Arc<Kept>) {
         self.past = Some(Past { stop, kept });
+        self.memory.epoch += 1;
     }
 
     pub fn look_at_machine(&mut self) {
         self.past = None;
+        self.memory.epoch += 1;
+    }
+
+    /// Another number than before says that registers and memory may not be what they were.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.memory.epoch
     }
 
     /// Whether a stop of the past is looked at.

@@ -28,9 +28,14 @@ impl Target {
         }
         self.read_through(vcpu)?;
         let bytes = self.ask_decoded(&Request::ReadRegisters, reply::register_bytes)?;
+        Ok(self.take_registers(vcpu, bytes))
+    }
+
+    /// Keeps what the stub said of them.
+    pub(super) fn take_registers(&mut self, vcpu: Vcpu, bytes: Vec<Option<u8>>) -> Registers {
         let registers = Registers::new(Arc::clone(&self.description), bytes);
         self.registers.insert(vcpu, registers.clone());
-        Ok(registers)
+        registers
     }
 
     /// The address of the instruction that this vCPU executes next.

@@ -158,6 +158,9 @@ impl Target {
         for request in removals.iter().chain([&step]) {
             self.send(request)?;
         }
+        let lines = &self.memory.lines;
+        let code = lines.starts(from, 1).next();
+        let code = code.filter(|start| lines.asked.contains(start));
         self.forget();
         self.stub_selected = None;
         // All of it, before a refusal of any part is looked at: the traps must stand again.
@@ -174,8 +177,29 @@ impl Target {
         if !stop.ended() {
             self.plant_again(&under)?;
             self.reported.insert(stop.vcpu);
+            self.read_after_step(vcpu, code)?;
         }
         refusals.pop().map_or(Ok(stop), Err)
+    }
+
+    /// What the next step needs in one burst: the registers, and the code where this one began, if
+    /// it was looked at.
+    fn read_after_step(&mut self, vcpu: Vcpu, code: Option<u64>) -> Result<(), TargetError> {
+        if self.stub_selected != Some(vcpu) {
+            return Ok(());
+        }
+        let len = self.memory.lines.len;
+        let code = code.filter(|start| !self.peek_line(*start));
+        let mut requests = vec![Request::ReadRegisters];
+        requests.extend(code.map(|addr| Request::ReadMemory { addr, len }));
+        let replies = self.batch(&requests)?;
+        let bytes =
+            reply::register_bytes(&replies[0]).map_err(|source| refused(&requests[0], source))?;
+        self.take_registers(vcpu, bytes);
+        if let (Some(start), Some(payload)) = (code, replies.get(1)) {
+            self.take_line(start, payload);
+        }
+        Ok(())
     }
 
     fn finish_step(&mut self, step: &Request, from: Addr) -> Result<StopReply, TargetError> {

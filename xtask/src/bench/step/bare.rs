@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use debugger::command::Command as Asked;
 use debugger::crossing::Mode;
-use debugger::event::{Event, Run};
+use debugger::event::{Event, Run, Vcpu};
 use debugger::qemu::arguments::Machine;
 use debugger::qemu::image::Image;
 use debugger::session::link::Endpoint;
 use debugger::session::process::Qemu;
+use debugger::session::target::{Target, Trap};
 use debugger::session::{BootOptions, Handle, Session};
+use debugger::symbols::Symbols;
 
 const CALLS: u64 = 1_000_000;
 
@@ -34,9 +36,17 @@ print('stepi_per_s', STEPS / (time.monotonic() - began))
 gdb.execute('kill')
 ";
 
+/// Instructions a second.
+pub(super) struct Ours {
+    /// A command for each of them.
+    pub(super) alone: f64,
+    /// One command for all of them: `stepi N`.
+    pub(super) together: f64,
+}
+
 /// # Errors
 /// When the image does not get to `main`, or a step fails.
-pub(super) fn ours(image: &Image, mode: Mode, steps: usize) -> Result<f64> {
+pub(super) fn ours(image: &Image, mode: Mode, steps: usize) -> Result<Ours> {
     let options = BootOptions {
         mode: Some(mode),
         calls: Some(CALLS),
@@ -53,14 +63,46 @@ pub(super) fn ours(image: &Image, mode: Mode, steps: usize) -> Result<f64> {
     }
     let began = Instant::now();
     for _ in 0..steps {
-        step(&mut session)?;
+        step(&mut session, 1)?;
     }
-    let steps = u32::try_from(steps).map_or(f64::INFINITY, f64::from);
-    Ok(steps / began.elapsed().as_secs_f64())
+    let alone = rate(steps, began);
+    let began = Instant::now();
+    step(&mut session, steps as u64)?;
+    Ok(Ours {
+        alone,
+        together: rate(steps, began),
+    })
 }
 
-fn step(session: &mut Handle) -> Result<()> {
-    let asked = session.send(Asked::StepInstruction { count: 1 });
+/// The stub's own, with nothing around it: a step, and the registers that tell where it led.
+///
+/// # Errors
+/// When the image does not get to `main`, or a step fails.
+pub(super) fn stub(image: &Image, mode: Mode, steps: usize) -> Result<f64> {
+    let symbols = Symbols::open(&image.vmlinux(), None)?;
+    let main = symbols.lookup("main");
+    let main = main.iter().find(|symbol| symbol.origin.is_app_side());
+    let main = main.context("vmlinux has no main")?.addr;
+    let qemu = Qemu::start(&Machine::of(image, mode, Some(CALLS)))?;
+    let endpoint = qemu.gdb().context("QEMU has no stub")?;
+    let mut target = Target::connect(endpoint, PATIENCE)?;
+    target.insert(Trap::soft(main))?;
+    target.resume()?;
+    target.wait(PATIENCE)?.context("main was not reached")?;
+    let began = Instant::now();
+    for _ in 0..steps {
+        target.step(Vcpu(0))?;
+    }
+    Ok(rate(steps, began))
+}
+
+fn rate(steps: usize, began: Instant) -> f64 {
+    let steps = u32::try_from(steps).map_or(f64::INFINITY, f64::from);
+    steps / began.elapsed().as_secs_f64()
+}
+
+fn step(session: &mut Handle, count: u64) -> Result<()> {
+    let asked = session.send(Asked::StepInstruction { count });
     loop {
         match session.events.recv_timeout(PATIENCE) {
             Ok(Event::Answer(id, answer)) if id == asked => {

@@ -11,13 +11,16 @@ use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 use serde::Serialize;
 
 use crate::bench::figures::percentile;
+use crate::progress::{self, Step};
 
 /// For a guest to boot on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// After so long without a byte the screen is painted.
-const QUIET: Duration = Duration::from_millis(60);
-/// Where no time is taken.
-const SHORT_QUIET: Duration = Duration::from_millis(3);
+/// Between a screen that is painted and the next key, so that each step begins on an idle one.
+const BETWEEN: Duration = Duration::from_millis(4);
+/// What the screen writes behind each drawing: DEC's private mode 2026 is reset.
+const DRAWN: &[u8] = b"\x1b[?2026l";
+/// Steps that are taken before any is timed: what is read once is read.
+const FIRST: usize = 10;
 
 pub(super) struct Opened<'a> {
     pub(super) program: &'a Path,
@@ -35,6 +38,8 @@ pub(super) struct Timed {
     pub(super) p99_ms: f64,
     pub(super) worst_ms: f64,
     pub(super) median_bytes: f64,
+    /// Drawings of a step; more than one where an answer came late.
+    pub(super) drawings_per_step: f64,
     /// Of the screen's process, QEMU's not included: other work on the machine moves it little.
     pub(super) cpu_ms_per_step: f64,
 }
@@ -42,15 +47,24 @@ pub(super) struct Timed {
 #[derive(Serialize)]
 pub(super) struct Growth {
     pub(super) steps: usize,
-    pub(super) before_mib: f64,
-    pub(super) after_mib: f64,
+    pub(super) resident: Vec<Resident>,
+    /// Between the first of them and the last.
+    pub(super) grown_mib: f64,
     pub(super) steps_per_s: f64,
+}
+
+/// The memory that the screen's process holds after so many steps.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Resident {
+    pub(super) after_steps: usize,
+    pub(super) mib: f64,
 }
 
 struct Painted {
     /// From the key to the last byte.
     took: Duration,
     bytes: usize,
+    drawings: usize,
 }
 
 struct Screen {
@@ -64,19 +78,28 @@ struct Screen {
 impl Opened<'_> {
     /// # Errors
     /// When the screen does not come, or stops painting.
-    pub(super) fn timed(&self, width: u16, height: u16, steps: usize) -> Result<Timed> {
+    pub(super) fn timed(
+        &self,
+        width: u16,
+        height: u16,
+        steps: usize,
+        step: &mut Step,
+    ) -> Result<Timed> {
         let mut screen = Screen::open(self, width, height)?;
-        // What is read once is read.
-        for _ in 0..10 {
-            screen.step(QUIET)?;
+        for _ in 0..FIRST {
+            screen.step()?;
         }
         let before = cpu_seconds(screen.pid()?);
         let mut times = Vec::new();
         let mut bytes = Vec::new();
-        for _ in 0..steps {
-            let painted = screen.step(QUIET)?;
+        let mut drawings = 0;
+        for done in 0..steps {
+            step.percent(done, steps);
+            std::thread::sleep(BETWEEN);
+            let painted = screen.step()?;
             times.push(painted.took.as_secs_f64() * 1_000.0);
             bytes.push(count(painted.bytes));
+            drawings += painted.drawings;
         }
         let cpu = cpu_seconds(screen.pid()?) - before;
         Ok(Timed {
@@ -87,29 +110,40 @@ impl Opened<'_> {
             p99_ms: percentile(times.clone(), 99),
             worst_ms: percentile(times, 100),
             median_bytes: percentile(bytes, 50),
+            drawings_per_step: count(drawings) / count(steps.max(1)),
             cpu_ms_per_step: cpu * 1_000.0 / count(steps.max(1)),
         })
     }
 
+    /// Looks at the memory after a tenth of the steps, when all that is kept up to a number is
+    /// full, then at the half and at the end.
+    ///
     /// # Errors
     /// See [`Self::timed`].
-    pub(super) fn growth(&self, steps: usize) -> Result<Growth> {
+    pub(super) fn growth(&self, steps: usize, step: &mut Step) -> Result<Growth> {
         let mut screen = Screen::open(self, 80, 24)?;
-        // The console's lines are kept up to a number: fill it first.
-        for _ in 0..1_000 {
-            screen.step(SHORT_QUIET)?;
-        }
-        let before_mib = resident_mib(screen.pid()?)?;
         let began = Instant::now();
-        for _ in 0..steps {
-            screen.step(SHORT_QUIET)?;
+        let mut resident = Vec::new();
+        let mut done = 0;
+        for after in [steps / 10, steps / 2, steps] {
+            while done < after {
+                screen.step()?;
+                done += 1;
+                step.percent(done, steps);
+            }
+            let mib = resident_mib(screen.pid()?)?;
+            progress::say(&format!("    {mib:.1} MiB after {done} steps"));
+            resident.push(Resident {
+                after_steps: done,
+                mib,
+            });
         }
-        let seconds = began.elapsed().as_secs_f64();
+        let mib = |one: Option<&Resident>| one.map_or(f64::NAN, |one| one.mib);
         Ok(Growth {
             steps,
-            before_mib,
-            after_mib: resident_mib(screen.pid()?)?,
-            steps_per_s: count(steps) / seconds,
+            grown_mib: mib(resident.last()) - mib(resident.first()),
+            resident,
+            steps_per_s: count(steps) / began.elapsed().as_secs_f64(),
         })
     }
 }
@@ -156,9 +190,9 @@ impl Screen {
         };
         // The pair must stay open as long as the screen.
         std::mem::forget(pty.master);
-        screen.until("■ arrived")?;
-        screen.until("int main(")?;
-        screen.settle(Instant::now(), Duration::from_millis(500))?;
+        screen.until(|screen| {
+            screen.shown.screen().contents().contains("int main(") && screen.is_whole("■ arrived")
+        })?;
         Ok(screen)
     }
 
@@ -166,57 +200,67 @@ impl Screen {
         self.child.process_id().context("the screen has ended")
     }
 
-    fn until(&mut self, text: &str) -> Result<()> {
+    fn until(&mut self, holds: impl Fn(&Self) -> bool) -> Result<()> {
         let end = Instant::now() + PATIENCE;
-        loop {
-            let contents = self.shown.screen().contents();
-            if contents.contains(text) {
-                return Ok(());
-            }
+        while !holds(self) {
             let left = end.saturating_duration_since(Instant::now());
             match self.bytes.recv_timeout(left) {
                 Ok((_, bytes)) => self.shown.process(&bytes),
-                Err(_) => bail!("waiting for '{text}' on the screen, which shows:\n{contents}"),
+                Err(_) => bail!(
+                    "waiting for main on the screen, which shows:\n{}",
+                    self.shown.screen().contents()
+                ),
             }
         }
+        Ok(())
     }
 
-    /// One instruction, until the screen shows the stop and nothing more comes.
-    fn step(&mut self, quiet: Duration) -> Result<Painted> {
+    /// One instruction, until the screen shows the stop and all about it.
+    fn step(&mut self) -> Result<Painted> {
         let pressed = Instant::now();
         self.keys.write_all(b"i")?;
         self.keys.flush()?;
-        self.settle(pressed, quiet)
+        self.settle(pressed, "■ step")
     }
 
-    fn settle(&mut self, since: Instant, quiet: Duration) -> Result<Painted> {
+    /// Until a drawing is whole that shows a stop and waits for no more answers about it.
+    fn settle(&mut self, since: Instant, stop: &str) -> Result<Painted> {
         let mut painted = Painted {
             took: Duration::ZERO,
             bytes: 0,
+            drawings: 0,
         };
-        let settling = quiet > QUIET;
         loop {
-            match self.bytes.recv_timeout(quiet) {
+            match self.bytes.recv_timeout(PATIENCE) {
                 Ok((at, bytes)) => {
                     painted.took = at.saturating_duration_since(since);
                     painted.bytes += bytes.len();
                     self.shown.process(&bytes);
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    let stands = self.shown.screen().contents().contains('■');
-                    if stands && (painted.bytes > 0 || settling) {
+                    if !bytes.ends_with(DRAWN) {
+                        continue;
+                    }
+                    painted.drawings += 1;
+                    if self.is_whole(stop) {
                         return Ok(painted);
                     }
-                    if since.elapsed() > PATIENCE {
-                        bail!(
-                            "stepping: nothing was painted; the screen shows:\n{}",
-                            self.shown.screen().contents()
-                        );
-                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    bail!(
+                        "stepping: nothing more was painted; the screen shows:\n{}",
+                        self.shown.screen().contents()
+                    );
                 }
                 Err(RecvTimeoutError::Disconnected) => bail!("stepping: the screen has ended"),
             }
         }
+    }
+
+    /// Whether the bar tells of that stop, and of no answers that are under way.
+    fn is_whole(&self, stop: &str) -> bool {
+        let screen = self.shown.screen();
+        let (_, width) = screen.size();
+        let bar = screen.rows(0, width).next().unwrap_or_default();
+        bar.contains(stop) && !bar.contains('…')
     }
 }
 
