@@ -1,16 +1,23 @@
 //! What lies where in a booted image, what an address is, and the same while the guest runs.
 
 mod debuggee;
+mod machine;
 
 use std::time::{Duration, Instant};
 
 use debuggee::Debuggee;
+use debugger::addr::{Addr, PhysAddr};
 use debugger::crossing::Mode;
 use debugger::event::{
     AddressInfo, Answer, Event, Identity, RegionInfo, Run, StopReason, TaskInfo, Watched,
 };
+use debugger::guest;
 use debugger::known::Known;
-use debugger::session::BootOptions;
+use debugger::qemu::arguments::Machine;
+use debugger::session::process::Qemu;
+use debugger::session::{AttachOptions, BootOptions, Session, store};
+use debugger::space::{self, Around, Live};
+use debugger::symbols::Symbols;
 
 fn regions(debuggee: &mut Debuggee, line: &str) -> Vec<RegionInfo> {
     match debuggee.ask(line) {
@@ -47,10 +54,12 @@ fn every_address_is_what_the_kernel_made_it() {
     mappings_have_what_is_there(&mut debuggee);
     debuggee.ask("b ksys_write");
     debuggee.stop("c");
-    let label = match debuggee.ask("tasks init") {
-        Answer::Tasks(tasks) => format!("{}/{}", tasks[0].comm, tasks[0].pid),
-        other => panic!("{other:?}"),
-    };
+    let pid = debuggee.number("$_task->pid");
+    let owner = tasks(&mut debuggee)
+        .into_iter()
+        .find(|task| task.pid == pid);
+    let owner = owner.expect("it is on the list");
+    let label = format!("{}/{}", owner.comm, owner.pid);
     let label = label.as_str();
     for (expression, kind, words) in [
         ("&init_task", "symbol", &["init_task"][..]),
@@ -62,12 +71,16 @@ fn every_address_is_what_the_kernel_made_it() {
         ),
         ("$_task", "task", &["task_struct of", label]),
         (
-            "$_task->files->fdt->fd[0]",
+            "((struct files_struct *)$_task->files)->fdt->fd[0]",
             "slab object",
             &["filp object", "in use"],
         ),
         ("$_task->mm", "slab object", &["mm_struct object", "in use"]),
-        ("$_task->mm->pgd", "page table", &["outermost", label]),
+        (
+            "((struct mm_struct *)$_task->mm)->pgd",
+            "page table",
+            &["outermost", label],
+        ),
         ("$rsp", "task stack", &[label]),
         ("$rsp", "vmalloc area", &["asked for by"]),
         ("$gs_base", "per-CPU variable", &["of CPU 0"]),
@@ -93,7 +106,10 @@ fn every_address_is_what_the_kernel_made_it() {
         let info = address(&mut debuggee, expression);
         assert!(has(&info, kind, words), "{expression}: {:#?}", info.is);
     }
-    let stack = format!("{:#x}", debuggee.number("$_task->mm->start_stack"));
+    let stack = format!(
+        "{:#x}",
+        debuggee.number("((struct mm_struct *)$_task->mm)->start_stack")
+    );
     let info = address(&mut debuggee, &stack);
     assert!(
         has(&info, "mapping", &["stack of", label, "rw-p"]),
@@ -268,4 +284,117 @@ fn pulses(debuggee: &Debuggee, count: usize) -> Vec<String> {
 
 fn value(watched: Watched) -> Option<String> {
     watched.value.yes().cloned()
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn anothers_machine_is_read_live_where_it_shares_its_memory() {
+    let image = store::image("syscalls").expect("the image is built");
+    let folder = tempfile::tempdir().expect("a folder");
+    for shared in [true, false] {
+        let mut machine = Machine::of(&image, Mode::Ukl, Some(1 << 40));
+        machine.stopped_at_start = false;
+        let file = folder.path().join("memory");
+        machine.shared_memory = shared.then_some(file);
+        let qemu = Qemu::start(&machine).expect("QEMU starts");
+        let endpoint = qemu.gdb().cloned().expect("it has a stub");
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("syscalls: mode ukl") {
+            let more = qemu.serial().recv_timeout(Duration::from_secs(60));
+            seen.extend(more.expect("the guest goes on"));
+        }
+        let options = AttachOptions {
+            vmlinux: Some(image.vmlinux()),
+            ..AttachOptions::default()
+        };
+        let mut debuggee = Debuggee::opened(Session::attach(endpoint, options))
+            .unwrap_or_else(|why| panic!("{why}"));
+        debuggee.send("c");
+        let answer = debuggee.try_ask("tasks");
+        if shared {
+            assert!(
+                matches!(&answer, Ok(Answer::Tasks(tasks)) if !tasks.is_empty()),
+                "{answer:?}"
+            );
+            continue;
+        }
+        let failure = answer.expect_err("it is declined").to_string();
+        assert!(
+            failure.contains("not shared") && failure.contains("share=on"),
+            "{failure}"
+        );
+    }
+}
+
+/// Numbers that look like chance and are the same each time (xorshift).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// What is read of a running guest may be of several moments, and then make no sense: everything ends all the same.
+#[test]
+#[ignore = "boots an image"]
+fn memory_that_makes_no_sense_ends_every_walk() {
+    const ROUNDS: u64 = 100;
+    let image = machine::image();
+    let symbols = Symbols::open(&image.vmlinux(), None).expect("a vmlinux");
+    let mut booted = machine::boot(&Machine::of(&image, Mode::Ukl, Some(20)));
+    let main = symbols.lookup("main");
+    let main = main.iter().find(|one| one.addr.in_kernel_half());
+    booted.run_to(main.expect("a main").addr);
+    let target = &mut booted.target;
+    let mut whole = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
+    let sound = guest::every(&symbols, 1000, &mut whole).expect("tasks");
+    let sound: Vec<_> = sound.into_iter().map(|one| one.task).collect();
+    let owner = sound
+        .iter()
+        .find(|task| task.mm.is_some())
+        .expect("a process");
+    let live = Live {
+        cpu_areas: guest::cpu_areas(&symbols, 1, &mut whole).expect("areas"),
+        ..Live::default()
+    };
+    let bands = space::bands(&symbols, 4, &mut whole);
+    let mapped = Addr(0xffff_c900_0000_4800);
+    let process = owner.mm.expect("it has one");
+    let places = [owner.addr + 24, owner.stack.start + 8, process, mapped];
+    for seed in 1..=ROUNDS {
+        let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let target = &mut booted.target;
+        let mut torn = |at: Addr, bytes: &mut [u8]| {
+            let read = target.read(at, bytes).is_ok();
+            if chance.next().is_multiple_of(40) {
+                let garbage = chance.next().to_le_bytes();
+                let pointer = (0xffff_8880_0000_0000 | chance.next() & 0x0fff_fff8).to_le_bytes();
+                let from = if chance.next().is_multiple_of(2) {
+                    garbage
+                } else {
+                    pointer
+                };
+                for (byte, other) in bytes.iter_mut().zip(from.iter().cycle()) {
+                    *byte = *other;
+                }
+            }
+            read
+        };
+        let _ = guest::every(&symbols, 1000, &mut torn);
+        let _ = guest::vmas(&symbols, owner, &mut torn);
+        let _ = guest::counters(&symbols, &live.cpu_areas, &mut torn);
+        for at in places {
+            let around = Around {
+                bands: &bands,
+                live: &live,
+                tasks: &sound,
+                physical: Some(PhysAddr(at.0 & 0x0fff_ffff)),
+            };
+            let _ = space::identify(&symbols, &around, at, &mut torn);
+        }
+    }
 }

@@ -404,6 +404,11 @@ pub fn go_to(ui: &mut Ui, model: &Model, text: &str) -> Vec<Effect> {
         ui.panels.memory.go(text);
         return Vec::new();
     }
+    // An address is what any expression gives, a place in the source is not.
+    if ui.screen == Screen::Space {
+        ui.look.address = Some(text.to_owned());
+        return Vec::new();
+    }
     let location = match command::parse(&format!("list {text}")) {
         Ok(Command::List {
             location: Some(location),
@@ -411,10 +416,6 @@ pub fn go_to(ui: &mut Ui, model: &Model, text: &str) -> Vec<Effect> {
         }) => location,
         _ => return vec![Effect::Say(format!("'{text}' is no place"))],
     };
-    if ui.screen == Screen::Space {
-        ui.look.address = Some(text.to_owned());
-        return Vec::new();
-    }
     ui.show(Screen::Debug);
     ui.panels.source.go(model, location.clone());
     ui.panels.disassembly.go(model, location);

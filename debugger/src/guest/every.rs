@@ -94,9 +94,10 @@ pub fn every(
         let leader_at = leader.addr;
         let list = Addr(read_field(symbols, of, "signal", leader_at, memory)?) + head;
         found.push(detail(symbols, of, leader, memory)?);
-        // The leader is on its own list as well.
+        // The leader is on its own list as well. A list that changes while it is read may lead in a circle.
         let mut at = Addr(super::read_word("thread_head", list, memory)?);
-        while at != list && found.len() < limit {
+        let mut links = 0;
+        while at != list && links < limit && found.len() < limit {
             let thread = at.wrapping_sub(link);
             if thread != leader_at {
                 let Ok(task) = task::read(symbols, thread, memory) else {
@@ -105,6 +106,7 @@ pub fn every(
                 found.push(detail(symbols, of, task, memory)?);
             }
             at = Addr(super::read_word("thread_node", at, memory)?);
+            links += 1;
         }
     }
     Ok(found)

@@ -75,7 +75,15 @@ pub fn tasks(
     let (link, _) = of.field(symbols, "tasks")?;
     let mut tasks = Vec::new();
     let mut at = first;
+    let mut seen = std::collections::HashSet::new();
     while tasks.len() < limit {
+        if !seen.insert(at) {
+            return Err(GuestError::Endless {
+                what: "list of tasks",
+                at,
+                count: tasks.len(),
+            });
+        }
         tasks.push(read(symbols, at, memory)?);
         let next = read_field(symbols, of, "tasks.next", at, memory)?;
         at = Addr(next).wrapping_sub(link);

@@ -148,7 +148,7 @@ pub fn module_at(
             };
             if at.0.wrapping_sub(base) < size {
                 let name = read_text("module.name", module + text, 64, memory)?;
-                return Ok(Some((name, at.0 - base)));
+                return Ok(Some((name, at.0.wrapping_sub(base))));
             }
         }
         let parts = of.field(symbols, "mem");
@@ -163,7 +163,7 @@ pub fn module_at(
             let size = read_field(symbols, one, "size", part, memory)?;
             if at.0.wrapping_sub(base) < size {
                 let name = read_text("module.name", module + text, 64, memory)?;
-                return Ok(Some((name, at.0 - base)));
+                return Ok(Some((name, at.0.wrapping_sub(base))));
             }
         }
     }

@@ -133,7 +133,10 @@ impl Finder<'_, '_, '_> {
         let mut what = format!("{} of {owner}, {}", vma.backing, vma.flags.letters());
         let within = self.at - vma.range.start;
         if let guest::Backing::File(_) = vma.backing {
-            what.push_str(&format!(", byte {:#x} of the file", vma.offset + within));
+            what.push_str(&format!(
+                ", byte {:#x} of the file",
+                vma.offset.wrapping_add(within)
+            ));
         }
         let because = format!("a vm_area_struct of {owner} is {}", vma.range);
         self.add("mapping", what, because);
@@ -400,7 +403,10 @@ impl Finder<'_, '_, '_> {
             PageKind::Anonymous => "anonymous memory of processes".to_owned(),
             PageKind::File { name, offset } => {
                 let within = (physical.0 - start.0) & !0xfff;
-                format!("of the file {name}, from its byte {:#x}", offset + within)
+                format!(
+                    "of the file {name}, from its byte {:#x}",
+                    offset.wrapping_add(within)
+                )
             }
             PageKind::Reserved => "the kernel's own since it booted".to_owned(),
             PageKind::Other => "in use by the kernel".to_owned(),
