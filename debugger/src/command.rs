@@ -10,6 +10,7 @@ use crate::origin::Origin;
 mod arguments;
 mod breakpoint;
 mod complete;
+mod crossing;
 mod entry;
 mod find;
 mod live;
@@ -21,6 +22,7 @@ mod table;
 
 pub use breakpoint::{BreakCommand, LogPart, Only, Which};
 pub use complete::{Names, complete};
+pub use crossing::{CrossFilter, Territory};
 pub use entry::{Entry, Group};
 pub use find::bytes;
 pub use parse::{background, parse};
@@ -41,6 +43,8 @@ pub enum Location {
     },
     /// `read_write.c:636`; without a file (`636`) it is the one of the current frame.
     Line { file: Option<String>, line: u32 },
+    /// `cross from=app kind=syscall`: wherever such a crossing begins. Of a breakpoint only.
+    Crossing(CrossFilter),
 }
 
 /// Where `until` ends.
@@ -132,6 +136,9 @@ pub enum Command {
     Watch {
         kind: WatchKind,
         expression: String,
+        condition: Option<String>,
+        /// The memory where it lies now, whatever the expression means later.
+        fixed: bool,
     },
     /// All of them when no number is given.
     Delete {
@@ -260,6 +267,8 @@ pub enum Command {
         pattern: String,
     },
     Monitor(String),
+    /// A vmlinux to take the names from.
+    SymbolFile(String),
     /// Gives up the work of that name (`event::Work`).
     Cancel(String),
     Help(Option<String>),

@@ -1,5 +1,6 @@
 //! All that can happen: what the session tells the model, and what a command is answered with.
 
+mod crossing;
 mod guest;
 mod machine;
 mod progress;
@@ -8,6 +9,7 @@ mod stops;
 
 use serde::Serialize;
 
+pub use crossing::CallArgument;
 pub use guest::TaskInfo;
 pub use machine::{
     CounterInfo, CpuInterrupts, CpuValue, GateInfo, InterruptInfo, PerCpuInfo, SegmentInfo,
@@ -145,6 +147,10 @@ pub enum StopReason {
     Watchpoint {
         number: u32,
         addr: Addr,
+    },
+    /// The frame of its variable has returned: the watchpoint is deleted.
+    WatchpointScope {
+        number: u32,
     },
     /// By the user.
     Interrupted,
@@ -426,8 +432,14 @@ pub struct Why {
     pub kind: Known<CrossingKind>,
     /// `write`, `asm_sysvec_apic_timer_interrupt`.
     pub call: Known<String>,
-    /// `fd = 1`, `buf = 0x7ffffffdfea7`, as the kernel will see them.
-    pub arguments: Vec<(String, String)>,
+    /// In the order of the call.
+    pub arguments: Vec<CallArgument>,
+    /// `write(unsigned int fd, const char *buf, size_t count)`: what the kernel takes.
+    pub kernel_prototype: Known<String>,
+    /// `write(int fd, const void *buf, size_t count)`: what the application's side called.
+    pub app_prototype: Known<String>,
+    /// `64`, `-11 (-EAGAIN)`: what the call answers, where it is on its way back.
+    pub result: Known<String>,
     /// The application instruction that crossed, or that control will return to.
     pub from: Known<Place>,
     /// `task stack of the current task`, `application stack`, `IRQ stack`, `entry stack`.

@@ -4,10 +4,14 @@
 
 mod debuggee;
 
+use std::time::Duration;
+
 use debuggee::Debuggee;
 use debugger::crossing::Mode;
 use debugger::event::{Answer, BreakpointInfo, Event, StopReason, Vcpu};
-use debugger::session::BootOptions;
+use debugger::qemu::arguments::Machine;
+use debugger::session::process::Qemu;
+use debugger::session::{AttachOptions, BootOptions, Session, store};
 
 /// The answer to a line, and what was said meanwhile: notices, and `N: LINE` for a breakpoint's commands.
 fn hear(debuggee: &mut Debuggee, line: &str) -> (Answer, Vec<String>) {
@@ -173,4 +177,216 @@ fn two_vcpus_pass_a_false_condition_and_lose_no_stop() {
         info(&mut debuggee, 2).hits + info(&mut debuggee, 3).hits,
         12
     );
+}
+
+/// A watch on a local ends with its frame; twenty stand at once.
+#[test]
+#[ignore = "boots an image"]
+fn watchpoints_follow_their_expression_and_end_with_their_frame() {
+    let options = BootOptions {
+        mode: Some(Mode::Ukl),
+        calls: Some(3),
+        ..BootOptions::default()
+    };
+    let mut debuggee = Debuggee::boot("syscalls", options).unwrap();
+    debuggee.ask("tb bench_sendto_recvfrom");
+    debuggee.stop("c");
+    // The character that each recvfrom has the kernel write.
+    debuggee.ask("watch d");
+    let one = info(&mut debuggee, 2);
+    assert_eq!(one.state, "planted", "{one:?}");
+    let note = one.note.as_deref().unwrap();
+    assert!(
+        note.contains("when bench_sendto_recvfrom returns"),
+        "{note}"
+    );
+    assert!(
+        one.typed.is_empty(),
+        "its frame is not there in another run"
+    );
+    let mut hits = 0;
+    loop {
+        let (answer, heard) = hear(&mut debuggee, "c");
+        let Answer::Stopped(stop) = answer else {
+            panic!("{answer:?}");
+        };
+        match stop.reason {
+            StopReason::Watchpoint { number: 2, .. } => hits += 1,
+            StopReason::WatchpointScope { number: 2 } => {
+                let said = |line: &String| line.contains("bench_sendto_recvfrom has returned");
+                assert!(heard.iter().any(said), "{heard:?}");
+                assert_eq!(stop.place.symbol.as_deref(), Some("main"));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(hits >= 3, "{hits}");
+    let Answer::Breakpoints(left) = debuggee.ask("info b") else {
+        panic!("breakpoints were asked for");
+    };
+    assert!(left.is_empty(), "{left:?}");
+
+    let failure = debuggee.try_ask("watch 5 + 1").unwrap_err();
+    assert!(failure.found.contains("memory"), "{failure}");
+    debuggee.ask("awatch *(long *)&n");
+    let read = info(&mut debuggee, 3);
+    assert_eq!(
+        (read.value.as_deref(), &read.typed[..]),
+        (Some("3"), &["awatch *(long *)&n".to_owned()][..])
+    );
+    let stop = debuggee.stop("c");
+    assert!(
+        matches!(stop.reason, StopReason::Watchpoint { number: 3, .. }),
+        "{stop:?}"
+    );
+    debuggee.ask("delete");
+
+    // Without a limit under TCG.
+    for i in 0..20 {
+        debuggee.ask(&format!(
+            "watch -location *((long *)&init_task.comm + {i}) if 0"
+        ));
+    }
+    debuggee.ask("watch jiffies");
+    let Answer::Breakpoints(all) = debuggee.ask("info b") else {
+        panic!("breakpoints were asked for");
+    };
+    assert_eq!(all.len(), 21);
+    assert!(all.iter().all(|one| one.state == "planted"), "{all:?}");
+    let last = all.last().unwrap().number;
+    let stop = debuggee.stop("c");
+    assert!(
+        matches!(stop.reason, StopReason::Watchpoint { number, .. } if number == last),
+        "{stop:?}"
+    );
+}
+
+/// Where a pointer on the way changes, the value lies elsewhere, and the watchpoint with it.
+#[test]
+#[ignore = "boots an image"]
+fn a_watchpoint_through_a_pointer_moves_with_the_pointer() {
+    let options = BootOptions {
+        mode: Some(Mode::Ukl),
+        calls: Some(1_000_000),
+        ..BootOptions::default()
+    };
+    let mut debuggee = Debuggee::boot("syscalls", options).unwrap();
+    debuggee.ask("watch current_task->pid");
+    let before = info(&mut debuggee, 1);
+    let was = before.value.unwrap();
+    let (answer, heard) = hear(&mut debuggee, "c");
+    let Answer::Stopped(stop) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(
+        matches!(stop.reason, StopReason::Watchpoint { number: 1, .. }),
+        "{stop:?}"
+    );
+    let after = info(&mut debuggee, 1);
+    let is = after.value.unwrap();
+    assert_ne!(was, is);
+    let line = format!("watchpoint 1: current_task->pid was {was}, is {is}");
+    assert!(heard.contains(&line), "{heard:?}");
+    assert_ne!(before.places, after.places, "it lies in another task now");
+    assert_eq!(
+        debuggee.number("&current_task->pid"),
+        after.places[0].addr.0
+    );
+}
+
+/// A machine joined without its vmlinux has the names of the kernel's memory, and no lines: they come later.
+#[test]
+#[ignore = "boots an image"]
+fn what_waits_for_a_line_is_planted_when_the_names_come() {
+    let image = |name| store::image(name).unwrap();
+    let mut machine = Machine::of(&image("syscalls"), Mode::Ukl, Some(100_000_000));
+    machine.stopped_at_start = false;
+    let qemu = Qemu::start(&machine).unwrap();
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("mode ukl") {
+        seen.extend(qemu.serial().recv_timeout(Duration::from_secs(60)).unwrap());
+    }
+    let options = AttachOptions {
+        debug_files: "/no/such/folder".into(),
+        ..AttachOptions::default()
+    };
+    let endpoint = qemu.gdb().cloned().unwrap();
+    let mut debuggee = Debuggee::opened(Session::attach(endpoint, options)).unwrap();
+    let failure = debuggee.try_ask("b fs/read_write.c:627").unwrap_err();
+    assert!(
+        failure
+            .next
+            .contains("'break fs/read_write.c:627 pending' waits"),
+        "{failure}"
+    );
+    debuggee.ask("b fs/read_write.c:627 pending");
+    assert_eq!(info(&mut debuggee, 1).state, "pending");
+    // Another kernel's names are refused, and it goes on waiting.
+    let wrong = image("hello").vmlinux();
+    let failure = debuggee
+        .try_ask(&format!("file {}", wrong.display()))
+        .unwrap_err();
+    assert!(failure.to_string().contains("build-id"), "{failure}");
+    assert_eq!(info(&mut debuggee, 1).state, "pending");
+    let right = image("syscalls").vmlinux();
+    let (_, heard) = hear(&mut debuggee, &format!("file {}", right.display()));
+    assert!(
+        heard.contains(&"breakpoint 1: fs/read_write.c:627 is known now".to_owned()),
+        "{heard:?}"
+    );
+    let one = info(&mut debuggee, 1);
+    assert_eq!((one.state.as_str(), one.places.len()), ("planted", 1));
+    let stop = debuggee.stop("c");
+    assert_eq!(stop.reason, StopReason::Breakpoint { number: 1 });
+    assert_eq!(
+        (stop.place.symbol.as_deref(), stop.place.line),
+        (Some("ksys_write"), Some(627))
+    );
+}
+
+/// All places of a line, as many as gdb finds: one in each copy of an inlined function.
+#[test]
+#[ignore = "boots an image"]
+fn a_line_has_as_many_places_as_gdb_finds() {
+    let mut debuggee = at_main(1);
+    let vmlinux = store::image("syscalls").unwrap().vmlinux();
+    let lines = [
+        "fs/read_write.c:627",
+        "include/linux/file.h:43",
+        "include/linux/file.h:44",
+        "main.c:69",
+    ];
+    let mut gdb = std::process::Command::new("gdb");
+    gdb.args(["-nx", "-batch", "-ex", "set breakpoint pending off"]);
+    for line in lines {
+        gdb.args([
+            "-ex",
+            &format!("break {line}"),
+            "-ex",
+            "info breakpoints",
+            "-ex",
+            "delete",
+        ]);
+    }
+    let output = gdb.arg(vmlinux).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    // `Breakpoint 1 at 0x…: fs/read_write.c:627. (12 locations)`, or one.
+    let theirs: Vec<usize> = told
+        .lines()
+        .filter(|line| line.starts_with("Breakpoint "))
+        .map(|line| match line.rsplit_once('(') {
+            Some((_, count)) => count.split(' ').next().unwrap().parse().unwrap(),
+            None => 1,
+        })
+        .collect();
+    let ours: Vec<usize> = lines
+        .iter()
+        .map(|line| match debuggee.try_ask(&format!("b {line}")) {
+            Ok(Answer::Breakpoints(list)) => list[0].places.len(),
+            other => panic!("{line}: {other:?}"),
+        })
+        .collect();
+    assert_eq!(ours, theirs, "{told}");
+    assert!(ours.iter().any(|count| *count > 2), "{ours:?}");
 }

@@ -155,13 +155,9 @@ fn until_finds_origins_and_why_tells_the_call() {
         assert_eq!(why.side, Side::Kernel);
         assert_eq!(why.kind, Known::Yes(kind));
         assert_eq!(why.call, Known::Yes("write".to_owned()));
-        let names: Vec<&str> = why
-            .arguments
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
+        let names: Vec<&str> = why.arguments.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["fd", "buf", "count"], "{mode}");
-        assert_eq!(why.arguments[2].1, "1", "{mode}");
+        assert_eq!(why.arguments[2].value, "1", "{mode}");
 
         debuggee.ask("delete");
         let stop = debuggee.stop("until app");

@@ -29,6 +29,7 @@ const TARGETS: &[&str] = &[
     "descriptors",
     "expression",
     "manifest",
+    "sockaddr",
 ];
 
 #[derive(Clone, Debug, clap::Args)]

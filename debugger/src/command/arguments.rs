@@ -1,9 +1,9 @@
 //! The arguments of the commands that take more than a number or a text.
 
-use super::breakpoint::{condition_behind, only_behind};
+use super::breakpoint::{condition_behind, stopping_place};
 use super::location::location;
 use super::parse::{Input, WhatFound};
-use super::{Command, Info, Location, Syntax, WatchKind};
+use super::{Command, Info, Syntax, WatchKind};
 
 pub(super) const INFO: &[&str] = &[
     "args",
@@ -46,12 +46,7 @@ pub(super) fn stop(
     hardware: bool,
 ) -> Result<Command, WhatFound> {
     let (place, condition) = condition_behind(input.rest)?;
-    let (place, only, pending) = only_behind(place)?;
-    let location = if place.is_empty() {
-        Location::Expression("$pc".to_owned())
-    } else {
-        location(place)?
-    };
+    let (location, only, pending) = stopping_place(place)?;
     Ok(Command::Break {
         location,
         temporary,
@@ -63,9 +58,19 @@ pub(super) fn stop(
 }
 
 pub(super) fn watch(input: &Input<'_>, kind: WatchKind) -> Result<Command, WhatFound> {
+    let (expression, condition) = condition_behind(input.rest)?;
+    let fixed = ["-location ", "-l "]
+        .into_iter()
+        .find_map(|option| expression.strip_prefix(option));
+    let text = fixed.unwrap_or(expression).trim();
+    if text.is_empty() {
+        return Err("no expression was given".to_owned());
+    }
     Ok(Command::Watch {
         kind,
-        expression: input.required("expression")?,
+        expression: text.to_owned(),
+        condition,
+        fixed: fixed.is_some(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! What can be asked of breakpoints beyond setting one: filters, counts, commands, log points.
 
+use super::crossing::crossing;
 use super::location::location;
 use super::parse::{Input, WhatFound};
 use super::{Command, Location};
@@ -49,6 +50,7 @@ pub enum BreakCommand {
         location: Location,
         parts: Vec<LogPart>,
         condition: Option<String>,
+        only: Only,
         /// What stood behind the command's name.
         typed: String,
     },
@@ -78,8 +80,21 @@ pub(super) fn condition_behind(rest: &str) -> Result<(&str, Option<String>), Wha
     Ok((place, condition.map(str::to_owned)))
 }
 
+/// Where to stop, and who: a location or a filter of crossings, here where nothing is said.
+pub(super) fn stopping_place(text: &str) -> Result<(Location, Only, bool), WhatFound> {
+    if let Some((filter, only, pending)) = crossing(text)? {
+        return Ok((Location::Crossing(filter), only, pending));
+    }
+    let (place, only, pending) = only_behind(text)?;
+    let location = match place {
+        "" => Location::Expression("$pc".to_owned()),
+        _ => location(place)?,
+    };
+    Ok((location, only, pending))
+}
+
 /// What stands behind a location: `cpu N`, `task NAME`, `pending`, in any order.
-pub(super) fn only_behind(place: &str) -> Result<(&str, Only, bool), WhatFound> {
+fn only_behind(place: &str) -> Result<(&str, Only, bool), WhatFound> {
     let (mut place, mut only, mut pending) = (place.trim(), Only::default(), false);
     loop {
         let (before, last) = place.rsplit_once(' ').unwrap_or(("", place));
@@ -177,10 +192,18 @@ pub(super) fn dprintf(input: &Input<'_>) -> Result<Command, WhatFound> {
 
 fn log_point(place: &str, parts: Vec<LogPart>, typed: &str) -> Result<Command, WhatFound> {
     let (place, condition) = condition_behind(place.trim())?;
+    if place.is_empty() {
+        return Err("no location was given".to_owned());
+    }
+    let (location, only, pending) = stopping_place(place)?;
+    if pending {
+        return Err("a log point does not wait for a name".to_owned());
+    }
     Ok(breaks(BreakCommand::Log {
-        location: location(place)?,
+        location,
         parts,
         condition,
+        only,
         typed: typed.to_owned(),
     }))
 }

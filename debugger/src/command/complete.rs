@@ -171,7 +171,7 @@ mod tests {
             ],
         );
         check("p 1+ksys_w", &["p 1+ksys_write"]);
-        check("b ", &[]);
+        check("b ", &["b cross"]);
         check("nothing x", &[]);
         check("help cro", &["help cross"]);
     }

@@ -158,9 +158,9 @@ pub const TABLE: &[Entry] = &[
         Breakpoints,
         "break",
         ["b", "br"],
-        "[LOCATION] [cpu N] [task NAME|ID] [pending] [if CONDITION]",
-        "stop there; app:write chooses one of several with the same name",
-        Symbols,
+        "[LOCATION | cross FILTER…] [cpu N] [task NAME|ID] [pending] [if CONDITION]",
+        "stop there; app:write chooses one of several with the same name; at crossings: from= to= kind= call=, dir in or out",
+        WordsAndSymbols(&["cross"]),
         |i| stop(i, false, false)
     ),
     row!(
@@ -194,7 +194,7 @@ pub const TABLE: &[Entry] = &[
         Breakpoints,
         "log",
         [],
-        "LOCATION, TEXT {EXPRESSION}",
+        "LOCATION | cross FILTER…, TEXT {EXPRESSION}",
         "write a line there and do not stop",
         Symbols,
         log
@@ -212,8 +212,8 @@ pub const TABLE: &[Entry] = &[
         Breakpoints,
         "watch",
         [],
-        "EXPRESSION",
-        "stop when it is written",
+        "[-location] EXPRESSION [if CONDITION]",
+        "stop when it is written; on a local variable until its frame returns",
         Expressions,
         |i| watch(i, WatchKind::Write)
     ),
@@ -221,7 +221,7 @@ pub const TABLE: &[Entry] = &[
         Breakpoints,
         "rwatch",
         [],
-        "EXPRESSION",
+        "[-location] EXPRESSION [if CONDITION]",
         "stop when it is read",
         Expressions,
         |i| watch(i, WatchKind::Read)
@@ -230,7 +230,7 @@ pub const TABLE: &[Entry] = &[
         Breakpoints,
         "awatch",
         [],
-        "EXPRESSION",
+        "[-location] EXPRESSION [if CONDITION]",
         "stop when it is read or written",
         Expressions,
         |i| watch(i, WatchKind::Access)
@@ -516,6 +516,15 @@ pub const TABLE: &[Entry] = &[
         |i| Ok(Command::Symbols {
             pattern: i.required("pattern")?
         })
+    ),
+    row!(
+        Other,
+        "file",
+        [],
+        "VMLINUX",
+        "take the names from this file from now on; breakpoints that wait for one are looked at again",
+        Nothing,
+        |i| Ok(Command::SymbolFile(i.required("file")?))
     ),
     row!(
         Other,

@@ -201,7 +201,7 @@ impl Engine {
     }
 
     /// Finds out how far the kernel was moved and tells the symbols.
-    fn locate_kernel(&mut self) -> Result<(), Trouble> {
+    pub(super) fn locate_kernel(&mut self) -> Result<(), Trouble> {
         let Some(symbols) = self
             .symbols
             .as_mut()

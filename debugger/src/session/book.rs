@@ -1,14 +1,15 @@
 //! The breakpoints and watchpoints as the user knows them: numbers, where they were put, hits.
 
-use super::expression::Value;
+use super::target::{Trap, TrapKind};
+use super::watching::Watched;
 use crate::addr::Addr;
-use crate::command::{Location, LogPart, Only, WatchKind, Which};
+use crate::command::{CrossFilter, Location, LogPart, Only, WatchKind, Which};
 use crate::event::{BreakpointInfo, Place};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Code { hardware: bool },
-    Watch { kind: WatchKind, len: u8 },
+    Watch { kind: WatchKind },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) struct Breakpoint {
     /// Where nothing had this name when it was set.
     pub(super) pending: Option<Location>,
     pub(super) only: Only,
+    /// It stops at crossings: at these.
+    pub(super) crossing: Option<CrossFilter>,
     /// Hits that will not stop yet.
     pub(super) ignore: u64,
     /// As the user set it.
@@ -39,15 +42,10 @@ pub(super) struct Breakpoint {
     pub(super) watched: Option<Watched>,
     /// What else is to be known of it.
     pub(super) note: Option<String>,
+    /// Of how it is planted.
+    pub(super) how: Vec<String>,
     /// The line that sets it, without its condition.
     pub(super) line: String,
-}
-
-/// What a watchpoint looks at, and how it looked last.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Watched {
-    pub(super) value: Value,
-    pub(super) shown: String,
 }
 
 #[derive(Debug, Default)]
@@ -107,16 +105,31 @@ impl Book {
             .collect()
     }
 
-    /// The watchpoint that covers this address.
-    pub(super) fn watching(&self, addr: Addr) -> Option<u32> {
-        let covers = |one: &&Breakpoint| match one.kind {
-            Kind::Watch { len, .. } if one.planted => one
-                .places
-                .iter()
-                .any(|start| addr.wrapping_sub(start.0).0 < u64::from(len)),
+    /// The watchpoints whose trap of this kind covers this address.
+    pub(super) fn watching(&self, trap: TrapKind, addr: Addr) -> Vec<u32> {
+        let covers = |one: &&Breakpoint| match (&one.kind, &one.watched) {
+            (Kind::Watch { kind }, Some(watched)) => {
+                one.planted && watched.covers(*kind, trap, addr)
+            }
             _ => false,
         };
-        self.list.iter().find(covers).map(|one| one.number)
+        let found = self.list.iter().filter(covers);
+        found.map(|one| one.number).collect()
+    }
+
+    /// The watchpoints on a frame's variables whose frame returns to this instruction.
+    pub(super) fn ending_at(&self, pc: Addr) -> Vec<u32> {
+        let ends = |one: &&Breakpoint| {
+            let watched = one.watched.as_ref();
+            one.planted && watched.is_some_and(|watched| watched.ends_at(pc))
+        };
+        let found = self.list.iter().filter(ends);
+        found.map(|one| one.number).collect()
+    }
+
+    /// Whether something of the user's stops at this instruction, or may.
+    pub(super) fn stands_at(&self, pc: Addr) -> bool {
+        !self.at(pc).is_empty() || !self.ending_at(pc).is_empty()
     }
 }
 
@@ -125,7 +138,7 @@ impl Breakpoint {
         let command = match &kind {
             Kind::Code { hardware: true } => "hbreak",
             Kind::Code { hardware: false } => "break",
-            Kind::Watch { kind, .. } => watch_command(*kind),
+            Kind::Watch { kind } => watch_command(*kind),
         };
         Self {
             number: 0,
@@ -141,12 +154,28 @@ impl Breakpoint {
             disabled: false,
             pending: None,
             only: Only::default(),
+            crossing: None,
             ignore: 0,
             ignore_typed: 0,
             commands: Vec::new(),
             log: None,
             watched: None,
             note: None,
+            how: Vec::new(),
+        }
+    }
+
+    /// What it asks of the target.
+    pub(super) fn traps(&self) -> Vec<Trap> {
+        let code = |kind| {
+            let trap = move |&addr: &Addr| Trap { kind, addr, len: 1 };
+            self.places.iter().map(trap).collect()
+        };
+        match (&self.kind, &self.watched) {
+            (Kind::Code { hardware: false }, _) => code(TrapKind::Soft),
+            (Kind::Code { hardware: true }, _) => code(TrapKind::Hard),
+            (Kind::Watch { kind }, Some(watched)) => watched.traps(*kind),
+            (Kind::Watch { .. }, None) => Vec::new(),
         }
     }
 
@@ -162,8 +191,9 @@ impl Breakpoint {
             state: self.state(),
             kind: match self.kind {
                 _ if self.log.is_some() => "log point",
+                _ if self.crossing.is_some() => "crossing",
                 Kind::Code { .. } => "breakpoint",
-                Kind::Watch { kind, .. } => watch_command(kind),
+                Kind::Watch { kind } => watch_command(kind),
             },
             typed: self.typed(),
             enabled: !self.disabled,
@@ -171,8 +201,12 @@ impl Breakpoint {
             only: Some(only.trim().to_owned()).filter(|only| !only.is_empty()),
             commands: self.commands.clone(),
             value: self.watched.as_ref().map(|watched| watched.shown.clone()),
-            note: self.note.clone(),
+            note: Some(self.notes().join("; ")).filter(|note| !note.is_empty()),
         }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.note.iter().chain(&self.how).cloned().collect()
     }
 
     fn state(&self) -> String {
@@ -186,20 +220,25 @@ impl Breakpoint {
 
     /// The lines that set it up again; `$bpnum` is the number it gets then.
     fn typed(&self) -> Vec<String> {
-        let condition = match (&self.condition, &self.log) {
-            // A log point's line holds it already.
-            (Some(condition), None) => format!(" if {condition}"),
-            _ => String::new(),
+        // The frame of a local variable is not there in another run.
+        if self
+            .watched
+            .as_ref()
+            .is_some_and(|watched| !watched.lasts())
+        {
+            return Vec::new();
+        }
+        // A log point's line holds them already.
+        let (condition, only) = match (&self.condition, &self.log) {
+            (_, Some(_)) => (String::new(), String::new()),
+            (Some(condition), None) => (format!(" if {condition}"), self.only.typed()),
+            (None, None) => (String::new(), self.only.typed()),
         };
         let pending = match self.pending {
             Some(_) => " pending",
             None => "",
         };
-        let mut lines = vec![format!(
-            "{}{}{pending}{condition}",
-            self.line,
-            self.only.typed()
-        )];
+        let mut lines = vec![format!("{}{only}{pending}{condition}", self.line)];
         if self.ignore_typed > 0 {
             lines.push(format!("ignore $bpnum {}", self.ignore_typed));
         }
@@ -236,6 +275,7 @@ pub(super) fn written(location: &Location) -> String {
             line,
         } => format!("{file}:{line}"),
         Location::Line { file: None, line } => line.to_string(),
+        Location::Crossing(filter) => filter.typed(),
     }
 }
 
@@ -299,20 +339,6 @@ mod tests {
         assert!(book.remove(2).is_none());
         assert_eq!(book.add(breakpoint(code, &[3])).number, 3);
         assert_eq!(book.at(Addr(2)), [1]);
-    }
-
-    #[test]
-    fn a_watchpoint_covers_its_bytes() {
-        let mut book = Book::default();
-        let kind = Kind::Watch {
-            kind: WatchKind::Write,
-            len: 8,
-        };
-        book.add(breakpoint(kind, &[0x1000]));
-        assert_eq!(book.watching(Addr(0x1007)), Some(1));
-        assert_eq!(book.watching(Addr(0x1008)), None);
-        assert_eq!(book.watching(Addr(0xfff)), None);
-        assert!(book.at(Addr(0x1000)).is_empty());
     }
 
     #[test]

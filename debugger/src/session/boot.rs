@@ -345,6 +345,8 @@ impl Engine {
             sources,
             book: super::book::Book::default(),
             doors: None,
+            prototypes: super::passage::Prototypes::default(),
+            since: None,
             vcpu: Vcpu(0),
             frame: 0,
             course: super::course::Course::default(),

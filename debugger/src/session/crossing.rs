@@ -1,5 +1,7 @@
 //! `cross`, `cross back`, `over kernel`: from one side of the boundary to the other.
 
+use std::sync::Arc;
+
 use super::doors::{Door, Doors, From};
 use super::engine::Engine;
 use super::run::Ran;
@@ -10,6 +12,7 @@ use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::disasm::Flow;
 use crate::event::{Stop, StopReason};
 use crate::origin::Origin;
+use crate::symbols::unwind::Reg;
 
 /// Instructions of a stub that lies in the application's code.
 const MOST_STUB: u32 = 4;
@@ -23,7 +26,7 @@ enum Left {
 }
 
 impl Engine {
-    pub(super) fn doors(&mut self) -> Result<Doors, Trouble> {
+    pub(super) fn doors(&mut self) -> Result<Arc<Doors>, Trouble> {
         if self.doors.is_none() {
             let Some(symbols) = &self.symbols else {
                 return Err(Trouble::new(
@@ -32,7 +35,7 @@ impl Engine {
                     "attach with --vmlinux",
                 ));
             };
-            self.doors = Some(Doors::of(symbols));
+            self.doors = Some(Arc::new(Doors::of(symbols)));
         }
         Ok(self.doors.clone().unwrap_or_default())
     }
@@ -191,23 +194,32 @@ impl Engine {
         {
             return Ok(false);
         }
-        let addr = match from {
-            From::Rcx => self.register("rcx")?,
+        let addr = self.other_side(from)?;
+        Ok(addr.is_some_and(|addr| self.is_app(addr)))
+    }
+
+    /// The address saved there; none where nothing is saved, or can be read.
+    pub(super) fn other_side(&mut self, from: From) -> Result<Option<Addr>, Trouble> {
+        Ok(match from {
+            From::Rcx => Some(Addr(self.register("rcx")?)),
+            From::Saved => {
+                let saved = self.saved_by_stub();
+                saved.and_then(|saved| saved.registers.get(Reg::RIP).map(Addr))
+            }
             From::Stack(above) => {
                 let sp = self.sp()?;
                 match self.word(Addr(sp) + above) {
-                    Ok(addr) => addr,
+                    Ok(addr) => Some(Addr(addr)),
                     // The instruction will fault.
-                    Err(Trouble::Failed(_)) => return Ok(false),
+                    Err(Trouble::Failed(_)) => None,
                     Err(other) => return Err(other),
                 }
             }
-        };
-        Ok(self.is_app(Addr(addr)))
+        })
     }
 
     /// What ends with the instruction that leaves the kernel.
-    fn leaving(&mut self, pc: Addr) -> Result<(CrossingKind, String), Trouble> {
+    pub(super) fn leaving(&mut self, pc: Addr) -> Result<(CrossingKind, String), Trouble> {
         let name = self.place(pc).symbol.unwrap_or_default();
         if entry_code(&name) == Some(EntryCode::StubReturn)
             && let Some(stub) = name.strip_suffix("_return")
@@ -276,7 +288,11 @@ impl Engine {
 
     pub(super) fn back(&mut self) -> Result<StopReason, Trouble> {
         let frame = self.app_frame()?;
-        self.run_to_frame(frame.pc, Some(Addr(frame.sp)))
+        let reason = self.run_to_frame(frame.pc, Some(Addr(frame.sp)))?;
+        if let (StopReason::Arrived, Some(kind)) = (&reason, frame.kind) {
+            self.came_back(kind, frame.call)?;
+        }
+        Ok(reason)
     }
 }
 

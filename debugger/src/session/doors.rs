@@ -14,6 +14,8 @@ use crate::symbols::Symbols;
 pub(super) struct Door {
     pub(super) kind: CrossingKind,
     pub(super) name: String,
+    /// What does the work behind it; of a system call its number tells.
+    pub(super) implementation: Option<Addr>,
     /// Where the interrupted or calling instruction's address is to be found.
     pub(super) from: From,
 }
@@ -22,6 +24,8 @@ pub(super) struct Door {
 pub(super) enum From {
     /// `syscall` leaves it in rcx.
     Rcx,
+    /// The kernel has written it into the registers that the task will continue with.
+    Saved,
     /// So many bytes above the stack pointer: a call's return address, or a fault's frame.
     Stack(u64),
 }
@@ -29,6 +33,8 @@ pub(super) enum From {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Doors {
     pub(super) into: BTreeMap<Addr, Door>,
+    /// Passed without the application's doing: interrupts, and where a signal's handler is set up.
+    pub(super) unasked: BTreeMap<Addr, Door>,
     /// Last instructions in the kernel: `iretq`, `sysretq`, and the `ret` of bypass, shortcuts and
     /// `ukl.ret=1`.
     pub(super) out: BTreeMap<Addr, From>,
@@ -46,6 +52,27 @@ const ERROR_CODE: &[&str] = &[
     "asm_exc_control_protection",
 ];
 
+/// Called when a signal's handler is set up: the task's saved registers lead to it already.
+const SIGNAL: &str = "signal_setup_done";
+
+/// What the application does not call: exceptions and interrupts, with where their frame lies.
+fn by_itself(name: &str) -> Option<(CrossingKind, From)> {
+    let pushed = |above| From::Stack(above);
+    match name {
+        "asm_exc_nmi" => Some((CrossingKind::Interrupt, pushed(0))),
+        // The stub of each vector has pushed its number.
+        "asm_common_interrupt" | "asm_spurious_interrupt" => {
+            Some((CrossingKind::Interrupt, pushed(8)))
+        }
+        _ if name.starts_with("asm_sysvec_") => Some((CrossingKind::Interrupt, pushed(0))),
+        _ if name.starts_with("asm_exc_") => {
+            let above = if ERROR_CODE.contains(&name) { 8 } else { 0 };
+            Some((CrossingKind::Fault, pushed(above)))
+        }
+        _ => None,
+    }
+}
+
 impl Doors {
     pub(super) fn of(symbols: &Symbols) -> Self {
         let mut doors = Self::default();
@@ -61,17 +88,15 @@ impl Doors {
         let entry = symbols.boundary().entry_text;
         let exceptions: Vec<String> = symbols
             .starting_in(entry)
-            .filter(|symbol| symbol.name.starts_with("asm_exc_") && symbol.name != "asm_exc_nmi")
+            .filter(|symbol| symbol.name.starts_with("asm_"))
             .map(|symbol| symbol.name.to_owned())
             .collect();
         for name in exceptions {
-            let above = if ERROR_CODE.contains(&name.as_str()) {
-                8
-            } else {
-                0
-            };
-            doors.enter(symbols, &name, CrossingKind::Fault, From::Stack(above));
+            if let Some((kind, from)) = by_itself(&name) {
+                doors.enter(symbols, &name, kind, from);
+            }
         }
+        doors.enter(symbols, SIGNAL, CrossingKind::Signal, From::Saved);
         if !symbols.has_twin() {
             doors.calls_out_of(symbols, symbols.boundary().app_text);
         }
@@ -80,10 +105,34 @@ impl Doors {
     }
 
     fn enter(&mut self, symbols: &Symbols, name: &str, kind: CrossingKind, from: From) {
-        if let Some(addr) = symbols.address_of(name) {
-            let name = name.to_owned();
-            self.into.insert(addr, Door { kind, name, from });
-        }
+        let Some(addr) = symbols.address_of(name) else {
+            return;
+        };
+        let plain = name.strip_prefix("asm_").or(name.strip_prefix("ukl_"));
+        let door = Door {
+            kind,
+            name: name.to_owned(),
+            implementation: plain.and_then(|plain| symbols.address_of(plain)),
+            from,
+        };
+        match kind {
+            CrossingKind::Interrupt | CrossingKind::Signal => self.unasked.insert(addr, door),
+            _ => self.into.insert(addr, door),
+        };
+    }
+
+    /// The way in that begins at this instruction, asked for or not.
+    pub(super) fn way_in(&self, at: Addr) -> Option<&Door> {
+        self.into.get(&at).or_else(|| self.unasked.get(&at))
+    }
+
+    /// Every way in with its first instruction; of the two ways to bypass, one leads to the other.
+    pub(super) fn ways_in(&self) -> impl Iterator<Item = (Addr, &Door)> {
+        self.into
+            .iter()
+            .chain(&self.unasked)
+            .filter(|(_, door)| door.name != "ukl_bypass_limited_syscall")
+            .map(|(at, door)| (*at, door))
     }
 
     /// The kernel's functions that the application's code calls or jumps to directly.
@@ -99,9 +148,12 @@ impl Doors {
             let Some(symbol) = symbols.at(target) else {
                 return;
             };
+            let plain = symbol.name.strip_prefix("ukl_");
+            let implementation = plain.and_then(|plain| symbols.address_of(plain));
             self.into.entry(target).or_insert_with(|| Door {
                 kind: CrossingKind::Shortcut,
                 name: symbol.name.to_owned(),
+                implementation: implementation.or(Some(symbol.addr)),
                 from: From::Stack(0),
             });
         });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::book::Book;
 use super::doors::Doors;
 use super::handle::Port;
+use super::passage::Prototypes;
 use super::process::Qemu;
 use super::target::{Registers, Target};
 use super::trouble::Trouble;
@@ -30,7 +31,11 @@ pub(super) struct Engine {
     pub(super) info: TargetInfo,
     pub(super) sources: Sources,
     pub(super) book: Book,
-    pub(super) doors: Option<Doors>,
+    pub(super) doors: Option<Arc<Doors>>,
+    /// Parameters by the call's name, as they were asked for.
+    pub(super) prototypes: Prototypes,
+    /// The last crossing, while every instruction since was stepped.
+    pub(super) since: Option<super::since::Since>,
     /// The vCPU that stopped last.
     pub(super) vcpu: Vcpu,
     /// The selected frame.
@@ -149,6 +154,7 @@ impl Engine {
         let pc = self.pc()?;
         let place = self.place(pc);
         let note = self.note_at(pc);
+        self.note_crossing()?;
         let stop = Stop {
             reason,
             vcpu: self.vcpu,

@@ -83,7 +83,7 @@ impl Environment for Engine {
         let origin = origin.filter(|origin| !origin.is_empty());
         if origin.is_none()
             && !globally
-            && let Some(value) = self.variable(name)
+            && let Some(value) = self.passing(name).or_else(|| self.variable(name))
         {
             return Ok(value);
         }

@@ -40,9 +40,14 @@ impl Engine {
             Command::Look(look) => self.look_at(*look),
             Command::Break { .. } => self.set_breakpoint(command),
             Command::Breaks(change) => self.breaks(change),
-            Command::Watch { kind, expression } => {
+            Command::Watch {
+                kind,
+                expression,
+                condition,
+                fixed,
+            } => {
                 self.needs_now("setting a watchpoint")?;
-                self.set_watchpoint(*kind, expression)
+                self.set_watchpoint(*kind, expression, condition.as_deref(), *fixed)
             }
             Command::Condition { number, expression } => {
                 self.set_condition(*number, expression.clone())
@@ -105,6 +110,7 @@ impl Engine {
             Command::Symbols { .. } | Command::Help(_) | Command::Cancel(_) => {
                 self.without_target(command).map_err(Trouble::Failed)
             }
+            Command::SymbolFile(path) => self.symbol_file(path),
             Command::Monitor(text) => {
                 let output = self.target.monitor(text)?;
                 Ok(Answer::Text(output.lines().map(str::to_owned).collect()))

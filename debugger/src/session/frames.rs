@@ -25,6 +25,7 @@ pub(super) struct AppFrame {
     pub(super) sp: u64,
     /// It called a function of the kernel like any other.
     pub(super) by_call: bool,
+    pub(super) kind: Option<CrossingKind>,
     pub(super) call: String,
 }
 
@@ -211,6 +212,7 @@ impl Engine {
                 .as_ref()
                 .is_some_and(|crossing| crossing.kind == CrossingKind::Shortcut)
                 && entry_code(&stub).is_none(),
+            kind: crossing.as_ref().map(|crossing| crossing.kind),
             call: crossing.map_or_else(String::new, |crossing| crossing.call),
         })
     }

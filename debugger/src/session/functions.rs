@@ -112,13 +112,30 @@ impl Engine {
     }
 
     /// What the debugger itself knows of the stop: `$_cpu`, `$_task`, `$_crossing`, `$_kind`,
-    /// `$_insns`.
+    /// `$_insns`, `$_result`.
     fn of_the_stop(&mut self, name: &str) -> Option<Result<Value, ExpressionError>> {
-        if !matches!(name, "_cpu" | "_task" | "_crossing" | "_kind" | "_insns") {
+        if !matches!(
+            name,
+            "_cpu" | "_task" | "_crossing" | "_kind" | "_insns" | "_result"
+        ) {
             return None;
         }
         if self.target.is_file() {
             return Some(Err(ExpressionError::NoMachine(name.to_owned())));
+        }
+        // At the boundary itself no stack need be followed for it.
+        if matches!(name, "_crossing" | "_kind")
+            && let Ok(Some(passage)) = self.passage()
+        {
+            return Some(Ok(Value::text(match name {
+                "_kind" => passage.kind.name(),
+                _ => &passage.call,
+            })));
+        }
+        if name == "_insns"
+            && let Some(count) = self.stepped_since()
+        {
+            return Some(Ok(Value::of(count, Type::unsigned_long())));
         }
         let unknown = |why: String| ExpressionError::NotKnown {
             name: name.to_owned(),
@@ -133,6 +150,10 @@ impl Engine {
                 .current_task()
                 .map_err(unknown)
                 .map(|task| Value::of(task.0, Type::named("struct task_struct").pointer())),
+            "_result" => self
+                .crossing_result()
+                .map(|bits| Value::of(bits, Type::named("long")))
+                .map_err(unknown),
             _ => self
                 .why()
                 .map_err(|trouble| unknown(trouble.to_string()))

@@ -14,7 +14,7 @@ pub(super) type Due = (u32, Vec<String>);
 impl Engine {
     /// The user's breakpoint here that is to stop; counts the hits and writes the log points' lines.
     pub(super) fn hit(&mut self, pc: Addr) -> Result<Option<StopReason>, Trouble> {
-        let mut stops = None;
+        let mut stops = self.scope_ended(pc)?;
         for number in self.book.at(pc) {
             if !self.counts(number)? {
                 continue;
@@ -28,6 +28,13 @@ impl Engine {
                 continue;
             }
             let (commands, temporary) = (one.commands.clone(), one.temporary);
+            if one.crossing.is_some()
+                && let Some(passage) = self.passage()?
+            {
+                let line = self.passing_line(&passage)?;
+                let notice = format!("breakpoint {number}: {line}");
+                self.port.send(Event::Notice(notice));
+            }
             if temporary {
                 self.delete(number)?;
             }
@@ -40,43 +47,26 @@ impl Engine {
         Ok(stops)
     }
 
-    /// The watchpoint there that is to stop. Says what it held and what it holds.
-    pub(super) fn watched(&mut self, addr: Addr) -> Result<Option<StopReason>, Trouble> {
-        let Some(number) = self.book.watching(addr) else {
-            return Ok(None);
-        };
-        let before = self.book.get(number).and_then(|one| one.watched.clone());
-        let mut notice = None;
-        if let Some(mut watched) = before {
-            let shown = self.watched_text(&watched.value);
-            let old = std::mem::replace(&mut watched.shown, shown);
-            notice = self.book.get_mut(number).map(|one| {
-                let line = change_line(number, &one.text, &old, &watched.shown);
-                one.watched = Some(watched);
-                line
-            });
-        }
-        if !self.counts(number)? {
-            return Ok(None);
-        }
-        if let Some(notice) = notice {
-            self.port.send(Event::Notice(notice));
-        }
-        let due = self
-            .book
-            .get(number)
-            .map(|one| (number, one.commands.clone()));
-        self.due.extend(due);
-        Ok(Some(StopReason::Watchpoint { number, addr }))
-    }
-
     /// Whether this hit is one: the right vCPU and task, the condition holds, none to be ignored is
     /// left.
-    fn counts(&mut self, number: u32) -> Result<bool, Trouble> {
+    pub(super) fn counts(&mut self, number: u32) -> Result<bool, Trouble> {
         let Some(one) = self.book.get(number) else {
             return Ok(false);
         };
         let only = one.only.clone();
+        if let Some(filter) = one.crossing.clone() {
+            let condition = one.condition.clone();
+            match self.passage()? {
+                Some(passage) if self.is_meant(&filter, &passage) => {}
+                _ => return Ok(false),
+            }
+            // A condition on `len` is not met by a call that has none.
+            if let Some(condition) = condition
+                && self.misses_names(&condition)
+            {
+                return Ok(false);
+            }
+        }
         if !self.meant(number, &only)? || !self.condition_holds(number)? {
             return Ok(false);
         }
@@ -235,26 +225,4 @@ fn runs_on(lines: &[String]) -> bool {
     lines
         .iter()
         .any(|line| parse(line).is_ok_and(|command| super::execute::runs(&command)))
-}
-
-fn change_line(number: u32, text: &str, old: &str, new: &str) -> String {
-    if old == new {
-        format!("watchpoint {number}: {text} is {new}, as before")
-    } else {
-        format!("watchpoint {number}: {text} was {old}, is {new}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_watchpoint_says_old_and_new() {
-        assert_eq!(change_line(1, "x", "1", "2"), "watchpoint 1: x was 1, is 2");
-        assert_eq!(
-            change_line(1, "x", "1", "1"),
-            "watchpoint 1: x is 1, as before"
-        );
-    }
 }

@@ -28,6 +28,7 @@ impl Engine {
             }
             Location::Symbol { name, origin } => self.locate_symbol(name, origin.as_deref()),
             Location::Line { file, line } => self.locate_line(file.as_deref(), *line),
+            Location::Crossing(filter) => self.locate_crossing(filter),
         }
     }
 
@@ -126,7 +127,8 @@ impl Engine {
             }
         };
         let tried = || format!("looking for {file}:{line}");
-        let found = self.symbols_or(tried)?.line_addresses(file, line);
+        let symbols = self.symbols_or(tried)?;
+        let found = symbols.first_of_each_block(symbols.line_addresses(file, line));
         if found.is_empty() {
             return Err(Trouble::new(
                 tried(),

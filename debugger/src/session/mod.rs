@@ -4,12 +4,14 @@
 //! [`Handle`], and tells what happens by events: each command is answered once, a command that
 //! runs the target when the target has stopped again.
 
+mod arguments;
 mod assignment;
 mod attach;
 mod beside;
 mod book;
 mod boot;
 pub mod breakpoints;
+mod contents;
 mod control_state;
 mod conversion;
 mod course;
@@ -20,6 +22,7 @@ mod environment;
 mod examine;
 mod execute;
 pub mod expression;
+mod filtering;
 mod find;
 mod focus;
 mod frames;
@@ -40,6 +43,7 @@ pub mod monitor;
 pub mod options;
 mod out;
 mod outline;
+mod passage;
 mod planting;
 pub mod process;
 mod processor;
@@ -48,6 +52,7 @@ mod resolver;
 mod run;
 pub mod shared_memory;
 mod sharing;
+mod since;
 mod slide;
 mod slots;
 mod spin;
@@ -55,6 +60,7 @@ mod stepping;
 mod stops;
 pub mod store;
 pub mod stub_trace;
+mod symbol_file;
 pub mod target;
 mod tasks;
 pub mod trace;
@@ -67,6 +73,7 @@ mod trouble;
 mod until;
 mod variables;
 mod watches;
+mod watching;
 mod why;
 
 pub use boot::Session;

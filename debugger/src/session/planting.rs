@@ -1,14 +1,13 @@
 //! Breakpoints and watchpoints: from what the user wrote to traps in the target.
 
-use super::book::{Breakpoint, Kind, Watched, written};
+use super::book::{Breakpoint, Kind, written};
 use super::engine::Engine;
 use super::expression;
-use super::run::traps;
 use super::slots::{SLOTS, budget, takes_slot};
 use super::target::Trap;
 use super::trouble::Trouble;
 use crate::addr::Addr;
-use crate::command::{BreakCommand, Command, Location, LogPart, WatchKind, Which};
+use crate::command::{BreakCommand, Command, Location, LogPart, Only, Which};
 use crate::event::{Answer, BreakpointInfo, Event, Failure};
 use crate::symbols::Pattern;
 
@@ -38,6 +37,11 @@ impl Engine {
             }
             Err(other) => return Err(other),
         };
+        if let (Location::Crossing(filter), Some(condition)) = (location, condition)
+            && waits.is_none()
+        {
+            self.check_names(filter, condition)?;
+        }
         let mut breakpoint = code(location, places, *hardware);
         if *temporary {
             breakpoint.line = format!("tbreak {}", breakpoint.text);
@@ -57,7 +61,7 @@ impl Engine {
         &mut self,
         location: &Location,
         parts: &[LogPart],
-        condition: Option<&str>,
+        (condition, only): (Option<&str>, &Only),
         line: String,
     ) -> Result<Answer, Trouble> {
         check(condition)?;
@@ -67,9 +71,13 @@ impl Engine {
             }
         }
         let places = self.locate(location)?;
+        if let (Location::Crossing(filter), Some(condition)) = (location, condition) {
+            self.check_names(filter, condition)?;
+        }
         let mut breakpoint = code(location, places, false);
         breakpoint.line = line;
         breakpoint.condition = condition.map(str::to_owned);
+        breakpoint.only = only.clone();
         breakpoint.log = Some(parts.to_vec());
         self.plant(breakpoint)
     }
@@ -106,37 +114,7 @@ impl Engine {
         self.plant(breakpoint)
     }
 
-    /// `watch`, `rwatch`, `awatch`
-    pub(super) fn set_watchpoint(
-        &mut self,
-        kind: WatchKind,
-        text: &str,
-    ) -> Result<Answer, Trouble> {
-        let value = self.evaluate(text)?;
-        let (at, len) = match (value.at, value.bits) {
-            (Some(at), _) => (at, value.type_.size().unwrap_or(8)),
-            // A bare address: the word there.
-            (None, Some(bits)) if bits > 0xffff => (Addr(bits), 8),
-            _ => {
-                return Err(Trouble::new(
-                    format!("watching '{text}'"),
-                    "it does not lie in memory",
-                    "watch a variable, *(TYPE *)ADDRESS, or an address",
-                ));
-            }
-        };
-        let value = match value.at {
-            Some(_) => value,
-            None => self.load(at, expression::Type::unsigned_long()),
-        };
-        let shown = self.watched_text(&value);
-        let kind = Kind::Watch { kind, len };
-        let mut breakpoint = Breakpoint::new(text.to_owned(), kind, vec![at]);
-        breakpoint.watched = Some(Watched { value, shown });
-        self.plant(breakpoint)
-    }
-
-    fn plant(&mut self, breakpoint: Breakpoint) -> Result<Answer, Trouble> {
+    pub(super) fn plant(&mut self, breakpoint: Breakpoint) -> Result<Answer, Trouble> {
         let number = self.book.add(breakpoint).number;
         self.arm(number)?;
         let info = self.breakpoint_info(number);
@@ -151,30 +129,29 @@ impl Engine {
         if one.planted || one.disabled || one.pending.is_some() {
             return Ok(());
         }
-        let (kind, places) = (one.kind.clone(), one.places.clone());
-        let mut outcome = self.insert_all(&traps(&kind, &places))?;
-        let mut kind = kind;
+        let mut kind = one.kind.clone();
+        let mut wanted = one.traps();
+        let mut hard = one.clone();
+        hard.kind = Kind::Code { hardware: true };
+        let mut outcome = self.insert_all(&wanted)?;
         let mut note = None;
         // Under KVM a software breakpoint is written through the page tables.
         if let (Err(why), Kind::Code { hardware: false }) = (&outcome, &kind) {
-            let hard = Kind::Code { hardware: true };
-            if self.insert_all(&traps(&hard, &places))?.is_ok() {
+            let instead = hard.traps();
+            if self.insert_all(&instead)?.is_ok() {
                 note = Some(format!(
                     "by a debug register: as a software breakpoint {why}"
                 ));
-                kind = hard;
+                (kind, wanted) = (hard.kind, instead);
                 outcome = Ok(());
             }
         }
-        let slots = self.slots_note(&traps(&kind, &places));
+        let slots = self.slots_note(&wanted);
         if let Some(one) = self.book.get_mut(number) {
             one.planted = outcome.is_ok();
             one.failed = outcome.err();
             one.kind = kind;
-            let notes: Vec<String> = [note, slots].into_iter().flatten().collect();
-            if !notes.is_empty() {
-                one.note = Some(notes.join("; "));
-            }
+            one.how = [note, slots].into_iter().flatten().collect();
         }
         Ok(())
     }
@@ -222,7 +199,7 @@ impl Engine {
         if !std::mem::take(&mut one.planted) {
             return Ok(());
         }
-        for trap in traps(&one.kind, &one.places) {
+        for trap in one.traps() {
             self.target.remove(trap)?;
         }
         Ok(())
@@ -273,7 +250,7 @@ impl Engine {
     /// A stub under TCG plants where nothing is mapped, and what is planted there waits.
     fn unmapped(&self, breakpoint: &Breakpoint) -> Option<String> {
         use super::breakpoints::TrapState;
-        let wanted = traps(&breakpoint.kind, &breakpoint.places);
+        let wanted = breakpoint.traps();
         let unmapped = self.target.traps().into_iter().any(|planted| {
             planted.state == TrapState::Planted { mapped: false } && wanted.contains(&planted.trap)
         });
@@ -287,6 +264,7 @@ impl Engine {
                 location,
                 parts,
                 condition,
+                only,
                 typed,
             } => {
                 // The two commands are told apart by the quote behind the location.
@@ -295,7 +273,7 @@ impl Engine {
                     .is_some_and(|(_, text)| text.trim_start().starts_with('"'));
                 let name = if quoted { "dprintf" } else { "log" };
                 let line = format!("{name} {typed}");
-                self.set_log(location, parts, condition.as_deref(), line)
+                self.set_log(location, parts, (condition.as_deref(), only), line)
             }
             BreakCommand::Pattern(text) => self.set_pattern(text),
             BreakCommand::Ignore { which, count } => self.change(*which, |one| {
@@ -349,6 +327,10 @@ impl Engine {
         condition: Option<String>,
     ) -> Result<Answer, Trouble> {
         check(condition.as_deref())?;
+        let filter = self.book.get(number).and_then(|one| one.crossing.clone());
+        if let (Some(filter), Some(condition)) = (filter, &condition) {
+            self.check_names(&filter, condition)?;
+        }
         self.change(Which::Number(number), |one| one.condition = condition)
     }
 
@@ -365,20 +347,6 @@ impl Engine {
         self.book.remove(number);
         Ok(())
     }
-
-    /// What a watchpoint looks at, as it is now.
-    pub(super) fn watched_text(&mut self, value: &expression::Value) -> String {
-        if let Some(typed) = &value.typed
-            && let Ok(text) = self.typed_text(typed)
-        {
-            return text;
-        }
-        let now = match value.at {
-            Some(at) => self.load(at, value.type_.clone()),
-            None => value.clone(),
-        };
-        expression::print(&now, self)
-    }
 }
 
 /// A breakpoint in code, as yet without traps.
@@ -390,7 +358,11 @@ fn code(location: &Location, mut places: Vec<Addr>, hardware: bool) -> Breakpoin
         (Location::Expression(_), Some(first)) => format!("*{:#x}", first.0),
         (other, _) => written(other),
     };
-    Breakpoint::new(text, Kind::Code { hardware }, places)
+    let mut breakpoint = Breakpoint::new(text, Kind::Code { hardware }, places);
+    if let Location::Crossing(filter) = location {
+        breakpoint.crossing = Some(filter.clone());
+    }
+    breakpoint
 }
 
 fn check(text: Option<&str>) -> Result<(), Trouble> {
@@ -405,10 +377,15 @@ fn check(text: Option<&str>) -> Result<(), Trouble> {
 /// A name that is not known yet may be waited for, where that is asked for.
 fn may_wait(location: &Location, failure: Failure) -> Failure {
     match location {
-        Location::Symbol { name, .. } if failure.found.starts_with("no ") => Failure {
-            next: format!("{}; 'break {name} pending' waits for it", failure.next),
-            ..failure
-        },
+        Location::Symbol { .. } | Location::Line { file: Some(_), .. }
+            if failure.found.starts_with("no ") =>
+        {
+            let name = written(location);
+            Failure {
+                next: format!("{}; 'break {name} pending' waits for it", failure.next),
+                ..failure
+            }
+        }
         _ => failure,
     }
 }

@@ -68,7 +68,7 @@ impl Engine {
         Ok(list)
     }
 
-    fn address_info(&mut self, at: Addr) -> Result<AddressInfo, Trouble> {
+    pub(super) fn address_info(&mut self, at: Addr) -> Result<AddressInfo, Trouble> {
         let walk = self.walk_tables(at)?;
         let page = AddrRange::new(Addr(at.0 & !0xfff), Addr(at.0 | 0xfff));
         let regions = self.regions(page, None)?;

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::book::Kind;
 use super::engine::Engine;
 use super::target::{StopCause, StopReply, Trap, TrapKind};
 use super::trouble::Trouble;
@@ -23,7 +22,7 @@ pub(super) enum Halt {
     Trap {
         signal: u8,
     },
-    Watch(Addr),
+    Watch(TrapKind, Addr),
     Interrupted,
 }
 
@@ -39,6 +38,7 @@ pub(super) enum Ran {
 impl Engine {
     /// One stretch of running.
     pub(super) fn go(&mut self) -> Result<Halt, Trouble> {
+        self.since = None;
         let mut alone = self.course.alone && self.may_run_alone();
         match alone {
             true => self.target.resume_only(self.vcpu)?,
@@ -121,7 +121,7 @@ impl Engine {
                 Ok(Halt::Interrupted)
             }
             StopCause::Signal(signal) => Ok(Halt::Trap { signal }),
-            StopCause::Watch { addr, .. } => Ok(Halt::Watch(addr)),
+            StopCause::Watch { kind, addr } => Ok(Halt::Watch(kind, addr)),
             StopCause::Exited(_) | StopCause::Killed(_) => Err(ended(reply.cause)),
         }
     }
@@ -239,8 +239,8 @@ impl Engine {
         loop {
             match self.go()? {
                 Halt::Interrupted => return Ok(Ran::Stopped(StopReason::Interrupted)),
-                Halt::Watch(addr) => {
-                    if let Some(reason) = self.watched(addr)? {
+                Halt::Watch(kind, addr) => {
+                    if let Some(reason) = self.watched(kind, addr)? {
                         return Ok(Ran::Stopped(reason));
                     }
                 }
@@ -252,7 +252,7 @@ impl Engine {
                     if let Some(reason) = self.hit(pc)? {
                         return Ok(Ran::Stopped(reason));
                     }
-                    if !traps.contains(&pc) && self.book.at(pc).is_empty() {
+                    if !traps.contains(&pc) && !self.book.stands_at(pc) {
                         return Ok(Ran::Stopped(StopReason::Signal { number: signal }));
                     }
                 }
@@ -296,23 +296,4 @@ pub(super) fn ended(cause: StopCause) -> Trouble {
         StopCause::Killed(signal) => format!("the machine was killed by signal {signal}"),
         StopCause::Signal(_) | StopCause::Watch { .. } => "the machine is gone".to_owned(),
     })
-}
-
-/// What a breakpoint asks of the target.
-pub(super) fn traps(kind: &Kind, places: &[Addr]) -> Vec<Trap> {
-    use crate::command::WatchKind;
-    let (kind, len) = match kind {
-        Kind::Code { hardware: false } => (TrapKind::Soft, 1),
-        Kind::Code { hardware: true } => (TrapKind::Hard, 1),
-        Kind::Watch { kind, len } => {
-            let kind = match kind {
-                WatchKind::Write => TrapKind::Write,
-                WatchKind::Read => TrapKind::Read,
-                WatchKind::Access => TrapKind::Access,
-            };
-            (kind, *len)
-        }
-    };
-    let trap = |&addr: &Addr| Trap { kind, addr, len };
-    places.iter().map(trap).collect()
 }

@@ -19,13 +19,16 @@ impl Engine {
             return Ok(Some(StopReason::Interrupted));
         }
         self.tell_progress();
+        let leaves = self.before_step()?;
         let reason = match self.interrupts_come() {
             true => self.step_through_interrupts(),
             false => self.step_alone(),
         };
         self.course.steps += 1;
         self.forward_serial();
-        reason
+        let reason = reason?;
+        self.after_step(leaves)?;
+        Ok(reason)
     }
 
     /// One instruction of the vCPU in focus, and whatever else was asked to go on meanwhile.
@@ -43,7 +46,7 @@ impl Engine {
                 self.hit(pc)
             }
             StopCause::Signal(_) => Ok(None),
-            StopCause::Watch { addr, .. } => self.watched(addr),
+            StopCause::Watch { kind, addr } => self.watched(kind, addr),
             StopCause::Exited(_) | StopCause::Killed(_) => Err(ended(reply.cause)),
         }
     }

@@ -1,27 +1,27 @@
 //! `why`: how control came to be on this side of the boundary.
 
+use super::arguments::{AppSide, prototype_text};
 use super::engine::Engine;
+use super::passage::{Passage, convention};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
-use crate::event::{Side, Why};
+use crate::crossing::errors::answer;
+use crate::event::{CallArgument, Side, Why};
 use crate::known::Known;
 use crate::symbols::unwind::{Reg, RegisterSet, Saved};
 
 /// What is known of the crossing under the running code.
 #[derive(Debug)]
-struct Entry {
-    kind: CrossingKind,
-    call: String,
+pub(super) struct Entry {
+    pub(super) kind: CrossingKind,
+    pub(super) call: String,
     /// The application's registers, as far as the stack has them.
     app: RegisterSet,
     from: Addr,
     saved: Option<Saved>,
+    side: Option<AppSide>,
 }
-
-/// The registers a system call takes its arguments in, and a function.
-const CALL: [Reg; 6] = [Reg::RDI, Reg::RSI, Reg::RDX, Reg::R10, Reg::R8, Reg::R9];
-const FUNCTION: [Reg; 6] = [Reg::RDI, Reg::RSI, Reg::RDX, Reg::RCX, Reg::R8, Reg::R9];
 
 impl Engine {
     pub(super) fn why(&mut self) -> Result<Why, Trouble> {
@@ -35,30 +35,39 @@ impl Engine {
         let backtrace = self.unwind(None)?;
         let end = backtrace.end.to_string();
         let mut found = None;
-        for (inner, frame) in backtrace.frames.iter().zip(backtrace.frames.iter().skip(1)) {
+        for (level, pair) in (1..).zip(backtrace.frames.windows(2)) {
+            let [inner, frame] = pair else {
+                break;
+            };
             if self.is_app(frame.pc) && !self.is_app(inner.pc) {
-                found = frame.crossing.clone().map(|crossing| Entry {
-                    kind: crossing.kind,
-                    call: crossing.call,
-                    app: frame.registers.clone(),
-                    from: frame.pc,
-                    saved: frame.saved.clone(),
-                });
+                if let Some(crossing) = &frame.crossing {
+                    found = Some(Entry {
+                        kind: crossing.kind,
+                        call: crossing.call.clone(),
+                        app: frame.registers.clone(),
+                        from: frame.pc,
+                        saved: frame.saved.clone(),
+                        side: self.app_side(&backtrace, level, &crossing.call),
+                    });
+                }
                 break;
             }
         }
         Ok(match found {
             Some(mut entry) => {
-                if entry.saved.is_none() {
-                    entry.saved = self.saved_by_stub();
+                if entry.saved.is_none() && entry.app.get(Reg::RDI).is_none() {
+                    entry.saved = self.finished_by_stub()?;
                 }
-                self.why_kernel(entry, ring, stack)
+                self.why_kernel(entry, ring, stack)?
             }
             None => Why {
                 side: Side::Kernel,
                 kind: Known::no(end.clone()),
                 call: Known::no(end.clone()),
                 arguments: Vec::new(),
+                kernel_prototype: Known::no(end.clone()),
+                app_prototype: Known::no(end.clone()),
+                result: Known::no(end.clone()),
                 from: Known::no(end.clone()),
                 stack: Known::Yes(stack.clone()),
                 since: Known::no("no crossing lies under it"),
@@ -75,6 +84,14 @@ impl Engine {
 
     fn why_app(&mut self, pc: Addr, ring: u64, stack: String) -> Why {
         let place = self.place(pc);
+        let back = self.just_back(pc).cloned();
+        let result = match &back {
+            Some(_) => self
+                .register("rax")
+                .map(answer)
+                .map_err(|trouble| trouble.to_string()),
+            None => Err("control has not just come back from the kernel".to_owned()),
+        };
         let linked = pc.in_kernel_half();
         let mut sentences = vec![format!(
             "Control is in the application ({}), in ring {ring}.",
@@ -86,12 +103,21 @@ impl Engine {
             "It is a program of its own in the user half: each call changes the ring.".to_owned()
         });
         sentences.push(format!("It runs on: {stack}."));
+        if let (Some(passage), Ok(result)) = (&back, &result) {
+            sentences.push(format!(
+                "It has just come back from the kernel: the {} {} has answered {result}.",
+                passage.kind, passage.call
+            ));
+        }
         let none = || "control is in the application".to_owned();
         Why {
             side: Side::App,
-            kind: Known::No(none()),
-            call: Known::No(none()),
+            kind: back.as_ref().map(|back| back.kind).ok_or_else(none).into(),
+            call: back.map(|back| back.call).ok_or_else(none).into(),
             arguments: Vec::new(),
+            kernel_prototype: Known::No(none()),
+            app_prototype: Known::No(none()),
+            result: result.into(),
             from: Known::No(none()),
             stack: Known::Yes(stack),
             since: Known::No(none()),
@@ -100,9 +126,31 @@ impl Engine {
         }
     }
 
-    fn why_kernel(&mut self, entry: Entry, ring: u64, stack: String) -> Why {
+    fn why_kernel(&mut self, entry: Entry, ring: u64, stack: String) -> Result<Why, Trouble> {
         let from = self.place(entry.from);
-        let arguments = self.arguments(&entry);
+        let passage = self.passage()?;
+        let arguments = match &passage {
+            Some(passage) if !passage.beside.is_empty() => self.told_beside(passage),
+            // At the boundary itself nothing is saved yet, or no longer.
+            Some(passage) if passage.is_call() => {
+                let registers = convention(entry.kind);
+                self.call_arguments(&entry, &passage.values, &registers, entry.side.as_ref())
+            }
+            _ => self.arguments(&entry),
+        };
+        let kernel_prototype = self
+            .prototype(entry.kind, &entry.call)
+            .map(|parameters| prototype_text(&entry.call, &parameters));
+        let app_prototype = entry
+            .side
+            .as_ref()
+            .map(|side| prototype_text(&side.function, &side.parameters));
+        let result = match passage {
+            Some(passage) if !passage.into_kernel && passage.is_call() => {
+                Known::Yes(answer(self.register("rax")?))
+            }
+            _ => Known::no("the call is not on its way back"),
+        };
         let saved_cs = entry.saved.as_ref().map(|saved| saved.cs);
         let how = match entry.kind {
             CrossingKind::Syscall => "Entered by the syscall instruction",
@@ -141,48 +189,67 @@ impl Engine {
             }
             _ => format!("The ring is {ring}."),
         });
-        let since = Known::no("they are counted by a trace, not by breakpoints");
-        Why {
+        if let Known::Yes(result) = &result {
+            sentences.push(format!("The call is on its way back, with {result}."));
+        }
+        let since = self.instructions_since(&entry.call);
+        if let Known::Yes(count) = since {
+            sentences.push(match count.0 {
+                0 => "No instruction of the kernel has been executed since.".to_owned(),
+                count => format!("{count} instructions were stepped since."),
+            });
+        }
+        Ok(Why {
             side: Side::Kernel,
             kind: Known::Yes(entry.kind),
             call: Known::Yes(entry.call),
             arguments,
+            kernel_prototype: kernel_prototype
+                .ok_or_else(|| "debug information does not tell what it takes".to_owned())
+                .into(),
+            app_prototype: app_prototype
+                .ok_or_else(|| "it was not found in the application's debug information".to_owned())
+                .into(),
+            result,
             from: Known::Yes(from),
             stack: Known::Yes(stack),
             since,
             ring: Known::Yes(words),
             sentences,
-        }
+        })
     }
 
     /// The call's arguments by the names that its implementation gives them, where it has debug
     /// information, else by their registers.
-    fn arguments(&mut self, entry: &Entry) -> Vec<(String, String)> {
-        let (registers, parameters) = match entry.kind {
-            CrossingKind::Syscall | CrossingKind::Bypass => {
-                (CALL, self.parameters(&entry.call, true))
+    fn arguments(&mut self, entry: &Entry) -> Vec<CallArgument> {
+        let registers = match entry.kind {
+            CrossingKind::Syscall | CrossingKind::Bypass | CrossingKind::Shortcut => {
+                convention(entry.kind)
             }
-            CrossingKind::Shortcut => (FUNCTION, self.parameters(&entry.call, false)),
             _ => return Vec::new(),
         };
         let values = Self::argument_values(entry, &registers);
-        let name = |i: usize| {
-            parameters.as_ref().map_or_else(
-                || Some((registers[i].name().to_owned(), String::new())),
-                |list| list.get(i).cloned(),
-            )
-        };
-        (0..registers.len())
-            .map_while(name)
-            .zip(values)
-            .map(|((name, type_), value)| {
-                let text = match value {
-                    Some(bits) => self.argument_text(bits, &type_),
-                    None => "(not kept by the entry code)".to_owned(),
-                };
-                (name, text)
-            })
-            .collect()
+        self.call_arguments(entry, &values, &registers, entry.side.as_ref())
+    }
+
+    /// What the processor has told of a fault or an interrupt.
+    fn told_beside(&mut self, passage: &Passage) -> Vec<CallArgument> {
+        let mut told = Vec::new();
+        for &(name, bits) in &passage.beside {
+            let address = name == "address";
+            let page_fault = passage.call == "asm_exc_page_fault";
+            told.push(CallArgument {
+                name: name.to_owned(),
+                value: format!("{bits:#x}"),
+                holds: match name {
+                    "error_code" if page_fault => vec![page_fault_text(bits)],
+                    _ => Vec::new(),
+                },
+                memory: address.then(|| self.whose_memory(Addr(bits))).flatten(),
+                ..CallArgument::default()
+            });
+        }
+        told
     }
 
     /// From the registers saved at the entry, which for bypass and shortcuts lie on the task's
@@ -200,27 +267,12 @@ impl Engine {
             .collect()
     }
 
-    fn argument_text(&mut self, bits: u64, type_: &str) -> String {
-        let type_ = super::expression::Type::named(type_);
-        if type_.size().is_some_and(|size| size < 8) || type_.signed() {
-            let bits = type_.extend(bits);
-            return if type_.signed() {
-                bits.cast_signed().to_string()
-            } else {
-                bits.to_string()
-            };
-        }
-        let text = matches!(&type_, super::expression::Type::Pointer(to) if to.to_string().contains("char"));
-        if text && let Some(string) = super::expression::string(Addr(bits), self) {
-            return format!("{bits:#x} {string}");
-        }
-        if bits < 0x10000 {
-            return bits.to_string();
-        }
-        match self.near(Addr(bits)).or_else(|| self.told(Addr(bits))) {
-            Some(near) => format!("{bits:#x} {near}"),
-            None => format!("{bits:#x}"),
-        }
+    /// As [`Self::saved_by_stub`], but not while the stub is still writing it: what lies there then is
+    /// the call's before.
+    fn finished_by_stub(&mut self) -> Result<Option<Saved>, Trouble> {
+        let sp = Addr(self.sp()?);
+        let saved = self.saved_by_stub();
+        Ok(saved.filter(|saved| sp.in_kernel_half() && sp <= saved.at))
     }
 
     /// The `pt_regs` at the top of the current task's stack.
@@ -236,23 +288,44 @@ impl Engine {
     pub(super) fn original_rax(&mut self) -> Option<u64> {
         self.saved_by_stub().map(|saved| saved.orig_ax)
     }
-
-    /// Names and types of a call's parameters: a system call's, or those of a kernel function that
-    /// the stub `ukl_NAME` calls as `__ukl_NAME`.
-    fn parameters(&self, call: &str, system_call: bool) -> Option<Vec<(String, String)>> {
-        let symbols = self.symbols.as_ref()?;
-        if system_call {
-            return symbols.call_parameters(call);
-        }
-        [format!("__ukl_{call}"), call.to_owned()]
-            .iter()
-            .find_map(|name| symbols.parameters(name))
-    }
 }
 
 fn ring_words(ring: u64, saved_cs: Option<u64>) -> String {
     match saved_cs {
         None => format!("ring {ring}"),
         Some(cs) => format!("ring {ring}; the saved CS is {cs:#x}"),
+    }
+}
+
+/// The bits of a page fault's error code (Intel SDM vol. 3, 4.7), in words.
+fn page_fault_text(code: u64) -> String {
+    let by = if code & 4 != 0 { "ring 3" } else { "ring 0" };
+    let what = match code {
+        code if code & 16 != 0 => "an instruction fetch",
+        code if code & 2 != 0 => "a write",
+        _ => "a read",
+    };
+    let how = match code {
+        code if code & 8 != 0 => "through a page table with reserved bits set",
+        code if code & 1 != 0 => "which the page table does not permit",
+        _ => "where no page is present",
+    };
+    format!("{what} by {by}, {how}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_code_is_told_in_words() {
+        let check = |code, expected: &str| assert_eq!(page_fault_text(code), expected);
+        check(0, "a read by ring 0, where no page is present");
+        check(6, "a write by ring 3, where no page is present");
+        check(3, "a write by ring 0, which the page table does not permit");
+        check(
+            0x14,
+            "an instruction fetch by ring 3, where no page is present",
+        );
     }
 }

@@ -16,9 +16,9 @@ const RENAMED: [(&str, &str); 8] = [
 ];
 
 impl Symbols {
-    /// `None` for a number the kernel has no call for.
+    /// The function that the kernel's table has for a number.
     #[must_use]
-    pub fn call_name(&self, number: u64) -> Option<String> {
+    pub fn call_implementation(&self, number: u64) -> Option<Addr> {
         let table = self.lookup("sys_call_table");
         let table = table.first()?;
         let offset = number
@@ -26,7 +26,20 @@ impl Symbols {
             .filter(|offset| *offset < table.size)?;
         let bytes = self.initial(table.addr + offset, 8)?;
         let implementation = Addr(u64::from_le_bytes(bytes.try_into().ok()?));
-        let implementation = self.kernel.slide.moved(implementation);
+        Some(self.kernel.slide.moved(implementation))
+    }
+
+    /// Every call's number and name.
+    pub fn calls(&self) -> impl Iterator<Item = (u64, String)> {
+        let table = self.lookup("sys_call_table");
+        let size = table.first().map_or(0, |table| table.size);
+        (0..size / 8).filter_map(|number| Some((number, self.call_name(number)?)))
+    }
+
+    /// `None` for a number the kernel has no call for.
+    #[must_use]
+    pub fn call_name(&self, number: u64) -> Option<String> {
+        let implementation = self.call_implementation(number)?;
         let name = self.at(implementation)?.name;
         let plain = ["__x64_sys_", "__ia32_sys_", "sys_", "__do_sys_"]
             .iter()

@@ -4,6 +4,7 @@
 //! In mode `linux` the application is a program of its own, the twin: addresses of the user half
 //! are looked up there, all others in vmlinux.
 
+mod blocks;
 mod build_id;
 mod by_name;
 mod bytes;
@@ -25,6 +26,7 @@ mod locations;
 mod memo;
 mod origins;
 mod outline;
+mod prototypes;
 mod scan;
 mod search;
 mod table;
@@ -53,6 +55,7 @@ pub use lines::{InlineFrame, LineRow, PlaceData};
 pub use locations::ValuePlace;
 pub use origins::Boundary;
 pub use outline::FunctionInfo;
+pub use prototypes::Parameter;
 pub use search::{AllNames, Pattern};
 pub use table::{Kind, stem};
 pub use values::{TypedValue, ValueError};

@@ -157,46 +157,6 @@ impl Symbols {
         }
     }
 
-    /// Names and types of the parameters of a function that has code of its own.
-    #[must_use]
-    pub fn parameters(&self, function: &str) -> Option<Vec<(String, String)>> {
-        let symbols = self.lookup(function);
-        let symbol = symbols.iter().find(|symbol| symbol.kind.is_code())?;
-        Some(self.parameters_of(&self.function_die(symbol.addr)?))
-    }
-
-    /// Names and types of a system call's arguments, as its definition has them: the function
-    /// behind its entry in the table unpacks the registers and mostly has the definition inlined.
-    #[must_use]
-    pub fn call_parameters(&self, call: &str) -> Option<Vec<(String, String)>> {
-        let wanted = format!("__do_sys_{call}");
-        if let Some(found) = self.parameters(&wanted) {
-            return Some(found);
-        }
-        for outer in [format!("__x64_sys_{call}"), format!("__se_sys_{call}")] {
-            let symbols = self.lookup(&outer);
-            let die = symbols
-                .iter()
-                .find(|symbol| symbol.kind.is_code())
-                .and_then(|symbol| self.function_die(symbol.addr));
-            let inlined = die.and_then(|die| inlined_named(&die, &wanted, 8));
-            if let Some(definition) =
-                inlined.and_then(|die| die.refer(gimli::DW_AT_abstract_origin))
-            {
-                return Some(self.parameters_of(&definition));
-            }
-        }
-        None
-    }
-
-    fn parameters_of(&self, die: &Die<'_>) -> Vec<(String, String)> {
-        die.children()
-            .iter()
-            .filter(|child| child.tag() == gimli::DW_TAG_formal_parameter)
-            .map(|child| (child.name().to_owned(), self.type_name(type_of(child))))
-            .collect()
-    }
-
     /// Variables with a fixed place, in every file that has one of this name. Those of the unit
     /// around `near` come first, then those of its side. `cpu` gives the place of per-CPU ones.
     pub fn globals(
@@ -339,7 +299,7 @@ impl Symbols {
     }
 }
 
-fn type_of(die: &Die<'_>) -> TypeId {
+pub(super) fn type_of(die: &Die<'_>) -> TypeId {
     let owner = die.attr(gimli::DW_AT_type).map(|(_, owner)| owner);
     let of = owner.and_then(|owner| owner.refer(gimli::DW_AT_type));
     TypeId(of.map(|of| of.id))
@@ -363,20 +323,6 @@ pub(super) fn inlined_at<'a>(die: &Die<'a>, pc: Addr, calls: &mut Vec<Die<'a>>) 
             _ => {}
         }
     }
-}
-
-/// An inlined call of the function of this name, at most so deep inside.
-fn inlined_named<'a>(die: &Die<'a>, name: &str, depth: u32) -> Option<Die<'a>> {
-    let deeper = depth.checked_sub(1)?;
-    die.children()
-        .into_iter()
-        .find_map(|child| match child.tag() {
-            gimli::DW_TAG_inlined_subroutine if child.name() == name => Some(child),
-            gimli::DW_TAG_inlined_subroutine | gimli::DW_TAG_lexical_block => {
-                inlined_named(&child, name, deeper)
-            }
-            _ => None,
-        })
 }
 
 /// Parameters and variables of a function and of its blocks around an address.

@@ -2,8 +2,8 @@
 
 use debugger::addr::{Addr, Insns};
 use debugger::event::{
-    Answer, BreakpointInfo, DisassemblyLine, Frame, Place, Progress, Register, SourceWindow, Stop,
-    StopReason, SymbolInfo, ThreadInfo, Value, Variable, Why,
+    Answer, BreakpointInfo, CallArgument, DisassemblyLine, Frame, Place, Progress, Register,
+    SourceWindow, Stop, StopReason, SymbolInfo, ThreadInfo, Value, Variable, Why,
 };
 use debugger::known::Known;
 
@@ -53,6 +53,9 @@ pub fn reason(reason: &StopReason) -> String {
         StopReason::Attached => "attached".to_owned(),
         StopReason::Step => "step".to_owned(),
         StopReason::Breakpoint { number } => format!("breakpoint {number}"),
+        StopReason::WatchpointScope { number } => {
+            format!("watchpoint {number} is over")
+        }
         StopReason::Watchpoint { number, addr } => format!("watchpoint {number} at {addr:?}"),
         StopReason::Focus => "in focus".to_owned(),
         StopReason::Interrupted => "interrupted".to_owned(),
@@ -310,13 +313,20 @@ fn thread(thread: &ThreadInfo) -> String {
     format!("{mark} cpu{} {}  {at}", thread.vcpu.0, thread.state)
 }
 
+/// What the kernel takes, and what the application called, where they are known.
+#[must_use]
+pub fn prototypes(why: &Why) -> Vec<String> {
+    let kernel = why.kernel_prototype.yes().map(|text| ("kernel", text));
+    let app = why.app_prototype.yes().map(|text| ("application", text));
+    let line = |(side, text): (&str, &String)| format!("{side}: {text}");
+    kernel.into_iter().chain(app).map(line).collect()
+}
+
 fn why_lines(why: &Why) -> Vec<String> {
     let mut lines = why.sentences.clone();
-    lines.extend(
-        why.arguments
-            .iter()
-            .map(|(name, value)| format!("    {name} = {value}")),
-    );
+    lines.extend(prototypes(why));
+    let arguments = why.arguments.iter().flat_map(CallArgument::lines);
+    lines.extend(arguments.map(|line| format!("    {line}")));
     lines
 }
 

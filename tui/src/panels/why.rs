@@ -9,6 +9,7 @@ use ratatui::text::Line;
 
 use super::listing::{explain, moved};
 use super::{Act, Effect, Panel, View};
+use crate::batch::text as words;
 use crate::look::Look;
 use crate::widgets::cursor::Cursor;
 use crate::widgets::text;
@@ -28,13 +29,11 @@ fn lines(model: &Model, width: usize) -> Vec<String> {
         Known::Asked => format!("{name} …"),
         Known::No(why) => format!("{name} unknown: {why}"),
     };
-    let arguments: Vec<String> = why
-        .arguments
-        .iter()
-        .map(|(name, value)| format!("{name} = {value}"))
-        .collect();
-    if !arguments.is_empty() {
-        lines.extend(text::wrap(&arguments.join(", "), width));
+    for line in words::prototypes(why) {
+        lines.extend(text::wrap(&line, width));
+    }
+    for argument in &why.arguments {
+        lines.extend(argument.lines());
     }
     lines.extend(text::wrap(&known("stack:", &why.stack), width));
     lines.extend(text::wrap(&known("ring:", &why.ring), width));

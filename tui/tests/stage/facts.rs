@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use debugger::addr::{Addr, AddrRange, Insns};
+use debugger::addr::{Addr, AddrRange};
 use debugger::command::{Command, Info};
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::{
     Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, MemoryDump, Place,
-    Register, Run, Side, SourceWindow, Stop, StopReason, TargetInfo, TraceNews, Variable, Vcpu,
-    Why,
+    Register, Run, SourceWindow, Stop, StopReason, TargetInfo, TraceNews, Variable, Vcpu,
 };
 use debugger::known::Known;
 use debugger::origin::Origin;
@@ -77,7 +76,7 @@ pub(crate) fn answer(command: &Command) -> Result<Answer, Failure> {
         Command::Info(Info::Breakpoints) => Answer::Breakpoints(breakpoints()),
         Command::List { .. } => Answer::Source(source()),
         Command::Disassemble { .. } => Answer::Disassembly(disassembly()),
-        Command::Why => Answer::Why(why()),
+        Command::Why => Answer::Why(super::why::why()),
         Command::Space { expression: None } | Command::TaskSpace { .. } => {
             Answer::Space(super::space::regions())
         }
@@ -267,27 +266,6 @@ fn disassembly() -> Vec<DisassemblyLine> {
         line(6, "mov", "r13,rdx", None),
         line(10, "call", "__fdget_pos", Some(fdget)),
     ]
-}
-
-fn why() -> Why {
-    Why {
-        side: Side::Kernel,
-        kind: Known::Yes(CrossingKind::Syscall),
-        call: Known::Yes("write".to_owned()),
-        arguments: vec![
-            ("fd".to_owned(), "1".to_owned()),
-            ("count".to_owned(), "1".to_owned()),
-        ],
-        from: Known::no("not asked in this test"),
-        stack: Known::Yes("task stack of the current task".to_owned()),
-        since: Known::Yes(Insns(118)),
-        ring: Known::Yes("0; the saved frame is marked".to_owned()),
-        sentences: vec![
-            "Entered by the syscall instruction at write+0x14c (write.c:8), 118 instructions ago."
-                .to_owned(),
-            "No ring changed: the saved CS is marked, not user.".to_owned(),
-        ],
-    }
 }
 
 fn node(symbol: &str, origin: Origin, own: u64, children: Vec<Node>) -> Node {

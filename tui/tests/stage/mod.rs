@@ -14,6 +14,7 @@ use tui::update;
 pub(crate) mod facts;
 pub(crate) mod space;
 pub(crate) mod stops;
+pub(crate) mod why;
 
 pub(crate) struct Stage {
     pub(crate) ui: Ui,

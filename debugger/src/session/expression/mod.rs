@@ -7,6 +7,7 @@ mod arithmetic;
 pub mod calls;
 mod evaluate;
 mod float;
+mod lvalues;
 mod parse;
 mod part;
 mod print;

@@ -41,34 +41,6 @@ pub enum Tree {
     Call(&'static str, Vec<Argument>),
 }
 
-impl Tree {
-    /// Whether evaluating it changes the machine.
-    #[must_use]
-    pub fn assigns(&self) -> bool {
-        match self {
-            Self::Assign(..) => true,
-            Self::Unary(_, a)
-            | Self::Cast(_, a)
-            | Self::Member(a, ..)
-            | Self::SizeOf(a)
-            | Self::ContainerOf(a, ..)
-            | Self::At(_, a) => a.assigns(),
-            Self::Binary(_, a, b) | Self::Index(a, b) => a.assigns() || b.assigns(),
-            Self::Choice(a, b, c) => a.assigns() || b.assigns() || c.assigns(),
-            Self::Call(_, arguments) => arguments
-                .iter()
-                .any(|one| matches!(one, Argument::Value(tree) if tree.assigns())),
-            Self::Number(_)
-            | Self::Float(_)
-            | Self::Text(_)
-            | Self::Register(_)
-            | Self::Name { .. }
-            | Self::SizeOfType(_)
-            | Self::OffsetOf(..) => false,
-        }
-    }
-}
-
 /// Deeper than any hand writes, and shallow enough for the stack.
 const DEEPEST: usize = 64;
 
