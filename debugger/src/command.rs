@@ -16,16 +16,21 @@ mod find;
 mod live;
 mod location;
 mod parse;
+mod parts;
 mod reference;
 mod steps;
 mod table;
 
 pub use breakpoint::{BreakCommand, LogPart, Only, Which};
+#[cfg(test)]
+pub(crate) use complete::FUNCTIONS;
+pub(crate) use complete::OF_THE_STOP;
 pub use complete::{Names, complete};
 pub use crossing::{CrossFilter, Territory};
 pub use entry::{Entry, Group};
 pub use find::bytes;
 pub use parse::{background, parse};
+pub use parts::PartsOf;
 pub use reference::{help, reference};
 pub use table::TABLE;
 
@@ -224,11 +229,16 @@ pub enum Command {
     },
     /// Shows an expression at each stop from now on; without one, all such as they are now.
     Display {
+        letter: Option<char>,
         expression: Option<String>,
     },
     /// All of them when no number is given.
     Undisplay {
         number: Option<u32>,
+    },
+    /// What values consist of: one typed, or all that a tree on the screen has open.
+    Parts {
+        of: Vec<PartsOf>,
     },
     /// The type of an expression, or a type by its name.
     Type {

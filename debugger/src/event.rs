@@ -6,6 +6,7 @@ mod machine;
 mod progress;
 mod space;
 mod stops;
+mod values;
 
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ pub use machine::{
 pub use progress::Progress;
 pub use space::{AddressInfo, Identity, PageTableEntry, RegionInfo, ResidentInfo, VmaInfo};
 pub use stops::{Change, Changed, LookedAt, Looking, NumberedStop, StopList};
+pub use values::{Part, Parts};
 
 use crate::addr::{Addr, AddrRange, Insns};
 use crate::crossing::{CrossingKind, Mode};
@@ -200,6 +202,7 @@ pub enum Answer {
     Value(Value),
     #[serde(rename = "variables")]
     Variables(Vec<Variable>),
+    Parts(Vec<Parts>),
     Breakpoints(Vec<BreakpointInfo>),
     Threads(Vec<ThreadInfo>),
     Tasks(Vec<TaskInfo>),
@@ -375,6 +378,12 @@ pub struct Watched {
     pub value: Known<String>,
     /// It is not what it was at the stop before.
     pub changed: bool,
+    pub type_name: Option<String>,
+    /// It has parts.
+    pub opens: bool,
+    /// As `print/LETTER` writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub letter: Option<char>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -2,10 +2,11 @@
 
 use serde::{Serialize, Serializer};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Known<T> {
     Yes(T),
     /// Asked of the target; the answer has not come yet.
+    #[default]
     Asked,
     /// Cannot be told, and why, as a phrase that can follow "because".
     No(String),

@@ -226,3 +226,101 @@ fn what_is_displayed_is_told_at_each_stop() {
         "{lines:?}"
     );
 }
+
+#[test]
+#[ignore = "boots an image"]
+fn values_are_taken_apart_part_by_part() {
+    let mut debuggee = Debuggee::in_ksys_write(Mode::Ukl);
+    let d = &mut debuggee;
+    let apart = |d: &mut Debuggee, line: &str| match d.ask(line) {
+        Answer::Parts(mut parts) if parts.len() == 1 => parts.remove(0),
+        other => panic!("{line}: {other:?}"),
+    };
+    let variables = apart(d, "parts");
+    assert_eq!(variables.function.as_deref(), Some("ksys_write"));
+    let names: Vec<&str> = variables
+        .parts
+        .iter()
+        .map(|part| part.name.as_str())
+        .collect();
+    assert!(names.starts_with(&["fd", "buf", "count"]), "{names:?}");
+    let task = apart(d, "parts init_task");
+    assert!(task.total > 100, "{}", task.total);
+    // Each part's expression gives what is shown of it, wherever it is of one line.
+    for part in task.parts.iter().take(60) {
+        if let (Known::Yes(shown), Some("int" | "unsigned int" | "long")) =
+            (&part.value, part.type_name.as_deref())
+        {
+            assert_eq!(
+                text(d, &format!("p {}", part.expression)),
+                *shown,
+                "{part:?}"
+            );
+        }
+    }
+    let rest = apart(d, "parts/x init_task from 100");
+    assert_eq!(
+        (rest.from, rest.parts.len() as u64),
+        (100, rest.total - 100)
+    );
+    // Behind a pointer, by the arrow; null leads nowhere.
+    let mm = apart(d, "parts $_task->active_mm");
+    let member = mm
+        .parts
+        .iter()
+        .find(|part| part.name == "mm_users")
+        .unwrap();
+    assert_eq!(member.expression, "$_task->active_mm->mm_users");
+    assert!(member.opens, "{member:?}");
+    assert_eq!(apart(d, "parts (struct file *)0").total, 0);
+    // A head whose entries are known leads to them, then to its own members.
+    let children = apart(d, "parts init_task.children");
+    let first = &children.parts[0];
+    assert_eq!(
+        first.expression,
+        "$list(init_task.children, struct task_struct, sibling)[0]"
+    );
+    assert_eq!(
+        text(d, &format!("p {}->parent == &init_task", first.expression)),
+        "1"
+    );
+    let last = children.parts.last().unwrap();
+    assert_eq!(last.expression, "init_task.children.prev");
+    let maple = apart(d, "parts $_task->active_mm->mm_mt");
+    assert!(
+        maple.parts[0].expression.starts_with("$maple("),
+        "{:?}",
+        maple.parts[0]
+    );
+    let array = apart(d, "parts init_task.comm");
+    assert_eq!((array.total, array.parts[0].name.as_str()), (16, "[0]"));
+    assert!(failure(d, "parts init_task.nothing").contains("no member"));
+    assert!(failure(d, "parts $rax = 1").contains("it changes what it shows"));
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_callers_registers_are_those_it_will_have_again() {
+    let mut debuggee = Debuggee::in_ksys_write(Mode::Ukl);
+    let register = |debuggee: &mut Debuggee, name: &str| match debuggee.ask("info registers") {
+        Answer::Registers(list) => {
+            let found = list.into_iter().find(|register| register.name == name);
+            found.unwrap().value
+        }
+        other => panic!("{other:?}"),
+    };
+    let caller = debuggee
+        .frames()
+        .into_iter()
+        .find(|frame| frame.n == 3)
+        .unwrap();
+    let inner = register(&mut debuggee, "rsp");
+    debuggee.ask("frame 3");
+    assert_eq!(
+        register(&mut debuggee, "rip"),
+        format!("0x{:016x}", caller.place.addr.0)
+    );
+    assert_ne!(register(&mut debuggee, "rsp"), inner);
+    // What a callee may have overwritten is not made up.
+    assert_eq!(register(&mut debuggee, "rax"), "<not saved>");
+}

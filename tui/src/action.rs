@@ -1,5 +1,7 @@
 //! THE table of actions: it feeds the keys, the key line, the help and the book.
 
+mod values;
+
 use std::fmt::Write as _;
 
 use debugger::command::{self, Command};
@@ -7,7 +9,7 @@ use debugger::model::Model;
 
 use crate::keys::Preset;
 use crate::overlay::{Overlay, Palette, Prompt, PromptKind};
-use crate::panels::{Act, Effect, PanelId, Screen, Traced, source};
+use crate::panels::{Act, Effect, PanelId, Screen, Traced};
 use crate::ui::Ui;
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +73,8 @@ impl Action {
 pub enum Scope {
     Everywhere,
     Screen(Screen),
+    /// Panels with trees of values.
+    Values,
     Panel(PanelId),
 }
 
@@ -139,6 +143,20 @@ pub const TABLE: &[Action] = &[
     action(Scope::Everywhere, "forward", &["]", "Alt-Right"], "later", "look at the stop after", |_, _| typed("forward")).when(When::LookingBack),
     action(Scope::Everywhere, "now", &["}"], "now", "look at where the target stands again", |_, _| typed("now")).when(When::LookingBack),
     action(Scope::Panel(PanelId::Breakpoints), "delete", &["Delete", "D"], "delete", "remove the marked breakpoint", delete),
+    action(Scope::Values, "open", &["Enter"], "open", "open or close the marked value; a plain one is changed", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Values, "format", &["v"], "format", "the next way to write its numbers: hex, decimal, binary, character, address", values::format),
+    action(Scope::Values, "assign", &["="], "change", "change the marked value", values::assign).when(When::Stopped),
+    action(Scope::Values, "watch it", &["W"], "watch", "show the marked value at each stop", values::watch).when(When::Stopped),
+    action(Scope::Values, "add watch", &["+"], "", "show another expression at each stop", |_, _| vec![Effect::Edit("display ".to_owned())]),
+    action(Scope::Values, "stop when written", &["b"], "watchpoint", "stop when the marked value is written", values::stop_when_written).when(When::Stopped),
+    action(Scope::Values, "memory", &["M"], "memory", "show the bytes it lies in, or those it points at", values::memory),
+    action(Scope::Values, "copy value", &["y"], "", "copy the marked value, by the terminal (OSC 52)", values::copy),
+    action(Scope::Panel(PanelId::Watches), "remove watch", &["Delete", "D"], "remove", "no longer show the marked expression", values::remove),
+    action(Scope::Panel(PanelId::Watches), "edit watch", &["e"], "edit", "show another expression in its place", values::rewrite),
+    action(Scope::Panel(PanelId::Tasks), "stack", &["Enter"], "stack", "show the marked task's stack in the backtrace, or go to the marked CPU", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Tasks), "filter tasks", &["/"], "filter", "only tasks with a text in a column", filter),
+    action(Scope::Screen(Screen::Debug), "tasks", &["t"], "", "the CPUs and the guest's tasks, or what was shown before", |ui, _| focus(ui, PanelId::Tasks)),
+    action(Scope::Screen(Screen::Debug), "own stack", &["Backspace"], "", "the stopped CPU's own stack again", |ui, _| { ui.look.task = None; Vec::new() }),
     action(Scope::Panel(PanelId::Strip), "zoom", &["Enter"], "zoom", "only the marked band, or all again", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Regions), "zoom", &["Enter"], "zoom", "only the band of the marked region, or all again", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Memory), "follow", &["Enter"], "follow", "go where the marked word points", |ui, m| ui.act(&Act::Enter, m)),
@@ -177,9 +195,22 @@ pub const TABLE: &[Action] = &[
     action(Scope::Everywhere, "choose", &["Enter"], "", "select the marked frame, follow the marked call, print the marked value", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Everywhere, "cancel", &["Esc"], "cancel", "give up the work that is under way", cancel).when(When::Working),
     action(Scope::Everywhere, "copy", &["y"], "", "copy the marked row, or all of the panel, by the terminal (OSC 52)", |ui, m| ui.copy(m)),
+    action(Scope::Everywhere, "taller", &["Alt-Down"], "", "move the panel's border down", |ui, _| ui.resize(false, 1)),
+    action(Scope::Everywhere, "shorter", &["Alt-Up"], "", "move it up", |ui, _| ui.resize(false, -1)),
+    action(Scope::Everywhere, "wider", &["Alt-Right"], "", "move the panel's border to the right", |ui, _| ui.resize(true, 1)),
+    action(Scope::Everywhere, "narrower", &["Alt-Left"], "", "move it to the left", |ui, _| ui.resize(true, -1)),
+    action(Scope::Everywhere, "usual layout", &["Alt-0"], "", "all borders where they were at first", |ui, _| { ui.shares.clear(); Vec::new() }),
     action(Scope::Everywhere, "theme", &["Alt-t"], "", "the next theme: dark, light, contrast, none", next_theme),
     action(Scope::Everywhere, "quit", &["q"], "quit", "leave; asks when a guest would end", |ui, m| ui.leave(m)),
 ];
+
+/// The scopes whose keys hold there, the nearest first.
+pub fn scopes(screen: Screen, panel: PanelId) -> impl Iterator<Item = Scope> {
+    let values = Scope::Values.has(panel).then_some(Scope::Values);
+    let outer = [Scope::Screen(screen), Scope::Everywhere];
+    let inner = std::iter::once(Scope::Panel(panel)).chain(values);
+    inner.chain(outer)
+}
 
 /// The action a key stands for: the preset's, then the nearest scope's.
 #[must_use]
@@ -188,13 +219,7 @@ pub fn find(key: &str, preset: Preset, screen: Screen, panel: PanelId) -> Option
         let mut actions = TABLE.iter();
         return actions.find(|action| action.name == name);
     }
-    let scopes = [
-        Scope::Panel(panel),
-        Scope::Screen(screen),
-        Scope::Everywhere,
-    ];
-    scopes
-        .into_iter()
+    scopes(screen, panel)
         .find_map(|scope| {
             TABLE
                 .iter()
@@ -209,12 +234,7 @@ pub fn offered(
     screen: Screen,
     panel: PanelId,
 ) -> impl Iterator<Item = &'static Action> {
-    let scopes = [
-        Scope::Panel(panel),
-        Scope::Screen(screen),
-        Scope::Everywhere,
-    ];
-    scopes.into_iter().flat_map(move |scope| {
+    scopes(screen, panel).flat_map(move |scope| {
         TABLE.iter().filter(move |action| {
             action.scope == scope
                 && !action.short.is_empty()
@@ -256,7 +276,18 @@ impl Scope {
         match self {
             Self::Everywhere => "everywhere",
             Self::Screen(screen) => screen.name(),
+            Self::Values => "locals, watches",
             Self::Panel(panel) => panel.name(),
+        }
+    }
+
+    /// Whether its keys hold in a panel; those of a screen or of all hold in none of their own.
+    #[must_use]
+    pub fn has(self, panel: PanelId) -> bool {
+        match self {
+            Self::Panel(own) => own == panel,
+            Self::Values => matches!(panel, PanelId::Locals | PanelId::Watches),
+            Self::Everywhere | Self::Screen(_) => false,
         }
     }
 }
@@ -328,7 +359,7 @@ fn prompt(ui: &mut Ui, kind: PromptKind, text: &str) -> Vec<Effect> {
 }
 
 fn filter(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
-    let now = ui.look.filter.clone();
+    let now = ui.filter().clone();
     prompt(ui, PromptKind::Filter, &now)
 }
 
@@ -339,27 +370,14 @@ fn palette(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
 }
 
 fn toggle_break(ui: &mut Ui, model: &Model) -> Vec<Effect> {
-    match ui.focus() {
-        PanelId::Source => {
-            let Some(at) = ui.panels.source.marked(model) else {
-                return prompt(ui, PromptKind::Command, "break ");
-            };
-            let known = at
-                .rsplit_once(':')
-                .and_then(|(file, line)| source::breakpoint_at(model, file, line.parse().ok()?));
-            match known {
-                Some(number) => typed(&format!("delete {number}")),
-                None => typed(&format!("break {at}")),
-            }
-        }
-        PanelId::Disassembly => match ui.panels.disassembly.marked(model) {
-            Some(line) => match line.breakpoint {
-                Some(number) => typed(&format!("delete {number}")),
-                None => typed(&format!("break *{:?}", line.place.addr)),
-            },
-            None => prompt(ui, PromptKind::Command, "break "),
-        },
-        _ => prompt(ui, PromptKind::Command, "break "),
+    let line = match ui.focus() {
+        PanelId::Source => ui.panels.source.toggle(model),
+        PanelId::Disassembly => ui.panels.disassembly.toggle(model),
+        _ => None,
+    };
+    match line {
+        Some(line) => typed(&line),
+        None => prompt(ui, PromptKind::Command, "break "),
     }
 }
 

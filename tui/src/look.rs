@@ -5,7 +5,17 @@ use debugger::event::RegionInfo;
 use debugger::model::Model;
 use debugger::trace::report::{Class, Pair};
 
+use crate::panels::held::Held;
 use crate::widgets::cursor::Cursor;
+
+/// A task that was chosen among all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// As `backtrace task` takes it.
+    pub name: String,
+    /// `sh/80`
+    pub label: String,
+}
 
 #[derive(Debug, Default)]
 pub struct Look {
@@ -23,6 +33,10 @@ pub struct Look {
     pub filter: String,
     /// Lines that set up breakpoints of the last run; the target does not stand yet.
     pub waiting: Vec<String>,
+    /// Only tasks that hold this in a column.
+    pub tasks: String,
+    /// Whose stack the backtrace shows, where it is not the stopped CPU's.
+    pub task: Option<Held<Task>>,
     /// Which of the pairs of modes the ladder shows.
     pub pair: usize,
 }
@@ -45,6 +59,12 @@ impl Look {
             }
         }
         bands
+    }
+
+    /// The task whose stack is shown in place of the stopped CPU's.
+    #[must_use]
+    pub fn task(&self, model: &Model) -> Option<&Task> {
+        self.task.as_ref().and_then(|held| held.get(model))
     }
 
     #[must_use]

@@ -17,6 +17,7 @@ use ratatui::layout::Rect;
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::action;
 use crate::pace::Pace;
 use crate::panels::{Effect, Traced};
 use crate::state;
@@ -256,6 +257,13 @@ impl Running {
                 Effect::Trace(which) => self.trace(which),
                 Effect::Cancel(name) => self.cancel(&name),
                 Effect::Type(line) => self.type_line(line),
+                Effect::Edit(line) => self.ui.edit(&line),
+                Effect::Go(place) => {
+                    let more = action::go_to(&mut self.ui, &self.model, &place);
+                    if let Some(left) = self.carry_out(more) {
+                        return Some(left);
+                    }
+                }
             }
         }
         None

@@ -9,7 +9,8 @@ use debugger::model::Model;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::Preset;
-use crate::panels::{PanelId, Screen};
+use crate::layout::Shares;
+use crate::panels::{PanelId, Screen, watches};
 use crate::theme::Palette;
 use crate::ui::Ui;
 
@@ -18,6 +19,8 @@ use crate::ui::Ui;
 pub struct Saved {
     /// The lines that set them up again, in order.
     pub breakpoints: Vec<String>,
+    /// The lines that show expressions at each stop.
+    pub watches: Vec<String>,
     pub theme: Option<String>,
     pub keys: Option<String>,
     pub screen: Option<String>,
@@ -26,6 +29,8 @@ pub struct Saved {
     /// Instructions below the source's lines.
     pub inline: bool,
     pub att: bool,
+    /// Borders that were moved.
+    pub borders: Shares,
 }
 
 /// The file of one image.
@@ -112,8 +117,16 @@ impl File {
 pub fn of(ui: &Ui, model: &Model) -> Saved {
     let standing = model.breakpoints.yes().into_iter().flatten();
     let waiting = ui.look.waiting.iter().cloned();
+    let (watching, waiting): (Vec<String>, Vec<String>) =
+        waiting.partition(|line| line.starts_with("display"));
+    let watched = model.watched.iter().map(watches::line);
     Saved {
-        breakpoints: waiting.chain(standing.flat_map(lines)).collect(),
+        breakpoints: waiting
+            .into_iter()
+            .chain(standing.flat_map(lines))
+            .collect(),
+        watches: watching.into_iter().chain(watched).collect(),
+        borders: ui.shares.clone(),
         // Without colour by the environment's wish is no choice to keep.
         theme: Palette::from_environment()
             .is_none()
@@ -128,7 +141,9 @@ pub fn of(ui: &Ui, model: &Model) -> Saved {
 
 /// Takes over what was kept; the breakpoints wait for the target to stand.
 pub fn restore(ui: &mut Ui, saved: &Saved) {
-    ui.look.waiting.clone_from(&saved.breakpoints);
+    let lines = saved.breakpoints.iter().chain(&saved.watches);
+    ui.look.waiting = lines.cloned().collect();
+    ui.shares.clone_from(&saved.borders);
     if let Some(Ok(palette)) = saved.theme.as_deref().map(str::parse::<Palette>) {
         ui.theme = palette.into();
     }
@@ -152,15 +167,7 @@ fn lines(one: &BreakpointInfo) -> Vec<String> {
     if one.temporary {
         return Vec::new();
     }
-    let condition = one
-        .condition
-        .as_ref()
-        .map_or_else(String::new, |condition| format!(" if {condition}"));
-    let word = match one.kind {
-        "breakpoint" => "break",
-        other => other,
-    };
-    vec![format!("{word} {}{condition}", one.location)]
+    one.typed.clone()
 }
 
 #[cfg(test)]

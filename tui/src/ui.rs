@@ -11,9 +11,9 @@ use ratatui::text::{Line, Span};
 use crate::batch::text as words;
 use crate::history::History;
 use crate::keys::Preset;
-use crate::layout::{Layout, Place, layout};
+use crate::layout::{Border, Layout, Place, Shares, Wanted, is_shared, layout};
 use crate::look::Look;
-use crate::overlay::{Overlay, draw_help};
+use crate::overlay::{Overlay, Prompt, PromptKind, draw_help};
 use crate::panels::{Act, Effect, PanelId, Panels, Screen, View};
 use crate::status;
 use crate::theme::Theme;
@@ -43,6 +43,10 @@ pub struct Ui {
     pub history: History,
     pub names: SymbolNames,
     pub guest: Guest,
+    /// Borders the user has moved.
+    pub shares: Shares,
+    /// The border that the mouse has got hold of.
+    pub dragged: Option<Border>,
     /// The panel with the focus, for each screen.
     focus: [PanelId; 6],
     /// What Debug's shared place shows while the focus is elsewhere.
@@ -67,6 +71,8 @@ impl Ui {
             history: History::default(),
             names: SymbolNames::default(),
             guest,
+            shares: Shares::new(),
+            dragged: None,
             focus: Screen::ALL.map(|screen| screen.panels()[0]),
             tab: PanelId::Why,
             sought: String::new(),
@@ -86,15 +92,14 @@ impl Ui {
         {
             self.focus[at] = panel;
         }
-        let shared = [
-            PanelId::Why,
-            PanelId::Locals,
-            PanelId::Breakpoints,
-            PanelId::Log,
-        ];
-        if shared.contains(&panel) {
+        if is_shared(panel) {
             self.tab = panel;
         }
+    }
+
+    /// A command line to be finished by hand.
+    pub fn edit(&mut self, line: &str) {
+        self.overlay = Overlay::Prompt(Prompt::new(PromptKind::Command, line));
     }
 
     /// Lets Debug's shared place show a panel, without moving the focus.
@@ -115,7 +120,60 @@ impl Ui {
 
     #[must_use]
     pub fn layout(&self) -> Layout {
-        layout(self.size, self.screen, self.focus(), self.tab)
+        let wanted = Wanted {
+            screen: self.screen,
+            focus: self.focus(),
+            tab: self.tab,
+            shares: &self.shares,
+        };
+        layout(self.size, wanted)
+    }
+
+    /// Moves a border of the panel with the focus: the one below or to the right, else the other.
+    pub fn resize(&mut self, upright: bool, by: i16) -> Vec<Effect> {
+        let layout = self.layout();
+        let focus = self.focus();
+        let place = layout.places.iter().find(|place| place.id == focus);
+        let Some(place) = place.map(|place| place.whole) else {
+            return Vec::new();
+        };
+        let of = |border: &&Border, at: u16| {
+            let start = if upright {
+                border.line.x
+            } else {
+                border.line.y
+            };
+            let spans = match upright {
+                true => border.line.y <= place.y && place.bottom() <= border.line.bottom(),
+                false => border.line.x <= place.x && place.right() <= border.line.right(),
+            };
+            border.upright == upright && start == at && spans
+        };
+        let (near, far) = match upright {
+            true => (place.x, place.right()),
+            false => (place.y, place.bottom()),
+        };
+        let find = |at| layout.borders.iter().find(|border| of(border, at)).copied();
+        let Some(border) = find(far).or_else(|| find(near)) else {
+            return vec![Effect::Say(
+                "this panel has no such border to move".to_owned(),
+            )];
+        };
+        let (column, row) = (border.line.x, border.line.y);
+        let share = match upright {
+            true => border.share_at(column.saturating_add_signed(by), row),
+            false => border.share_at(column, row.saturating_add_signed(by)),
+        };
+        self.shares.insert(border.name.to_owned(), share);
+        Vec::new()
+    }
+
+    /// What the filter of the panel with the focus is.
+    pub fn filter(&mut self) -> &mut String {
+        match self.focus() {
+            PanelId::Tasks => &mut self.look.tasks,
+            _ => &mut self.look.filter,
+        }
     }
 
     #[must_use]

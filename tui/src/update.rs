@@ -11,6 +11,7 @@ use tui_input::InputRequest;
 
 use crate::action::{self, Scope};
 use crate::keys::{self, Preset};
+use crate::layout::is_shared;
 use crate::overlay::{Item, Overlay, Prompt, PromptKind, Typed};
 use crate::panels::{Act, Effect, PanelId, Screen, Traced};
 use crate::theme::Palette;
@@ -85,14 +86,14 @@ fn prompt_key(ui: &mut Ui, model: &Model, mut prompt: Prompt, event: &KeyEvent) 
     match prompt.key(event, &ui.history, &names) {
         Typed::Edited => {
             if prompt.kind == PromptKind::Filter {
-                prompt.text().clone_into(&mut ui.look.filter);
+                prompt.text().clone_into(ui.filter());
             }
             ui.overlay = Overlay::Prompt(prompt);
             Vec::new()
         }
         Typed::Given => {
             if prompt.kind == PromptKind::Filter {
-                ui.look.filter.clear();
+                ui.filter().clear();
             }
             Vec::new()
         }
@@ -123,8 +124,19 @@ fn taken(ui: &mut Ui, model: &Model, kind: PromptKind, text: &str) -> Vec<Effect
             Err(why) => vec![Effect::Say(format!("writing memory: {why}"))],
         },
         PromptKind::Filter => {
-            text.clone_into(&mut ui.look.filter);
+            text.clone_into(ui.filter());
             Vec::new()
+        }
+        PromptKind::Watch(_) if text.is_empty() => Vec::new(),
+        PromptKind::Watch(number) => {
+            let line = match text.starts_with('/') {
+                true => format!("display{text}"),
+                false => format!("display {text}"),
+            };
+            vec![
+                Effect::Type(format!("undisplay {number}")),
+                Effect::Type(line),
+            ]
         }
     }
 }
@@ -169,7 +181,7 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
             // The answer stands in the console: let it be seen.
             if ui.screen == Screen::Debug {
                 ui.reveal(PanelId::Log);
-                if [PanelId::Why, PanelId::Locals, PanelId::Breakpoints].contains(&ui.focus()) {
+                if is_shared(ui.focus()) {
                     ui.set_focus(PanelId::Log);
                 }
             }
@@ -252,6 +264,12 @@ fn choose(ui: &mut Ui, model: &Model, item: &Item) -> Vec<Effect> {
                     ui.show(screen.unwrap_or(ui.screen));
                     ui.set_focus(panel);
                 }
+                Scope::Values => {
+                    ui.show(Screen::Debug);
+                    if !Scope::Values.has(ui.focus()) {
+                        ui.set_focus(PanelId::Locals);
+                    }
+                }
                 Scope::Screen(screen) => ui.show(screen),
                 Scope::Everywhere => {}
             }
@@ -267,6 +285,14 @@ fn choose(ui: &mut Ui, model: &Model, item: &Item) -> Vec<Effect> {
             Vec::new()
         }
         Item::Symbol(name) => action::go_to(ui, model, name),
+        Item::Type(name) => {
+            ui.show(Screen::Debug);
+            command_line(ui, model, &format!("ptype {name}"))
+        }
+        Item::File(name) => {
+            ui.show(Screen::Debug);
+            action::go_to(ui, model, &format!("{name}:1"))
+        }
     }
 }
 
@@ -277,6 +303,17 @@ fn mouse(ui: &mut Ui, model: &Model, event: MouseEvent) -> Vec<Effect> {
         MouseEventKind::ScrollUp => -WHEEL,
         MouseEventKind::ScrollDown => WHEEL,
         MouseEventKind::Down(MouseButton::Left) => 0,
+        MouseEventKind::Drag(MouseButton::Left) => {
+            if let Some(border) = ui.dragged {
+                let share = border.share_at(at.x, at.y);
+                ui.shares.insert(border.name.to_owned(), share);
+            }
+            return Vec::new();
+        }
+        MouseEventKind::Up(MouseButton::Left) => {
+            ui.dragged = None;
+            return Vec::new();
+        }
         _ => return Vec::new(),
     };
     match &mut ui.overlay {
@@ -298,6 +335,10 @@ fn mouse(ui: &mut Ui, model: &Model, event: MouseEvent) -> Vec<Effect> {
             Vec::new()
         };
     };
+    if wheel == 0 {
+        let mut borders = layout.borders.iter();
+        ui.dragged = borders.find(|border| border.line.contains(at)).copied();
+    }
     if wheel != 0 {
         return ui.act_on(place.id, &Act::Step(wheel), model);
     }

@@ -84,7 +84,7 @@ fn main_is_shown_and_stepped_and_the_guest_ends_with_the_screen() {
 
 #[test]
 #[ignore = "boots an image"]
-fn breakpoints_are_kept_for_the_next_run() {
+fn what_is_set_up_is_kept_for_the_next_run() {
     let state = tempfile::tempdir().expect("a folder");
     let program = Path::new(env!("CARGO_BIN_EXE_uklscope"));
     let folder = state.path().to_str().expect("a path");
@@ -96,14 +96,46 @@ fn breakpoints_are_kept_for_the_next_run() {
     terminal.until("■ arrived");
     terminal.press(":b ksys_write\r");
     terminal.until("planted");
+    // The watch, a border one row up, and the panel that is left open.
+    terminal.press(":display/x $_task->pid\r");
+    terminal.until("1: /x $_task->pid = 0x");
+    terminal.press("1\t\t\t\t\t\t");
+    terminal.until("▶[watches 1]");
+    terminal.press("\x1b[1;3A\x1b[1;3A");
+    let screen = terminal.until("/x $_task->pid 0x");
+    let rule = |screen: &str| {
+        screen
+            .lines()
+            .position(|line| line.contains("▶[watches 1]"))
+    };
+    let moved = rule(&screen);
     terminal.press("qy");
     assert_eq!(terminal.until_ended().0, 0);
-    let kept = fs::read_to_string(state.path().join("uklscope/syscalls.json")).expect("a file");
+    let file = state.path().join("uklscope/syscalls.json");
+    let kept = fs::read_to_string(&file).expect("a file");
     assert!(kept.contains("\"break ksys_write\""), "{kept}");
+    assert!(kept.contains("\"display/x $_task->pid\""), "{kept}");
     let mut terminal = open();
-    terminal.until("set again as the last run left them: 1");
+    // Before the target stands.
+    terminal.until("○ $_task->pid");
+    terminal.until("set again as the last run left them: 2");
+    let screen = terminal.until("/x $_task->pid 0x");
+    assert_eq!(rule(&screen), moved);
     terminal.press("c");
     terminal.until("■ breakpoint 1");
+    // A value opened with keys stays open over a step.
+    terminal.press("\x1b[Z");
+    terminal.until("▶[locals of ksys_write]");
+    terminal.press("j\r");
+    terminal.until("▾ buf");
+    terminal.press("n");
+    terminal.until("■ step");
+    terminal.until("▾ buf");
+    terminal.press("qy");
+    assert_eq!(terminal.until_ended().0, 0);
+    fs::write(&file, "{\"breakpoints\": [1").expect("a file");
+    let mut terminal = open();
+    terminal.until("it is ignored and written anew");
     terminal.press("qy");
     assert_eq!(terminal.until_ended().0, 0);
 }

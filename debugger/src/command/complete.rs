@@ -17,6 +17,22 @@ pub trait Names {
 
 const LIMIT: usize = 50;
 
+/// What the debugger knows itself of the stop, without the `$`.
+pub(crate) const OF_THE_STOP: &[&str] =
+    &["_cpu", "_task", "_crossing", "_kind", "_insns", "_result"];
+
+/// `$list(` and its like.
+pub(crate) const FUNCTIONS: &[&str] = &[
+    "list(",
+    "hlist(",
+    "rbtree(",
+    "xarray(",
+    "maple(",
+    "container_of(",
+    "percpu(",
+    "len(",
+];
+
 const REGISTERS: &[&str] = &[
     "rax",
     "rbx",
@@ -100,6 +116,8 @@ pub fn complete(line: &str, names: &dyn Names) -> Vec<String> {
             Some(prefix) => names
                 .registers()
                 .into_iter()
+                .chain(OF_THE_STOP.iter().map(|&name| name.to_owned()))
+                .chain(FUNCTIONS.iter().map(|&name| name.to_owned()))
                 .filter(|name| name.starts_with(prefix))
                 .map(|name| format!("${name}"))
                 .collect(),
@@ -171,6 +189,8 @@ mod tests {
             ],
         );
         check("p 1+ksys_w", &["p 1+ksys_write"]);
+        check("display $_c", &["display $_cpu", "display $_crossing"]);
+        check("p $perc", &["p $percpu("]);
         check("b ", &["b cross"]);
         check("nothing x", &[]);
         check("help cro", &["help cross"]);

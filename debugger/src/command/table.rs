@@ -8,6 +8,7 @@ use super::breakpoint::{commands, dprintf, enable, ignore, log, pattern};
 use super::entry::{Completes, Entry, Group};
 use super::find::find;
 use super::location::location;
+use super::parts::parts;
 use super::steps::{BESIDE, focus, stepping, until};
 use super::{Command, Look, WatchKind};
 
@@ -425,12 +426,22 @@ pub const TABLE: &[Entry] = &[
     ),
     row!(
         Looking,
+        "parts",
+        [],
+        "[/LETTER] [EXPRESSION] [from N]",
+        "what a value consists of, with the expression of each part; the frame's variables without one",
+        Expressions,
+        parts
+    ),
+    row!(
+        Looking,
         "display",
         [],
-        "[EXPRESSION]",
+        "[/LETTER] [EXPRESSION]",
         "show an expression at each stop; without one, all that are shown",
         Expressions,
         |i| Ok(Command::Display {
+            letter: i.letter()?,
             expression: i.optional()
         })
     ),

@@ -9,6 +9,7 @@ mod log;
 mod requests;
 mod run;
 mod slot;
+mod values;
 mod work;
 
 pub use console::Console;
@@ -17,13 +18,16 @@ pub use log::{Entry, Log};
 pub use requests::{Requests, Topic};
 pub use run::RunState;
 pub use slot::Slot;
+pub use values::{Node, Path, Values};
 pub use work::Works;
+
+use values::When;
 
 use crate::command::Command;
 use crate::event::{
     AddressInfo, Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, Looking,
-    MemoryDump, RegionInfo, Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, ThreadInfo,
-    Variable, Watched, Why,
+    MemoryDump, RegionInfo, Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, TaskInfo,
+    ThreadInfo, Watched, Why,
 };
 
 #[derive(Debug, Default)]
@@ -37,7 +41,8 @@ pub struct Model {
     pub selected_frame: u32,
     pub source: Slot<SourceWindow>,
     pub disassembly: Slot<Vec<DisassemblyLine>>,
-    pub variables: Slot<Vec<Variable>>,
+    /// The selected frame's variables, and what is open of them.
+    pub variables: Values,
     pub breakpoints: Slot<Vec<BreakpointInfo>>,
     pub threads: Slot<Vec<ThreadInfo>>,
     pub why: Slot<Why>,
@@ -45,6 +50,11 @@ pub struct Model {
     pub past: Option<Looking>,
     /// The watch expressions, as of the last stop.
     pub watched: Vec<Watched>,
+    /// What is open of them.
+    pub watches: Values,
+    pub tasks: Slot<Vec<TaskInfo>>,
+    /// The stack of the task that was chosen.
+    pub task_frames: Slot<Vec<Frame>>,
     pub regions: Slot<Vec<RegionInfo>>,
     pub address: Slot<AddressInfo>,
     /// What the palette's pattern matched.
@@ -161,13 +171,20 @@ impl Model {
             return;
         };
         let as_of = asked.generation;
+        let when = When {
+            generation: as_of,
+            stop: self.run.stops,
+        };
         match (asked.topic, result) {
             (Topic::Typed, result) => self.typed(&asked.command, result),
             (Topic::Registers, result) => self.registers.set(as_of, result, registers),
             (Topic::Backtrace, result) => self.frames.set(as_of, result, frames),
             (Topic::Source, result) => self.source.set(as_of, result, source),
             (Topic::Disassembly, result) => self.disassembly.set(as_of, result, disassembly),
-            (Topic::Locals, result) => self.variables.set(as_of, result, variables),
+            (Topic::Locals, result) => self.variables.set(when, true, &asked.command, result),
+            (Topic::Watches, result) => self.watches.set(when, false, &asked.command, result),
+            (Topic::Tasks, result) => self.tasks.set(as_of, result, tasks),
+            (Topic::TaskStack, result) => self.task_frames.set(as_of, result, frames),
             (Topic::Breakpoints, result) => self.breakpoints.set(as_of, result, breakpoints),
             (Topic::Threads, result) => self.threads.set(as_of, result, threads),
             (Topic::Why, result) => self.why.set(as_of, result, why),
@@ -224,7 +241,7 @@ takes! {
     frames: Backtrace(Vec<Frame>),
     source: Source(SourceWindow),
     disassembly: Disassembly(Vec<DisassemblyLine>),
-    variables: Variables(Vec<Variable>),
+    tasks: Tasks(Vec<TaskInfo>),
     breakpoints: Breakpoints(Vec<BreakpointInfo>),
     threads: Threads(Vec<ThreadInfo>),
     why: Why(Why),

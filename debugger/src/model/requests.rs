@@ -14,7 +14,12 @@ pub enum Topic {
     Backtrace,
     Source,
     Disassembly,
+    /// The variables of the frame, and what is open of them.
     Locals,
+    /// What is open of the watch expressions.
+    Watches,
+    Tasks,
+    TaskStack,
     Breakpoints,
     Threads,
     Why,

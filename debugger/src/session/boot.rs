@@ -182,6 +182,14 @@ impl Engine {
         if let Some(symbols) = &self.symbols {
             let (all, names) = (symbols.all_names(), self.port.names.clone());
             std::thread::spawn(move || names.fill(all.sorted()));
+            let root = symbols.kernel_sources().to_owned();
+            for work in symbols.listing() {
+                let (names, root) = (self.port.names.clone(), root.clone());
+                std::thread::spawn(move || {
+                    let (types, files) = work.listed();
+                    names.add(types, files, &root);
+                });
+            }
         }
     }
 

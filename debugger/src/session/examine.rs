@@ -10,7 +10,7 @@ use crate::event::{Answer, DisassemblyLine, MemoryDump, Register, Value};
 use crate::gdb::registers::display;
 use crate::guest::{self, Stack};
 use crate::symbols::types::Type as Plain;
-use crate::symbols::unwind::RegisterSet;
+use crate::symbols::unwind::{Reg, RegisterSet};
 
 /// Bits of eflags and their names (Intel SDM vol. 1, 3.4.3).
 const FLAGS: [(u32, &str); 15] = [
@@ -48,12 +48,33 @@ impl Engine {
     /// `info registers`
     pub(super) fn all_registers(&mut self) -> Result<Vec<Register>, Trouble> {
         let registers = self.registers()?;
+        // Outside the innermost frame: what its callees have saved of them.
+        let saved = match self.frame {
+            0 => None,
+            _ => Some(self.selected_registers()?),
+        };
         let rows: Vec<(String, u32, Option<Vec<u8>>)> = registers
             .iter()
             .map(|(register, bytes)| (register.name.clone(), register.bits, bytes))
             .collect();
         let mut list = Vec::with_capacity(rows.len());
         for (name, bits, bytes) in rows {
+            if let Some(set) = &saved
+                && let Some(number) = Reg::named(&name)
+            {
+                let value = set.get(number);
+                list.push(Register {
+                    note: value.and_then(|value| self.note(&name, value)),
+                    value: value.map_or_else(
+                        || "<not saved>".to_owned(),
+                        |value| format!("0x{value:016x}"),
+                    ),
+                    name,
+                    bits,
+                    changed: false,
+                });
+                continue;
+            }
             let before = self.register_before(&name);
             let changed =
                 before.is_some_and(|before| bytes.as_ref().is_some_and(|now| *now != before));

@@ -17,10 +17,14 @@ impl Engine {
         if let Some(run) = run_control(command) {
             return self.run_command(run);
         }
-        match self.execute_here(command) {
+        let answer = match self.execute_here(command) {
             Err(Trouble::Failed(failure)) => Err(Trouble::Failed(self.explained(failure))),
             other => other,
+        }?;
+        if is_seen_in_watches(command) {
+            self.tell_watched();
         }
+        Ok(answer)
     }
 
     /// A failure at a past stop says that it may be for want of what was not kept.
@@ -77,7 +81,8 @@ impl Engine {
                 self.needs_now_to_assign(expression)?;
                 self.print(*format, expression).map(Answer::Value)
             }
-            Command::Display { expression } => self.display(expression.as_deref()),
+            Command::Parts { of } => self.parts(of).map(Answer::Parts),
+            Command::Display { letter, expression } => self.display(*letter, expression.as_deref()),
             Command::Undisplay { number } => self.undisplay(*number),
             Command::Type {
                 expression,
@@ -190,6 +195,7 @@ impl Engine {
                 // It stands somewhere all the same: where the step failed, or where it was.
                 if let Ok(stop) = self.stopped(crate::event::StopReason::Interrupted) {
                     self.port.send(Event::Run(Run::Stopped(stop)));
+                    self.tell_watched();
                 }
                 Err(Trouble::Failed(failure))
             }
@@ -344,7 +350,20 @@ fn is_asked_at_each_stop(command: &Command) -> bool {
             | Command::Backtrace { .. }
             | Command::Disassemble { .. }
             | Command::List { .. }
+            | Command::Parts { .. }
             | Command::Info(Info::Registers | Info::Locals | Info::Arguments)
+    )
+}
+
+/// Whether what is shown at each stop may be another after it: another frame's, or assigned to.
+const fn is_seen_in_watches(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Set { .. }
+            | Command::Print { .. }
+            | Command::Frame { .. }
+            | Command::Up { .. }
+            | Command::Down { .. }
     )
 }
 

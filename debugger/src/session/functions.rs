@@ -4,6 +4,7 @@ use super::engine::Engine;
 use super::environment::RUNS;
 use super::expression::{Environment, ExpressionError, Given, Type, Value};
 use crate::addr::Addr;
+use crate::command::OF_THE_STOP;
 use crate::guest::{self, containers};
 use crate::known::Known;
 use crate::symbols::Kind;
@@ -114,10 +115,7 @@ impl Engine {
     /// What the debugger itself knows of the stop: `$_cpu`, `$_task`, `$_crossing`, `$_kind`,
     /// `$_insns`, `$_result`.
     fn of_the_stop(&mut self, name: &str) -> Option<Result<Value, ExpressionError>> {
-        if !matches!(
-            name,
-            "_cpu" | "_task" | "_crossing" | "_kind" | "_insns" | "_result"
-        ) {
+        if !OF_THE_STOP.contains(&name) {
             return None;
         }
         if self.target.is_file() {

@@ -1,7 +1,7 @@
 //! The near end of a session's thread.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -120,20 +120,59 @@ impl Port {
     }
 }
 
-/// All symbols' names, sorted; shared with whoever completes a line.
+/// All symbols' names, sorted, and those of types and files; shared with whoever completes a line.
 #[derive(Clone, Debug, Default)]
-pub struct SymbolNames(Arc<OnceLock<Vec<String>>>);
+pub struct SymbolNames(Arc<Lists>);
+
+#[derive(Debug, Default)]
+struct Lists {
+    symbols: OnceLock<Vec<String>>,
+    /// Of the kernel, then of the application, as they are read.
+    types: Mutex<Arc<Vec<String>>>,
+    files: Mutex<Arc<Vec<String>>>,
+}
 
 impl SymbolNames {
     /// With names that are sorted, each once.
     pub(super) fn fill(&self, names: Vec<String>) {
-        let _ = self.0.set(names);
+        let _ = self.0.symbols.set(names);
+    }
+
+    /// More types and files; these are named from the kernel's tree on, where they lie in it.
+    pub(super) fn add(&self, types: Vec<String>, files: Vec<String>, root: &str) {
+        let within = |path: String| match path.strip_prefix(root) {
+            Some(rest) if !root.is_empty() => rest.trim_start_matches('/').to_owned(),
+            _ => path,
+        };
+        let files = files.into_iter().map(within).collect();
+        for (list, more) in [(&self.0.types, types), (&self.0.files, files)] {
+            let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = Vec::clone(&list);
+            all.extend(more);
+            all.sort_unstable();
+            all.dedup();
+            *list = Arc::new(all);
+        }
+    }
+
+    /// `struct file`, `pid_t`; empty until they are read.
+    #[must_use]
+    pub fn types(&self) -> Arc<Vec<String>> {
+        let list = self.0.types.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&list)
+    }
+
+    /// `fs/read_write.c`; empty until they are read.
+    #[must_use]
+    pub fn files(&self) -> Arc<Vec<String>> {
+        let list = self.0.files.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&list)
     }
 
     /// Empty until the symbols are read.
     #[must_use]
     pub fn all(&self) -> &[String] {
-        self.0.get().map_or(&[], Vec::as_slice)
+        self.0.symbols.get().map_or(&[], Vec::as_slice)
     }
 }
 
@@ -183,5 +222,14 @@ mod tests {
         );
         assert_eq!(names.symbols("ksys", 5), ["ksys_read", "ksys_write"]);
         assert_eq!(names.symbols("ksys", 1), ["ksys_read"]);
+        let text = str::to_owned;
+        names.add(
+            vec![text("struct file")],
+            vec![text("/src/fs/open.c")],
+            "/src",
+        );
+        names.add(vec![text("pid_t")], vec![text("/app/main.c")], "/src");
+        assert_eq!(*names.types(), ["pid_t", "struct file"]);
+        assert_eq!(*names.files(), ["/app/main.c", "fs/open.c"]);
     }
 }

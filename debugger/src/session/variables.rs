@@ -41,6 +41,13 @@ impl Engine {
         })
     }
 
+    /// The selected frame's function and its variables.
+    pub(super) fn frame_locals(&mut self) -> Result<(Option<String>, Vec<Local>), Trouble> {
+        let backtrace = self.unwind(None)?;
+        let function = self.selected(&backtrace)?.place.symbol;
+        Ok((function, self.of_frame(Symbols::locals)?))
+    }
+
     /// What debug information tells of the selected frame's variables.
     fn of_frame(
         &mut self,
@@ -129,6 +136,13 @@ impl Engine {
         let text = self
             .typed_text(&typed)
             .unwrap_or_else(|why| format!("<{why}>"));
+        let mut value = self.described(typed);
+        value.text = Some(text);
+        value
+    }
+
+    /// As [`Self::typed`], without its text.
+    pub(super) fn described(&mut self, typed: TypedValue) -> Value {
         let read = self.reading(|symbols, memory| {
             let number = symbols.value_number(&typed, memory).ok();
             (
@@ -141,7 +155,7 @@ impl Engine {
         let bits = bits.map(|bits| type_.extend(bits));
         let mut value = Value::unknown(type_);
         (value.bits, value.at) = (bits, at);
-        (value.text, value.typed) = (Some(text), Some(typed));
+        value.typed = Some(typed);
         value
     }
 

@@ -15,7 +15,11 @@ pub(super) struct Watches {
 
 impl Engine {
     /// `display`, with an expression and without.
-    pub(super) fn display(&mut self, text: Option<&str>) -> Result<Answer, Trouble> {
+    pub(super) fn display(
+        &mut self,
+        letter: Option<char>,
+        text: Option<&str>,
+    ) -> Result<Answer, Trouble> {
         if let Some(text) = text {
             let failed = |error| Trouble::expression(text, &error);
             if expression::parse(text).map_err(failed)?.assigns() {
@@ -31,6 +35,9 @@ impl Engine {
                 expression: text.to_owned(),
                 value: Known::Asked,
                 changed: false,
+                type_name: None,
+                opens: false,
+                letter,
             });
         }
         self.tell_watched();
@@ -71,11 +78,20 @@ impl Engine {
         let mut list = std::mem::take(&mut self.watches.list);
         let changed = !list.is_empty();
         for one in &mut list {
-            let value = match self.evaluate(&one.expression) {
-                Ok(value) => self.shown(&value, None),
-                Err(trouble) => Err(trouble),
+            let found = self.evaluate(&one.expression).and_then(|value| {
+                let text = self.shown(&value, one.letter)?;
+                Ok((text, self.opens(&value), value.type_.to_string()))
+            });
+            let value = match found {
+                Ok((text, opens, type_name)) => {
+                    (one.opens, one.type_name) = (opens, Some(type_name));
+                    Known::Yes(text)
+                }
+                Err(trouble) => {
+                    (one.opens, one.type_name) = (false, None);
+                    Known::No(trouble.to_string())
+                }
             };
-            let value = Known::from(value.map_err(|trouble| trouble.to_string()));
             one.changed = self
                 .watched_before(one.number)
                 .is_some_and(|before| before.value != value);
@@ -94,5 +110,8 @@ fn line(one: &Watched) -> String {
         Known::No(why) => format!("<{why}>"),
         Known::Asked => "<not asked yet>".to_owned(),
     };
-    format!("{}: {} = {value}", one.number, one.expression)
+    let letter = one
+        .letter
+        .map_or_else(String::new, |letter| format!("/{letter} "));
+    format!("{}: {letter}{} = {value}", one.number, one.expression)
 }

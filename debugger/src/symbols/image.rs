@@ -218,6 +218,11 @@ impl Image {
         self.index.work(|| self.index_source())
     }
 
+    /// As [`Self::index_work`], whether the names are read already or not.
+    pub(super) fn listing(&self) -> IndexWork {
+        self.index.listing(self.index_source())
+    }
+
     pub(super) fn names(&self) -> &Names {
         self.index.names(|| self.index_source())
     }

@@ -105,6 +105,14 @@ impl Index {
         self.files.get_or_init(|| source().files())
     }
 
+    /// Whether it is made already or not.
+    pub(super) fn listing(&self, source: Source) -> IndexWork {
+        IndexWork {
+            index: self.clone(),
+            source,
+        }
+    }
+
     /// `None` where it is made already.
     pub(super) fn work(&self, source: impl FnOnce() -> Source) -> Option<IndexWork> {
         let made = self.names.get().is_some() && self.files.get().is_some();
@@ -114,6 +122,13 @@ impl Index {
         })
     }
 }
+/// What a type's name may stand for, and the keyword before it.
+pub(super) const TYPES: [(What, &str); 4] = [
+    (What::Struct, "struct "),
+    (What::Union, "union "),
+    (What::Enum, "enum "),
+    (What::Type, ""),
+];
 
 impl IndexWork {
     /// Whoever asks for a name meanwhile waits until this is done. It has threads of its own: those that
@@ -127,6 +142,19 @@ impl IndexWork {
             Ok(pool) => pool.install(make),
             Err(_) => make(),
         }
+    }
+
+    /// The types' names, with their keywords, and the files' whole paths.
+    #[must_use]
+    pub fn listed(&self) -> (Vec<String>, Vec<String>) {
+        let names = self.index.names(|| self.source.clone());
+        let types = TYPES.iter().flat_map(|(what, keyword)| {
+            let named = names.with(*what);
+            named.map(move |name| format!("{keyword}{name}"))
+        });
+        let files = self.index.files(|| self.source.clone());
+        let files = files.iter().map(File::path);
+        (types.collect(), files.collect())
     }
 }
 

@@ -140,6 +140,13 @@ impl Symbols {
         self.images().filter_map(Image::index_work).collect()
     }
 
+    /// The listing of all types and files by their names, to be done in a thread beside, once those
+    /// are read.
+    #[must_use]
+    pub fn listing(&self) -> Vec<IndexWork> {
+        self.images().map(Image::listing).collect()
+    }
+
     /// Every symbol of this name: the application's beside the kernel's. Addresses first.
     #[must_use]
     pub fn lookup(&self, name: &str) -> Vec<Symbol<'_>> {

@@ -2,7 +2,7 @@
 
 use super::Symbols;
 use super::dies::{Die, DieId};
-use super::index::What;
+use super::index::{TYPES, What};
 use super::search::Pattern;
 use super::types::{Member, Type, TypeId};
 use crate::addr::Addr;
@@ -288,15 +288,9 @@ impl Symbols {
     /// The names of structs, unions, enumerations and other types like this, sorted.
     #[must_use]
     pub fn types_like(&self, pattern: &Pattern, most: usize) -> (Vec<String>, bool) {
-        const KINDS: [(What, &str); 4] = [
-            (What::Struct, "struct "),
-            (What::Union, "union "),
-            (What::Enum, "enum "),
-            (What::Type, ""),
-        ];
         let mut all = Vec::new();
         let mut cut = false;
-        for (kind, keyword) in KINDS {
+        for (kind, keyword) in TYPES {
             let (names, more) = self.names_like(pattern, kind, most);
             all.extend(names.iter().map(|name| format!("{keyword}{name}")));
             cut |= more;

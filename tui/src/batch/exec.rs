@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use crossbeam_channel::RecvTimeoutError;
 use debugger::command::{Command, background, parse};
-use debugger::event::{Answer, Event, Failure, RequestId, Run};
+use debugger::event::{Answer, Event, Failure, RequestId, Run, Watched};
 use debugger::session::{Handle, StopAt};
 use serde_json::{Map, Value, json};
 
-use super::{session, text};
+use super::{session, text, value_text};
 use crate::Usage;
 use crate::args::Boot;
 
@@ -70,6 +70,7 @@ pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
         serial: args.serial,
         runs: false,
         background: Vec::new(),
+        watched: Vec::new(),
     };
     console.until_open()?;
     let count = commands.len();
@@ -127,18 +128,25 @@ struct Told {
     answer: Answer,
     /// The target ran when it was read.
     live: bool,
+    /// Of a stop: what is shown at each.
+    watched: Vec<Watched>,
 }
 
 impl Told {
     fn print(&self, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
         if json {
-            writeln!(out, "{}", document(&self.line, &self.answer, self.live)?)?;
+            let mut document = document(&self.line, &self.answer, self.live)?;
+            if !self.watched.is_empty() {
+                document["watched"] = serde_json::to_value(&self.watched)?;
+            }
+            writeln!(out, "{document}")?;
             return Ok(());
         }
         if self.live {
             writeln!(out, "live, while the target runs:")?;
         }
-        for line in text::lines(&self.answer) {
+        let watched = value_text::watched(&self.watched);
+        for line in text::lines(&self.answer).into_iter().chain(watched) {
             writeln!(out, "{line}")?;
         }
         Ok(())
@@ -173,6 +181,8 @@ struct Console {
     runs: bool,
     /// What goes on while others are asked.
     background: Vec<(RequestId, String)>,
+    /// As of the last stop.
+    watched: Vec<Watched>,
 }
 
 impl Console {
@@ -218,7 +228,12 @@ impl Console {
                 None => continue,
             };
             let answer = result.map_err(|failure| anyhow!("{failure}"))?;
+            let watched = match answer {
+                Answer::Stopped(_) => self.watched.clone(),
+                _ => Vec::new(),
+            };
             told.push(Told {
+                watched,
                 line,
                 answer,
                 live: self.runs && at.is_none() && memory_alone,
@@ -283,6 +298,7 @@ impl Console {
                 }
                 Event::Run(run) => self.runs = matches!(run, Run::Running | Run::Stopping),
                 Event::Progress(progress) => self.count(&super::text::progress(progress)),
+                Event::Watched(watched) => self.watched.clone_from(watched),
                 Event::Serial(bytes) if self.serial => {
                     let _ = std::io::stderr().write_all(bytes);
                 }

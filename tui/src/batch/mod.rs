@@ -17,3 +17,4 @@ pub mod text;
 pub mod trace;
 pub mod trace_text;
 pub mod tracing;
+mod value_text;

@@ -24,6 +24,7 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         Answer::Source(window) => source(window),
         Answer::Value(value) => vec![value_line(value)],
         Answer::Variables(list) => list.iter().map(variable).collect(),
+        Answer::Parts(list) => super::value_text::parts(list),
         Answer::Breakpoints(list) => breakpoints(list),
         Answer::Threads(list) => list.iter().map(thread).collect(),
         Answer::Tasks(list) => super::guest_text::tasks(list),

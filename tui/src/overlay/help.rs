@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::action::{Scope, TABLE};
+use crate::action::{TABLE, scopes};
 use crate::keys::Preset;
 use crate::panels::{PanelId, Screen};
 use crate::theme::Theme;
@@ -15,11 +15,7 @@ use crate::widgets::{table, text};
 /// The keys that hold in this panel, the nearest first.
 fn lines(screen: Screen, panel: PanelId, preset: Preset, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for scope in [
-        Scope::Panel(panel),
-        Scope::Screen(screen),
-        Scope::Everywhere,
-    ] {
+    for scope in scopes(screen, panel) {
         let of_scope = TABLE.iter().filter(|action| action.scope == scope);
         let rows: Vec<Line<'static>> = of_scope
             .map(|action| {
@@ -38,7 +34,10 @@ fn lines(screen: Screen, panel: PanelId, preset: Preset, theme: Theme) -> Vec<Li
             lines.extend(rows);
         }
     }
-    lines.push(Line::styled("the mouse selects and scrolls; ", theme.dim()));
+    lines.push(Line::styled(
+        "the mouse selects, scrolls, opens, sets breakpoints at a line's number, drags borders",
+        theme.dim(),
+    ));
     lines.push(Line::styled(
         "letters: a application, l libc, e entry, k kernel; ':help' tells the commands",
         theme.dim(),

@@ -18,6 +18,8 @@ pub enum PromptKind {
     Filter,
     /// Bytes to be written.
     Bytes,
+    /// An expression in the place of the watch of this number.
+    Watch(u32),
 }
 
 #[derive(Debug)]
@@ -48,6 +50,7 @@ impl PromptKind {
             Self::GoTo => "go to: ",
             Self::Filter => "only: ",
             Self::Bytes => "bytes (hex, or \"text\"): ",
+            Self::Watch(_) => "show at each stop: ",
         }
     }
 }
@@ -130,6 +133,13 @@ impl Prompt {
         if self.candidates.is_empty() {
             self.candidates = match self.kind {
                 PromptKind::Command => command::complete(self.text(), names),
+                PromptKind::Watch(_) => {
+                    let line = format!("display {}", self.text());
+                    let found = command::complete(&line, names).into_iter();
+                    found
+                        .filter_map(|line| Some(line.strip_prefix("display ")?.to_owned()))
+                        .collect()
+                }
                 PromptKind::GoTo if !self.text().is_empty() => names.symbols(self.text(), 50),
                 PromptKind::GoTo | PromptKind::Find | PromptKind::Filter | PromptKind::Bytes => {
                     Vec::new()

@@ -1,4 +1,4 @@
-//! The palette: a fuzzy search over actions, commands and symbols.
+//! The palette: a fuzzy search over actions, commands, symbols, types and files.
 
 use std::fmt;
 
@@ -26,6 +26,8 @@ pub enum Item {
     /// By its place in the command table.
     Command(usize),
     Symbol(String),
+    Type(String),
+    File(String),
 }
 
 pub struct Palette {
@@ -107,10 +109,20 @@ impl Palette {
                     scored.push((points, scored.len(), Item::Symbol(name.clone())));
                 }
             }
+            for name in self.names.types().iter() {
+                if let Some(points) = score(name, &mut self.matcher) {
+                    scored.push((points, scored.len(), Item::Type(name.clone())));
+                }
+            }
+            for name in self.names.files().iter() {
+                if let Some(points) = score(name, &mut self.matcher) {
+                    scored.push((points, scored.len(), Item::File(name.clone())));
+                }
+            }
         }
         // Best first; of equals the shorter symbol, for it is matched by a larger part.
         let length = |item: &Item| match item {
-            Item::Symbol(name) => name.len(),
+            Item::Symbol(name) | Item::Type(name) | Item::File(name) => name.len(),
             Item::Action(_) | Item::Command(_) => 0,
         };
         scored.sort_by_key(|(points, at, item)| (std::cmp::Reverse(*points), length(item), *at));
@@ -162,7 +174,12 @@ fn describe(item: &Item, theme: Theme) -> Line<'static> {
             let entry = &command::TABLE[*i];
             (":", entry.usage(), entry.help)
         }
-        Item::Symbol(name) => ("symbol", name.clone(), ""),
+        Item::Symbol(name) => ("symbol", name.clone(), "shown in source and disassembly"),
+        Item::Type(name) => ("type", name.clone(), "its members, in the console"),
+        Item::File(name) => {
+            let end = text::fit_end(name, 30).into_owned();
+            ("file", end, "shown from its first line")
+        }
     };
     let name = text::fit(&name, 30).into_owned();
     Line::from(vec![
@@ -182,6 +199,18 @@ mod tests {
             palette.edit(InputRequest::InsertChar(letter));
         }
         palette
+    }
+
+    #[test]
+    fn a_type_and_a_file_stand_beside_commands_and_symbols() {
+        let shown = |item: Item| {
+            let line = describe(&item, Theme::new(false));
+            line.spans[0].content.trim().to_owned()
+        };
+        assert_eq!(shown(Item::Type("struct file".to_owned())), "type");
+        assert_eq!(shown(Item::File("fs/open.c".to_owned())), "file");
+        assert_eq!(shown(Item::Symbol("main".to_owned())), "symbol");
+        assert_eq!(shown(Item::Command(0)), ":");
     }
 
     #[test]

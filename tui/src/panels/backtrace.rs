@@ -2,7 +2,7 @@
 
 use debugger::command::Command;
 use debugger::event::Frame;
-use debugger::model::{Model, Topic};
+use debugger::model::{Model, Slot, Topic};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -40,6 +40,14 @@ fn rows(frames: &[Frame]) -> Vec<Row<'_>> {
         .collect()
 }
 
+/// The stopped CPU's, or those of the task that was chosen.
+fn frames<'a>(model: &'a Model, look: &Look) -> &'a Slot<Vec<Frame>> {
+    match look.task(model) {
+        Some(_) => &model.task_frames,
+        None => &model.frames,
+    }
+}
+
 impl Backtrace {
     fn cursor(&self, model: &Model, rows: &[Row<'_>], height: usize) -> Cursor {
         let mut cursor = self.cursor;
@@ -55,19 +63,27 @@ impl Backtrace {
 
 impl Panel for Backtrace {
     fn title(&self, view: View<'_>) -> String {
+        if let Some(task) = view.look.task(view.model) {
+            return format!("another task: {}", task.label);
+        }
         match view.model.frames.yes() {
             Some(frames) => format!("backtrace {}", frames.len()),
             None => "backtrace".to_owned(),
         }
     }
 
-    fn wants(&self, _view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {
+    fn wants(&self, view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {
         let limit = Some(LIMIT);
-        vec![(Topic::Backtrace, Command::Backtrace { limit })]
+        let mut wants = vec![(Topic::Backtrace, Command::Backtrace { limit })];
+        if let Some(task) = view.look.task(view.model) {
+            let task = task.name.clone();
+            wants.push((Topic::TaskStack, Command::TaskBacktrace { task }));
+        }
+        wants
     }
 
-    fn act(&mut self, act: &Act, model: &Model, _look: &mut Look, area: Rect) -> Vec<Effect> {
-        let Some(frames) = model.frames.yes() else {
+    fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
+        let Some(frames) = frames(model, look).yes() else {
             return Vec::new();
         };
         let rows = rows(frames);
@@ -90,16 +106,21 @@ impl Panel for Backtrace {
         self.seen = Some((model.run.stops, model.selected_frame));
         if matches!(act, Act::Enter | Act::Click(..))
             && let Some(Row::Frame(frame) | Row::Ruler(frame)) = rows.get(cursor.row(rows.len()))
-            && frame.n != model.selected_frame
         {
-            effects.push(Effect::Type(format!("frame {}", frame.n)));
+            if look.task(model).is_some() {
+                // Another task's frame cannot be selected; its place can be looked at.
+                effects.push(Effect::Go(format!("*{:?}", frame.place.addr)));
+            } else if frame.n != model.selected_frame {
+                effects.push(Effect::Type(format!("frame {}", frame.n)));
+            }
         }
         effects
     }
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
-        let Some(frames) = view.model.frames.yes() else {
-            return explain(&view.model.frames.value, view, area, buf);
+        let shown = frames(view.model, view.look);
+        let Some(frames) = shown.yes() else {
+            return explain(&shown.value, view, area, buf);
         };
         let rows = rows(frames);
         let height = usize::from(area.height);
@@ -119,9 +140,10 @@ impl Panel for Backtrace {
 
 fn draw_frame(frame: &Frame, view: View<'_>, area: Rect, row: usize, buf: &mut Buffer) {
     let theme = view.theme;
-    let fresh = view.model.is_fresh(&view.model.frames);
+    let fresh = view.model.is_fresh(frames(view.model, view.look));
     let origin = theme.origin(frame.place.origin);
-    let chosen = if frame.n == view.model.selected_frame {
+    let own = view.look.task(view.model).is_none();
+    let chosen = if own && frame.n == view.model.selected_frame {
         "▶"
     } else {
         " "

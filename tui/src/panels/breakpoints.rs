@@ -51,11 +51,14 @@ impl Panel for Breakpoints {
     }
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
-        let waiting = &view.look.waiting;
+        let waiting = view.look.waiting.iter();
+        let waiting: Vec<&String> = waiting
+            .filter(|line| !line.starts_with("display"))
+            .collect();
         if !waiting.is_empty() {
             let head = "of the last run, set when the target stands:";
             text::put(buf, area, 0, Line::styled(head, view.theme.dim()));
-            for (row, line) in waiting.iter().enumerate() {
+            for (row, line) in waiting.into_iter().enumerate() {
                 let line = Line::styled(format!(" ○ {line}"), view.theme.dim());
                 text::put(buf, area, row + 1, line);
             }

@@ -41,6 +41,16 @@ impl Disassembly {
         list.get(self.row(model, list))
     }
 
+    /// The line that sets a breakpoint at the marked instruction, or removes the one there.
+    #[must_use]
+    pub fn toggle(&self, model: &Model) -> Option<String> {
+        let line = self.marked(model)?;
+        Some(match line.breakpoint {
+            Some(number) => format!("delete {number}"),
+            None => format!("break *{:?}", line.place.addr),
+        })
+    }
+
     fn cursor(&self, model: &Model) -> Option<Cursor> {
         self.cursor
             .as_ref()
@@ -117,7 +127,12 @@ impl Panel for Disassembly {
             return Vec::new();
         }
         self.cursor = Some(Held::new(model, cursor));
-        Vec::new()
+        match act {
+            Act::Click(_, column) if *column < GUTTER => {
+                self.toggle(model).map(Effect::Type).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
@@ -141,6 +156,8 @@ impl Panel for Disassembly {
     }
 }
 
+/// Columns of the origin, the address and the mark: a click there sets a breakpoint.
+const GUTTER: usize = 19;
 /// Columns for arrows.
 const LANES: usize = 3;
 

@@ -10,7 +10,7 @@ pub struct Held<T> {
 }
 
 impl<T> Held<T> {
-    pub(super) fn new(model: &Model, what: T) -> Self {
+    pub(crate) fn new(model: &Model, what: T) -> Self {
         Self {
             stops: model.run.stops,
             frame: model.selected_frame,
@@ -18,7 +18,7 @@ impl<T> Held<T> {
         }
     }
 
-    pub(super) fn get(&self, model: &Model) -> Option<&T> {
+    pub(crate) fn get(&self, model: &Model) -> Option<&T> {
         let holds = self.stops == model.run.stops && self.frame == model.selected_frame;
         holds.then_some(&self.what)
     }

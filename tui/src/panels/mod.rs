@@ -25,8 +25,11 @@ pub mod requests;
 pub mod serial;
 pub mod source;
 pub mod strip;
+pub mod tasks;
 pub mod tree;
+pub mod values;
 pub mod walk;
+pub mod watches;
 pub mod why;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +49,9 @@ pub enum PanelId {
     Backtrace,
     Registers,
     Locals,
+    Watches,
     Breakpoints,
+    Tasks,
     Why,
     Log,
     Strip,
@@ -84,7 +89,11 @@ pub enum Act {
 pub enum Effect {
     /// A command line, as if it had been typed.
     Type(String),
+    /// A command line to be finished by hand.
+    Edit(String),
     Show(Screen),
+    /// Shows a place in source and disassembly until the next stop.
+    Go(String),
     /// A line for the console.
     Say(String),
     /// To the terminal's clipboard.
@@ -139,7 +148,9 @@ pub struct Panels {
     pub backtrace: backtrace::Backtrace,
     pub registers: registers::Registers,
     pub locals: locals::Locals,
+    pub watches: watches::Watches,
     pub breakpoints: breakpoints::Breakpoints,
+    pub tasks: tasks::Tasks,
     pub why: why::Why,
     pub log: log::Log,
     pub regions: regions::Regions,
@@ -200,7 +211,9 @@ impl Screen {
                 PanelId::Registers,
                 PanelId::Why,
                 PanelId::Locals,
+                PanelId::Watches,
                 PanelId::Breakpoints,
+                PanelId::Tasks,
                 PanelId::Log,
             ],
             Self::Space => &[PanelId::Regions, PanelId::Strip, PanelId::Walk],
@@ -221,7 +234,9 @@ impl PanelId {
             Self::Backtrace => "backtrace",
             Self::Registers => "registers",
             Self::Locals => "locals",
+            Self::Watches => "watches",
             Self::Breakpoints => "breakpoints",
+            Self::Tasks => "tasks",
             Self::Why => "why",
             Self::Log => "console",
             Self::Strip => "space",
@@ -247,7 +262,9 @@ impl Panels {
             PanelId::Backtrace => &self.backtrace,
             PanelId::Registers => &self.registers,
             PanelId::Locals => &self.locals,
+            PanelId::Watches => &self.watches,
             PanelId::Breakpoints => &self.breakpoints,
+            PanelId::Tasks => &self.tasks,
             PanelId::Why => &self.why,
             PanelId::Log => &self.log,
             PanelId::Strip => &self.strip,
@@ -270,7 +287,9 @@ impl Panels {
             PanelId::Backtrace => &mut self.backtrace,
             PanelId::Registers => &mut self.registers,
             PanelId::Locals => &mut self.locals,
+            PanelId::Watches => &mut self.watches,
             PanelId::Breakpoints => &mut self.breakpoints,
+            PanelId::Tasks => &mut self.tasks,
             PanelId::Why => &mut self.why,
             PanelId::Log => &mut self.log,
             PanelId::Strip => &mut self.strip,

@@ -62,8 +62,11 @@ fn ordered(model: &Model) -> Vec<&Register> {
 }
 
 impl Panel for Registers {
-    fn title(&self, _view: View<'_>) -> String {
-        "registers".to_owned()
+    fn title(&self, view: View<'_>) -> String {
+        match view.model.selected_frame {
+            0 => "registers".to_owned(),
+            frame => format!("registers of frame {frame}"),
+        }
     }
 
     fn wants(&self, _view: View<'_>, _area: Rect) -> Vec<(Topic, Command)> {

@@ -19,6 +19,8 @@ use crate::widgets::text;
 
 /// Lines asked for at a time: scrolling within them asks nothing.
 const WINDOW: u32 = 300;
+/// Columns of the line's number and its marks: a click there sets a breakpoint.
+const GUTTER: usize = 7;
 
 #[derive(Debug, Default)]
 pub struct Source {
@@ -71,6 +73,17 @@ impl Source {
     pub fn marked(&self, model: &Model) -> Option<String> {
         let window = model.source.yes()?;
         Some(format!("{}:{}", window.file, self.line(model, window)))
+    }
+
+    /// The line that sets a breakpoint at the marked line, or removes the one there.
+    #[must_use]
+    pub fn toggle(&self, model: &Model) -> Option<String> {
+        let window = model.source.yes()?;
+        let line = self.line(model, window);
+        Some(match breakpoint_at(model, &window.file, line) {
+            Some(number) => format!("delete {number}"),
+            None => format!("break {}:{line}", window.file),
+        })
     }
 
     fn place<'a>(&'a self, model: &Model) -> Option<&'a Place> {
@@ -136,7 +149,7 @@ impl Source {
 }
 
 /// The breakpoint's number at a line, by the end of the file's path: DWARF may name a longer one.
-pub fn breakpoint_at(model: &Model, file: &str, line: u32) -> Option<u32> {
+fn breakpoint_at(model: &Model, file: &str, line: u32) -> Option<u32> {
     let same = |other: &str| other.ends_with(file) || file.ends_with(other);
     let list = model.breakpoints.yes()?;
     list.iter()
@@ -199,7 +212,12 @@ impl Panel for Source {
             Act::Side(_) | Act::Enter => return Vec::new(),
         };
         self.hold(model, window, to);
-        Vec::new()
+        match act {
+            Act::Click(_, column) if *column < GUTTER => {
+                self.toggle(model).map(Effect::Type).into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {

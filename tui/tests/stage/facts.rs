@@ -8,9 +8,8 @@ use debugger::command::{Command, Info};
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::{
     Answer, BreakpointInfo, DisassemblyLine, Event, Failure, Found, Frame, MemoryDump, Place,
-    Register, Run, SourceWindow, Stop, StopReason, TargetInfo, TraceNews, Variable, Vcpu,
+    Register, Run, SourceWindow, Stop, StopReason, TargetInfo, TraceNews, Vcpu,
 };
-use debugger::known::Known;
 use debugger::origin::Origin;
 use debugger::trace::report::{
     Class, Comparison, Node, Pair, Phases, Report, Row, SCHEMA, Verdict,
@@ -72,7 +71,10 @@ pub(crate) fn answer(command: &Command) -> Result<Answer, Failure> {
     Ok(match command {
         Command::Backtrace { .. } => Answer::Backtrace(frames()),
         Command::Info(Info::Registers) => Answer::Registers(registers()),
-        Command::Info(Info::Locals) => Answer::Variables(variables()),
+        Command::Info(Info::Threads) => Answer::Threads(super::tasks::cpus()),
+        Command::Parts { of } => Answer::Parts(super::values::answer(of)),
+        Command::Tasks { .. } => Answer::Tasks(super::tasks::all()),
+        Command::TaskBacktrace { .. } => Answer::Backtrace(super::tasks::stack()),
         Command::Info(Info::Breakpoints) => Answer::Breakpoints(breakpoints()),
         Command::List { .. } => Answer::Source(source()),
         Command::Disassemble { .. } => Answer::Disassembly(disassembly()),
@@ -185,26 +187,6 @@ fn registers() -> Vec<Register> {
     ]
 }
 
-fn variables() -> Vec<Variable> {
-    let variable = |name: &str, type_name: &str, value, argument| Variable {
-        name: name.to_owned(),
-        type_name: type_name.to_owned(),
-        value,
-        argument,
-        changed: false,
-    };
-    vec![
-        variable("fd", "unsigned int", Known::Yes("1".to_owned()), true),
-        variable(
-            "buf",
-            "const char *",
-            Known::Yes("0x7ffffffdfea7".to_owned()),
-            true,
-        ),
-        variable("ret", "ssize_t", Known::no("it is optimised out"), false),
-    ]
-}
-
 fn breakpoints() -> Vec<BreakpointInfo> {
     vec![BreakpointInfo {
         number: 2,
@@ -214,6 +196,7 @@ fn breakpoints() -> Vec<BreakpointInfo> {
         hits: 1,
         state: "planted".to_owned(),
         kind: "breakpoint",
+        typed: vec!["break ksys_write if count > 0".to_owned()],
         enabled: true,
         ..BreakpointInfo::default()
     }]

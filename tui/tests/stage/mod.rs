@@ -14,6 +14,8 @@ use tui::update;
 pub(crate) mod facts;
 pub(crate) mod space;
 pub(crate) mod stops;
+pub(crate) mod tasks;
+pub(crate) mod values;
 pub(crate) mod why;
 
 pub(crate) struct Stage {
@@ -66,6 +68,8 @@ impl Stage {
                 Effect::Trace(which) => self.typed.push(format!("(trace {which:?})")),
                 Effect::Cancel(name) => self.type_line(format!("cancel {name}")),
                 Effect::Type(line) => self.type_line(line),
+                Effect::Edit(line) => self.ui.edit(&line),
+                Effect::Go(place) => self.typed.push(format!("(go {place})")),
             }
         }
         self.ask();
@@ -143,6 +147,7 @@ fn key(name: &str) -> Vec<KeyEvent> {
     let (modifiers, rest) = match name.split_once('-') {
         Some(("Ctrl", rest)) => (KeyModifiers::CONTROL, rest),
         Some(("Shift", rest)) => (KeyModifiers::SHIFT, rest),
+        Some(("Alt", rest)) => (KeyModifiers::ALT, rest),
         _ => (KeyModifiers::NONE, name),
     };
     let code = match rest {
@@ -164,6 +169,9 @@ fn key(name: &str) -> Vec<KeyEvent> {
         _ if modifiers == KeyModifiers::CONTROL => {
             let letter = rest.chars().next().expect("a letter").to_ascii_lowercase();
             KeyCode::Char(letter)
+        }
+        _ if modifiers == KeyModifiers::ALT => {
+            KeyCode::Char(rest.chars().next().expect("a letter"))
         }
         _ => match rest
             .strip_prefix('F')

@@ -119,3 +119,17 @@ impl Reader {
         Ok(Tree::Call(function.name, arguments))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::FUNCTIONS;
+
+    #[test]
+    fn each_function_is_completed() {
+        let named: Vec<String> = FUNCTIONS
+            .iter()
+            .map(|function| format!("{}(", function.name))
+            .collect();
+        assert_eq!(named, crate::command::FUNCTIONS);
+    }
+}
