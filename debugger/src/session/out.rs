@@ -118,17 +118,19 @@ impl Engine {
     pub(super) fn run_behind_or_caught(
         &mut self,
         next: Addr,
-        sp: Option<Addr>,
+        sp: Addr,
     ) -> Result<StopReason, Trouble> {
         let pc = self.pc()?;
         let hooks = match self.is_app(pc) {
             true => self.hooks(),
             false => Vec::new(),
         };
-        let Some(sp) = sp.filter(|_| !hooks.is_empty()) else {
-            return self.run_to_frame(next, sp);
-        };
+        if hooks.is_empty() {
+            return self.run_to_frame(next, Some(sp));
+        }
         let space = self.address_space()?;
+        // Another thread's exceptions pass the same places: each has a base of its own.
+        let thread = self.register("fs_base")?;
         let mut handlers: Vec<Addr> = Vec::new();
         loop {
             let mut traps = vec![next];
@@ -139,7 +141,7 @@ impl Engine {
                     return engine.is_frame(Some(sp), space);
                 }
                 // A handler further in is the callee's own affair.
-                let here = engine.is_frame(None, space)?;
+                let here = engine.is_frame(None, space)? && engine.register("fs_base")? == thread;
                 Ok(here && (hooks.contains(&pc) || engine.sp()? >= sp.0))
             })?;
             if let Ran::Stopped(reason) = ran {

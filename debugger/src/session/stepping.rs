@@ -66,7 +66,7 @@ impl Engine {
         let next = pc + len as u64;
         match step_kind(instruction.as_ref()) {
             Step::Call if over => self.step_over(instruction.as_ref(), next),
-            Step::Repeated if over => self.run_behind(next, true),
+            Step::Repeated if over => self.run_behind(next),
             Step::Halt => self.wait_for_interrupt(next),
             _ => self.step_once(),
         }
@@ -88,7 +88,7 @@ impl Engine {
                 format!("{name} does not return"),
                 "'step' or 'stepi' goes into it, 'continue' runs on",
             )),
-            None => self.run_behind(next, true),
+            None => self.run_behind(next),
         }
     }
 
@@ -102,7 +102,7 @@ impl Engine {
             let reason = self.cross_out()?;
             return Ok(Some(reason).filter(|r| !matches!(r, StopReason::Crossing { .. })));
         }
-        self.run_behind(next, true)
+        self.run_behind(next)
     }
 
     /// Lets the CPU run until an interrupt has come and was handled.
@@ -114,19 +114,26 @@ impl Engine {
                 "'continue' lets the CPU wait",
             ));
         }
-        let reason = self.run_behind(next, false)?;
-        if reason.is_none() {
-            let note = "the CPU waited at hlt until an interrupt came, which was handled";
-            self.course.note = Some(note.to_owned());
+        // Every idle CPU has a hlt there: this one's is meant, whatever ran on it meanwhile.
+        let vcpu = self.vcpu;
+        self.course.alone = true;
+        let ran = self.run_to(&[next], &mut |engine| Ok(engine.vcpu == vcpu));
+        self.course.alone = false;
+        match ran? {
+            Ran::Stopped(reason) => Ok(Some(reason)),
+            Ran::Arrived => {
+                let note = "the CPU waited at hlt until an interrupt came, which was handled";
+                self.course.note = Some(note.to_owned());
+                Ok(None)
+            }
         }
-        Ok(reason)
     }
 
     /// Alone, as far as it goes: a step moves the vCPU in focus.
-    fn run_behind(&mut self, next: Addr, same_frame: bool) -> Result<Option<StopReason>, Trouble> {
-        let sp = self.sp()?;
+    fn run_behind(&mut self, next: Addr) -> Result<Option<StopReason>, Trouble> {
+        let sp = Addr(self.sp()?);
         self.course.alone = true;
-        let reason = self.run_behind_or_caught(next, same_frame.then_some(Addr(sp)));
+        let reason = self.run_behind_or_caught(next, sp);
         self.course.alone = false;
         Ok(Some(reason?).filter(|reason| *reason != StopReason::Arrived))
     }
