@@ -12,6 +12,8 @@ use crate::symbols::{Symbols, TypedValue, ValuePlace};
 pub struct SlabObject {
     /// `task_struct`, `kmalloc-64`.
     pub cache: String,
+    /// Caches of one size that the kernel has made one, under the name of the first; 1 where it is alone.
+    pub sharing: u64,
     /// Which of the slab's objects, from 0, and how many there are; none behind the last.
     pub index: Option<u64>,
     pub count: u64,
@@ -61,6 +63,8 @@ pub fn slab_object(
         random: number("random").ok(),
     };
     let pad = number("red_left_pad").unwrap_or(0);
+    // Of caches that are never merged it is negative.
+    let sharing = number("refcount").ok().filter(|count| *count < 1 << 31);
     let (name, own) = (Addr(number("name")?), number("cpu_slab"));
     let cache_name = read_text("kmem_cache.name", name, 64, memory)?;
     let first = page.mapped(bases);
@@ -68,6 +72,7 @@ pub fn slab_object(
     let index = (at - first) / step;
     let mut found = SlabObject {
         cache: cache_name,
+        sharing: sharing.unwrap_or(1).max(1),
         index: Some(index).filter(|index| *index < count),
         count,
         start: first

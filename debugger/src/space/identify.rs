@@ -432,6 +432,10 @@ impl Finder<'_, '_, '_> {
                     Known::Asked => "not asked".to_owned(),
                     Known::No(why) => format!("in use or not is unknown: {why}"),
                 };
+                let state = match object.sharing {
+                    1 => state,
+                    caches => format!("{state}; {caches} caches of this size share the name"),
+                };
                 let what = match object.index {
                     Some(index) => {
                         let within = self.at.0.wrapping_sub(object.start.0).cast_signed();
