@@ -62,8 +62,8 @@ const DEMOS: [(&str, Mode, &[&str]); 4] = [
 ];
 
 /// Stops in each mode, and steps from each.
-const STOPS: usize = 20;
-const STEPS: usize = 100;
+const STOPS: usize = 12;
+const STEPS: usize = 90;
 
 /// Mismatches before it is given up.
 const MOST: usize = 8;
