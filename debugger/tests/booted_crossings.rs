@@ -149,8 +149,8 @@ fn a_filter_of_crossings_stops_at_the_first_instruction_and_at_the_last() {
 #[test]
 #[ignore = "boots an image"]
 fn faults_interrupts_and_signals_are_crossings_where_they_are_asked_for() {
-    // Memory that is filled in on demand: ring 3 has more of it.
-    let mut debuggee = at_main(Mode::Linux);
+    // This one asks for memory, which is filled in when it is touched.
+    let mut debuggee = Debuggee::at_main("exceptions", Mode::Ukl);
     debuggee.ask("b cross kind=fault call=page_fault if address < 0x800000000000");
     let (stop, heard) = run(&mut debuggee, "c");
     assert_eq!(stop.place.symbol.as_deref(), Some("asm_exc_page_fault"));

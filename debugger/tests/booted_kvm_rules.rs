@@ -70,7 +70,7 @@ fn four_debug_registers_are_budgeted_and_an_unmapped_page_gets_one_by_itself() {
     );
     for (line, used) in [
         ("watch -location *(long *)&n", "2 of 4"),
-        ("hb ksys_write", "3 of 4"),
+        ("hb __x64_sys_getppid", "3 of 4"),
         ("watch jiffies if 0", "4 of 4"),
     ] {
         let one = set(&mut debuggee, line);
