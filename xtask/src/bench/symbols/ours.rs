@@ -60,7 +60,7 @@ pub(super) fn measure(task: Task, args: &Args, answers: &mut Answers) -> Result<
 /// The command for it that a user types; nothing for what has none.
 pub(super) fn exec(task: Task, args: &Args) -> Result<Option<Run>> {
     let line = match task {
-        Task::Name => "info address start_kernel".to_owned(),
+        Task::Name => "symbols start_kernel".to_owned(),
         Task::Struct => format!("ptype/o struct {}", args.record),
         Task::Line => format!("info line {}", args.place),
         Task::Pattern => format!("info functions {}", args.pattern),
