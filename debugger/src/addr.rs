@@ -35,6 +35,57 @@ pub struct AddrRange {
     pub end: Addr,
 }
 
+/// Stretches of addresses that do not touch, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddrRanges(Vec<AddrRange>);
+
+impl AddrRanges {
+    /// In any order, overlapping or not.
+    #[must_use]
+    pub fn new(mut ranges: Vec<AddrRange>) -> Self {
+        ranges.retain(|range| !range.is_empty());
+        ranges.sort_unstable();
+        ranges.dedup_by(|next, last| {
+            let joins = next.start <= last.end;
+            if joins {
+                last.end = last.end.max(next.end);
+            }
+            joins
+        });
+        Self(ranges)
+    }
+
+    #[must_use]
+    pub fn contains(&self, addr: Addr) -> bool {
+        let after = self.0.partition_point(|range| range.start <= addr);
+        after > 0 && self.0[after - 1].contains(addr)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = AddrRange> {
+        self.0.iter().copied()
+    }
+
+    /// From the first address to the last, with all that lies between.
+    #[must_use]
+    pub fn span(&self) -> AddrRange {
+        match (self.0.first(), self.0.last()) {
+            (Some(first), Some(last)) => AddrRange::new(first.start, last.end),
+            _ => AddrRange::default(),
+        }
+    }
+}
+
+impl From<AddrRange> for AddrRanges {
+    fn from(range: AddrRange) -> Self {
+        Self::new(vec![range])
+    }
+}
+
 impl Addr {
     /// Whether this lies in the half of the address space that Linux keeps for the kernel.
     #[must_use]

@@ -1,6 +1,5 @@
 //! The words for what passes the boundary, and for how a program is run beside it.
 
-pub mod entry_code;
 pub mod errors;
 
 use std::collections::BTreeMap;

@@ -375,7 +375,7 @@ fn the_address_space_shows_both_worlds() {
         ("kernel image", "r-x")
     );
     assert_eq!(text.origin.to_string(), "app");
-    let data = symbols.boundary().app_data;
+    let data = symbols.boundary().app_data.span();
     assert_eq!(region(data.start).permissions(), "r--");
     assert_eq!(region(Addr(data.end.0 - 1)).permissions(), "rw-");
     let stack = region(registers.sp().unwrap());

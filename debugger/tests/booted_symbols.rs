@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use capstone::arch::BuildsCapstone as _;
 use debugger::addr::{Addr, AddrRange};
-use debugger::crossing::entry_code::{self, EntryCode, entry_code};
 use debugger::disasm::{self, Flow};
 use debugger::origin::Origin;
+use debugger::profile::EntryCode;
 use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::symbols::types::Type;
@@ -78,6 +78,8 @@ fn nothing_lacks_and_the_build_id_is_the_manifests() {
 #[ignore = "boots an image"]
 fn the_table_of_entry_code_has_the_whole_entry_code_and_nothing_else() {
     let symbols = open();
+    let profile = symbols.profile();
+    let entry_code = |name: &str| profile.entry_code(name);
     let entry = symbols.boundary().entry_text;
     let ours = symbols
         .starting_in(entry)
@@ -89,7 +91,7 @@ fn the_table_of_entry_code_has_the_whole_entry_code_and_nothing_else() {
             symbol.name
         );
     }
-    for name in entry_code::names() {
+    for name in profile.entry_names() {
         let at = function(&symbols, name);
         let of_app = symbols.boundary().app_text.contains(at);
         assert!(entry.contains(at) || of_app, "{name} is elsewhere: {at}");
@@ -135,7 +137,7 @@ fn every_side_of_the_boundary_is_told() {
             .app_text
             .contains(function(&symbols, "ukl_full_syscall"))
     );
-    assert_eq!(symbols.origin(boundary.app_data.start), Origin::App);
+    assert_eq!(symbols.origin(boundary.app_data.span().start), Origin::App);
     assert_eq!(symbols.origin(Addr(0)), Origin::Unknown);
     assert_eq!(symbols.origin(Addr(u64::MAX)), Origin::Unknown);
     // The twin's own: its libc has no DWARF.
@@ -357,7 +359,7 @@ fn two_disassemblers_agree_on_every_length() {
 fn every_function_of_the_application_disassembles() {
     let symbols = open();
     let mut crossings = 0;
-    let text = symbols.boundary().app_text;
+    let text = symbols.boundary().app_text.span();
     for symbol in symbols
         .starting_in(text)
         .filter(|s| s.kind == Kind::Function)

@@ -290,7 +290,8 @@ use std::time::Duration;
 
 use debugger::addr::Addr;
 use debugger::event::Vcpu;
-use debugger::session::target::{Endpoint, StopCause, Target, Trap, TrapKind};
+use debugger::session::target::{Endpoint, StopCause, Target, Trap, TrapKind, Verdict};
+use debugger::session::wire::Head;
 use gdbstub::common::Signal;
 use gdbstub::conn::ConnectionExt as _;
 use gdbstub::stub::run_blocking::{BlockingEventLoop, Event, WaitForStopReasonError};
@@ -476,4 +477,70 @@ fn a_monitor_command_is_answered_in_text() {
             "you said info cats"
         );
     });
+}
+
+/// The same conversation twice: with the stub, and with what was recorded of it.
+#[test]
+fn a_recording_answers_as_the_stub_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, file) = (folder.path().join("stub"), folder.path().join("a.wire"));
+    let talk = |target: &mut Target| {
+        let registers = target.registers(Vcpu(0)).unwrap();
+        let mut bytes = [0; 0x40];
+        target.read(Addr(0x100), &mut bytes).unwrap();
+        target.insert(Trap::soft(Addr(0x1100))).unwrap();
+        target.resume().unwrap();
+        let stopped = cause(target);
+        let stepped = target.step(Vcpu(0)).unwrap();
+        let text = target.monitor("info cats").unwrap();
+        (registers, bytes, stopped, stepped, text)
+    };
+    let server = serve(&path);
+    let record = Some((file.as_path(), &Head::default()));
+    let mut target = Target::connect_recording(&Endpoint::Unix(path), PATIENCE, record).unwrap();
+    let heard = talk(&mut target);
+    target.detach().unwrap();
+    server.join().unwrap();
+
+    let mut target = Target::connect(&Endpoint::Wire(file), PATIENCE).unwrap();
+    assert_eq!(talk(&mut target), heard);
+    let error = target.read(Addr(0x3000), &mut [0; 4]).unwrap_err();
+    assert!(
+        error.to_string().contains("not in the recording"),
+        "{error}"
+    );
+    target.resume().unwrap();
+    let error = target.wait(PATIENCE).unwrap_err();
+    assert!(
+        error.to_string().contains("the recording ends here"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_the_stub_makes_of_each_feature_is_found_out() {
+    let (machine, _) = connected(|target| {
+        let findings = target.verdicts().unwrap();
+        let check = |feature: &str, verdict| {
+            let found = findings.iter().find(|finding| finding.feature == feature);
+            assert_eq!(
+                found.map(|found| found.verdict),
+                Some(verdict),
+                "{findings:#?}"
+            );
+        };
+        check("QStartNoAckMode", Verdict::Honoured);
+        check("qXfer:memory-map:read", Verdict::Emulated);
+        check("M", Verdict::Honoured);
+        check("Z0 (breakpoint)", Verdict::Honoured);
+        check("Z1 (hardware breakpoint)", Verdict::Refused);
+        check("Z2 (watch writes)", Verdict::Untried);
+        check("?", Verdict::Honoured);
+        check("Qqemu.PhyMemMode", Verdict::Refused);
+        check("qRcmd (monitor)", Verdict::Honoured);
+        check("bs (ReverseStep)", Verdict::Refused);
+    });
+    let expected: Vec<u8> = (0..=250).cycle().take(0x1000).collect();
+    assert_eq!(machine.memory[..0x1000], expected, "nothing was changed");
+    assert!(machine.breakpoints.is_empty());
 }

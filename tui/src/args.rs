@@ -63,8 +63,9 @@ pub enum Command {
     Symbols(batch::symbols::SymbolsArgs),
     /// The images that are built.
     Images,
-    /// What this machine has and lacks, with the command that mends it.
-    Doctor,
+    /// What this machine has and lacks, with the command that mends it; of a stub, what it makes of each
+    /// feature of the protocol.
+    Doctor(DoctorArgs),
     /// A generated page of the book
     #[command(hide = true)]
     Reference { page: Page },
@@ -87,11 +88,25 @@ pub struct RunArgs {
     pub calls: Option<u64>,
     #[command(flatten)]
     pub boot: Boot,
+    #[command(flatten)]
+    pub wire: Wire,
+}
+
+/// Of every command that opens a live session.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Wire {
+    /// Write every byte between this debugger and the stub into a file; 'uklscope exec FILE.wire' and
+    /// 'uklscope attach FILE.wire' then answer as that machine did, without QEMU.
+    #[arg(long, value_name = "FILE.wire")]
+    pub record_wire: Option<PathBuf>,
+    /// A table of the kernel's family in place of the one that its symbols choose.
+    #[arg(long, value_name = "FILE")]
+    pub profile: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub struct AttachArgs {
-    /// host:port, or the path of a UNIX socket.
+    /// host:port, the path of a UNIX socket, or a recording made by --record-wire.
     pub address: String,
     /// The kernel that runs there, with symbols.
     #[arg(long, value_name = "FILE")]
@@ -99,6 +114,14 @@ pub struct AttachArgs {
     /// Go on though the build-id in the guest is not the vmlinux's.
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub wire: Wire,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// A stub's host:port, or the path of its UNIX socket.
+    pub address: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -170,7 +193,10 @@ impl Args {
             Some(Command::Space(args)) => batch::space::run(&args, json, out),
             Some(Command::Symbols(args)) => batch::symbols::run(&args, json, out),
             Some(Command::Images) => batch::images::run(json, out),
-            Some(Command::Doctor) => batch::doctor::run(json, out),
+            Some(Command::Doctor(DoctorArgs { address: None })) => batch::doctor::run(json, out),
+            Some(Command::Doctor(DoctorArgs {
+                address: Some(address),
+            })) => batch::stub::run(&address, json, out),
             Some(Command::Reference { page: Page::Keys }) => {
                 Ok(write!(out, "{}", action::reference())?)
             }

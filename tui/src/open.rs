@@ -37,7 +37,9 @@ pub fn run(args: &RunArgs, look: ScreenArgs) -> anyhow::Result<()> {
     } else {
         StopAt::Kernel
     };
-    let options = opened::options(&args.boot, args.calls, stop_at);
+    let mut options = opened::options(&args.boot, args.calls, stop_at);
+    options.profile.clone_from(&args.wire.profile);
+    options.record.clone_from(&args.wire.record_wire);
     boot(image, options, look)
 }
 
@@ -96,6 +98,8 @@ pub fn attach(args: &AttachArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let options = AttachOptions {
         vmlinux: args.vmlinux.clone(),
         force: args.force,
+        profile: args.wire.profile.clone(),
+        record: args.wire.record_wire.clone(),
         ..AttachOptions::default()
     };
     let session = Session::attach(endpoint, options);

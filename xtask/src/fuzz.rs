@@ -30,6 +30,8 @@ const TARGETS: &[&str] = &[
     "expression",
     "manifest",
     "sockaddr",
+    "wire",
+    "profile",
 ];
 
 #[derive(Clone, Debug, clap::Args)]

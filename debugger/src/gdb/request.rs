@@ -117,6 +117,8 @@ pub enum Request {
     PhysicalMode,
     /// Whether addresses in `m` and `M` are physical ones.
     SetPhysicalMode(bool),
+    /// Any packet that does not resume: to see what a stub makes of it.
+    Probe(Vec<u8>),
 }
 
 impl Request {
@@ -164,6 +166,7 @@ impl Request {
             Self::SetStepFlags(flags) => format!("Qqemu.sstep={flags:x}").into_bytes(),
             Self::PhysicalMode => b"qqemu.PhyMemMode".to_vec(),
             Self::SetPhysicalMode(on) => format!("Qqemu.PhyMemMode:{}", u8::from(*on)).into_bytes(),
+            Self::Probe(payload) => payload.clone(),
         }
     }
 

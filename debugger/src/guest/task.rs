@@ -131,10 +131,14 @@ pub fn read(symbols: &Symbols, addr: Addr, memory: &mut Memory<'_>) -> Result<Ta
             Addr(number("brk", memory)?),
         );
         task.heap = Some(heap).filter(|heap| !heap.is_empty());
-        task.is_app = match symbols.address_of("ukl_format") {
+        let format = symbols.profile().task.format.as_deref();
+        task.is_app = match format.and_then(|name| symbols.address_of(name)) {
             Some(format) => Known::from(number("binfmt", memory).map(|found| found == format.0)),
             None => Known::no("this kernel starts no linked-in application"),
         };
+    }
+    if let Some(field) = symbols.profile().task.mode_field.as_deref() {
+        task.is_app = Known::from(number(field, memory).map(|mode| mode & 0xffff_ffff != 0));
     }
     Ok(task)
 }

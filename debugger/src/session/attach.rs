@@ -1,15 +1,18 @@
 //! Joining a machine that runs: finding out what it is.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::boot::{ANSWER, KERNEL_START, read_symbols, work};
+use super::boot::{ANSWER, KERNEL_START, profile, read_symbols, work};
 use super::engine::{Engine, Sources};
 use super::handle::Port;
+use super::link::recording;
 use super::options::AttachOptions;
 use super::run::Ran;
 use super::slide;
-use super::target::{Endpoint, Target};
+use super::target::{Endpoint, Target, TargetError};
 use super::trouble::Trouble;
+use super::wire::Head;
 use crate::addr::Addr;
 use crate::event::{Event, Fact, Run, StopReason, TargetInfo};
 use crate::known::Known;
@@ -26,11 +29,18 @@ pub(super) fn attach(
     endpoint: &Endpoint,
     options: &AttachOptions,
 ) -> Result<Engine, Trouble> {
-    let reading = options
-        .vmlinux
-        .clone()
-        .map(|vmlinux| read_symbols(vmlinux, options.twin.clone()));
-    let mut target = Target::connect(endpoint, ANSWER)?;
+    let options = &of_recording(endpoint, options)?;
+    let reading = options.vmlinux.clone().map(|vmlinux| {
+        let twin = options.twin.clone();
+        read_symbols(vmlinux, twin, options.profile.clone())
+    });
+    let head = Head {
+        vmlinux: options.vmlinux.as_deref().and_then(absolute),
+        twin: options.twin.as_deref().and_then(absolute),
+        source: options.source.as_deref().and_then(absolute),
+    };
+    let record = options.record.as_deref().map(|path| (path, &head));
+    let mut target = Target::connect_recording(endpoint, ANSWER, record)?;
     let vcpus = target.vcpus()?.len();
     let accelerator = accelerator(&mut target);
     let symbols = match reading {
@@ -64,6 +74,11 @@ pub(super) fn attach(
     engine.await_kernel()?;
     if engine.symbols.is_none() {
         engine.symbols_of_guest(&options.debug_files)?;
+        if let Some(path) = &options.profile
+            && let Some(symbols) = engine.symbols.take()
+        {
+            engine.symbols = Some(symbols.with_profile(profile(path)?));
+        }
     }
     engine.locate_kernel()?;
     engine.check_identity(options.force)?;
@@ -81,8 +96,29 @@ pub(super) fn attach(
     Ok(engine)
 }
 
+/// A recording names the files that its session went by; what is given beside it holds.
+fn of_recording(endpoint: &Endpoint, options: &AttachOptions) -> Result<AttachOptions, Trouble> {
+    let mut options = options.clone();
+    if let Endpoint::Wire(path) = endpoint {
+        let (head, _) = recording(path).map_err(TargetError::Link)?;
+        let or = |given: &mut Option<PathBuf>, said: Option<String>| {
+            *given = given.take().or(said.map(PathBuf::from));
+        };
+        or(&mut options.vmlinux, head.vmlinux);
+        or(&mut options.twin, head.twin);
+        or(&mut options.source, head.source);
+    }
+    Ok(options)
+}
+
+/// Holds from another folder too.
+pub(super) fn absolute(path: &Path) -> Option<String> {
+    let path = std::path::absolute(path).ok()?;
+    Some(path.display().to_string())
+}
+
 /// `tcg`, `kvm`, or `unknown` where the stub is not QEMU's.
-fn accelerator(target: &mut Target) -> &'static str {
+pub(super) fn accelerator(target: &mut Target) -> &'static str {
     let said = target.monitor("info kvm").unwrap_or_default();
     match (said.contains("enabled"), said.contains("disabled")) {
         (true, _) => "kvm",
@@ -91,7 +127,7 @@ fn accelerator(target: &mut Target) -> &'static str {
     }
 }
 
-fn stub_facts(target: &Target) -> Vec<Fact> {
+pub(super) fn stub_facts(target: &Target) -> Vec<Fact> {
     let supported = target.supported();
     let size = match supported.packet_size {
         Some(size) => Known::Yes(format!("{size} bytes")),
@@ -128,7 +164,7 @@ impl Engine {
 
     /// Lets a machine that stands in its firmware or loader run until its kernel's page tables hold:
     /// with a vmlinux to `start_kernel`, wherever KASLR puts that, else until it is seen there.
-    fn await_kernel(&mut self) -> Result<(), Trouble> {
+    pub(super) fn await_kernel(&mut self) -> Result<(), Trouble> {
         if self.kernel_runs()? {
             return Ok(());
         }
@@ -221,6 +257,21 @@ impl Engine {
         Ok(())
     }
 
+    /// Begins to record a machine that was booted here, with all that is asked when one is attached to.
+    pub(super) fn record_from_here(&mut self, path: &Path, head: &Head) -> Result<(), Trouble> {
+        let found = self.info.found.clone();
+        self.target.reconnect_recording(Some((path, head)))?;
+        self.target.vcpus()?;
+        accelerator(&mut self.target);
+        self.kernel_runs()?;
+        self.locate_kernel()?;
+        self.check_identity(true)?;
+        self.kernel_facts()?;
+        self.mode_of_guest();
+        self.info.found = found;
+        Ok(())
+    }
+
     fn kernel_facts(&mut self) -> Result<(), Trouble> {
         let paging = self.paging()?;
         self.fact("paging", Known::Yes(paging));
@@ -229,6 +280,10 @@ impl Engine {
         let id = self.symbols.as_ref().and_then(Symbols::build_id_text);
         let id = id.map_or_else(|| Known::no("no vmlinux tells one"), Known::Yes);
         self.fact("build-id", id);
+        if let Some(symbols) = &self.symbols {
+            let profile = symbols.profile().to_string();
+            self.fact("profile", Known::Yes(profile));
+        }
         Ok(())
     }
 

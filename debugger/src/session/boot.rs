@@ -1,6 +1,7 @@
 //! Opening a live target: boot one, or join one that runs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attach;
@@ -14,10 +15,12 @@ use super::run::Ran;
 use super::shared_memory::SharedMemory;
 use super::target::{Endpoint, Target};
 use super::trouble::{Trouble, failure_of};
+use super::wire::Head;
 use crate::addr::Addr;
 use crate::crossing::Mode;
-use crate::event::{Event, Run, StopReason, TargetInfo, Vcpu, Work};
+use crate::event::{Event, Fact, Run, StopReason, TargetInfo, Vcpu, Work};
 use crate::known::Known;
+use crate::profile::Profile;
 use crate::qemu::arguments::{Accelerator, Machine};
 use crate::qemu::image::Image;
 use crate::symbols::Symbols;
@@ -61,7 +64,7 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
         ));
     }
     let twin = (mode == Mode::Linux).then(|| image.twin());
-    let reading = read_symbols(image.vmlinux(), twin);
+    let reading = read_symbols(image.vmlinux(), twin.clone(), options.profile.clone());
     let trouble = |error: QemuError| Trouble::from(failure_of(&error.to_string()));
     let mut machine = machine(image, mode, options)?;
     let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20);
@@ -95,7 +98,10 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
         accelerator: options.accelerator.clone(),
         vcpus: options.smp,
         lacks: symbols.lacks(),
-        found: Vec::new(),
+        found: vec![Fact::new(
+            "profile",
+            Known::Yes(symbols.profile().to_string()),
+        )],
     };
     let sources = Sources {
         kernel: Some(manifest.files.source.clone()),
@@ -113,12 +119,20 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
     }
     engine.announce();
     engine.start_kernel(options.force)?;
+    let reason = match options.stop_at {
+        StopAt::Main => engine.run_to_main()?,
+        StopAt::Kernel | StopAt::Nowhere => StopReason::Arrived,
+    };
+    if let Some(path) = &options.record {
+        let head = Head {
+            vmlinux: attach::absolute(&image.vmlinux()),
+            twin: twin.as_deref().and_then(attach::absolute),
+            source: attach::absolute(&manifest.files.source),
+        };
+        engine.record_from_here(path, &head)?;
+    }
     match options.stop_at {
-        StopAt::Kernel => engine.stop_here(StopReason::Arrived)?,
-        StopAt::Main => {
-            let reason = engine.run_to_main()?;
-            engine.stop_here(reason)?;
-        }
+        StopAt::Kernel | StopAt::Main => engine.stop_here(reason)?,
         StopAt::Nowhere => engine.run_freely = true,
     }
     Ok(engine)
@@ -159,13 +173,32 @@ pub(super) fn work(name: &str, finished: bool) -> Event {
 pub(super) fn read_symbols(
     vmlinux: PathBuf,
     twin: Option<PathBuf>,
+    profile_file: Option<PathBuf>,
 ) -> std::thread::JoinHandle<Result<Symbols, Trouble>> {
     std::thread::spawn(move || {
-        let symbols = Symbols::open(&vmlinux, twin.as_deref().map(Path::new))
+        let own = profile_file.as_deref().map(profile).transpose()?;
+        let mut symbols = Symbols::open(&vmlinux, twin.as_deref().map(Path::new))
             .map_err(|error| Trouble::from(failure_of(&error.to_string())))?;
+        if let Some(own) = own {
+            symbols = symbols.with_profile(own);
+        }
         index_beside(&symbols);
         Ok(symbols)
     })
+}
+
+/// A user's own table.
+pub(super) fn profile(path: &Path) -> Result<Arc<Profile>, Trouble> {
+    let failed = |found: String| {
+        Trouble::new(
+            format!("reading the profile {}", path.display()),
+            found,
+            "docs: 'Attaching' tells what a profile has",
+        )
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    let profile = Profile::parse(&text).map_err(|error| failed(error.to_string()))?;
+    Ok(Arc::new(profile))
 }
 
 /// Names of DWARF are read while nobody asks for one yet.

@@ -8,10 +8,10 @@ use super::run::Ran;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
-use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::disasm::Flow;
 use crate::event::{Stop, StopReason};
 use crate::origin::Origin;
+use crate::profile::EntryCode;
 use crate::symbols::unwind::Reg;
 
 /// Instructions of a stub that lies in the application's code.
@@ -221,9 +221,11 @@ impl Engine {
     /// What ends with the instruction that leaves the kernel.
     pub(super) fn leaving(&mut self, pc: Addr) -> Result<(CrossingKind, String), Trouble> {
         let name = self.place(pc).symbol.unwrap_or_default();
-        if entry_code(&name) == Some(EntryCode::StubReturn)
+        let profile = self.profile();
+        let bypass_returns = profile.calls.bypass_return.has(&name);
+        if profile.entry_code(&name) == Some(EntryCode::StubReturn)
             && let Some(stub) = name.strip_suffix("_return")
-            && stub != "ukl_bypass"
+            && !bypass_returns
         {
             return Ok((CrossingKind::Shortcut, stub.to_owned()));
         }
@@ -234,11 +236,10 @@ impl Engine {
         } else {
             None
         };
-        let full = self
-            .symbols
-            .as_ref()
-            .and_then(|symbols| symbols.address_of("ukl_syscall_return"));
-        let bypassed = name == "ukl_bypass_return" || (saved_ip.is_some() && saved_ip == full);
+        let address_of = |name| self.symbols.as_ref()?.address_of(name);
+        let mut full = profile.calls.full_path_return.iter();
+        let full = saved_ip.is_some() && full.any(|name| address_of(name) == saved_ip);
+        let bypassed = bypass_returns || full;
         // 2^64-1: no system call.
         let number = self.original_rax();
         let call = number.and_then(|number| self.call_name(number));

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::addr::{Addr, AddrRange};
+use crate::addr::{Addr, AddrRange, AddrRanges};
 use crate::crossing::CrossingKind;
-use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::disasm::{Decoded, Flow, decode};
-use crate::symbols::Symbols;
+use crate::profile::{EntryCode, FromPlace};
+use crate::symbols::{Kind, Pattern, Symbol, Symbols};
 
 /// A first instruction in the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,65 +40,36 @@ pub(super) struct Doors {
     pub(super) out: BTreeMap<Addr, From>,
 }
 
-/// Exceptions that push an error code, so that the frame lies 8 bytes higher (Intel SDM vol. 3, 6.15).
-const ERROR_CODE: &[&str] = &[
-    "asm_exc_double_fault",
-    "asm_exc_invalid_tss",
-    "asm_exc_segment_not_present",
-    "asm_exc_stack_segment",
-    "asm_exc_general_protection",
-    "asm_exc_page_fault",
-    "asm_exc_alignment_check",
-    "asm_exc_control_protection",
-];
-
 /// Called when a signal's handler is set up: the task's saved registers lead to it already.
 const SIGNAL: &str = "signal_setup_done";
-
-/// What the application does not call: exceptions and interrupts, with where their frame lies.
-fn by_itself(name: &str) -> Option<(CrossingKind, From)> {
-    let pushed = |above| From::Stack(above);
-    match name {
-        "asm_exc_nmi" => Some((CrossingKind::Interrupt, pushed(0))),
-        // The stub of each vector has pushed its number.
-        "asm_common_interrupt" | "asm_spurious_interrupt" => {
-            Some((CrossingKind::Interrupt, pushed(8)))
-        }
-        _ if name.starts_with("asm_sysvec_") => Some((CrossingKind::Interrupt, pushed(0))),
-        _ if name.starts_with("asm_exc_") => {
-            let above = if ERROR_CODE.contains(&name) { 8 } else { 0 };
-            Some((CrossingKind::Fault, pushed(above)))
-        }
-        _ => None,
-    }
-}
 
 impl Doors {
     pub(super) fn of(symbols: &Symbols) -> Self {
         let mut doors = Self::default();
-        doors.enter(
-            symbols,
-            "entry_SYSCALL_64",
-            CrossingKind::Syscall,
-            From::Rcx,
-        );
-        for bypass in ["ukl_bypass_syscall", "ukl_bypass_limited_syscall"] {
-            doors.enter(symbols, bypass, CrossingKind::Bypass, From::Stack(0));
+        for rule in &symbols.profile().doors {
+            let from = match rule.from {
+                FromPlace::Rcx => From::Rcx,
+                FromPlace::Stack => From::Stack(0),
+            };
+            for name in rule.names.iter() {
+                doors.enter(symbols, name, rule.kind, from);
+            }
+            for beginning in rule.names.beginnings() {
+                for symbol in functions(symbols, beginning) {
+                    doors.enter(symbols, symbol.name, rule.kind, from);
+                }
+            }
         }
         let entry = symbols.boundary().entry_text;
-        let exceptions: Vec<String> = symbols
+        let exceptions = symbols
             .starting_in(entry)
-            .filter(|symbol| symbol.name.starts_with("asm_"))
-            .map(|symbol| symbol.name.to_owned())
-            .collect();
-        for name in exceptions {
-            if let Some((kind, from)) = by_itself(&name) {
-                doors.enter(symbols, &name, kind, from);
-            }
+            .filter_map(|symbol| Some((symbol.name, symbols.profile().arrival(symbol.name)?)));
+        for (name, arrival) in exceptions {
+            doors.enter(symbols, name, arrival.kind, From::Stack(arrival.above));
         }
         doors.enter(symbols, SIGNAL, CrossingKind::Signal, From::Saved);
         if !symbols.has_twin() {
-            doors.calls_out_of(symbols, symbols.boundary().app_text);
+            doors.calls_out_of(symbols, &symbols.boundary().app_text);
         }
         doors.exits(symbols, entry);
         doors
@@ -136,8 +107,9 @@ impl Doors {
     }
 
     /// The kernel's functions that the application's code calls or jumps to directly.
-    fn calls_out_of(&mut self, symbols: &Symbols, app: AddrRange) {
-        each(symbols, app, |instruction| {
+    fn calls_out_of(&mut self, symbols: &Symbols, app: &AddrRanges) {
+        let helpers = &symbols.profile().calls.helpers;
+        let mut call = |instruction: &Decoded| {
             let target = match (instruction.flow, instruction.target) {
                 (Flow::Call | Flow::Jump, Some(target)) => target,
                 _ => return,
@@ -148,6 +120,9 @@ impl Doors {
             let Some(symbol) = symbols.at(target) else {
                 return;
             };
+            if helpers.has(symbol.name) {
+                return;
+            }
             let plain = symbol.name.strip_prefix("ukl_");
             let implementation = plain.and_then(|plain| symbols.address_of(plain));
             self.into.entry(target).or_insert_with(|| Door {
@@ -156,13 +131,24 @@ impl Doors {
                 implementation: implementation.or(Some(symbol.addr)),
                 from: From::Stack(0),
             });
-        });
+        };
+        for range in app.iter() {
+            each(symbols, range, &mut call);
+        }
     }
 
     fn exits(&mut self, symbols: &Symbols, entry: AddrRange) {
-        let way_back = symbols.address_of("ukl_ret_to_app");
-        let is_way_back =
-            |addr| way_back.is_some() && symbols.at(addr).map(|at| at.addr) == way_back;
+        let way_back = &symbols.profile().calls.returns_to_app;
+        let way_back: Vec<Addr> = symbols
+            .starting_in(entry)
+            .filter(|symbol| way_back.has(symbol.name))
+            .map(|symbol| symbol.addr)
+            .collect();
+        let is_way_back = |addr| {
+            symbols
+                .at(addr)
+                .is_some_and(|at| way_back.contains(&at.addr))
+        };
         each(symbols, entry, |instruction| {
             let from = match instruction.flow {
                 Flow::Return if is_way_back(instruction.addr) => From::Stack(0),
@@ -172,14 +158,38 @@ impl Doors {
             };
             self.out.insert(instruction.addr, from);
         });
-        let app = symbols.boundary().app_text;
+        let beginnings = symbols.profile().calls.returns_to_app.beginnings();
+        for symbol in beginnings.flat_map(|beginning| functions(symbols, beginning)) {
+            let code = AddrRange::new(symbol.addr, symbol.addr + symbol.size);
+            each(symbols, code, |instruction| {
+                if instruction.flow == Flow::Return {
+                    self.out.insert(instruction.addr, From::Stack(0));
+                }
+            });
+        }
+        let app = &symbols.boundary().app_text;
         for symbol in symbols.starting_in(entry) {
-            let returns = entry_code(symbol.name) == Some(EntryCode::StubReturn);
+            let returns = symbols.profile().entry_code(symbol.name) == Some(EntryCode::StubReturn);
             if returns && !app.contains(symbol.addr) {
                 self.out.insert(symbol.addr, From::Stack(0));
             }
         }
     }
+}
+
+/// The kernel's functions of such names, outside of its entry code.
+fn functions<'a>(
+    symbols: &'a Symbols,
+    pattern: &str,
+) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
+    let found = symbols.matching(&Pattern::new(pattern));
+    let entry = symbols.boundary().entry_text;
+    let whole = move |symbol: &Symbol<'a>| {
+        symbol.kind == Kind::Function
+            && !symbol.origin.is_app_side()
+            && !entry.contains(symbol.addr)
+    };
+    found.filter(whole)
 }
 
 /// Each instruction of each piece of code between two symbols, as the file holds it.

@@ -16,6 +16,7 @@ use crate::command::Command;
 use crate::crossing::Mode;
 use crate::event::{Place, RequestId, Stop, StopReason, TargetInfo, Vcpu};
 use crate::origin::Origin;
+use crate::profile::Profile;
 use crate::symbols::Symbols;
 use crate::symbols::unwind::Backtrace;
 
@@ -123,6 +124,12 @@ impl Engine {
     pub(super) fn is_app(&self, at: Addr) -> bool {
         let linked = |symbols: &Symbols| symbols.boundary().app_text.contains(at);
         !at.in_kernel_half() || self.symbols.as_ref().is_some_and(linked)
+    }
+
+    /// What this family of kernels calls the places at the boundary.
+    pub(super) fn profile(&self) -> Arc<Profile> {
+        let symbols = self.symbols.as_ref();
+        symbols.map_or_else(Profile::linux, |symbols| Arc::clone(symbols.profile()))
     }
 
     pub(super) fn place(&self, at: Addr) -> Place {

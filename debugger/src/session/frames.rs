@@ -6,7 +6,6 @@ use super::engine::{Engine, place_of};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
-use crate::crossing::entry_code::entry_code;
 use crate::event::{Frame, Place, StackEnd};
 use crate::guest::{self, Stacks};
 use crate::symbols::unwind::{Backtrace, End, RegisterSet, ShownFrame};
@@ -211,7 +210,7 @@ impl Engine {
             by_call: crossing
                 .as_ref()
                 .is_some_and(|crossing| crossing.kind == CrossingKind::Shortcut)
-                && entry_code(&stub).is_none(),
+                && self.profile().entry_code(&stub).is_none(),
             kind: crossing.as_ref().map(|crossing| crossing.kind),
             call: crossing.map_or_else(String::new, |crossing| crossing.call),
         })

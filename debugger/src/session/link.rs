@@ -1,7 +1,8 @@
-//! The bytes between us and a stub: a UNIX socket, TCP, or a transcript played again.
+//! The bytes between us and a stub: a UNIX socket, TCP, or a conversation that was recorded.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::transcript::{Direction, Player, Recorder, TranscriptError};
+use super::transcript::{Direction, Player, Recorder, TranscriptError, lines};
+use super::wire::{Head, Replay};
 
 /// Where a stub listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +22,18 @@ pub enum Endpoint {
     /// `host:port`
     Tcp(String),
     Unix(PathBuf),
+    /// A file made by `--record-wire`: nothing listens, it answers as the stub did.
+    Wire(PathBuf),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no address of a stub: write host:port, :port, or the path of a UNIX socket with a '/' in it"
+    "'{0}' is no address of a stub: write host:port, :port, the path of a UNIX socket with a '/' in it, or a \
+     recording's name, which ends in .wire"
 )]
 pub struct NoEndpoint(String);
 
-/// `host:port`, `:port`, `tcp:host:port`, `/path`, `unix:path`.
+/// `host:port`, `:port`, `tcp:host:port`, `/path`, `unix:path`, `file.wire`.
 impl FromStr for Endpoint {
     type Err = NoEndpoint;
 
@@ -40,6 +45,9 @@ impl FromStr for Endpoint {
             } else {
                 Ok(Self::Unix(PathBuf::from(path)))
             };
+        }
+        if Path::new(text).extension().is_some_and(|end| end == "wire") {
+            return Ok(Self::Wire(PathBuf::from(text)));
         }
         if text.contains('/') {
             return Ok(Self::Unix(PathBuf::from(text)));
@@ -58,7 +66,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => f.write_str(address),
-            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Unix(path) | Self::Wire(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -90,6 +98,15 @@ pub enum LinkError {
     Io { at: String, source: io::Error },
     #[error(transparent)]
     Transcript(#[from] TranscriptError),
+    #[error("reading the recording {}: {source}; give a file made by --record-wire", path.display())]
+    NoRecording { path: PathBuf, source: io::Error },
+    #[error(
+        "reading the recording {}: its first line is not that of one; give a file made by --record-wire",
+        path.display()
+    )]
+    OtherFile { path: PathBuf },
+    #[error("recording into {}: {source}; name a file that can be written", path.display())]
+    NotRecorded { path: PathBuf, source: io::Error },
 }
 
 /// What would make something listen there.
@@ -103,6 +120,7 @@ fn start(endpoint: &Endpoint) -> String {
             "start QEMU with '-chardev socket,path={},server=on,wait=off,id=g -gdb chardev:g'",
             path.display()
         ),
+        Endpoint::Wire(_) => "it is a recording".to_owned(),
     }
 }
 
@@ -111,6 +129,7 @@ enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Played(Player),
+    Replayed(Box<Replay>),
 }
 
 /// A connection, from which a recording of every byte can be made.
@@ -119,6 +138,38 @@ pub struct Link {
     stream: Stream,
     endpoint: Option<Endpoint>,
     recorder: Option<Recorder>,
+    recording: Option<Recording>,
+}
+
+/// A file that each byte goes into as it passes.
+#[derive(Debug)]
+struct Recording {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Recording {
+    fn add(&mut self, direction: Direction, bytes: &[u8]) -> Result<(), LinkError> {
+        let written = self.file.write_all(lines(direction, bytes).as_bytes());
+        written.map_err(|source| LinkError::NotRecorded {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// What a recording says of itself, and all of its text.
+///
+/// # Errors
+/// When there is no such file, or it is none.
+pub(super) fn recording(path: &Path) -> Result<(Head, String), LinkError> {
+    let path = || path.to_owned();
+    let text = std::fs::read_to_string(path()).map_err(|source| LinkError::NoRecording {
+        path: path(),
+        source,
+    })?;
+    let head = Head::read(&text).ok_or_else(|| LinkError::OtherFile { path: path() })?;
+    Ok((head, text))
 }
 
 impl Link {
@@ -128,6 +179,10 @@ impl Link {
         let stream = match endpoint {
             Endpoint::Tcp(address) => connect_tcp(address, timeout).map(Stream::Tcp),
             Endpoint::Unix(path) => connect_unix(path, timeout).map(Stream::Unix),
+            Endpoint::Wire(path) => {
+                let (_, text) = recording(path)?;
+                Ok(Stream::Replayed(Box::new(Replay::new(&text)?)))
+            }
         };
         let stream = stream.map_err(|source| {
             let endpoint = endpoint.clone();
@@ -143,6 +198,7 @@ impl Link {
             stream,
             endpoint: Some(endpoint.clone()),
             recorder: None,
+            recording: None,
         })
     }
 
@@ -155,6 +211,7 @@ impl Link {
             stream: Stream::Played(Player::new(transcript)?),
             endpoint: None,
             recorder: None,
+            recording: None,
         })
     }
 
@@ -172,7 +229,31 @@ impl Link {
     /// Whether every byte is kept.
     #[must_use]
     pub const fn records(&self) -> bool {
-        self.recorder.is_some()
+        self.recorder.is_some() || self.recording.is_some()
+    }
+
+    /// Writes every byte from here on into a file.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn record_to(&mut self, path: &Path, head: &Head) -> Result<(), LinkError> {
+        let made = File::create(path).and_then(|file| {
+            let mut file = BufWriter::new(file);
+            file.write_all(head.text().as_bytes())?;
+            Ok(file)
+        });
+        let path = path.to_owned();
+        match made {
+            Ok(file) => self.recording = Some(Recording { path, file }),
+            Err(source) => return Err(LinkError::NotRecorded { path, source }),
+        }
+        Ok(())
+    }
+
+    /// Whether nothing listens: what is asked is looked up.
+    #[must_use]
+    pub const fn is_replayed(&self) -> bool {
+        matches!(self.stream, Stream::Replayed(_))
     }
 
     /// What was kept, as a transcript.
@@ -188,10 +269,17 @@ impl Link {
             Stream::Tcp(stream) => stream.write_all(bytes),
             Stream::Unix(stream) => stream.write_all(bytes),
             Stream::Played(player) => return Ok(player.send(bytes)?),
+            Stream::Replayed(replay) => {
+                replay.send(bytes);
+                Ok(())
+            }
         };
         sent.map_err(|source| self.failed(source))?;
         if let Some(recorder) = &mut self.recorder {
             recorder.add(Direction::Sent, bytes);
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.add(Direction::Sent, bytes)?;
         }
         Ok(())
     }
@@ -210,6 +298,14 @@ impl Link {
             bytes.extend(received);
             return Ok(bytes.len() > before);
         }
+        if let Stream::Replayed(replay) = &mut self.stream {
+            let received = replay.receive(timeout);
+            bytes.extend(&received);
+            if let Some(recording) = &mut self.recording {
+                recording.add(Direction::Received, &received)?;
+            }
+            return Ok(bytes.len() > before);
+        }
         if !self.readable(timeout)? {
             return Ok(false);
         }
@@ -217,7 +313,7 @@ impl Link {
         let read = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(&mut buffer),
             Stream::Unix(stream) => stream.read(&mut buffer),
-            Stream::Played(_) => Ok(0),
+            Stream::Played(_) | Stream::Replayed(_) => Ok(0),
         };
         match read {
             Ok(0) => Err(LinkError::Closed { at: self.at() }),
@@ -225,6 +321,9 @@ impl Link {
                 bytes.extend(&buffer[..read]);
                 if let Some(recorder) = &mut self.recorder {
                     recorder.add(Direction::Received, &buffer[..read]);
+                }
+                if let Some(recording) = &mut self.recording {
+                    recording.add(Direction::Received, &buffer[..read])?;
                 }
                 Ok(true)
             }
@@ -272,7 +371,7 @@ impl Link {
         match &self.stream {
             Stream::Tcp(stream) => Some(stream.as_fd()),
             Stream::Unix(stream) => Some(stream.as_fd()),
-            Stream::Played(_) => None,
+            Stream::Played(_) | Stream::Replayed(_) => None,
         }
     }
 }

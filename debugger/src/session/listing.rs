@@ -178,11 +178,9 @@ impl Engine {
             (Flow::Call | Flow::Jump, Some(target))
                 if self.is_app(at) && target.in_kernel_half() && !self.is_app(target) =>
             {
-                let bypass = self
-                    .place(target)
-                    .symbol
-                    .is_some_and(|name| name.starts_with("ukl_bypass"));
-                Some(if bypass {
+                let bypass = &self.profile().calls.bypass;
+                let called = self.place(target).symbol;
+                Some(if called.is_some_and(|name| bypass.has(&name)) {
                     CrossingKind::Bypass
                 } else {
                     CrossingKind::Shortcut

@@ -77,6 +77,7 @@ mod variables;
 mod watches;
 mod watching;
 mod why;
+pub mod wire;
 
 pub use boot::Session;
 pub use handle::{Handle, SymbolNames};

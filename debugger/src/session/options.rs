@@ -30,6 +30,10 @@ pub struct BootOptions {
     pub stop_at: StopAt,
     /// Go on though the build-id in the guest is not the vmlinux's.
     pub force: bool,
+    /// A table of the kernel's family, in place of the one that its symbols choose.
+    pub profile: Option<PathBuf>,
+    /// A file for every byte that passes between us and the stub, from where it is first handed over.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for BootOptions {
@@ -42,6 +46,8 @@ impl Default for BootOptions {
             append: None,
             stop_at: StopAt::Main,
             force: false,
+            profile: None,
+            record: None,
         }
     }
 }
@@ -59,6 +65,10 @@ pub struct AttachOptions {
     pub force: bool,
     /// Where distributions put files with debugging information, for want of a vmlinux.
     pub debug_files: PathBuf,
+    /// A table of the kernel's family, in place of the one that its symbols choose.
+    pub profile: Option<PathBuf>,
+    /// A file for every byte that passes between us and the stub.
+    pub record: Option<PathBuf>,
 }
 
 impl Default for AttachOptions {
@@ -69,6 +79,8 @@ impl Default for AttachOptions {
             source: None,
             force: false,
             debug_files: PathBuf::from("/usr/lib/debug"),
+            profile: None,
+            record: None,
         }
     }
 }

@@ -16,8 +16,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::link::Endpoint;
 use super::monitor::{Monitor, MonitorError};
-use crate::qemu::arguments::{GdbServer, Machine, PACKAGE, Sockets};
+use crate::qemu::arguments::{GdbServer, Machine, PACKAGE, PROGRAM, Sockets};
 use crate::qemu::forward::{self, Forward};
+
+/// Another QEMU to start, by its path.
+const QEMU_VARIABLE: &str = "UKLSCOPE_QEMU";
 
 /// How long QEMU may take until it answers: building its machine takes 0.1 s, on a busy host more.
 const START: Duration = Duration::from_secs(20);
@@ -108,10 +111,10 @@ impl Qemu {
             qmp: folder.path().join("qmp"),
         };
         let (serial_sender, serial) = crossbeam_channel::unbounded();
-        let mut command = Command::new(&machine.program);
+        let mut command = Command::new(program(machine));
         command.args(machine.arguments(&sockets));
         let mut child = spawn(command, serial_sender)
-            .map_err(|source| not_started(&machine.program, source))?;
+            .map_err(|source| not_started(&program(machine), source))?;
         let said = Arc::default();
         let silence = keep_errors(&mut child, &said);
         let gdb = match &machine.gdb {
@@ -363,6 +366,15 @@ fn end(child: &mut Child) {
     // Both fail only where it has been waited for already.
     let _ = child.kill();
     let _ = child.wait();
+}
+
+/// `$UKLSCOPE_QEMU` in place of the one on the path.
+fn program(machine: &Machine) -> PathBuf {
+    let named = std::env::var_os(QEMU_VARIABLE).filter(|name| !name.is_empty());
+    match named {
+        Some(named) if machine.program == Path::new(PROGRAM) => PathBuf::from(named),
+        _ => machine.program.clone(),
+    }
 }
 
 fn not_started(program: &Path, source: io::Error) -> QemuError {

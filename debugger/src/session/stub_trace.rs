@@ -14,10 +14,10 @@ use super::target::{Endpoint, StopCause, Target, TargetError, Trap};
 use super::trace::{TraceOptions, Traced, site_table};
 use super::trace_error::TraceError;
 use super::trace_ring::RingCounts;
-use crate::addr::{Addr, AddrRange};
-use crate::crossing::entry_code::{EntryCode, entry_code};
+use crate::addr::{Addr, AddrRange, AddrRanges};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews, Vcpu};
+use crate::profile::EntryCode;
 use crate::qemu::image::Image;
 use crate::trace::fold::{Fold, Run};
 use crate::trace::report::Report;
@@ -62,7 +62,7 @@ pub fn trace_by_stub(
 /// When the stub cannot be reached or does not do what is asked.
 pub fn trace_attached(
     endpoint: &Endpoint,
-    (table, app): (&SiteTable, AddrRange),
+    (table, app): (&SiteTable, AddrRanges),
     options: &TraceOptions,
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
@@ -73,7 +73,7 @@ pub fn trace_attached(
 
 fn trace_target(
     target: Target,
-    (table, app): (&SiteTable, AddrRange),
+    (table, app): (&SiteTable, AddrRanges),
     options: &TraceOptions,
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
@@ -141,7 +141,7 @@ struct StubTracer<'a> {
     target: Target,
     table: &'a SiteTable,
     /// The application's code in the kernel image.
-    app: AddrRange,
+    app: AddrRanges,
     setup: Setup,
     fold: Fold,
     steps: Steps<'a>,
@@ -162,6 +162,7 @@ struct StubTracer<'a> {
 
 impl StubTracer<'_> {
     fn plant(&mut self) -> Result<(), TargetError> {
+        let profile = self.table.functions.profile();
         let entries: Vec<Addr> = self
             .table
             .sites
@@ -170,7 +171,7 @@ impl StubTracer<'_> {
                 let name = &self.table.functions.get(site.word().function()).name;
                 let by_call = site.flags & (SiteFlags::LEAVES | SiteFlags::LABEL)
                     == SiteFlags::LEAVES
-                    && entry_code(name) == Some(EntryCode::Stub);
+                    && profile.entry_code(name) == Some(EntryCode::Stub);
                 match site.word().kind() {
                     Some(Kind::SyscallEntry) => true,
                     Some(Kind::Entry) => by_call,
@@ -286,7 +287,7 @@ impl StubTracer<'_> {
     fn is_apps(&self, addr: Addr) -> bool {
         let text = match self.setup.mode {
             Mode::Linux => self.twin,
-            _ => self.app,
+            _ => self.app.span(),
         };
         text.is_empty() || text.contains(addr)
     }

@@ -20,7 +20,7 @@ impl Engine {
                 "open one on it: 'uklscope exec --vmlinux FILE'",
             ));
         }
-        let reading = read_symbols(Path::new(path).to_owned(), None);
+        let reading = read_symbols(Path::new(path).to_owned(), None, None);
         let symbols = reading
             .join()
             .unwrap_or_else(|_| Err(Trouble::new(tried(), "the reader failed", "report this")))?;

@@ -23,9 +23,11 @@ mod past;
 mod registers;
 mod run;
 mod traps;
+mod verdicts;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +43,7 @@ use crate::symbols::Contents;
 
 use super::breakpoints::TrapTable;
 use super::link::{Link, LinkError};
+use super::wire::Head;
 
 pub use super::link::Endpoint;
 pub use crate::gdb::registers::Registers;
@@ -49,6 +52,7 @@ pub use crate::gdb::request::{Trap, TrapKind};
 pub use error::TargetError;
 pub use past::Kept;
 pub use run::StepFlags;
+pub use verdicts::{Finding, Verdict};
 
 /// Requests under way at once. The stub answers while we still send: with more of them both sides
 /// could wait for room in their buffers for ever.
@@ -144,6 +148,22 @@ impl Target {
         let mut target = Self::silent(link, timeout);
         target.handshake()?;
         Ok(target)
+    }
+
+    /// As [`Self::connect`], and writes every byte into a file.
+    ///
+    /// # Errors
+    /// See [`Self::connect`], and when the file cannot be made.
+    pub fn connect_recording(
+        endpoint: &Endpoint,
+        timeout: Duration,
+        record: Option<(&Path, &Head)>,
+    ) -> Result<Self, TargetError> {
+        let mut link = Link::connect(endpoint, timeout)?;
+        if let Some((path, head)) = record {
+            link.record_to(path, head)?;
+        }
+        Self::over(link, timeout)
     }
 
     fn silent(link: Link, timeout: Duration) -> Self {

@@ -10,7 +10,7 @@ use wire::Policy;
 use super::process::Qemu;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
-use crate::addr::AddrRange;
+use crate::addr::{AddrRange, AddrRanges};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews};
 use crate::qemu::arguments::{GdbServer, Machine, Plugin};
@@ -180,11 +180,11 @@ fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) 
 pub fn site_table(
     vmlinux: &Path,
     twin: Option<&Path>,
-) -> Result<(SiteTable, AddrRange), TraceError> {
+) -> Result<(SiteTable, AddrRanges), TraceError> {
     let symbols = Symbols::open(vmlinux, twin)?;
     let boundary = symbols.boundary();
     let ranges = Ranges {
-        app_text: boundary.app_text,
+        app_text: boundary.app_text.clone(),
         entry_text: boundary.entry_text,
     };
     let code = symbols
@@ -198,7 +198,10 @@ pub fn site_table(
             global: symbol.global,
             file: symbol.file,
         });
-    Ok((SiteTable::build(code, ranges), ranges.app_text))
+    Ok((
+        SiteTable::build(code, &ranges, symbols.profile()),
+        ranges.app_text,
+    ))
 }
 
 /// `$UKLSCOPE_PLUGIN`, else beside the program, or one folder up where tests run.

@@ -26,6 +26,21 @@ pub enum TranscriptError {
     Differs { expected: String, sent: String },
 }
 
+/// What passed in one direction, as a transcript has it.
+#[must_use]
+pub fn lines(direction: Direction, bytes: &[u8]) -> String {
+    let mark = match direction {
+        Direction::Sent => '>',
+        Direction::Received => '<',
+    };
+    let mut text = String::new();
+    // A line for each packet reads better; the reader joins them again.
+    for line in bytes.split_inclusive(|byte| *byte == b'#') {
+        let _ = writeln!(text, "{mark} {}", line.escape_ascii());
+    }
+    text
+}
+
 /// Collects a conversation.
 #[derive(Debug, Default)]
 pub struct Recorder {
@@ -42,18 +57,9 @@ impl Recorder {
 
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = String::new();
-        for (direction, run) in &self.runs {
-            let mark = match direction {
-                Direction::Sent => '>',
-                Direction::Received => '<',
-            };
-            // A line for each packet reads better; the reader joins them again.
-            for line in run.split_inclusive(|byte| *byte == b'#') {
-                let _ = writeln!(text, "{mark} {}", line.escape_ascii());
-            }
-        }
-        text
+        let runs = self.runs.iter();
+        runs.map(|(direction, run)| lines(*direction, run))
+            .collect()
     }
 }
 
@@ -67,24 +73,8 @@ impl Player {
     /// # Errors
     /// When a line is no line of a transcript.
     pub fn new(text: &str) -> Result<Self, TranscriptError> {
-        let mut recorder = Recorder::default();
-        for (number, line) in text.lines().enumerate() {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let parsed = match line.split_at_checked(2) {
-                Some(("> ", rest)) => unescape(rest).map(|bytes| (Direction::Sent, bytes)),
-                Some(("< ", rest)) => unescape(rest).map(|bytes| (Direction::Received, bytes)),
-                _ => None,
-            };
-            let (direction, bytes) = parsed.ok_or_else(|| TranscriptError::Line {
-                line: number + 1,
-                text: line.to_owned(),
-            })?;
-            recorder.add(direction, &bytes);
-        }
         Ok(Self {
-            runs: recorder.runs.into(),
+            runs: runs(text)?.into(),
         })
     }
 
@@ -124,6 +114,30 @@ impl Player {
             None => None,
         }
     }
+}
+
+/// What passed, in order: neighbours never go the same way.
+///
+/// # Errors
+/// When a line is no line of a transcript.
+pub fn runs(text: &str) -> Result<Vec<(Direction, Vec<u8>)>, TranscriptError> {
+    let mut recorder = Recorder::default();
+    for (number, line) in text.lines().enumerate() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let parsed = match line.split_at_checked(2) {
+            Some(("> ", rest)) => unescape(rest).map(|bytes| (Direction::Sent, bytes)),
+            Some(("< ", rest)) => unescape(rest).map(|bytes| (Direction::Received, bytes)),
+            _ => None,
+        };
+        let (direction, bytes) = parsed.ok_or_else(|| TranscriptError::Line {
+            line: number + 1,
+            text: line.to_owned(),
+        })?;
+        recorder.add(direction, &bytes);
+    }
+    Ok(recorder.runs)
 }
 
 /// Undoes [`slice::escape_ascii`].

@@ -29,7 +29,7 @@ pub(super) fn marks(symbols: &Symbols, live: &Live) -> Vec<Mark> {
         }
     };
     if boundary.has_app() {
-        let text = boundary.app_text;
+        let text = &boundary.app_text;
         let main = symbols
             .lookup("main")
             .iter()
@@ -38,12 +38,15 @@ pub(super) fn marks(symbols: &Symbols, live: &Live) -> Vec<Mark> {
             true => ".ukl.text: the application and its libc; main",
             false => ".ukl.text: the application and its libc",
         };
-        add(text, counted(symbols, what, text), Origin::App);
+        for range in text.iter() {
+            add(range, counted(symbols, what, range), Origin::App);
+        }
         // Mode linux runs the twin in its place, with data of its own.
         if symbols.twin_sections().is_empty() {
-            let data = boundary.app_data;
             let what = ".ukl.data: the application's and its libc's data";
-            add(data, counted(symbols, what, data), Origin::App);
+            for range in boundary.app_data.iter() {
+                add(range, counted(symbols, what, range), Origin::App);
+            }
         }
     }
     let entry = boundary.entry_text;

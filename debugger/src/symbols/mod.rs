@@ -38,9 +38,11 @@ mod variables;
 
 use std::cell::OnceCell;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::addr::{Addr, AddrRange, Slide};
 use crate::origin::Origin;
+use crate::profile::Profile;
 use bytes::Bytes;
 use image::Image;
 use table::Entry;
@@ -66,6 +68,7 @@ pub use variables::{Global, Local};
 pub struct Symbols {
     kernel: Image,
     twin: Option<Image>,
+    profile: Arc<Profile>,
     boundary: Boundary,
     roots: OnceCell<origins::Roots>,
     /// From a running kernel's memory, not from a file.
@@ -103,10 +106,12 @@ impl Symbols {
     }
 
     fn of(kernel: Image, twin: Option<Image>) -> Self {
-        let boundary = Boundary::read(&kernel);
+        let profile = Profile::recognise(|name| kernel.table.named(name).next().is_some());
+        let boundary = Boundary::read(&kernel, &profile);
         Self {
             kernel,
             twin,
+            profile,
             boundary,
             roots: OnceCell::new(),
             of_memory: false,
@@ -117,7 +122,25 @@ impl Symbols {
     /// Tells everything of the kernel at the addresses of one that KASLR has moved so far.
     pub fn move_to(&mut self, slide: Slide) {
         self.kernel.move_to(slide);
-        self.boundary = Boundary::read(&self.kernel);
+        self.read_boundary();
+    }
+
+    /// Goes by this table instead of the one that the kernel's symbols have chosen.
+    #[must_use]
+    pub fn with_profile(mut self, profile: Arc<Profile>) -> Self {
+        self.profile = profile;
+        self.read_boundary();
+        self
+    }
+
+    /// What this family of kernels calls the places that matter at the boundary.
+    #[must_use]
+    pub fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
+    fn read_boundary(&mut self) {
+        self.boundary = Boundary::read(&self.kernel, &self.profile);
         self.roots = OnceCell::new();
     }
 
@@ -155,6 +178,11 @@ impl Symbols {
             .flat_map(|image| image.table.named(name))
             .map(|entry| self.symbol(entry))
             .collect();
+        if let Some(prefixed) = self.profile.prefixed(name) {
+            let theirs = self.kernel.table.named(&prefixed);
+            let theirs = theirs.filter(|entry| self.shown(entry) != entry.name);
+            found.extend(theirs.map(|entry| self.symbol(entry)));
+        }
         // Aliases of one place count once.
         found.dedup_by_key(|symbol| (symbol.addr, symbol.kind));
         found
@@ -185,9 +213,13 @@ impl Symbols {
     /// The function itself and what the compiler split off it: `foo`, `foo.cold`, `foo.part.0`.
     #[must_use]
     pub fn parts(&self, name: &str) -> Vec<Symbol<'_>> {
+        let prefixed = self.profile.prefixed(name);
+        let theirs = prefixed.iter();
+        let theirs = theirs.flat_map(|name| self.kernel.table.prefixed(name));
         self.images()
             .flat_map(|image| image.table.prefixed(name))
-            .filter(|entry| entry.kind.is_code() && stem(entry.name) == name)
+            .chain(theirs)
+            .filter(|entry| entry.kind.is_code() && stem(self.shown(entry)) == name)
             .map(|entry| self.symbol(entry))
             .collect()
     }
@@ -303,7 +335,8 @@ impl Symbols {
         );
         lack(
             !self.boundary.has_app() && self.twin.is_none(),
-            "no application in vmlinux (no __ukl_text_start): all code is the kernel's",
+            "no application in vmlinux (no __ukl_text_start, no names with a prefix): all code is the \
+             kernel's",
         );
         lack(
             kernel.build_id().is_none(),
@@ -349,7 +382,7 @@ impl Symbols {
     fn symbol<'a>(&'a self, entry: &'a Entry) -> Symbol<'a> {
         let addr = Addr(entry.addr);
         Symbol {
-            name: entry.name,
+            name: self.shown(entry),
             addr,
             size: entry.size,
             kind: entry.kind,
@@ -360,6 +393,14 @@ impl Symbols {
             global: entry.global,
             file: self.file_of(entry),
         }
+    }
+
+    /// Without what the application's names were given in front.
+    fn shown<'a>(&self, entry: &'a Entry) -> &'a str {
+        let (boundary, addr) = (&self.boundary, Addr(entry.addr));
+        let of_app = || boundary.app_text.contains(addr) || boundary.app_data.contains(addr);
+        let unprefixed = self.profile.unprefixed(entry.name);
+        unprefixed.filter(|_| of_app()).unwrap_or(entry.name)
     }
 
     /// Application symbols were global before they were made local: no file symbol stands before

@@ -1,21 +1,24 @@
 //! Whose code an address is: by the range it lies in and the source it was compiled from.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use super::Symbols;
 use super::heads::Head;
 use super::image::Image;
 use super::units::join;
-use crate::addr::{Addr, AddrRange};
+use crate::addr::{Addr, AddrRange, AddrRanges};
 use crate::origin::Origin;
+use crate::profile::{Ends, Profile, Sources};
 
-/// The ranges that the linker script marks, where the kernel has them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The ranges that the linker script marks, or where it marks none of the application, what bears the
+/// application's prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Boundary {
     /// The application's and its libc's code in the kernel image; in mode `linux` this code lies
     /// there too, unused.
-    pub app_text: AddrRange,
-    pub app_data: AddrRange,
+    pub app_text: AddrRanges,
+    pub app_data: AddrRanges,
     /// The kernel's entry assembly.
     pub entry_text: AddrRange,
     /// The kernel's code in whole.
@@ -38,18 +41,9 @@ pub(super) struct Roots {
 /// Without the page at 0, where nothing is mapped.
 const USER_HALF: AddrRange = AddrRange::new(Addr(0x1000), Addr(1 << 63));
 
-/// Functions of every musl program's start and end: behind the application's objects in link order.
-const LIBC_LANDMARKS: [&str; 6] = [
-    "__init_libc",
-    "__libc_start_main",
-    "__errno_location",
-    "__init_ssp",
-    "getenv",
-    "exit",
-];
-
 impl Boundary {
-    pub(super) fn read(kernel: &Image) -> Self {
+    pub(super) fn read(kernel: &Image, profile: &Profile) -> Self {
+        let names = &profile.boundary;
         let place = |name: &str| {
             kernel
                 .table
@@ -57,15 +51,20 @@ impl Boundary {
                 .find(|e| e.kind.is_address())
                 .map(|e| Addr(e.addr))
         };
-        let between = |start, end| match (place(start), place(end)) {
-            (Some(start), Some(end)) => AddrRange::new(start, end),
-            _ => AddrRange::default(),
+        let between = |ends: &Ends| {
+            let (start, end) = ends.as_ref()?;
+            Some(AddrRange::new(place(start)?, place(end)?))
+        };
+        let range = |ends| between(ends).unwrap_or_default();
+        let (app_text, app_data) = match profile.prefix.text.is_empty() {
+            true => (range(&names.app_text).into(), range(&names.app_data).into()),
+            false => unmarked(kernel, profile),
         };
         Self {
-            app_text: between("__ukl_text_start", "__ukl_text_end"),
-            app_data: between("__ukl_data_start", "__ukl_data_end"),
-            entry_text: between("__entry_text_start", "__entry_text_end"),
-            text: between("_stext", "_etext"),
+            app_text,
+            app_data,
+            entry_text: range(&names.entry_text),
+            text: range(&names.text),
         }
     }
 
@@ -77,30 +76,39 @@ impl Boundary {
 }
 
 impl Roots {
-    pub(super) fn read(kernel: &Image, twin: Option<&Image>, boundary: &Boundary) -> Self {
+    pub(super) fn read(
+        kernel: &Image,
+        twin: Option<&Image>,
+        boundary: &Boundary,
+        profile: &Profile,
+    ) -> Self {
+        let sources = &profile.sources;
         let app_image = if boundary.has_app() {
             Some(kernel)
         } else {
             twin
         };
         let range = if boundary.has_app() {
-            boundary.app_text
+            boundary.app_text.clone()
         } else {
-            USER_HALF
+            USER_HALF.into()
         };
         let folder = |name: &str| {
             let image = app_image?;
-            let mut found = image.table.named(name).map(|e| Addr(e.addr));
+            let prefixed = profile.prefixed(name);
+            let names = prefixed.as_deref().into_iter().chain([name]);
+            let found = names.flat_map(|name| image.table.named(name));
+            let mut found = found.map(|e| Addr(e.addr));
             let addr = found.find(|addr| range.contains(*addr))?;
             image.units().at(addr).map(|unit| unit.folder)
         };
-        let start = folder("__libc_start_main").or_else(|| folder("_start_c"));
+        let start = sources.libc_functions.iter().find_map(|name| folder(name));
         let libc = match (start, folder("main")) {
             (Some(libc), Some(app)) if libc != app => libc.to_owned(),
             _ => String::new(),
         };
         Self {
-            near: near_roots(kernel),
+            near: near_roots(kernel, sources),
             all: OnceCell::new(),
             libc,
         }
@@ -116,7 +124,7 @@ fn inside<'a>(roots: &[String], path: &'a str) -> Option<&'a str> {
 
 /// The linker takes the start files first, then the application's objects, then what it needs of
 /// libc: the application lies between the start code and libc's first function.
-fn app_by_order(image: &Image, range: AddrRange) -> AddrRange {
+fn app_by_order(image: &Image, range: AddrRange, sources: &Sources) -> AddrRange {
     let in_range = |name: &str| {
         let mut found = image
             .table
@@ -133,26 +141,22 @@ fn app_by_order(image: &Image, range: AddrRange) -> AddrRange {
     } else {
         range.start
     };
-    let ends = LIBC_LANDMARKS.iter().filter_map(|name| in_range(name));
+    let ends = sources.libc_first.iter().filter_map(|name| in_range(name));
     let end = ends.map(|r| r.start).filter(|e| *e > main.start).min();
     AddrRange::new(start, end.unwrap_or(range.end))
 }
 
 /// Those of functions that every x86-64 kernel has: what stands before the unit's path, and the folder
 /// the unit was compiled in.
-fn near_roots(kernel: &Image) -> Vec<String> {
-    const LANDMARKS: [(&str, &str); 2] = [
-        ("start_kernel", "init/main.c"),
-        ("entry_SYSCALL_64", "arch/x86/entry/entry_64.S"),
-    ];
+fn near_roots(kernel: &Image, sources: &Sources) -> Vec<String> {
     let (mut trees, mut folders) = (Vec::new(), Vec::new());
-    for (name, path) in LANDMARKS {
+    for (name, path) in &sources.kernel {
         for entry in kernel.table.named(name) {
             let Some(unit) = kernel.units().at(Addr(entry.addr)) else {
                 continue;
             };
             let whole = join(unit.folder, unit.name);
-            trees.extend(whole.strip_suffix(path).map(str::to_owned));
+            trees.extend(whole.strip_suffix(path.as_str()).map(str::to_owned));
             folders.extend(folder_of(unit));
         }
     }
@@ -173,6 +177,41 @@ fn each_once(all: impl Iterator<Item = String>) -> Vec<String> {
         }
     }
     once
+}
+
+/// The application's code and data where only its prefix tells them: symbols with it that were not
+/// compiled in the kernel's tree, and the whole of the units that have such.
+fn unmarked(kernel: &Image, profile: &Profile) -> (AddrRanges, AddrRanges) {
+    // The filling before the next function is not longer.
+    const BETWEEN: u64 = 64;
+    let roots = near_roots(kernel, &profile.sources);
+    let units = kernel.units();
+    let (mut text, mut data, mut of_app) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut entries = kernel.table.iter().peekable();
+    while let Some(entry) = entries.next() {
+        if !entry.kind.is_address() || profile.unprefixed(entry.name).is_none() {
+            continue;
+        }
+        let mut range = entry.range();
+        let next = entries.peek().map_or(range.end, |next| Addr(next.addr));
+        if next > range.end && next - range.end < BETWEEN {
+            range.end = next;
+        }
+        if !entry.kind.is_code() {
+            data.push(range);
+            continue;
+        }
+        let addr = Addr(entry.addr);
+        let unit = units.at(addr);
+        let path = unit.map(|unit| join(unit.folder, unit.name));
+        if path.is_some_and(|path| roots.iter().any(|root| path.starts_with(root))) {
+            continue;
+        }
+        of_app.extend(units.number_at(addr));
+        text.push(range);
+    }
+    text.extend(units.ranges_of(&of_app));
+    (AddrRanges::new(text), AddrRanges::new(data))
 }
 
 impl Symbols {
@@ -219,8 +258,7 @@ impl Symbols {
     fn app_origin(&self, image: &Image, unit: Option<Head>, addr: Addr) -> Origin {
         let roots = self.roots();
         let Some(unit) = unit else {
-            let app = image.units().is_empty()
-                && app_by_order(image, self.app_code(image)).contains(addr);
+            let app = image.units().is_empty() && self.app_by_order(image).contains(addr);
             return if app { Origin::App } else { Origin::Libc };
         };
         let path = join(unit.folder, unit.name);
@@ -230,15 +268,21 @@ impl Symbols {
                 false => Origin::Libc,
             };
         }
-        if is_libc(&path) || (!roots.libc.is_empty() && unit.folder == roots.libc) {
+        if is_libc(&self.profile.sources, &path)
+            || (!roots.libc.is_empty() && unit.folder == roots.libc)
+        {
             return Origin::Libc;
         }
         Origin::App
     }
 
+    fn app_by_order(&self, image: &Image) -> AddrRange {
+        app_by_order(image, self.app_code(image), &self.profile.sources)
+    }
+
     fn app_code(&self, image: &Image) -> AddrRange {
         match std::ptr::eq(image, &raw const self.kernel) {
-            true => self.boundary.app_text,
+            true => self.boundary.app_text.span(),
             false => USER_HALF,
         }
     }
@@ -303,17 +347,20 @@ impl Symbols {
     }
 
     fn roots(&self) -> &Roots {
-        self.roots
-            .get_or_init(|| Roots::read(&self.kernel, self.twin.as_ref(), &self.boundary))
+        self.roots.get_or_init(|| {
+            let twin = self.twin.as_ref();
+            Roots::read(&self.kernel, twin, &self.boundary, &self.profile)
+        })
     }
 }
 
-fn is_libc(path: &str) -> bool {
-    let named = |step: &str| step.starts_with("musl") || step.starts_with("glibc");
-    // A distribution's start code may be compiled with its folder left out.
-    const START: [&str; 5] = ["crt1.c", "Scrt1.c", "rcrt1.c", "crti.s", "crtn.s"];
+fn is_libc(sources: &Sources, path: &str) -> bool {
+    let named = |step: &str| {
+        let mut folders = sources.libc_folders.iter();
+        folders.any(|beginning| step.starts_with(beginning.as_str()))
+    };
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    folder.split('/').any(named) || START.contains(&name)
+    folder.split('/').any(named) || sources.libc_files.iter().any(|file| file == name)
 }
 
 #[cfg(test)]
@@ -322,6 +369,9 @@ mod tests {
 
     #[test]
     fn libc_is_known_by_its_folder() {
+        let linux = Profile::linux();
+        let sources = &linux.sources;
+        let is_libc = |path| is_libc(sources, path);
         assert!(is_libc("/x/musl-1.2.3/src/unistd/write.c"));
         assert!(is_libc("crt/Scrt1.c"));
         assert!(!is_libc("/x/demos/musl.c"));

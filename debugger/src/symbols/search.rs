@@ -104,7 +104,10 @@ impl Symbols {
     pub fn matching<'a>(&'a self, pattern: &Pattern) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
         let pattern = pattern.clone();
         self.entries()
-            .filter(move |entry| pattern.matches(entry.name))
+            .filter(move |entry| {
+                let shown = self.shown(entry);
+                pattern.matches(entry.name) || pattern.matches(shown)
+            })
             .map(|entry| self.symbol(entry))
     }
 
@@ -112,7 +115,7 @@ impl Symbols {
     /// its cold part, where nobody enters.
     pub fn bodies<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Symbol<'a>> + use<'a> {
         self.entries()
-            .filter(move |entry| is_body(entry.name, name))
+            .filter(move |entry| is_body(self.shown(entry), name))
             .map(|entry| self.symbol(entry))
     }
 }

@@ -1,7 +1,7 @@
 //! Compilation units: which source file an address was compiled from, without reading lines.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use gimli::AttributeValue;
@@ -9,7 +9,7 @@ use gimli::AttributeValue;
 use super::dies::ends_soundly;
 use super::heads::{Head, head};
 use super::image::Slice;
-use crate::addr::{Addr, Slide};
+use crate::addr::{Addr, AddrRange, Slide};
 
 #[derive(Debug, Default)]
 pub(super) struct Units {
@@ -179,6 +179,14 @@ impl Units {
             .iter()
             .filter_map(|number| self.head(*number))
             .collect()
+    }
+
+    /// All that these units cover, by number.
+    pub(super) fn ranges_of(&self, numbers: &BTreeSet<u32>) -> impl Iterator<Item = AddrRange> {
+        let ranges = self.ranges.iter();
+        let theirs = ranges.filter(|range| numbers.contains(&range.unit));
+        let moved = |addr| self.slide.moved(Addr(addr));
+        theirs.map(move |range| AddrRange::new(moved(range.start), moved(range.end)))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,6 +1,10 @@
 //! The functions that records name by number.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use crate::origin::Origin;
+use crate::profile::Profile;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
@@ -38,6 +42,13 @@ impl Functions {
     #[must_use]
     pub fn get(&self, number: u32) -> &Function {
         self.0.get(number as usize).unwrap_or(&self.0[0])
+    }
+
+    /// The family of the kernel that these are of.
+    #[must_use]
+    pub fn profile(&self) -> Arc<Profile> {
+        let names: HashSet<&str> = self.iter().map(|function| function.name.as_str()).collect();
+        Profile::recognise(|name| names.contains(name))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Function> {

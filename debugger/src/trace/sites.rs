@@ -3,9 +3,9 @@
 use wire::{Kind, Site, SiteFlags};
 
 use super::functions::{Function, Functions};
-use crate::addr::{Addr, AddrRange};
-use crate::crossing::entry_code::{EntryCode, entry_code};
+use crate::addr::{Addr, AddrRange, AddrRanges};
 use crate::origin::Origin;
+use crate::profile::{EntryCode, Profile};
 
 /// A symbol of code, as the symbol table has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub struct Code<'a> {
 }
 
 /// Where the application's code and the entry assembly lie.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ranges {
-    pub app_text: AddrRange,
+    pub app_text: AddrRanges,
     pub entry_text: AddrRange,
 }
 
@@ -50,22 +50,24 @@ const SYSCALL_ENTRIES: &[&str] = &[
 /// The first instructions of a new task.
 const TASK_STARTS: &[&str] = &["ret_from_fork", "ret_from_fork_asm"];
 
-/// The way back to the application by a return: its last instruction leaves the kernel.
-const WAY_BACK: &str = "ukl_ret_to_app";
-
 /// The function that changes the stack from one task's to the next one's.
 const SWITCHER: &str = "__switch_to_asm";
 
 impl SiteTable {
     /// From all symbols of code, in any order; several at one address are names of one function.
     #[must_use]
-    pub fn build<'a>(symbols: impl Iterator<Item = Code<'a>>, ranges: Ranges) -> Self {
-        let mut code: Vec<Code<'a>> = symbols.filter(|code| is_site(code, ranges)).collect();
+    pub fn build<'a>(
+        symbols: impl Iterator<Item = Code<'a>>,
+        ranges: &Ranges,
+        profile: &Profile,
+    ) -> Self {
+        let of_site = |code: &Code<'a>| is_site(code, ranges, profile);
+        let mut code: Vec<Code<'a>> = symbols.filter(of_site).collect();
         code.sort_by_key(|code| (code.range.start, worth(code)));
         code.dedup_by_key(|code| code.range.start);
         let mut table = Self::default();
         for (i, symbol) in code.iter().enumerate() {
-            table.add(symbol, ranges);
+            table.add(symbol, ranges, profile);
             let next = code.get(i + 1).map(|next| next.range.start);
             let end = symbol.range.end;
             // Where the next function is on the other side of a wide hole, this one's code ends.
@@ -106,9 +108,9 @@ impl SiteTable {
         }
     }
 
-    fn add(&mut self, symbol: &Code<'_>, ranges: Ranges) {
+    fn add(&mut self, symbol: &Code<'_>, ranges: &Ranges, profile: &Profile) {
         let kind = kind(symbol, ranges);
-        let label = is_label(symbol, kind, ranges);
+        let label = is_label(symbol, kind, ranges, profile);
         let function = self.functions.push(Function {
             name: symbol.name.to_owned(),
             origin: symbol.origin,
@@ -119,7 +121,8 @@ impl SiteTable {
         if symbol.name == SWITCHER {
             flags |= SiteFlags::SWITCHES;
         }
-        if symbol.name == WAY_BACK {
+        // The last instruction of the way back by a return leaves the kernel.
+        if profile.calls.returns_to_app.has(symbol.name) {
             flags |= SiteFlags::RETURNS;
         }
         if ranges.entry_text.contains(symbol.range.start) {
@@ -136,14 +139,14 @@ impl SiteTable {
 }
 
 /// Labels matter in the entry assembly, which has hardly anything else; elsewhere only a task's start.
-fn is_site(code: &Code<'_>, ranges: Ranges) -> bool {
+fn is_site(code: &Code<'_>, ranges: &Ranges, profile: &Profile) -> bool {
     if !code.label {
         return !code.range.is_empty();
     }
     // Marks on a single instruction, and the ends of things.
     let mark = code.name.starts_with("__")
         || code.name.ends_with("_end")
-        || entry_code(code.name) == Some(EntryCode::StubReturn);
+        || profile.entry_code(code.name) == Some(EntryCode::StubReturn);
     let place = ranges.entry_text.contains(code.range.start)
         || ranges.app_text.contains(code.range.start)
         || TASK_STARTS.contains(&code.name);
@@ -162,7 +165,7 @@ fn worth(code: &Code<'_>) -> (bool, bool, bool, usize, String) {
     )
 }
 
-fn kind(code: &Code<'_>, ranges: Ranges) -> Kind {
+fn kind(code: &Code<'_>, ranges: &Ranges) -> Kind {
     let name = code.name;
     if ranges.app_text.contains(code.range.start) || !code.range.start.in_kernel_half() {
         Kind::AppEntry
@@ -179,8 +182,8 @@ fn kind(code: &Code<'_>, ranges: Ranges) -> Kind {
     }
 }
 
-fn is_label(code: &Code<'_>, kind: Kind, ranges: Ranges) -> bool {
-    let entered_by_call = entry_code(code.name) == Some(EntryCode::Stub);
+fn is_label(code: &Code<'_>, kind: Kind, ranges: &Ranges, profile: &Profile) -> bool {
+    let entered_by_call = profile.entry_code(code.name) == Some(EntryCode::Stub);
     code.label
         && kind == Kind::Entry
         && ranges.entry_text.contains(code.range.start)
@@ -204,13 +207,20 @@ mod tests {
     }
 
     const BASE: u64 = 0xffff_ffff_8100_0000;
-    const RANGES: Ranges = Ranges {
-        app_text: AddrRange::new(Addr(BASE + 0x8000), Addr(BASE + 0x9000)),
-        entry_text: AddrRange::new(Addr(BASE + 0x4000), Addr(BASE + 0x5000)),
-    };
+
+    fn ranges() -> Ranges {
+        Ranges {
+            app_text: AddrRange::new(Addr(BASE + 0x8000), Addr(BASE + 0x9000)).into(),
+            entry_text: AddrRange::new(Addr(BASE + 0x4000), Addr(BASE + 0x5000)),
+        }
+    }
+
+    fn ukl() -> std::sync::Arc<Profile> {
+        Profile::recognise(|name| name == "__ukl_text_start")
+    }
 
     fn check(symbol: Code<'_>, kind: Kind, flags: u32) {
-        let table = SiteTable::build(std::iter::once(symbol.clone()), RANGES);
+        let table = SiteTable::build(std::iter::once(symbol.clone()), &ranges(), &ukl());
         let site = table.sites[0];
         assert_eq!(
             (site.word().kind(), site.flags & !SiteFlags::LEAVES),
@@ -271,7 +281,7 @@ mod tests {
     #[test]
     fn every_interrupt_stub_is_an_entry_of_the_same_function() {
         let stubs = code("irq_entries_start", BASE + 0x4000, 32, true);
-        let table = SiteTable::build(std::iter::once(stubs), RANGES);
+        let table = SiteTable::build(std::iter::once(stubs), &ranges(), &ukl());
         let entries: Vec<_> = table
             .sites
             .iter()
@@ -290,7 +300,7 @@ mod tests {
             code("vfs_write", BASE + 0x5100, 64, false),
             code("main", BASE + 0x8000, 64, false),
         ];
-        let table = SiteTable::build(symbols.into_iter(), RANGES).boundary();
+        let table = SiteTable::build(symbols.into_iter(), &ranges(), &ukl()).boundary();
         let found: Vec<_> = table
             .sites
             .iter()
@@ -306,7 +316,7 @@ mod tests {
             code("memcpy", BASE, 32, false),
             code("__memcpy", BASE, 32, false),
         ];
-        let table = SiteTable::build(symbols.into_iter(), RANGES);
+        let table = SiteTable::build(symbols.into_iter(), &ranges(), &ukl());
         assert_eq!(table.functions.len(), 2);
         assert_eq!(table.functions.get(1).name, "memcpy");
     }

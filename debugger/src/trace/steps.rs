@@ -213,7 +213,7 @@ mod tests {
             file: None,
         };
         let ranges = Ranges {
-            app_text: AddrRange::new(Addr(APP), Addr(APP + 64)),
+            app_text: AddrRange::new(Addr(APP), Addr(APP + 64)).into(),
             entry_text: AddrRange::new(Addr(ENTRY), Addr(ENTRY + 64)),
         };
         let symbols = [
@@ -221,7 +221,11 @@ mod tests {
             symbol("__x64_sys_getppid", WORK, false),
             symbol("main", APP, false),
         ];
-        let table = SiteTable::build(symbols.into_iter(), ranges);
+        let table = SiteTable::build(
+            symbols.into_iter(),
+            &ranges,
+            &crate::profile::Profile::recognise(|name| name == "__ukl_text_start"),
+        );
         let mut steps = Steps::new(&table);
         steps.in_app();
         steps.enter(Addr(ENTRY));

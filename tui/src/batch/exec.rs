@@ -15,11 +15,11 @@ use serde_json::{Map, Value, json};
 
 use super::{session, text, value_text};
 use crate::Usage;
-use crate::args::Boot;
+use crate::args::{Boot, Wire};
 
 #[derive(Debug, clap::Args)]
 pub struct ExecArgs {
-    /// An image's name or folder, or a stub's address.
+    /// An image's name or folder, a stub's address, or a recording made by --record-wire.
     #[arg(required_unless_present = "vmlinux")]
     pub target: Option<String>,
     /// A command; may be given many times.
@@ -39,6 +39,8 @@ pub struct ExecArgs {
     pub serial: bool,
     #[command(flatten)]
     pub boot: Boot,
+    #[command(flatten)]
+    pub wire: Wire,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -61,7 +63,13 @@ pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
         Start::Main => StopAt::Main,
         Start::Kernel => StopAt::Kernel,
     };
-    let handle = session::open(args.target.as_deref(), &args.boot, args.calls, stop_at)?;
+    let handle = session::open(
+        args.target.as_deref(),
+        &args.boot,
+        &args.wire,
+        args.calls,
+        stop_at,
+    )?;
     let mut console = Console {
         handle,
         signals: Signals::caught(),

@@ -12,6 +12,7 @@ pub mod session;
 pub mod space;
 pub mod space_text;
 mod stop_text;
+pub mod stub;
 pub mod symbols;
 pub mod text;
 pub mod trace;

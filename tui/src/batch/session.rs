@@ -9,13 +9,14 @@ use debugger::qemu::image::{Files, Image, Manifest, SCHEMA, Versions};
 use debugger::session::target::Endpoint;
 use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt, store};
 
-use crate::args::{Accel, Boot};
+use crate::args::{Accel, Boot, Wire};
 
 /// # Errors
 /// When nothing of that name can be opened.
 pub fn open(
     target: Option<&str>,
     boot: &Boot,
+    wire: &Wire,
     calls: Option<u64>,
     stop_at: StopAt,
 ) -> anyhow::Result<Handle> {
@@ -23,6 +24,8 @@ pub fn open(
         let options = AttachOptions {
             vmlinux: boot.vmlinux.clone(),
             force: boot.force,
+            profile: wire.profile.clone(),
+            record: wire.record_wire.clone(),
             ..AttachOptions::default()
         };
         return Ok(Session::attach(endpoint, options));
@@ -31,7 +34,10 @@ pub fn open(
         return Ok(Session::inspect(vmlinux.clone()));
     }
     let image = image(target, boot)?;
-    Ok(Session::boot(image, options(boot, calls, stop_at)))
+    let mut options = options(boot, calls, stop_at);
+    options.profile.clone_from(&wire.profile);
+    options.record.clone_from(&wire.record_wire);
+    Ok(Session::boot(image, options))
 }
 
 /// The image of that name or folder; without one, the files that stand for an image.
@@ -66,17 +72,23 @@ pub(crate) fn options(boot: &Boot, calls: Option<u64>, stop_at: StopAt) -> BootO
         append: Some(append).filter(|text| !text.is_empty()),
         stop_at,
         force: boot.force,
+        ..BootOptions::default()
     }
 }
 
-/// `host:port`, `unix:path`, or the path of a socket; other paths are images.
+/// `host:port`, `unix:path`, the path of a socket or of a recording; other paths are images.
 fn endpoint(target: &str) -> Option<Endpoint> {
     let is_socket = || std::fs::metadata(target).is_ok_and(|found| found.file_type().is_socket());
     let is_address = target.starts_with("unix:")
         || target
             .rsplit_once(':')
             .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if is_address || is_socket() {
+    let is_recording = || {
+        Path::new(target)
+            .extension()
+            .is_some_and(|end| end == "wire")
+    };
+    if is_address || is_socket() || is_recording() {
         target.parse().ok()
     } else {
         None
@@ -164,6 +176,7 @@ mod tests {
         assert!(endpoint("localhost:1234").is_some());
         assert!(endpoint(":1234").is_some());
         assert!(endpoint("unix:/tmp/socket").is_some());
+        assert!(endpoint("a/b.wire").is_some());
         assert!(endpoint("syscalls").is_none());
         assert!(endpoint("/no/such/folder").is_none());
     }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::exec::{self, ExecArgs, Start};
-use crate::args::Boot;
+use crate::args::{Boot, Wire};
 
 #[derive(Debug, clap::Args)]
 pub struct SpaceArgs {
@@ -38,6 +38,7 @@ pub fn run(args: &SpaceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         calls: None,
         serial: false,
         boot: args.boot.clone(),
+        wire: Wire::default(),
     };
     exec::run(&exec, json, out)
 }

@@ -332,12 +332,17 @@ impl Target {
     /// Copies from the lines that [`Self::fetch`] left.
     fn copy(&self, addr: Addr, bytes: &mut [u8]) -> Result<(), TargetError> {
         let copied = self.memory.lines.copy(addr, bytes);
-        copied.map_err(|(addr, gap)| TargetError::Unreadable {
-            addr,
-            found: match gap {
-                Gap::NotRead => "it was not read".to_owned(),
-                Gap::Unreadable(found) => found,
-                Gap::End => "the address space ends before it".to_owned(),
+        copied.map_err(|(addr, gap)| match gap {
+            Gap::Unreadable(found) if self.link.is_replayed() => {
+                TargetError::NotRead { addr, found }
+            }
+            gap => TargetError::Unreadable {
+                addr,
+                found: match gap {
+                    Gap::NotRead => "it was not read".to_owned(),
+                    Gap::Unreadable(found) => found,
+                    Gap::End => "the address space ends before it".to_owned(),
+                },
             },
         })
     }

@@ -1,11 +1,14 @@
 //! Breakpoints and watchpoints: counted, planted, planted again.
 
+use std::path::Path;
+
 use crate::addr::Addr;
 use crate::gdb::client::Client;
 use crate::gdb::reply;
 use crate::gdb::request::{Request, Trap};
 use crate::session::breakpoints::{Planted, TrapState};
 use crate::session::link::Link;
+use crate::session::wire::Head;
 
 use super::{Target, TargetError, refused};
 
@@ -75,6 +78,17 @@ impl Target {
     /// # Errors
     /// When the stub is gone. A transcript cannot be connected to anew.
     pub fn reconnect(&mut self) -> Result<(), TargetError> {
+        self.reconnect_recording(None)
+    }
+
+    /// As [`Self::reconnect`], and writes every byte from then on into a file.
+    ///
+    /// # Errors
+    /// See [`Self::reconnect`], and when the file cannot be made.
+    pub fn reconnect_recording(
+        &mut self,
+        record: Option<(&Path, &Head)>,
+    ) -> Result<(), TargetError> {
         let Some(endpoint) = self.link.endpoint().cloned() else {
             return Err(TargetError::Ended {
                 tried: "connecting again".to_owned(),
@@ -84,6 +98,9 @@ impl Target {
         // A stub serves one client at a time: this one hangs up first.
         self.link = Link::play("")?;
         self.link = Link::connect(&endpoint, self.timeout)?;
+        if let Some((path, head)) = record {
+            self.link.record_to(path, head)?;
+        }
         self.client = Client::default();
         self.ended = None;
         self.pending = None;

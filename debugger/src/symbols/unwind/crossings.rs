@@ -6,8 +6,8 @@ use super::saved::{self, Saved};
 use super::{Caller, FoundBy, Memory, UnwoundFrame};
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
-use crate::crossing::entry_code::{EntryCode, entry_code};
 use crate::origin::Origin;
+use crate::profile::EntryCode;
 
 /// Bytes into the processor's task-state segment: the stack pointer that ring 3 is left with.
 const RSP0: u64 = 4;
@@ -19,20 +19,20 @@ pub struct Crossing {
     pub call: String,
 }
 
-/// Whether this is the assembly of a system call's entry, whose frame the tables do not tell at its
-/// beginning and end.
-pub(super) fn is_call_entry(name: &str) -> bool {
-    name.starts_with("entry_SYSCALL_64")
-        || name.starts_with("entry_SYSRETQ")
-        || name.starts_with("ukl_entry_SYSCALL_64")
-}
-
-/// Whether this is in one of the stubs of bypass and shortcuts, which save a part of the registers only.
-pub(super) fn is_stub(name: &str) -> bool {
-    entry_code(name).is_some_and(|code| code != EntryCode::Frame)
-}
-
 impl Symbols {
+    /// Whether this is the assembly of a system call's entry, whose frame the tables do not tell at its
+    /// beginning and end.
+    pub(super) fn is_call_entry(&self, name: &str) -> bool {
+        self.profile.calls.entry.has(name)
+    }
+
+    /// Whether this is in one of the stubs of bypass and shortcuts, which save a part of the registers
+    /// only.
+    pub(super) fn is_stub(&self, name: &str) -> bool {
+        let code = self.profile.entry_code(name);
+        code.is_some_and(|code| code != EntryCode::Frame)
+    }
+
     /// In the first instructions of the system-call entry there is no frame yet, and in the last of
     /// its exit none any more: the return address is in rcx, and the application's stack pointer is
     /// still in place, or set aside in a field of the CPU's task-state segment.
@@ -42,13 +42,22 @@ impl Symbols {
         frame: &UnwoundFrame,
         memory: &mut Memory<'_>,
     ) -> Option<Caller> {
-        if !is_call_entry(name) {
+        if !self.is_call_entry(name) {
             return None;
         }
         let mut registers = frame.registers.clone();
         if registers.sp()?.in_kernel_half() {
             let sp = self.set_aside(&registers, frame.pc, memory)?;
             registers.set(Reg::RSP, Some(sp));
+        }
+        if self.profile.calls.entry_by_call.has(name) {
+            let sp = registers.sp()?;
+            registers.set(Reg::RIP, Some(super::read_u64(memory, sp)?));
+            registers.set(Reg::RSP, Some(sp.0.wrapping_add(8)));
+            let mut caller = Caller::by_entry_frame(registers);
+            caller.by_convention = true;
+            caller.after_call = true;
+            return Some(caller);
         }
         registers.set(Reg::RIP, registers.get(Reg::RCX));
         let mut caller = Caller::by_entry_frame(registers);
@@ -111,7 +120,7 @@ impl Symbols {
         frame: &UnwoundFrame,
         memory: &mut Memory<'_>,
     ) -> Option<Caller> {
-        if !is_stub(name) || frame.after_call {
+        if !self.is_stub(name) || frame.after_call {
             return None;
         }
         if !self.boundary.entry_text.contains(frame.pc) || !frame.registers.sp()?.in_kernel_half() {
@@ -220,7 +229,7 @@ impl Symbols {
             return caller.crossing.clone();
         }
         let name = self.at(inner.lookup()).map_or("", |s| s.name);
-        let entry = self.origin(inner.lookup()) == Origin::Entry && !is_stub(name);
+        let entry = self.origin(inner.lookup()) == Origin::Entry && !self.is_stub(name);
         let from_app = self.origin(pc.wrapping_sub(1)).is_app_side();
         if caller.found_by == FoundBy::EntryFrame || (entry && from_app) {
             return Some(self.entered(name, inner, caller.saved.as_ref()));
@@ -240,6 +249,7 @@ impl Symbols {
             return Some(self.entered(name, inner, saved.as_ref()));
         }
         // A call from the application into the kernel, through one of the stubs or directly.
+        let calls = &self.profile.calls;
         let number = match caller.switched {
             true => inner
                 .registers
@@ -249,22 +259,25 @@ impl Symbols {
             false => inner
                 .registers
                 .get(Reg::RAX)
-                .filter(|_| name != "ukl_bypass_return"),
+                .filter(|_| !calls.bypass_return.has(name)),
         };
-        let bypass = name.starts_with("ukl_bypass")
-            || (name == "ukl_exit_work" && number.is_some_and(|n| n != u64::MAX));
+        let bypass = calls.bypass.has(name)
+            || (calls.exit_work.has(name) && number.is_some_and(|n| n != u64::MAX));
         if bypass {
+            let named = Some(name).filter(|_| !calls.bypass_prefix.is_empty());
+            let named = named.and_then(|name| name.strip_prefix(calls.bypass_prefix.as_str()));
             let call = number.and_then(|number| self.call_name(number));
+            let call = named.map(str::to_owned).or(call);
             let call = call.unwrap_or_else(|| "a bypassed call".to_owned());
             return Some(Crossing {
                 kind: CrossingKind::Bypass,
                 call,
             });
         }
-        if name == "ukl_full_syscall" {
+        if calls.full_path.has(name) {
             return None;
         }
-        let call = name.strip_prefix("ukl_").unwrap_or(name);
+        let call = self.profile.shortcut(name);
         Some(Crossing {
             kind: CrossingKind::Shortcut,
             call: call.strip_suffix("_return").unwrap_or(call).to_owned(),
@@ -291,7 +304,7 @@ impl Symbols {
             kind,
             call: name.to_owned(),
         };
-        if is_call_entry(name) {
+        if self.is_call_entry(name) {
             return syscall(number);
         }
         if name == "ret_from_fork" {

@@ -2,6 +2,7 @@
 
 use super::super::Symbols;
 use super::{Backtrace, UnwoundFrame};
+use crate::profile::Calls;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
@@ -51,12 +52,12 @@ impl std::fmt::Display for End {
 }
 
 /// Functions nobody calls: the first of a program or a thread.
-pub(super) fn beginning(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "_start" | "ukl__start" => "the application starts here",
-        "__clone" => "a thread of the application starts here",
-        _ => return None,
-    })
+pub(super) fn beginning(calls: &Calls, name: &str) -> Option<&'static str> {
+    if calls.program_start.has(name) {
+        return Some("the application starts here");
+    }
+    let thread = calls.thread_start.has(name);
+    thread.then_some("a thread of the application starts here")
 }
 
 pub(super) fn is_thread_start(name: &str) -> bool {

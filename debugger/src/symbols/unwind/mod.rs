@@ -285,7 +285,7 @@ impl Symbols {
         };
         let symbol = self.at(at);
         let name = symbol.map_or("", |s| s.name);
-        if let Some(what) = end::beginning(name) {
+        if let Some(what) = end::beginning(&self.profile.calls, name) {
             return Stepped::End(End::Start(what.to_owned()));
         }
         if let Some(caller) = self.signal(frame, memory) {
@@ -303,9 +303,9 @@ impl Symbols {
         // all of them, and the call's number.
         let saved = orc.filter(|entry| {
             let regs = matches!(entry.kind, orc::Kind::Regs | orc::Kind::IretRegs);
-            regs && origin == Origin::Entry && !crossings::is_stub(name)
+            regs && origin == Origin::Entry && !self.is_stub(name)
         });
-        if (crossings::is_call_entry(name) || saved.is_some())
+        if (self.is_call_entry(name) || saved.is_some())
             && let Some(stepped) = orc.and_then(|entry| self.orc(entry, frame, name, memory))
         {
             return stepped;
@@ -330,7 +330,7 @@ impl Symbols {
             if row.caller.get(Reg::RIP).is_some() {
                 return Stepped::To(Box::new(Caller {
                     registers: row.caller,
-                    after_call: !crossings::is_call_entry(name),
+                    after_call: !self.is_call_entry(name),
                     found_by: FoundBy::Cfi,
                     cfa: Some(row.cfa),
                     saved: None,
@@ -364,7 +364,7 @@ impl Symbols {
             if let Some(caller) = self.on_the_way_out(name, frame, memory) {
                 return Some(Stepped::To(Box::new(caller)));
             }
-            if crossings::is_call_entry(name) {
+            if self.is_call_entry(name) {
                 let why = "between two stacks, at the end of a system call's exit: step on";
                 return Some(Stepped::End(End::Lost(why.to_owned())));
             }
@@ -414,6 +414,9 @@ impl Symbols {
                 caller.found_by = FoundBy::Orc;
                 caller.cfa = Some(sp);
             }
+        }
+        if self.profile.calls.entry_by_call.has(name) {
+            entered_by_call(&mut caller, memory);
         }
         caller.registers.gs_base = registers.gs_base;
         caller.registers.fs_base = registers.fs_base;
@@ -505,4 +508,15 @@ fn name_call(place: &mut PlaceData, call: &InlineFrame) {
 pub(super) fn read_u64(memory: &mut Memory<'_>, addr: Addr) -> Option<u64> {
     let mut bytes = [0; 8];
     memory(addr, &mut bytes).then(|| u64::from_le_bytes(bytes))
+}
+/// An entry that was called has the return address copied into its frame, and the frame's stack pointer
+/// stands below it, at the flags: `[flags][return address]`.
+fn entered_by_call(caller: &mut Caller, memory: &mut Memory<'_>) {
+    let Some(sp) = caller.registers.sp() else {
+        return;
+    };
+    if read_u64(memory, sp + 8).is_some_and(|to| Some(to) == caller.registers.get(Reg::RIP)) {
+        caller.registers.set(Reg::RSP, Some(sp.0.wrapping_add(16)));
+        caller.after_call = true;
+    }
 }

@@ -81,18 +81,20 @@ struct Pending {
 impl Fold {
     #[must_use]
     pub fn new(functions: Functions) -> Self {
-        let full_syscall = functions.named("ukl_full_syscall").unwrap_or(u32::MAX);
+        let profile = functions.profile();
+        let full_path = &profile.calls.full_path;
+        let full_syscall = full_path.iter().find_map(|name| functions.named(name));
         Self {
             functions,
             trie: Trie::new(),
             tasks: Tasks::default(),
             counts: Vec::new(),
-            shapes: Shapes::default(),
+            shapes: Shapes::new(profile),
             state: State::Elsewhere,
             node: ROOT,
             last: 0,
             pending: Pending::default(),
-            full_syscall,
+            full_syscall: full_syscall.unwrap_or(u32::MAX),
             now: 0,
             requests: None,
             events: 0,

@@ -1,11 +1,13 @@
 //! A path's end → the tree of calls behind it, its class and its phases.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use wire::Kind;
 
 use super::trie::{NodeId, ROOT, Trie, parts};
 use crate::crossing::CrossingKind;
+use crate::profile::Profile;
 use crate::trace::functions::Functions;
 use crate::trace::phases::{self, Phase};
 use crate::trace::report::{Node, Phases};
@@ -37,8 +39,9 @@ pub(super) struct ClassKey {
     pub(super) signature: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shapes {
+    profile: Arc<Profile>,
     pub(super) endings: Vec<Ending>,
     pub(super) classes: Vec<ClassKey>,
     known: HashMap<ClassKey, usize>,
@@ -61,13 +64,19 @@ const PROTOCOLS: &[(&str, &str)] = &[
 /// Every implementation of a system call begins so.
 const IMPLEMENTATION: &str = "__x64_sys_";
 
-/// The latter jumps to the former, but for every N-th call under `ukl.bypass_limit=N`.
-const BYPASS_ENTRIES: [&str; 2] = ["ukl_bypass_syscall", "ukl_bypass_limited_syscall"];
-
 /// The call of a bypass that was not taken.
 pub(super) const FULL_PATH: &str = "(full path)";
 
 impl Shapes {
+    pub(super) fn new(profile: Arc<Profile>) -> Self {
+        Self {
+            profile,
+            endings: Vec::new(),
+            classes: Vec::new(),
+            known: HashMap::new(),
+        }
+    }
+
     /// Must be called for each ending, in order.
     pub(super) fn learn(
         &mut self,
@@ -77,7 +86,7 @@ impl Shapes {
     ) -> (Vec<Step>, Phases) {
         let (steps, phases) = steps(trie, ending, functions);
         let total = steps.iter().map(|step| step.own).sum();
-        let key = class_key(trie, ending, &steps, functions);
+        let key = class_key(trie, ending, &steps, functions, &self.profile);
         let class = *self.known.entry(key.clone()).or_insert_with(|| {
             self.classes.push(key);
             self.classes.len() - 1
@@ -147,7 +156,13 @@ fn index(steps: &[Step], node: NodeId) -> Option<usize> {
     steps.binary_search_by_key(&node, |step| step.node).ok()
 }
 
-fn class_key(trie: &Trie, ending: NodeId, steps: &[Step], functions: &Functions) -> ClassKey {
+fn class_key(
+    trie: &Trie,
+    ending: NodeId,
+    steps: &[Step],
+    functions: &Functions,
+    profile: &Profile,
+) -> ClassKey {
     let name = |step: &Step| functions.get(step.function).name.as_str();
     let root = steps.first().map_or("unknown", &name);
     let root_kind = steps
@@ -157,7 +172,7 @@ fn class_key(trie: &Trie, ending: NodeId, steps: &[Step], functions: &Functions)
         Some(Kind::SyscallEntry) => CrossingKind::Syscall,
         Some(Kind::FaultEntry) => CrossingKind::Fault,
         Some(Kind::InterruptEntry) => CrossingKind::Interrupt,
-        _ if BYPASS_ENTRIES.contains(&root) => CrossingKind::Bypass,
+        _ if profile.calls.bypass.has(root) => CrossingKind::Bypass,
         _ => CrossingKind::Shortcut,
     };
     let names = || steps.iter().map(name);
@@ -175,7 +190,7 @@ fn class_key(trie: &Trie, ending: NodeId, steps: &[Step], functions: &Functions)
                 (None, _) => "unknown".to_owned(),
             }
         }
-        CrossingKind::Shortcut => root.strip_prefix("ukl_").unwrap_or(root).to_owned(),
+        CrossingKind::Shortcut => profile.shortcut(root).to_owned(),
         // The stub says nothing: what it jumps to has the name.
         _ if root.ends_with("_entries_start") => names().nth(1).unwrap_or(root).to_owned(),
         _ => root.to_owned(),
