@@ -101,7 +101,7 @@ fn what_is_set_up_is_kept_for_the_next_run() {
     terminal.until("1: /x $_task->pid = 0x");
     terminal.press("1\t\t\t\t\t\t");
     terminal.until("▶[watches 1]");
-    terminal.press("\x1b[1;3A\x1b[1;3A");
+    terminal.press("\x1b[1;2A\x1b[1;2A");
     let screen = terminal.until("/x $_task->pid 0x");
     let rule = |screen: &str| {
         screen

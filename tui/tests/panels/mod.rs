@@ -235,7 +235,7 @@ fn borders_are_dragged_moved_by_keys_and_kept() {
     mouse(&mut stage, MouseEventKind::Drag(MouseButton::Left), (60, 9));
     assert_eq!(code(&stage).x, 30, "let go");
     stage.ui.set_focus(PanelId::Source);
-    stage.keys("Alt-Right Alt-Right");
+    stage.keys("Shift-Right Shift-Right");
     assert_eq!(code(&stage).x, 32);
     let kept = tui::state::of(&stage.ui, &stage.model);
     let mut other = Stage::stopped(80, 24);
