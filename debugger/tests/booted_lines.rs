@@ -6,7 +6,7 @@ mod debuggee;
 use debuggee::Debuggee;
 use debugger::addr::Addr;
 use debugger::crossing::Mode;
-use debugger::event::{Event, Progress, Run, Stop, StopReason};
+use debugger::event::{Answer, Event, Progress, Run, Stop, StopReason};
 use debugger::session::BootOptions;
 
 fn line_of(stop: &Stop) -> u32 {
@@ -111,14 +111,14 @@ fn a_function_that_never_returns_is_named() {
     // Down a loop and out of it.
     debuggee.ask("tb bench_getppid");
     debuggee.stop("c");
-    let mut last = line_of(&debuggee.stop("next"));
+    let mut last = debuggee.stop("next").place.addr;
     for _ in 0..20 {
         let stop = debuggee.stop("until");
         if stop.place.symbol.as_deref() != Some("bench_getppid") {
             break;
         }
-        assert!(line_of(&stop) >= last, "{stop:?}");
-        last = line_of(&stop);
+        assert!(stop.place.addr > last, "{stop:?}");
+        last = stop.place.addr;
     }
     assert_eq!(debuggee.frames()[0].place.symbol.as_deref(), Some("main"));
 
@@ -141,11 +141,29 @@ fn a_function_that_never_returns_is_named() {
     }
 }
 
+/// Steps until the rest of the line has room for the loops below.
+fn in_a_long_line(debuggee: &mut Debuggee) -> Addr {
+    const ROOM: u64 = 10;
+    for _ in 0..1_000 {
+        let pc = debuggee.pc();
+        let Answer::Done(sentence) = debuggee.ask("info line") else {
+            panic!("no sentence");
+        };
+        let end = sentence.rsplit_once("ends at 0x").map(|(_, end)| end);
+        let end = end.and_then(|end| u64::from_str_radix(end, 16).ok());
+        if end.is_some_and(|end| end >= pc.0 + ROOM) {
+            return pc;
+        }
+        debuggee.stop("si");
+    }
+    panic!("no line is so long");
+}
+
 #[test]
 #[ignore = "boots an image"]
 fn waiting_is_recognised_and_explained() {
     let mut debuggee = Debuggee::at_main("syscalls", Mode::Ukl);
-    let at = debuggee.pc();
+    let at = in_a_long_line(&mut debuggee);
     let jiffies = debuggee.number("&jiffies");
     // pause; rdtsc; mov rax,[jiffies]: each with a jump back to itself.
     let read = 0x2504_8b48 | (jiffies & 0xffff_ffff) << 32;
@@ -166,23 +184,6 @@ fn waiting_is_recognised_and_explained() {
         assert_eq!(stop.stepped.map(|steps| steps.0), Some(2100));
         assert!(stop.note.is_some_and(|note| note.contains(what)), "{what}");
     }
-
-    let mut debuggee = Debuggee::at_main("memcached", Mode::Ukl);
-    debuggee.ask("tb default_idle");
-    let mut stop = debuggee.stop("c");
-    for _ in 0..40 {
-        if debuggee.instruction().mnemonic == "hlt" {
-            break;
-        }
-        stop = debuggee.stop("si");
-    }
-    let note = stop.note.expect("hlt is explained");
-    assert!(note.contains("waits here for an interrupt"), "{note}");
-    let behind = debuggee.pc() + 1;
-    let stop = debuggee.stop("si");
-    assert_eq!(stop.place.addr, behind);
-    let note = stop.note.expect("what happened is told");
-    assert!(note.contains("until an interrupt came"), "{note}");
 }
 
 /// What is told until the command that was sent ends, and where.

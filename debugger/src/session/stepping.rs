@@ -33,6 +33,12 @@ impl Engine {
 
     /// One instruction of the vCPU in focus, and whatever else was asked to go on meanwhile.
     pub(super) fn step_alone(&mut self) -> Result<Option<StopReason>, Trouble> {
+        let pc = self.pc()?;
+        let instruction = self.instruction(pc).ok().flatten();
+        if let Some(pause) = instruction.filter(|found| found.is_pause() && !self.others) {
+            self.target.step_pause(self.vcpu, pc + pause.len as u64)?;
+            return Ok(None);
+        }
         let reply = match self.others {
             true => self.target.step_among(self.vcpu)?,
             false => self.target.step(self.vcpu)?,

@@ -95,16 +95,25 @@ impl Terminal {
 
     /// Waits until the screen holds the text.
     pub(crate) fn until(&mut self, text: &str) -> String {
+        self.awaited(text, |screen| screen.contains(text))
+    }
+
+    /// Waits until this holds of the screen.
+    pub(crate) fn until_that(&mut self, holds: impl Fn(&str) -> bool) -> String {
+        self.awaited("what is waited for", holds)
+    }
+
+    fn awaited(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let contents = self.screen.screen().contents();
-            if contents.contains(text) {
+            if holds(&contents) {
                 return contents;
             }
             let left = end.saturating_duration_since(Instant::now());
             match self.bytes.recv_timeout(left) {
                 Ok(bytes) => self.screen.process(&bytes),
-                Err(error) => panic!("'{text}' did not come ({error}); the screen:\n{contents}"),
+                Err(error) => panic!("'{what}' did not come ({error}); the screen:\n{contents}"),
             }
         }
     }

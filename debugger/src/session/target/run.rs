@@ -112,6 +112,17 @@ impl Target {
         self.step_tried(vcpu, Movers::Only(vcpu))
     }
 
+    /// Executes a `pause`, which does nothing but wait, by going behind it. QEMU leaves its loop
+    /// there without a stop, and a step of its would execute what follows as well (`helper_pause`).
+    ///
+    /// # Errors
+    /// While the target runs, and when the stub does not take the new program counter.
+    pub fn step_pause(&mut self, vcpu: Vcpu, behind: Addr) -> Result<(), TargetError> {
+        self.set_register(vcpu, "rip", behind.0)?;
+        self.reported.insert(vcpu);
+        Ok(())
+    }
+
     /// As [`Self::step`], while the other vCPUs run. One of them may stop first:
     /// [`StopReply::vcpu`] says which did.
     ///
