@@ -8,6 +8,7 @@ pub mod addr;
 pub mod crossing;
 pub mod known;
 pub mod origin;
+pub mod pattern;
 pub mod profile;
 
 pub mod disasm;

@@ -109,7 +109,7 @@ fn what_is_set_up_is_kept_for_the_next_run() {
     let before = rule(&terminal.until("/x $_task->pid 0x"));
     terminal.press("\x1b[1;2A\x1b[1;2A");
     let up = Some(before.expect("the panel is there") - 2);
-    let screen = terminal.until_that(|screen| rule(screen) == up);
+    let screen = terminal.until_that("the moved border", |screen| rule(screen) == up);
     let moved = rule(&screen);
     terminal.press("qy");
     assert_eq!(terminal.until_ended().0, 0);

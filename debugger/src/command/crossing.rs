@@ -4,7 +4,7 @@ use super::breakpoint::Only;
 use super::parse::WhatFound;
 use crate::crossing::CrossingKind;
 use crate::origin::Origin;
-use crate::symbols::Pattern;
+use crate::pattern::Pattern;
 
 /// A side of the boundary, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

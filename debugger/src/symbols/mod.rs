@@ -58,7 +58,9 @@ pub use locations::ValuePlace;
 pub use origins::Boundary;
 pub use outline::FunctionInfo;
 pub use prototypes::Parameter;
-pub use search::{AllNames, Pattern};
+pub use search::AllNames;
+
+pub use crate::pattern::Pattern;
 pub use table::{Kind, stem};
 pub use values::{TypedValue, ValueError};
 pub use variables::{Global, Local};

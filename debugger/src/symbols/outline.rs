@@ -1,9 +1,9 @@
 //! Types and functions written as C declares them.
 
+use super::Pattern;
 use super::Symbols;
 use super::dies::{Die, DieId};
 use super::index::{TYPES, What};
-use super::search::Pattern;
 use super::types::{Member, Type, TypeId};
 use crate::addr::Addr;
 

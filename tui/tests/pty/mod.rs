@@ -95,15 +95,11 @@ impl Terminal {
 
     /// Waits until the screen holds the text.
     pub(crate) fn until(&mut self, text: &str) -> String {
-        self.awaited(text, |screen| screen.contains(text))
+        self.until_that(text, |screen| screen.contains(text))
     }
 
-    /// Waits until this holds of the screen.
-    pub(crate) fn until_that(&mut self, holds: impl Fn(&str) -> bool) -> String {
-        self.awaited("what is waited for", holds)
-    }
-
-    fn awaited(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> String {
+    /// Waits until this holds of the screen; `what` names it.
+    pub(crate) fn until_that(&mut self, what: &str, holds: impl Fn(&str) -> bool) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
             let contents = self.screen.screen().contents();

@@ -3,9 +3,9 @@
 //! All that is changed is put back: registers and memory as they were, no trap left. A machine that
 //! stands before its first instruction is not moved; any other executes a few instructions.
 
-use std::time::Duration;
+mod finding;
 
-use serde::Serialize;
+use std::time::Duration;
 
 use super::{Target, TargetError, Trap, TrapKind};
 use crate::addr::Addr;
@@ -15,30 +15,8 @@ use crate::gdb::reply::{self, Stop, StopCause};
 use crate::gdb::request::Request;
 use crate::known::Known;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// It does what the protocol's manual says.
-    Honoured,
-    /// It answers as if it did, and does not.
-    Ignored,
-    /// It says that it does not know it, or cannot.
-    Refused,
-    /// The stub does not do it; this debugger does, by other means.
-    Emulated,
-    /// Not tried, for the reason given.
-    Untried,
-}
-
-/// What was found out about one feature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// `vCont;r (range step)`
-    pub feature: String,
-    pub verdict: Verdict,
-    /// What was seen.
-    pub found: String,
-}
+use finding::Findings;
+pub use finding::{Finding, Verdict};
 
 /// How long a trap may take to be met.
 const MEETING: Duration = Duration::from_millis(300);
@@ -51,31 +29,6 @@ const LONGEST_READ: u64 = 1 << 18;
 
 /// Where an x86 processor begins: nothing of its machine has run.
 const RESET: Addr = Addr(0xfff0);
-
-impl Verdict {
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Honoured => "honoured",
-            Self::Ignored => "ignored",
-            Self::Refused => "refused",
-            Self::Emulated => "emulated",
-            Self::Untried => "untried",
-        }
-    }
-}
-
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn add(&mut self, feature: impl Into<String>, verdict: Verdict, found: impl Into<String>) {
-        self.0.push(Finding {
-            feature: feature.into(),
-            verdict,
-            found: found.into(),
-        });
-    }
-}
 
 impl Target {
     /// Tries everything, on a machine that has just been connected to.
