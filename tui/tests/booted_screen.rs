@@ -135,11 +135,6 @@ fn what_is_set_up_is_kept_for_the_next_run() {
     terminal.until("▾ buf");
     terminal.press("qy");
     assert_eq!(terminal.until_ended().0, 0);
-    fs::write(&file, "{\"breakpoints\": [1").expect("a file");
-    let mut terminal = open();
-    terminal.until("it is ignored and written anew");
-    terminal.press("qy");
-    assert_eq!(terminal.until_ended().0, 0);
 }
 
 #[test]
