@@ -135,6 +135,12 @@ fn what_is_set_up_is_kept_for_the_next_run() {
     terminal.until("▾ buf");
     terminal.press("qy");
     assert_eq!(terminal.until_ended().0, 0);
+    // A damaged file: the line of messages holds its beginning, the console all of it.
+    fs::write(&file, "{\"breakpoints\": [1").expect("a file");
+    let mut terminal = open();
+    terminal.until("reading what was kept of the last run");
+    terminal.press("qy");
+    assert_eq!(terminal.until_ended().0, 0);
 }
 
 #[test]
