@@ -230,13 +230,17 @@ impl Screen {
             bytes: 0,
             drawings: 0,
         };
+        // A read may end within the mark.
+        let mut tail = Vec::new();
         loop {
             match self.bytes.recv_timeout(PATIENCE) {
                 Ok((at, bytes)) => {
                     painted.took = at.saturating_duration_since(since);
                     painted.bytes += bytes.len();
                     self.shown.process(&bytes);
-                    if !bytes.ends_with(DRAWN) {
+                    tail.extend_from_slice(&bytes);
+                    tail.drain(..tail.len().saturating_sub(DRAWN.len()));
+                    if tail != DRAWN {
                         continue;
                     }
                     painted.drawings += 1;
