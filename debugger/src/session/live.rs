@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::handle::Port;
-use super::trouble::Trouble;
+use super::trouble::{ASKING, Trouble};
 use crate::command::Command;
 use crate::event::{Answer, Event, Failure, RequestId, Run};
 
@@ -36,9 +36,9 @@ pub(super) fn serve(port: Port, open: impl FnOnce(Port) -> Result<Engine, Troubl
     // Whoever asks now is told.
     while !quit() {
         match commands.recv_timeout(IDLE) {
-            Ok((id, command)) => {
+            Ok((id, _)) => {
                 let failure = Failure::new(
-                    format!("carrying out '{}'", name(&command)),
+                    ASKING,
                     format!("the target is gone ({why})"),
                     "open it again",
                 );
@@ -91,15 +91,11 @@ impl Engine {
                 // A program that has run to its end has done what it was asked.
                 let answer = match command {
                     Command::Continue => Ok(Answer::Done(trouble.to_string())),
-                    other => Err(trouble
-                        .clone()
-                        .failure(&format!("carrying out '{}'", name(other)))),
+                    _ => Err(trouble.clone().failure(ASKING)),
                 };
                 self.port.send(Event::Answer(id, answer));
-                for (id, command) in std::mem::take(&mut self.waiting) {
-                    let failure = trouble
-                        .clone()
-                        .failure(&format!("carrying out '{}'", name(&command)));
+                for (id, _) in std::mem::take(&mut self.waiting) {
+                    let failure = trouble.clone().failure(ASKING);
                     self.port.send(Event::Answer(id, Err(failure)));
                 }
                 return Err(trouble);
@@ -138,13 +134,4 @@ impl Engine {
             qemu.kill();
         }
     }
-}
-
-/// A word for a command, for messages.
-fn name(command: &Command) -> String {
-    let debug = format!("{command:?}");
-    let end = debug
-        .find(|c: char| !c.is_alphanumeric())
-        .unwrap_or(debug.len());
-    debug[..end].to_lowercase()
 }

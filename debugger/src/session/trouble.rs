@@ -4,6 +4,9 @@ use super::expression::ExpressionError;
 use super::target::TargetError;
 use crate::event::Failure;
 
+/// What was tried, where the target has gone.
+pub(super) const ASKING: &str = "asking the target";
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Trouble {
     /// The target is gone, and why.
@@ -64,7 +67,7 @@ impl From<TargetError> for Trouble {
 
 /// Takes a message of the form "what was tried: what was found; the next step" apart.
 pub(super) fn failure_of(text: &str) -> Failure {
-    let (tried, rest) = text.split_once(": ").unwrap_or(("asking the target", text));
+    let (tried, rest) = text.split_once(": ").unwrap_or((ASKING, text));
     let (found, next) = rest
         .rsplit_once("; ")
         .unwrap_or((rest, "'info target' says what is known of it"));
