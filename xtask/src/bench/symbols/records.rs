@@ -111,8 +111,25 @@ fn same(ours: &[Part], theirs: &[Part]) -> bool {
     ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| alike(a, b))
 }
 
+/// DWARF's names of base types, and gdb's.
+const SPELLINGS: [(&str, &str); 6] = [
+    ("long long unsigned int", "unsigned long long"),
+    ("long unsigned int", "unsigned long"),
+    ("short unsigned int", "unsigned short"),
+    ("long long int", "long long"),
+    ("long int", "long"),
+    ("short int", "short"),
+];
+
 fn alike(ours: &Part, theirs: &Part) -> bool {
-    let plain = |text: &str| text.replace(' ', "");
+    let plain = |text: &str| {
+        let short = SPELLINGS
+            .iter()
+            .fold(text.to_owned(), |text, (dwarf, gdb)| {
+                text.replace(dwarf, gdb)
+            });
+        short.replace(' ', "")
+    };
     (&ours.0, ours.1, ours.2, ours.3) == (&theirs.0, theirs.1, theirs.2, theirs.3)
         && plain(&ours.4) == plain(&theirs.4)
 }
