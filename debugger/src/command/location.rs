@@ -25,21 +25,27 @@ pub(super) fn location(text: &str) -> Result<Location, String> {
     let Some((before, last)) = text.rsplit_once(':') else {
         return symbol(text, None);
     };
+    let file = before.trim_matches('\'');
     if let Ok(line) = last.parse::<u32>() {
-        if before.is_empty() {
+        if file.is_empty() {
             return Err("no file is named before the line".to_owned());
         }
         return Ok(Location::Line {
-            file: Some(before.to_owned()),
+            file: Some(file.to_owned()),
             line,
         });
+    }
+    // gdb's way to tell functions of one name apart.
+    if file.contains('.') {
+        symbol(last, None)?;
+        return Ok(Location::Expression(format!("'{file}'::{last}")));
     }
     // `kernel:write` is any subsystem's, `kernel:fs:write` that of one.
     if before == "kernel" || before.parse::<Origin>().is_ok() {
         return symbol(last, Some(before.to_owned()));
     }
     Err(format!(
-        "'{before}' before the colon is neither a file with a line number behind it nor an origin (app, libc, entry, kernel, kernel:net)"
+        "'{before}' before the colon is neither a file nor an origin (app, libc, entry, kernel, kernel:net)"
     ))
 }
 
@@ -155,6 +161,17 @@ mod tests {
                 line: 636
             })
         );
+        assert_eq!(
+            location("'fs/read_write.c':636"),
+            location("fs/read_write.c:636")
+        );
+        assert_eq!(
+            location("fs/read_write.c:vfs_write"),
+            Ok(Location::Expression(
+                "'fs/read_write.c'::vfs_write".to_owned()
+            ))
+        );
+        assert!(location("fs/read_write.c:vfs write").is_err());
         assert!(location("kernel:nowhere:write").is_err());
         assert!(location("a b").is_err());
         assert!(location(":5").is_err());

@@ -55,7 +55,12 @@ pub(super) fn take_apart(line: &str) -> (&str, Input<'_>) {
         .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .unwrap_or(line.len());
     let (word, rest) = line.split_at(end);
-    match rest.strip_prefix('/') {
+    // Behind a space it may as well be the beginning of a path.
+    let spaced = || {
+        let takes = find(word).is_ok_and(|entry| entry.arguments.starts_with("[/"));
+        rest.trim_start().strip_prefix('/').filter(|_| takes)
+    };
+    match rest.strip_prefix('/').or_else(spaced) {
         Some(rest) => {
             let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
             let (slash, rest) = rest.split_at(end);
@@ -260,6 +265,20 @@ mod tests {
         ] {
             assert_eq!(parse(line), Ok(expected), "{line}");
         }
+    }
+
+    #[test]
+    fn a_format_may_stand_behind_a_space_where_a_command_takes_one() {
+        for (spaced, close) in [
+            ("p /x $rax", "p/x $rax"),
+            ("x  /4i $rip", "x/4i $rip"),
+            ("ptype /o struct page", "ptype/o struct page"),
+        ] {
+            assert_eq!(parse(spaced), parse(close), "{spaced}");
+            assert!(parse(spaced).is_ok(), "{spaced}");
+        }
+        let path = "/boot/vmlinux".into();
+        assert_eq!(parse("file /boot/vmlinux"), Ok(Command::SymbolFile(path)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ const GROUPS: &[(Group, &str)] = &[
     (Group::Other, "Other"),
 ];
 
-const PLACES: &str = "A LOCATION is a symbol (ksys_write), one of several with that name by its origin (app:write, kernel:fs:write), \
+const PLACES: &str = "A LOCATION is a symbol (ksys_write), one of several with that name by its origin (app:write, kernel:fs:write) or file (read_write.c:vfs_write), \
 a source line (read_write.c:636), or an address (0xffffffff81000000, *main+4).";
 
 /// Lines for `help` and `help COMMAND`.
