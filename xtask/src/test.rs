@@ -61,6 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     )?;
     docs::run(&docs::Args { check: true })?;
     image::build_every(&args.options)?;
+    image::stock()?;
     suites::quick(&args.options)?;
     soak::quick(&args.options)?;
     fuzz::run(&fuzz::Args {

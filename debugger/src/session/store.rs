@@ -9,6 +9,9 @@ use crate::qemu::image::{Image, ImageError, MANIFEST};
 /// Names the folder of the store, before any default.
 pub const HOME_VARIABLE: &str = "UKLSCOPE_HOME";
 
+/// The folder of the store that holds a distribution's kernel: `vmlinuz`, and `initrd.gz` for it.
+pub const STOCK: &str = "stock/cloud";
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error(

@@ -28,13 +28,26 @@ pub(crate) fn fetch_source(store: &Store, package: &str, option: &str) -> Result
     )
 }
 
-/// Fetches a package's file, `NAME_VERSION_ARCHITECTURE.deb`, into the store's `sources/`; nothing is installed.
+/// A package's file, `NAME_VERSION_ARCHITECTURE.deb`, fetched once into the store's `sources/`; nothing is installed.
 ///
 /// # Errors
 /// When apt is not there, does not know it, or fails.
-pub(crate) fn fetch_program(store: &Store, package: &str) -> Result<()> {
+pub(crate) fn program(store: &Store, package: &str) -> Result<PathBuf> {
+    if let Some(found) = fetched(store, package)? {
+        return Ok(found);
+    }
     let other = format!("put its .deb into {}", store.sources().display());
-    fetch(store, "deb", &["download"], package, &other)
+    fetch(store, "deb", &["download"], package, &other)?;
+    fetched(store, package)?
+        .with_context(|| format!("fetching the package {package}: apt fetched no .deb"))
+}
+
+fn fetched(store: &Store, package: &str) -> Result<Option<PathBuf>> {
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&format!("{package}_")) && name.ends_with(".deb")
+    };
+    Ok(entries(&store.sources())?.into_iter().rev().find(is_it))
 }
 
 /// `kind` is the word of apt's lists, `other` what else to do where that fails.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::apt;
 use super::command::{logged, remove, tool};
-use super::places::{Store, entries, folder};
+use super::places::{Store, folder};
 
 const PACKAGE: &str = "busybox-static";
 
@@ -16,19 +16,7 @@ const PACKAGE: &str = "busybox-static";
 /// # Errors
 /// When it cannot be fetched.
 pub(super) fn package(store: &Store) -> Result<PathBuf> {
-    if let Some(found) = fetched(store)? {
-        return Ok(found);
-    }
-    apt::fetch_program(store, PACKAGE)?;
-    fetched(store)?.with_context(|| format!("fetching the package {PACKAGE}: apt fetched no .deb"))
-}
-
-fn fetched(store: &Store) -> Result<Option<PathBuf>> {
-    let is_it = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with(&format!("{PACKAGE}_")) && name.ends_with(".deb")
-    };
-    Ok(entries(&store.sources())?.into_iter().rev().find(is_it))
+    apt::program(store, PACKAGE)
 }
 
 /// The program in it.

@@ -19,6 +19,7 @@ mod places;
 mod programs;
 mod redzone;
 mod sources;
+mod stock;
 mod variant;
 
 use std::fs;
@@ -55,6 +56,9 @@ pub(crate) struct Args {
     /// Builds every image
     #[arg(long, conflicts_with = "name")]
     all: bool,
+    /// Fetches Debian's own kernel, which tests attach to
+    #[arg(long, conflicts_with_all = ["name", "all"])]
+    stock: bool,
     #[command(flatten)]
     options: Options,
 }
@@ -103,6 +107,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         return Ok(());
     }
+    if args.stock {
+        packages::ensure(&args.options)?;
+        return stock();
+    }
     let names: Vec<&str> = match (&args.name, args.all) {
         (Some(name), _) => vec![name],
         (None, true) => demos.iter().map(|demo| demo.name.as_str()).collect(),
@@ -125,6 +133,14 @@ pub(crate) fn build_every(options: &Options) -> Result<Vec<PathBuf>> {
     let demos = demo::all()?;
     let names: Vec<&str> = demos.iter().map(|demo| demo.name.as_str()).collect();
     build_all(&names, options)
+}
+
+/// Fetches Debian's own kernel, where it is not there yet.
+///
+/// # Errors
+/// When it cannot be fetched or unpacked.
+pub(crate) fn stock() -> Result<()> {
+    stock::prepare(&Store::open()?)
 }
 
 /// One image, built where it is not up to date, as the debugger reads it.

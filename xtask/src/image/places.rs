@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use debugger::session::store::STOCK;
 use sha2::{Digest, Sha256};
 
 use crate::progress;
@@ -43,6 +44,12 @@ impl Store {
     #[must_use]
     pub(crate) fn images(&self) -> PathBuf {
         self.root.join("images")
+    }
+
+    /// Debian's own kernel.
+    #[must_use]
+    pub(crate) fn stock(&self) -> PathBuf {
+        self.root.join(STOCK)
     }
 
     /// Where an image is put together before it takes its place.
