@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use debuggee::Debuggee;
 use debugger::crossing::Mode;
-use debugger::event::{Answer, Event, Run, StopReason};
+use debugger::event::{Answer, Event, Frame, Run, StopReason};
 use debugger::qemu::arguments::Machine;
 use debugger::qemu::image::Image;
 use debugger::session::process::Qemu;
@@ -238,4 +238,44 @@ fn without_a_vmlinux_the_kernel_s_own_names_are_used() {
     );
     let failure = debuggee.try_ask("ptype struct task_struct").unwrap_err();
     assert!(!failure.found.is_empty(), "{failure}");
+}
+
+/// Eight vCPUs on however few the host has: slow, and no reason to give up.
+#[test]
+#[ignore = "boots an image"]
+fn eight_vcpus_are_joined_and_one_of_them_is_stepped_alone() {
+    let mut machine = Machine::of(&image("syscalls"), Mode::Bypass, Some(100_000_000));
+    machine.smp = 8;
+    machine.stopped_at_start = false;
+    let qemu = Qemu::start(&machine).expect("QEMU starts");
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains("mode bypass") {
+        seen.extend(qemu.serial().recv_timeout(Duration::from_secs(60)).unwrap());
+    }
+    let options = AttachOptions {
+        vmlinux: Some(image("syscalls").vmlinux()),
+        ..AttachOptions::default()
+    };
+    let endpoint = qemu.gdb().cloned().expect("it has a stub");
+    let mut debuggee = Debuggee::opened(Session::attach(endpoint, options)).unwrap();
+    debuggee.ask("b __x64_sys_getppid");
+    let stop = debuggee.stop("c");
+    assert_eq!(stop.reason, StopReason::Breakpoint { number: 1 });
+    let frames = debuggee.frames();
+    let is_main = |frame: &Frame| frame.place.symbol.as_deref() == Some("main");
+    assert!(frames.iter().any(is_main), "{frames:?}");
+
+    let threads = |debuggee: &mut Debuggee| match debuggee.ask("info threads") {
+        Answer::Threads(threads) => threads,
+        other => panic!("{other:?}"),
+    };
+    let before = threads(&mut debuggee);
+    assert_eq!(before.len(), 8);
+    let pc = debuggee.pc();
+    debuggee.stop("si 3");
+    assert_ne!(debuggee.pc(), pc);
+    for (before, after) in before.iter().zip(&threads(&mut debuggee)) {
+        let moved = before.place.addr != after.place.addr;
+        assert_eq!(moved, before.current, "{before:?}, {after:?}");
+    }
 }

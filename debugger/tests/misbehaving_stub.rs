@@ -49,16 +49,23 @@ fn good(payload: &str) -> Option<Vec<u8>> {
 
 /// Listens, and answers each request until the answer is `None`: then it hangs up.
 fn stub(folder: &tempfile::TempDir, answer: Answer) -> Endpoint {
+    slow_stub(folder, answer, |_| Duration::ZERO)
+}
+
+/// How long a stub thinks about each payload, once it has acknowledged it.
+type Thinks = fn(&str) -> Duration;
+
+fn slow_stub(folder: &tempfile::TempDir, answer: Answer, thinks: Thinks) -> Endpoint {
     let path = folder.path().join("stub");
     let listener = UnixListener::bind(&path).unwrap();
     thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        serve(stream, answer);
+        serve(stream, answer, thinks);
     });
     Endpoint::Unix(path)
 }
 
-fn serve(mut stream: UnixStream, answer: Answer) {
+fn serve(mut stream: UnixStream, answer: Answer, thinks: Thinks) {
     let mut decoder = packet::Decoder::default();
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
@@ -66,10 +73,16 @@ fn serve(mut stream: UnixStream, answer: Answer) {
             let Ok(Some(packet::Item::Packet(payload))) = decoder.push(*byte) else {
                 continue;
             };
-            let Some(bytes) = answer(&String::from_utf8_lossy(&payload)) else {
+            let payload = String::from_utf8_lossy(&payload);
+            let Some(bytes) = answer(&payload) else {
                 return;
             };
-            if stream.write_all(&bytes).is_err() {
+            let (ack, reply) = bytes.split_at(bytes.len().min(1));
+            if stream.write_all(ack).is_err() {
+                return;
+            }
+            thread::sleep(thinks(&payload));
+            if stream.write_all(reply).is_err() {
                 return;
             }
         }
@@ -120,6 +133,18 @@ fn one_that_says_nothing_is_not_waited_for() {
         },
         "asking the stub 'vCont?': no answer",
     );
+}
+
+/// A busy host is no reason to give up: what counts is that it has taken the question.
+#[test]
+fn one_that_is_at_work_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let slow = slow_stub(&folder, good, |payload| match payload {
+        "vCont?" => 2 * PATIENCE,
+        _ => Duration::ZERO,
+    });
+    let mut target = Target::connect(&slow, PATIENCE).unwrap();
+    assert_eq!(target.pc(Vcpu(0)).unwrap(), Addr(0x1000));
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Client {
     no_ack: bool,
     damaged: u32,
     resent: u32,
+    /// Bytes that have arrived.
+    heard: u64,
     junk: Vec<u8>,
     junk_bytes: u64,
 }
@@ -109,6 +111,18 @@ impl Client {
         self.sent.len()
     }
 
+    /// Whether the stub has taken the request that is to be answered next: it is at work on it.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.sent.front().is_some_and(|sent| sent.acknowledged)
+    }
+
+    /// Bytes that have arrived so far.
+    #[must_use]
+    pub const fn heard(&self) -> u64 {
+        self.heard
+    }
+
     /// What is to be sent, and is then no longer held.
     #[must_use]
     pub fn take_output(&mut self) -> Vec<u8> {
@@ -150,6 +164,7 @@ impl Client {
     /// # Errors
     /// When the wire cannot be trusted any more. The conversation is then over.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        self.heard += bytes.len() as u64;
         for byte in bytes {
             match self.decoder.push(*byte) {
                 Ok(None) => {}

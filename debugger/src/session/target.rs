@@ -58,6 +58,10 @@ pub use verdicts::{Finding, Verdict};
 /// could wait for room in their buffers for ever.
 const WINDOW: usize = 64;
 
+/// How many times the time for an answer a stub may take that has acknowledged the request, or sends
+/// something: on a busy host one is slow, and not gone.
+const PATIENT: u32 = 6;
+
 /// Bytes that belong to no packet, after which nobody waits for one any more.
 const MOST_JUNK: u64 = 4096;
 
@@ -83,7 +87,7 @@ impl StopReply {
 pub struct Target {
     link: Link,
     client: Client,
-    /// For each answer.
+    /// For each answer, of silence.
     timeout: Duration,
     supported: Supported,
     vcont: bool,
@@ -418,14 +422,23 @@ impl Target {
         Ok(replies)
     }
 
+    /// A stub that has not even taken the request is waited for as long as `wait`, one that is at work
+    /// on it longer.
     fn next_reply(&mut self, request: &Request, wait: Duration) -> Result<Vec<u8>, TargetError> {
-        let deadline = Instant::now() + wait;
+        let began = Instant::now();
+        let last = began + wait * PATIENT;
+        let mut deadline = began + wait;
         loop {
             if let Some(payload) = self.client.next_reply() {
                 return Ok(payload);
             }
-            if !self.exchange(deadline, || tried(request))? {
-                let error = self.no_answer(request, wait);
+            let heard = self.client.heard();
+            let silent = !self.exchange(deadline, || tried(request))?;
+            if self.client.heard() > heard || (silent && self.client.is_at_work()) {
+                deadline = last.min(Instant::now() + wait);
+            }
+            if silent && Instant::now() >= deadline {
+                let error = self.no_answer(request, began.elapsed());
                 self.client.abandon();
                 return Err(error);
             }

@@ -219,7 +219,7 @@ impl Target {
             Some(stop) => stop,
             None => {
                 self.client.interrupt();
-                self.wait_for_stop(step, timeout)?
+                self.wait_for_stop(step, timeout * super::PATIENT)?
                     .ok_or_else(|| self.no_answer(step, timeout))?
             }
         };
