@@ -25,6 +25,31 @@ pub enum CrossingKind {
     Exit,
 }
 
+/// A part of a path, from a crossing's entry to its return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    Entry,
+    EntryWork,
+    Dispatch,
+    /// Between the application's memory and the kernel's.
+    Copy,
+    Service,
+    ExitWork,
+    Exit,
+}
+
+/// What part of a path a function's own instructions are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PhaseRule {
+    /// Entry up to its first call, exit from then on: the assembly at both ends of a path.
+    BothEnds,
+    /// All of them, and those of what it calls.
+    #[serde(untagged)]
+    Whole(Phase),
+}
+
 /// How the same program runs.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,

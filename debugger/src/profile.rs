@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 
-use crate::crossing::CrossingKind;
+use crate::crossing::{CrossingKind, PhaseRule};
 
 /// A table, as `profile/ukl.toml` holds it. What it does not have is not there in such kernels.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Profile {
     arrivals: Vec<Arrival>,
     #[serde(default)]
     pub calls: Calls,
+    /// Functions and beginnings of functions, and which part of a path each is.
+    #[serde(default)]
+    pub phases: BTreeMap<String, PhaseRule>,
     #[serde(default)]
     pub task: TaskRules,
     #[serde(default)]
@@ -47,6 +50,8 @@ pub type Ends = Option<(String, String)>;
 pub struct BoundaryNames {
     pub app_text: Ends,
     pub app_data: Ends,
+    /// Where the application's unwind table begins, if it lies among its data.
+    pub app_eh_frame: Option<String>,
     pub entry_text: Ends,
     pub text: Ends,
 }
@@ -78,6 +83,9 @@ pub struct DoorRule {
     pub names: Names,
     pub kind: CrossingKind,
     pub from: FromPlace,
+    /// It leads to another of the doors, by which the same crossing is seen.
+    #[serde(default)]
+    pub jumps_on: bool,
 }
 
 /// Where the calling instruction's address is found.
@@ -115,6 +123,7 @@ pub struct Calls {
     pub full_path_return: Names,
     pub shortcut_prefix: String,
     pub shortcut_service: String,
+    pub arrival_prefix: String,
     pub helpers: Names,
 }
 
@@ -223,11 +232,53 @@ impl Profile {
         (!prefix.is_empty()).then(|| format!("{prefix}{name}"))
     }
 
-    /// The function that a shortcut's stub calls.
+    /// The function that a shortcut's stub calls, which is what the shortcut is known as.
     #[must_use]
     pub fn shortcut<'a>(&self, stub: &'a str) -> &'a str {
-        stub.strip_prefix(self.calls.shortcut_prefix.as_str())
-            .unwrap_or(stub)
+        without(&self.calls.shortcut_prefix, stub).unwrap_or(stub)
+    }
+
+    /// The stub of a shortcut to that function; `None` where shortcuts have no stubs.
+    #[must_use]
+    pub fn shortcut_stub(&self, function: &str) -> Option<String> {
+        let prefix = &self.calls.shortcut_prefix;
+        (!prefix.is_empty()).then(|| format!("{prefix}{function}"))
+    }
+
+    /// The function in C that does what a shortcut's stub is there for, where it is another than the one
+    /// that the shortcut is known as.
+    #[must_use]
+    pub fn shortcut_service(&self, function: &str) -> Option<String> {
+        let prefix = &self.calls.shortcut_service;
+        (!prefix.is_empty()).then(|| format!("{prefix}{function}"))
+    }
+
+    /// The function behind a first instruction in the kernel, by their names: `exc_page_fault` of
+    /// `asm_exc_page_fault`.
+    #[must_use]
+    pub fn behind<'a>(&self, door: &'a str) -> Option<&'a str> {
+        let calls = &self.calls;
+        without(&calls.arrival_prefix, door).or_else(|| without(&calls.shortcut_prefix, door))
+    }
+
+    /// Whether the application makes system calls by that name's first instruction.
+    #[must_use]
+    pub fn is_syscall_door(&self, name: &str) -> bool {
+        let mut rules = self.doors.iter();
+        rules.any(|rule| rule.kind == CrossingKind::Syscall && rule.names.has(name))
+    }
+
+    /// What the application calls in place of a system call, to bypass the entry's work.
+    #[must_use]
+    pub fn bypass_door(&self, call: &str) -> String {
+        let prefix = &self.calls.bypass_prefix;
+        if !prefix.is_empty() {
+            return format!("{prefix}{call}");
+        }
+        let mut rules = self.doors.iter();
+        let rule = rules.find(|rule| rule.kind == CrossingKind::Bypass && !rule.jumps_on);
+        let name = rule.and_then(|rule| rule.names.iter().next());
+        name.unwrap_or("the kernel").to_owned()
     }
 }
 
@@ -256,6 +307,11 @@ impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.title)
     }
+}
+
+/// `None` without the prefix, or where there is none.
+fn without<'a>(prefix: &str, name: &'a str) -> Option<&'a str> {
+    name.strip_prefix(prefix).filter(|_| !prefix.is_empty())
 }
 
 /// The table together with those that it builds upon.
@@ -327,7 +383,7 @@ mod tests {
         let ukl = Profile::recognise(|name| name == "__ukl_text_start");
         assert!(ukl.calls.entry.has("entry_SYSCALL_64_after_hwframe"));
         assert!(ukl.calls.entry.has("ukl_entry_SYSCALL_64"));
-        assert_eq!(ukl.doors.len(), 2);
+        assert_eq!(ukl.doors.len(), 3);
         assert!(ukl.boundary.entry_text.is_some());
         let own = Profile::parse("name = 'x'\ntitle = 'y'\nbase = 'ukl'\n[entry]\nz = 'stub'\n");
         let own = own.unwrap();
@@ -361,6 +417,23 @@ mod tests {
         ] {
             assert_eq!(ukl.entry_code(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_door_leads_to_a_function_and_a_function_has_a_stub() {
+        let ukl = Profile::recognise(|name| name == "__ukl_text_start");
+        assert_eq!(ukl.behind("asm_exc_page_fault"), Some("exc_page_fault"));
+        assert_eq!(ukl.behind("ukl_tcp_sendmsg"), Some("tcp_sendmsg"));
+        assert_eq!(ukl.behind("entry_SYSCALL_64"), None);
+        assert_eq!(ukl.shortcut_stub("f").as_deref(), Some("ukl_f"));
+        assert_eq!(ukl.shortcut_service("f").as_deref(), Some("__ukl_f"));
+        assert_eq!(ukl.bypass_door("read"), "ukl_bypass_syscall");
+        let upstream = Profile::recognise(|name| name == "ukl__start");
+        assert_eq!(upstream.behind("shortcut_tcp_sendmsg"), Some("tcp_sendmsg"));
+        assert_eq!(upstream.shortcut_service("f"), None);
+        assert_eq!(upstream.bypass_door("read"), "ukl_bp_read");
+        assert_eq!(Profile::linux().behind("vfs_read"), None);
+        assert_eq!(Profile::linux().shortcut("vfs_read"), "vfs_read");
     }
 
     #[test]

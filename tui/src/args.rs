@@ -99,6 +99,13 @@ pub struct Wire {
     /// 'uklscope attach FILE.wire' then answer as that machine did, without QEMU.
     #[arg(long, value_name = "FILE.wire")]
     pub record_wire: Option<PathBuf>,
+    #[command(flatten)]
+    pub family: Family,
+}
+
+/// Of every command that goes by the names of a kernel's places.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Family {
     /// A table of the kernel's family in place of the one that its symbols choose.
     #[arg(long, value_name = "FILE")]
     pub profile: Option<PathBuf>,

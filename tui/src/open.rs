@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs, look: ScreenArgs) -> anyhow::Result<()> {
         StopAt::Kernel
     };
     let mut options = opened::options(&args.boot, args.calls, stop_at);
-    options.profile.clone_from(&args.wire.profile);
+    options.profile.clone_from(&args.wire.family.profile);
     options.record.clone_from(&args.wire.record_wire);
     boot(image, options, look)
 }
@@ -98,7 +98,7 @@ pub fn attach(args: &AttachArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let options = AttachOptions {
         vmlinux: args.vmlinux.clone(),
         force: args.force,
-        profile: args.wire.profile.clone(),
+        profile: args.wire.family.profile.clone(),
         record: args.wire.record_wire.clone(),
         ..AttachOptions::default()
     };

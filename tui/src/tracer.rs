@@ -39,6 +39,7 @@ impl Tracer {
             image,
             options: TraceOptions {
                 calls: options.calls,
+                profile: options.profile.clone(),
                 ..TraceOptions::new(mode)
             },
             cancel: None,

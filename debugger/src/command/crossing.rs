@@ -95,10 +95,11 @@ impl CrossFilter {
 
     /// Whether one of a call's names is meant.
     #[must_use]
-    pub fn names(&self, mut names: impl Iterator<Item = impl AsRef<str>>) -> bool {
+    pub fn names(&self, names: &[impl AsRef<str>]) -> bool {
         let Some(wanted) = &self.call else {
             return true;
         };
+        let mut names = names.iter();
         match wanted.contains(['*', '?']) {
             true => {
                 let pattern = Pattern::new(wanted);
@@ -317,9 +318,9 @@ mod tests {
     #[test]
     fn names_are_whole_or_patterns() {
         let (filter, _) = read("b cross call=send*");
-        assert!(filter.names(["sendto"].iter()));
-        assert!(!filter.names(["recvfrom"].iter()));
+        assert!(filter.names(&["sendto"]));
+        assert!(!filter.names(&["recvfrom"]));
         let (filter, _) = read("b cross call=send");
-        assert!(!filter.names(["sendto"].iter()));
+        assert!(!filter.names(&["sendto"]));
     }
 }

@@ -187,9 +187,11 @@ impl Engine {
             });
         }
         let near = backtrace.frames.get(own?.level)?.lookup();
+        let stub = self.profile().shortcut_stub(call);
         let symbols = self.symbols.as_ref()?;
-        let declared = [format!("ukl_{call}"), call.to_owned()]
+        let declared = stub
             .into_iter()
+            .chain([call.to_owned()])
             .find_map(|name| Some((symbols.declared_near(near, &name)?, name)));
         let (parameters, function) = declared?;
         Some(AppSide {

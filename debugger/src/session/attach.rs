@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::boot::{ANSWER, KERNEL_START, profile, read_symbols, work};
+use super::boot::{ANSWER, KERNEL_START, read_symbols, work};
 use super::engine::{Engine, Sources};
 use super::handle::Port;
 use super::link::recording;
 use super::options::AttachOptions;
+use super::profile_file;
 use super::run::Ran;
 use super::slide;
 use super::target::{Endpoint, Target, TargetError};
@@ -77,7 +78,7 @@ pub(super) fn attach(
         if let Some(path) = &options.profile
             && let Some(symbols) = engine.symbols.take()
         {
-            engine.symbols = Some(symbols.with_profile(profile(path)?));
+            engine.symbols = Some(symbols.with_profile(profile_file::read(path)?));
         }
     }
     engine.locate_kernel()?;

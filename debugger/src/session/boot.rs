@@ -1,7 +1,6 @@
 //! Opening a live target: boot one, or join one that runs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attach;
@@ -11,6 +10,7 @@ use super::kernel_memory::refused;
 use super::live;
 use super::options::{AttachOptions, BootOptions, StopAt};
 use super::process::{Qemu, QemuError};
+use super::profile_file;
 use super::run::Ran;
 use super::shared_memory::SharedMemory;
 use super::target::{Endpoint, Target};
@@ -20,7 +20,6 @@ use crate::addr::Addr;
 use crate::crossing::Mode;
 use crate::event::{Event, Fact, Run, StopReason, TargetInfo, Vcpu, Work};
 use crate::known::Known;
-use crate::profile::Profile;
 use crate::qemu::arguments::{Accelerator, Machine};
 use crate::qemu::image::Image;
 use crate::symbols::Symbols;
@@ -173,10 +172,10 @@ pub(super) fn work(name: &str, finished: bool) -> Event {
 pub(super) fn read_symbols(
     vmlinux: PathBuf,
     twin: Option<PathBuf>,
-    profile_file: Option<PathBuf>,
+    profile: Option<PathBuf>,
 ) -> std::thread::JoinHandle<Result<Symbols, Trouble>> {
     std::thread::spawn(move || {
-        let own = profile_file.as_deref().map(profile).transpose()?;
+        let own = profile.as_deref().map(profile_file::read).transpose()?;
         let mut symbols = Symbols::open(&vmlinux, twin.as_deref().map(Path::new))
             .map_err(|error| Trouble::from(failure_of(&error.to_string())))?;
         if let Some(own) = own {
@@ -185,20 +184,6 @@ pub(super) fn read_symbols(
         index_beside(&symbols);
         Ok(symbols)
     })
-}
-
-/// A user's own table.
-pub(super) fn profile(path: &Path) -> Result<Arc<Profile>, Trouble> {
-    let failed = |found: String| {
-        Trouble::new(
-            format!("reading the profile {}", path.display()),
-            found,
-            "docs: 'Attaching' tells what a profile has",
-        )
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-    let profile = Profile::parse(&text).map_err(|error| failed(error.to_string()))?;
-    Ok(Arc::new(profile))
 }
 
 /// Names of DWARF are read while nobody asks for one yet.

@@ -86,6 +86,7 @@ impl Engine {
                 self.call_name(number)
                     .unwrap_or_else(|| format!("call {number}"))
             }
+            CrossingKind::Shortcut => self.profile().shortcut(&door.name).to_owned(),
             _ => door.name.clone(),
         };
         Ok(StopReason::Crossing {
@@ -227,7 +228,7 @@ impl Engine {
             && let Some(stub) = name.strip_suffix("_return")
             && !bypass_returns
         {
-            return Ok((CrossingKind::Shortcut, stub.to_owned()));
+            return Ok((CrossingKind::Shortcut, profile.shortcut(stub).to_owned()));
         }
         let flow = self.instruction(pc)?.map(|decoded| decoded.flow);
         let saved_ip = if flow == Some(Flow::InterruptReturn) {

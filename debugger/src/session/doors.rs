@@ -18,6 +18,8 @@ pub(super) struct Door {
     pub(super) implementation: Option<Addr>,
     /// Where the interrupted or calling instruction's address is to be found.
     pub(super) from: From,
+    /// It leads to another, which is passed as well.
+    pub(super) jumps_on: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,24 @@ pub(super) enum From {
     Saved,
     /// So many bytes above the stack pointer: a call's return address, or a fault's frame.
     Stack(u64),
+}
+
+/// How a door is passed.
+#[derive(Clone, Copy)]
+struct Passed {
+    kind: CrossingKind,
+    from: From,
+    jumps_on: bool,
+}
+
+impl Passed {
+    const fn by(kind: CrossingKind, from: From) -> Self {
+        Self {
+            kind,
+            from,
+            jumps_on: false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,12 +71,17 @@ impl Doors {
                 FromPlace::Rcx => From::Rcx,
                 FromPlace::Stack => From::Stack(0),
             };
+            let passed = Passed {
+                kind: rule.kind,
+                from,
+                jumps_on: rule.jumps_on,
+            };
             for name in rule.names.iter() {
-                doors.enter(symbols, name, rule.kind, from);
+                doors.enter(symbols, name, passed);
             }
             for beginning in rule.names.beginnings() {
                 for symbol in functions(symbols, beginning) {
-                    doors.enter(symbols, symbol.name, rule.kind, from);
+                    doors.enter(symbols, symbol.name, passed);
                 }
             }
         }
@@ -65,9 +90,14 @@ impl Doors {
             .starting_in(entry)
             .filter_map(|symbol| Some((symbol.name, symbols.profile().arrival(symbol.name)?)));
         for (name, arrival) in exceptions {
-            doors.enter(symbols, name, arrival.kind, From::Stack(arrival.above));
+            let passed = Passed::by(arrival.kind, From::Stack(arrival.above));
+            doors.enter(symbols, name, passed);
         }
-        doors.enter(symbols, SIGNAL, CrossingKind::Signal, From::Saved);
+        doors.enter(
+            symbols,
+            SIGNAL,
+            Passed::by(CrossingKind::Signal, From::Saved),
+        );
         if !symbols.has_twin() {
             doors.calls_out_of(symbols, &symbols.boundary().app_text);
         }
@@ -75,18 +105,19 @@ impl Doors {
         doors
     }
 
-    fn enter(&mut self, symbols: &Symbols, name: &str, kind: CrossingKind, from: From) {
+    fn enter(&mut self, symbols: &Symbols, name: &str, passed: Passed) {
         let Some(addr) = symbols.address_of(name) else {
             return;
         };
-        let plain = name.strip_prefix("asm_").or(name.strip_prefix("ukl_"));
+        let behind = symbols.profile().behind(name);
         let door = Door {
-            kind,
+            kind: passed.kind,
             name: name.to_owned(),
-            implementation: plain.and_then(|plain| symbols.address_of(plain)),
-            from,
+            implementation: behind.and_then(|behind| symbols.address_of(behind)),
+            from: passed.from,
+            jumps_on: passed.jumps_on,
         };
-        match kind {
+        match passed.kind {
             CrossingKind::Interrupt | CrossingKind::Signal => self.unasked.insert(addr, door),
             _ => self.into.insert(addr, door),
         };
@@ -102,7 +133,7 @@ impl Doors {
         self.into
             .iter()
             .chain(&self.unasked)
-            .filter(|(_, door)| door.name != "ukl_bypass_limited_syscall")
+            .filter(|(_, door)| !door.jumps_on)
             .map(|(at, door)| (*at, door))
     }
 
@@ -123,13 +154,14 @@ impl Doors {
             if helpers.has(symbol.name) {
                 return;
             }
-            let plain = symbol.name.strip_prefix("ukl_");
-            let implementation = plain.and_then(|plain| symbols.address_of(plain));
+            let behind = symbols.profile().behind(symbol.name);
+            let implementation = behind.and_then(|behind| symbols.address_of(behind));
             self.into.entry(target).or_insert_with(|| Door {
                 kind: CrossingKind::Shortcut,
                 name: symbol.name.to_owned(),
                 implementation: implementation.or(Some(symbol.addr)),
                 from: From::Stack(0),
+                jumps_on: false,
             });
         };
         for range in app.iter() {

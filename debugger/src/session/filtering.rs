@@ -23,6 +23,7 @@ impl Engine {
     /// The first or last instructions of the kernel that such crossings pass.
     pub(super) fn locate_crossing(&mut self, filter: &CrossFilter) -> Result<Vec<Addr>, Trouble> {
         let doors = self.doors()?;
+        let profile = self.profile();
         self.check_call(filter)?;
         let kinds = filter.kinds();
         let asked = |kind: CrossingKind| {
@@ -36,7 +37,7 @@ impl Engine {
             .filter(|(_, door)| {
                 !fixed(door.kind)
                     || door.kind == CrossingKind::Signal
-                    || filter.names(passage::names(&door.name))
+                    || filter.names(&passage::names(&profile, door.kind, &door.name))
                         && self.lies_in(filter, door.implementation)
             })
             .map(|(at, _)| at)
@@ -63,7 +64,11 @@ impl Engine {
         let way = filter.out != passage.into_kernel || passage.kind == CrossingKind::Signal;
         let app = if filter.out { filter.to } else { filter.from };
         way && filter.kinds().contains(&passage.kind)
-            && filter.names(passage.names())
+            && filter.names(&passage::names(
+                &self.profile(),
+                passage.kind,
+                &passage.call,
+            ))
             && app.is_none_or(|app| app.holds(self.origin(passage.app)))
             && self.lies_in(filter, passage.implementation)
     }
@@ -99,10 +104,10 @@ impl Engine {
             if beside.contains(&name) || signal || !self.is_no_symbol(name) {
                 continue;
             }
-            let candidates = self.candidates(filter);
+            let (candidates, profile) = (self.candidates(filter), self.profile());
             let named = candidates
                 .into_iter()
-                .filter(|one| filter.names(passage::names(&one.name)))
+                .filter(|one| filter.names(&passage::names(&profile, one.kind, &one.name)))
                 .filter(|one| self.lies_in(filter, one.implementation));
             let calls: Vec<(CrossingKind, String)> =
                 named.map(|one| (one.kind, one.name)).collect();
@@ -130,11 +135,11 @@ impl Engine {
 
     /// A name that no call has would wait for ever.
     fn check_call(&self, filter: &CrossFilter) -> Result<(), Trouble> {
-        let candidates = self.candidates(filter);
+        let (candidates, profile) = (self.candidates(filter), self.profile());
         let tried = || format!("stopping at '{}'", filter.typed());
         let named: Vec<&Candidate> = candidates
             .iter()
-            .filter(|one| filter.names(passage::names(&one.name)))
+            .filter(|one| filter.names(&passage::names(&profile, one.kind, &one.name)))
             .collect();
         if let (Some(call), []) = (&filter.call, named.as_slice()) {
             let mut near: Vec<&str> = candidates
@@ -180,6 +185,7 @@ impl Engine {
         let (Some(symbols), Some(doors)) = (&self.symbols, &self.doors) else {
             return list;
         };
+        let profile = self.profile();
         let by_number = [CrossingKind::Syscall, CrossingKind::Bypass];
         if kinds.iter().any(|kind| by_number.contains(kind)) {
             list.extend(symbols.calls().map(|(number, name)| Candidate {
@@ -194,10 +200,9 @@ impl Engine {
                 .filter(|(_, door)| kinds.contains(&door.kind) && !by_number.contains(&door.kind))
                 .map(|(_, door)| Candidate {
                     kind: door.kind,
-                    name: passage::names(&door.name)
-                        .last()
-                        .unwrap_or_default()
-                        .to_owned(),
+                    name: passage::names(&profile, door.kind, &door.name)
+                        .pop()
+                        .unwrap_or_default(),
                     implementation: door.implementation,
                 }),
         );

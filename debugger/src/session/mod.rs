@@ -49,6 +49,7 @@ mod passage;
 mod planting;
 pub mod process;
 mod processor;
+mod profile_file;
 mod regions;
 mod resolver;
 mod run;

@@ -10,6 +10,7 @@ use super::expression::{Type, Value};
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
+use crate::profile::Profile;
 use crate::symbols::unwind::Reg;
 use crate::symbols::{Parameter, TypedValue, ValuePlace};
 
@@ -45,11 +46,6 @@ pub(super) const fn convention(kind: CrossingKind) -> [Reg; 6] {
 }
 
 impl Passage {
-    /// All the names that the call goes by: `asm_exc_page_fault`, `page_fault`.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        names(&self.call)
-    }
-
     /// Whether it has arguments.
     pub(super) const fn is_call(&self) -> bool {
         matches!(
@@ -59,12 +55,23 @@ impl Passage {
     }
 }
 
-/// A call's or a vector's name, and what is left without the entry code's prefixes.
-pub(super) fn names(call: &str) -> impl Iterator<Item = &str> {
-    let shorter = ["asm_exc_", "asm_sysvec_", "asm_", "ukl_"]
-        .into_iter()
-        .find_map(|prefix| call.strip_prefix(prefix));
-    std::iter::once(call).chain(shorter)
+/// What the kernel's functions for vectors begin with, behind the prefix of their stubs.
+const VECTORS: [&str; 2] = ["exc_", "sysvec_"];
+
+/// All the names that a call or a vector goes by, what it is shown as last: `asm_exc_page_fault` and
+/// `page_fault`, a shortcut's stub and its function.
+pub(super) fn names(profile: &Profile, kind: CrossingKind, call: &str) -> Vec<String> {
+    if kind == CrossingKind::Shortcut {
+        let function = profile.shortcut(call);
+        let stub = profile.shortcut_stub(function);
+        return stub.into_iter().chain([function.to_owned()]).collect();
+    }
+    let shorter = profile.behind(call).map(|behind| {
+        let mut vectors = VECTORS.iter();
+        let vector = vectors.find_map(|prefix| behind.strip_prefix(prefix));
+        vector.unwrap_or(behind).to_owned()
+    });
+    std::iter::once(call.to_owned()).chain(shorter).collect()
 }
 
 impl Engine {
@@ -122,7 +129,7 @@ impl Engine {
                 passage.values = self.in_registers(&CALL)?;
             }
             CrossingKind::Shortcut => {
-                passage.call = stubless(&door.name);
+                passage.call = self.profile().shortcut(&door.name).to_owned();
                 passage.values = self.in_registers(&FUNCTION)?;
             }
             CrossingKind::Fault => {
@@ -158,7 +165,6 @@ impl Engine {
                 .get(register)
                 .filter(|_| register != Reg::RCX)
         });
-        let call = stubless(&call);
         let symbols = self.symbols.as_ref();
         let implementation = match (kind, &saved) {
             (CrossingKind::Syscall | CrossingKind::Bypass, Some(saved)) => {
@@ -183,20 +189,21 @@ impl Engine {
         Ok(registers.map(|register| found.get(register.name())))
     }
 
-    /// The parameters of a call: a system call's, or those of a kernel function that the stub
-    /// `ukl_NAME` calls as `__ukl_NAME`.
+    /// The parameters of a call: a system call's, or those of the kernel's function behind a shortcut.
     pub(super) fn prototype(&mut self, kind: CrossingKind, call: &str) -> Option<Arc<[Parameter]>> {
         let system_call = kind != CrossingKind::Shortcut;
         let key = (system_call, call.to_owned());
         if let Some(known) = self.prototypes.get(&key) {
             return known.clone();
         }
+        let profile = self.profile();
         let symbols = self.symbols.as_ref()?;
         let found = match system_call {
             true => symbols.call_parameters(call),
-            false => [format!("__ukl_{call}"), call.to_owned()]
-                .iter()
-                .find_map(|name| symbols.parameters(name)),
+            false => profile
+                .shortcut_service(call)
+                .and_then(|name| symbols.parameters(&name))
+                .or_else(|| symbols.parameters(call)),
         };
         let found: Option<Arc<[Parameter]>> = found.map(Into::into);
         self.prototypes.insert(key, found.clone());
@@ -236,26 +243,31 @@ impl Engine {
     }
 }
 
-/// As the backtrace calls it: `tcp_sendmsg`, of the stub `ukl_tcp_sendmsg`.
-fn stubless(name: &str) -> String {
-    name.strip_prefix("ukl_").unwrap_or(name).to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_call_goes_by_its_whole_name_and_by_a_short_one() {
-        let check = |call, expected: &[&str]| {
-            assert_eq!(names(call).collect::<Vec<_>>(), expected);
+        use CrossingKind::{Fault, Interrupt, Shortcut, Syscall};
+        let ukl = Profile::recognise(|name| name == "__ukl_text_start");
+        let check = |kind, call, expected: &[&str]| {
+            assert_eq!(names(&ukl, kind, call), expected);
         };
-        check("write", &["write"]);
-        check("asm_exc_page_fault", &["asm_exc_page_fault", "page_fault"]);
+        check(Syscall, "write", &["write"]);
         check(
+            Fault,
+            "asm_exc_page_fault",
+            &["asm_exc_page_fault", "page_fault"],
+        );
+        check(
+            Interrupt,
             "asm_common_interrupt",
             &["asm_common_interrupt", "common_interrupt"],
         );
-        check("ukl_tcp_sendmsg", &["ukl_tcp_sendmsg", "tcp_sendmsg"]);
+        for call in ["ukl_tcp_sendmsg", "tcp_sendmsg"] {
+            check(Shortcut, call, &["ukl_tcp_sendmsg", "tcp_sendmsg"]);
+        }
+        assert_eq!(names(&Profile::linux(), Shortcut, "f"), ["f"]);
     }
 }

@@ -47,7 +47,11 @@ pub fn trace_by_stub(
     tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
     let twin = (options.setup.mode == Mode::Linux).then(|| image.twin());
-    let (table, app) = site_table(&image.vmlinux(), twin.as_deref())?;
+    let (table, app) = site_table(
+        &image.vmlinux(),
+        twin.as_deref(),
+        options.profile.as_deref(),
+    )?;
     let qemu = Qemu::start(&options.machine(image))?;
     let endpoint = qemu.gdb().cloned().ok_or(TraceError::NoStub)?;
     let target = Target::connect(&endpoint, PATIENCE)?;

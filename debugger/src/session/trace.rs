@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use wire::Policy;
 
 use super::process::Qemu;
+use super::profile_file;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
 use crate::addr::{AddrRange, AddrRanges};
@@ -34,6 +35,8 @@ pub struct TraceOptions {
     pub scope: Scope,
     /// The plugin's file; looked for when not given.
     pub plugin: Option<PathBuf>,
+    /// A table of the kernel's family, in place of the one that its symbols choose.
+    pub profile: Option<PathBuf>,
 }
 
 /// What is recorded.
@@ -59,6 +62,7 @@ impl TraceOptions {
             slow_clock: false,
             scope: Scope::default(),
             plugin: None,
+            profile: None,
         }
     }
 
@@ -120,7 +124,8 @@ pub fn trace(
         None => find_plugin()?,
     };
     let twin = (options.setup.mode == Mode::Linux).then(|| image.twin());
-    let (table, _) = site_table(&image.vmlinux(), twin.as_deref())?;
+    let profile = options.profile.as_deref();
+    let (table, _) = site_table(&image.vmlinux(), twin.as_deref(), profile)?;
     let table = match options.scope {
         Scope::Functions => table,
         Scope::Boundary => table.boundary(),
@@ -176,12 +181,17 @@ fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) 
 /// Functions and entry points, as sites for a probe, and where the application lies in the kernel image.
 ///
 /// # Errors
-/// When the symbols cannot be read.
+/// When the symbols or the profile cannot be read.
 pub fn site_table(
     vmlinux: &Path,
     twin: Option<&Path>,
+    profile: Option<&Path>,
 ) -> Result<(SiteTable, AddrRanges), TraceError> {
-    let symbols = Symbols::open(vmlinux, twin)?;
+    let own = profile.map(profile_file::read).transpose()?;
+    let mut symbols = Symbols::open(vmlinux, twin)?;
+    if let Some(own) = own {
+        symbols = symbols.with_profile(own);
+    }
     let boundary = symbols.boundary();
     let ranges = Ranges {
         app_text: boundary.app_text.clone(),

@@ -7,6 +7,7 @@ use super::monitor::MonitorError;
 use super::process::QemuError;
 use super::target::TargetError;
 use crate::crossing::Mode;
+use crate::event::Failure;
 use crate::symbols::SymbolsError;
 
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,8 @@ pub enum TraceError {
     NoPlugin { tried: Vec<PathBuf> },
     #[error(transparent)]
     Symbols(#[from] SymbolsError),
+    #[error(transparent)]
+    Profile(#[from] Failure),
     #[error(
         "tracing {image} in mode {mode}: the image has {}; name one of these",
         modes(has)

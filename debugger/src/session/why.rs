@@ -153,16 +153,17 @@ impl Engine {
         };
         let saved_cs = entry.saved.as_ref().map(|saved| saved.cs);
         let how = match entry.kind {
-            CrossingKind::Syscall => "Entered by the syscall instruction",
-            CrossingKind::Bypass => {
-                "Entered by a call to ukl_bypass_syscall, without entry and exit work,"
-            }
-            CrossingKind::Shortcut => "Entered by a direct call of a kernel function",
-            CrossingKind::Fault => "Entered by a fault",
-            CrossingKind::Interrupt => "Entered by an interrupt",
-            CrossingKind::Signal => "Entered for a signal",
-            CrossingKind::Start => "Entered at the start of the task",
-            CrossingKind::Exit => "Entered at the end of the task",
+            CrossingKind::Syscall => "by the syscall instruction".to_owned(),
+            CrossingKind::Bypass => format!(
+                "by a call to {}, without entry and exit work,",
+                self.profile().bypass_door(&entry.call)
+            ),
+            CrossingKind::Shortcut => "by a direct call of a kernel function".to_owned(),
+            CrossingKind::Fault => "by a fault".to_owned(),
+            CrossingKind::Interrupt => "by an interrupt".to_owned(),
+            CrossingKind::Signal => "for a signal".to_owned(),
+            CrossingKind::Start => "at the start of the task".to_owned(),
+            CrossingKind::Exit => "at the end of the task".to_owned(),
         };
         let at = from.symbol.as_ref().map_or_else(
             || format!("{:#x}", from.addr.0),
@@ -173,7 +174,10 @@ impl Engine {
             _ => String::new(),
         };
         let mut sentences = vec![
-            format!("{how} ({}); control returns to {at}{line}.", entry.call),
+            format!(
+                "Entered {how} ({}); control returns to {at}{line}.",
+                entry.call
+            ),
             format!("It runs on: {stack}."),
         ];
         let words = ring_words(ring, saved_cs);

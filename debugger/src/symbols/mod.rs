@@ -107,8 +107,9 @@ impl Symbols {
         Ok(Self::of(kernel, twin))
     }
 
-    fn of(kernel: Image, twin: Option<Image>) -> Self {
+    fn of(mut kernel: Image, twin: Option<Image>) -> Self {
         let profile = Profile::recognise(|name| kernel.table.named(name).next().is_some());
+        kernel.cfi = unwind::Cfi::of(&profile);
         let boundary = Boundary::read(&kernel, &profile);
         Self {
             kernel,
@@ -130,6 +131,7 @@ impl Symbols {
     /// Goes by this table instead of the one that the kernel's symbols have chosen.
     #[must_use]
     pub fn with_profile(mut self, profile: Arc<Profile>) -> Self {
+        self.kernel.cfi = unwind::Cfi::of(&profile);
         self.profile = profile;
         self.read_boundary();
         self
@@ -337,8 +339,10 @@ impl Symbols {
         );
         lack(
             !self.boundary.has_app() && self.twin.is_none(),
-            "no application in vmlinux (no __ukl_text_start, no names with a prefix): all code is the \
-             kernel's",
+            &format!(
+                "no application in vmlinux, as the profile '{}' would know it: all code is the kernel's",
+                self.profile.name
+            ),
         );
         lack(
             kernel.build_id().is_none(),

@@ -1,6 +1,5 @@
 //! The functions that records name by number.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::origin::Origin;
@@ -18,57 +17,72 @@ pub struct Function {
 
 /// By number; 0 stands for code in no known function.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Functions(Vec<Function>);
+pub struct Functions {
+    list: Vec<Function>,
+    profile: Arc<Profile>,
+}
 
 impl Default for Functions {
     fn default() -> Self {
-        Self(vec![Function {
-            name: "unknown".to_owned(),
-            origin: Origin::Unknown,
-            label: false,
-            file: None,
-        }])
+        Self::of(Profile::linux())
     }
 }
 
 impl Functions {
+    /// Of a kernel of that family; only the unknown one so far.
+    #[must_use]
+    pub fn of(profile: Arc<Profile>) -> Self {
+        let unknown = Function {
+            name: "unknown".to_owned(),
+            origin: Origin::Unknown,
+            label: false,
+            file: None,
+        };
+        Self {
+            list: vec![unknown],
+            profile,
+        }
+    }
+
     /// The new function's number.
     pub fn push(&mut self, function: Function) -> u32 {
-        self.0.push(function);
-        u32::try_from(self.0.len() - 1).unwrap_or(wire::record::NO_FUNCTION)
+        self.list.push(function);
+        u32::try_from(self.list.len() - 1).unwrap_or(wire::record::NO_FUNCTION)
     }
 
     /// The unknown one for a number that is not in the table.
     #[must_use]
     pub fn get(&self, number: u32) -> &Function {
-        self.0.get(number as usize).unwrap_or(&self.0[0])
+        self.list.get(number as usize).unwrap_or(&self.list[0])
     }
 
     /// The family of the kernel that these are of.
     #[must_use]
-    pub fn profile(&self) -> Arc<Profile> {
-        let names: HashSet<&str> = self.iter().map(|function| function.name.as_str()).collect();
-        Profile::recognise(|name| names.contains(name))
+    pub const fn profile(&self) -> &Arc<Profile> {
+        &self.profile
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Function> {
-        self.0.iter()
+        self.list.iter()
     }
 
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.list.is_empty()
     }
 
     /// The number of the first function of that name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<u32> {
-        let at = self.0.iter().position(|function| function.name == name)?;
+        let at = self
+            .list
+            .iter()
+            .position(|function| function.name == name)?;
         u32::try_from(at).ok()
     }
 }

@@ -1,5 +1,7 @@
 //! Which addresses a probe reports, and as what: from the symbols' names.
 
+use std::sync::Arc;
+
 use wire::{Kind, Site, SiteFlags};
 
 use super::functions::{Function, Functions};
@@ -39,9 +41,8 @@ const CALLED: &[&str] = &["error_entry", "xen_error_entry", "paranoid_entry"];
 const STUBS: &[&str] = &["irq_entries_start", "spurious_entries_start"];
 const STUB_BYTES: u64 = 8;
 
-/// Entry points of instructions that make a system call.
-const SYSCALL_ENTRIES: &[&str] = &[
-    "entry_SYSCALL_64",
+/// Entry points of instructions that make a system call, for programs of 32 bits.
+const COMPAT_ENTRIES: &[&str] = &[
     "entry_SYSCALL_compat",
     "entry_SYSENTER_compat",
     "entry_INT80_compat",
@@ -59,13 +60,16 @@ impl SiteTable {
     pub fn build<'a>(
         symbols: impl Iterator<Item = Code<'a>>,
         ranges: &Ranges,
-        profile: &Profile,
+        profile: &Arc<Profile>,
     ) -> Self {
         let of_site = |code: &Code<'a>| is_site(code, ranges, profile);
         let mut code: Vec<Code<'a>> = symbols.filter(of_site).collect();
         code.sort_by_key(|code| (code.range.start, worth(code)));
         code.dedup_by_key(|code| code.range.start);
-        let mut table = Self::default();
+        let mut table = Self {
+            sites: Vec::new(),
+            functions: Functions::of(Arc::clone(profile)),
+        };
         for (i, symbol) in code.iter().enumerate() {
             table.add(symbol, ranges, profile);
             let next = code.get(i + 1).map(|next| next.range.start);
@@ -109,7 +113,7 @@ impl SiteTable {
     }
 
     fn add(&mut self, symbol: &Code<'_>, ranges: &Ranges, profile: &Profile) {
-        let kind = kind(symbol, ranges);
+        let kind = kind(symbol, ranges, profile);
         let label = is_label(symbol, kind, ranges, profile);
         let function = self.functions.push(Function {
             name: symbol.name.to_owned(),
@@ -165,11 +169,11 @@ fn worth(code: &Code<'_>) -> (bool, bool, bool, usize, String) {
     )
 }
 
-fn kind(code: &Code<'_>, ranges: &Ranges) -> Kind {
+fn kind(code: &Code<'_>, ranges: &Ranges, profile: &Profile) -> Kind {
     let name = code.name;
     if ranges.app_text.contains(code.range.start) || !code.range.start.in_kernel_half() {
         Kind::AppEntry
-    } else if SYSCALL_ENTRIES.contains(&name) {
+    } else if COMPAT_ENTRIES.contains(&name) || profile.is_syscall_door(name) {
         Kind::SyscallEntry
     } else if name.starts_with("asm_exc_") {
         Kind::FaultEntry

@@ -13,6 +13,7 @@ use debugger::session::trace_file::{recording, save};
 
 use super::trace_text;
 use super::tracing::{Progress, cancel_by_signal};
+use crate::args::Family;
 
 #[derive(Debug, clap::Args)]
 pub struct CompareArgs {
@@ -31,6 +32,8 @@ pub struct CompareArgs {
     /// Keep the runs in one recording.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub family: Family,
 }
 
 /// Traces and prints the modes side by side.
@@ -55,6 +58,7 @@ pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Resul
     };
     let mut options = TraceOptions::new(image.manifest.default_mode);
     options.calls = args.calls;
+    options.profile.clone_from(&args.family.profile);
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
     let (comparison, _) = compare(&image, &modes, &options, &cancel, &mut |mode, event| {

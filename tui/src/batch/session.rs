@@ -24,7 +24,7 @@ pub fn open(
         let options = AttachOptions {
             vmlinux: boot.vmlinux.clone(),
             force: boot.force,
-            profile: wire.profile.clone(),
+            profile: wire.family.profile.clone(),
             record: wire.record_wire.clone(),
             ..AttachOptions::default()
         };
@@ -35,7 +35,7 @@ pub fn open(
     }
     let image = image(target, boot)?;
     let mut options = options(boot, calls, stop_at);
-    options.profile.clone_from(&wire.profile);
+    options.profile.clone_from(&wire.family.profile);
     options.record.clone_from(&wire.record_wire);
     Ok(Session::boot(image, options))
 }

@@ -13,7 +13,7 @@ use debugger::session::trace_file::{recording, recording_of, save};
 
 use super::trace_text::{self, By};
 use super::tracing::{Progress, cancel_by_signal, duration};
-use crate::args::{Accel, Boot};
+use crate::args::{Accel, Boot, Family};
 
 #[derive(Debug, clap::Args)]
 pub struct TraceArgs {
@@ -42,6 +42,8 @@ pub struct TraceArgs {
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub boot: Boot,
+    #[command(flatten)]
+    pub family: Family,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -67,6 +69,7 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
             .unwrap_or_else(|| image.manifest.default_mode.into()),
     );
     options.calls = args.calls;
+    options.profile.clone_from(&args.family.profile);
     options.duration = args.duration.as_deref().map(duration).transpose()?;
     options.slow_clock = args.slow_clock;
     options.flight = args.flight;
@@ -118,7 +121,7 @@ fn attached(
     let endpoint: Endpoint = args.image.parse()?;
     let mut options = TraceOptions::new(args.boot.mode.clone().unwrap_or_default());
     options.duration = args.duration.as_deref().map(duration).transpose()?;
-    let (table, app) = site_table(vmlinux, None)?;
+    let (table, app) = site_table(vmlinux, None, args.family.profile.as_deref())?;
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
     let mut tell = |event| progress.event(&options.setup, &event);

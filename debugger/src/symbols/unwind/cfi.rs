@@ -13,11 +13,14 @@ use super::super::image::{Image, Slice};
 use super::registers::{Reg, RegisterSet};
 use super::{Memory, read_u64};
 use crate::addr::Addr;
+use crate::profile::Profile;
 
 #[derive(Debug, Default)]
 pub(in super::super) struct Cfi {
     index: OnceCell<Vec<Fde>>,
     context: RefCell<UnwindContext<usize>>,
+    /// The symbol at the beginning of the application's table, where that has no section of its own.
+    app_eh_frame: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +40,13 @@ pub(super) struct Row {
 }
 
 impl Cfi {
+    pub(in super::super) fn of(profile: &Profile) -> Self {
+        Self {
+            app_eh_frame: profile.boundary.app_eh_frame.clone(),
+            ..Self::default()
+        }
+    }
+
     /// `at` is the address to look up: the call's, not the one it returns to. A known `cfa` holds
     /// against the table's: compilers do not see what inline assembly pushes.
     pub(super) fn step(
@@ -183,12 +193,13 @@ fn eh_frame(image: &Image) -> (EhFrame<Slice>, BaseAddresses) {
 }
 
 /// A section of its own in a program. The kernel has none; that of an application linked into it lies
-/// among the application's data, where C++ finds it by this symbol.
+/// among the application's data, behind a symbol.
 fn eh_frame_bytes(image: &Image) -> (&'static [u8], u64) {
     if let Some(section) = image.section(".eh_frame") {
         return (section.data, section.range.start.0);
     }
-    let start = image.table.named("__ukl_eh_frame_start").next();
+    let start = image.cfi.app_eh_frame.as_deref();
+    let start = start.and_then(|name| image.table.named(name).next());
     let found = start.and_then(|start| {
         let section = image.section_at(Addr(start.addr))?;
         let skip = usize::try_from(Addr(start.addr) - section.range.start).ok()?;

@@ -10,6 +10,8 @@ mod requests;
 mod tasks;
 mod trie;
 
+use std::sync::Arc;
+
 use wire::record::{FIRST_SPECIAL, SWITCH_ADDRESSES};
 use wire::{Kind, Word};
 
@@ -81,7 +83,7 @@ struct Pending {
 impl Fold {
     #[must_use]
     pub fn new(functions: Functions) -> Self {
-        let profile = functions.profile();
+        let profile = Arc::clone(functions.profile());
         let full_path = &profile.calls.full_path;
         let full_syscall = full_path.iter().find_map(|name| functions.named(name));
         Self {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use wire::Kind;
 
 use super::trie::{NodeId, ROOT, Trie, parts};
-use crate::crossing::CrossingKind;
+use crate::crossing::{CrossingKind, Phase};
 use crate::profile::Profile;
 use crate::trace::functions::Functions;
-use crate::trace::phases::{self, Phase};
+use crate::trace::phases::{self, Rules};
 use crate::trace::report::{Node, Phases};
 
 /// A function in a path, in the order of entry; its callees follow it.
@@ -42,6 +42,7 @@ pub(super) struct ClassKey {
 #[derive(Debug)]
 pub(super) struct Shapes {
     profile: Arc<Profile>,
+    pub(super) rules: Rules,
     pub(super) endings: Vec<Ending>,
     pub(super) classes: Vec<ClassKey>,
     known: HashMap<ClassKey, usize>,
@@ -70,6 +71,7 @@ pub(super) const FULL_PATH: &str = "(full path)";
 impl Shapes {
     pub(super) fn new(profile: Arc<Profile>) -> Self {
         Self {
+            rules: Rules::of(&profile),
             profile,
             endings: Vec::new(),
             classes: Vec::new(),
@@ -84,7 +86,7 @@ impl Shapes {
         ending: NodeId,
         functions: &Functions,
     ) -> (Vec<Step>, Phases) {
-        let (steps, phases) = steps(trie, ending, functions);
+        let (steps, phases) = steps(trie, ending, functions, &self.rules);
         let total = steps.iter().map(|step| step.own).sum();
         let key = class_key(trie, ending, &steps, functions, &self.profile);
         let class = *self.known.entry(key.clone()).or_insert_with(|| {
@@ -110,7 +112,12 @@ impl Shapes {
 }
 
 /// The steps of a path, and its own instructions by phase.
-pub(super) fn steps(trie: &Trie, ending: NodeId, functions: &Functions) -> (Vec<Step>, Phases) {
+pub(super) fn steps(
+    trie: &Trie,
+    ending: NodeId,
+    functions: &Functions,
+    rules: &Rules,
+) -> (Vec<Step>, Phases) {
     let mut steps: Vec<Step> = Vec::new();
     let mut phases = Phases::default();
     for node in trie.path(ending) {
@@ -133,7 +140,7 @@ pub(super) fn steps(trie: &Trie, ending: NodeId, functions: &Functions) -> (Vec<
         }
         let parent = index(&steps, cold.outer);
         let function = trie.function(node);
-        let rule = phases::rule(&functions.get(function).name);
+        let rule = rules.rule(&functions.get(function).name);
         let caller = parent.map(|at| steps[at].phase);
         if let Some(at) = parent {
             steps[at].has_called = true;

@@ -101,7 +101,7 @@ impl Fold {
             .iter()
             .max_by_key(|(total, variant)| (variant.count, std::cmp::Reverse(**total)))?;
         let ending = *self.trie.endings.get(variant.ending)?;
-        let (steps, phases) = steps(&self.trie, ending, &self.functions);
+        let (steps, phases) = steps(&self.trie, ending, &self.functions, &self.shapes.rules);
         let key = &self.shapes.classes[class];
         let mut id = Fnv(key.signature);
         id.add(if cut == 0 { "" } else { "interrupted" });

@@ -5,6 +5,7 @@ use wire::Record;
 use super::*;
 use crate::crossing::{CrossingKind, Mode};
 use crate::origin::Origin;
+use crate::profile::Profile;
 use crate::trace::functions::Function;
 use crate::trace::report::{Class, Node, Report};
 
@@ -29,7 +30,7 @@ const NAMES: &[(&str, bool)] = &[
 ];
 
 pub(super) fn functions() -> Functions {
-    let mut functions = Functions::default();
+    let mut functions = Functions::of(Profile::recognise(|name| name == "__ukl_text_start"));
     for (name, label) in NAMES {
         functions.push(Function {
             name: (*name).to_owned(),
