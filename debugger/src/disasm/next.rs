@@ -35,7 +35,7 @@ const OVERFLOW: u64 = 1 << 11;
 
 impl Decoded {
     /// `None` where what it depends on cannot be read: the instruction then faults, or it is one
-    /// that is not known here (a far jump).
+    /// that is not known here (a far jump, `sysenter`).
     pub fn next(&self, state: &mut dyn State) -> Option<Next> {
         let behind = self.addr + self.len as u64;
         Some(match self.flow {
@@ -48,9 +48,10 @@ impl Decoded {
             Flow::Branch if self.taken(state)? => Next::To(self.target?),
             Flow::Branch => Next::To(behind),
             Flow::IndirectJump | Flow::IndirectCall => Next::To(self.indirect(state)?),
-            Flow::Return => Next::To(Addr(word(state, "rsp")?)),
-            Flow::InterruptReturn => Next::To(Addr(self.saved_ip(state)?)),
-            Flow::Sysret => Next::To(Addr(self.value(state, Register::RCX)?)),
+            Flow::Return | Flow::InterruptReturn => Next::To(Addr(self.saved_ip(state)?)),
+            Flow::Sysret => Next::To(Addr(self.value(state, self.return_register())?)),
+            // It has an entry of its own.
+            Flow::Syscall if self.instruction.mnemonic() == Mnemonic::Sysenter => return None,
             Flow::Syscall => Next::Syscall,
             Flow::Interrupt => Next::Gate(self.vector()),
             Flow::Trap => Next::Gate(INVALID_OPCODE),
@@ -147,11 +148,23 @@ impl Decoded {
         register_value(register, &mut |name| state.register(name))
     }
 
+    /// Where `sysret` and `sysexit` find the address they return to.
+    fn return_register(&self) -> Register {
+        match self.instruction.mnemonic() {
+            Mnemonic::Sysexitq => Register::RDX,
+            Mnemonic::Sysexit => Register::EDX,
+            Mnemonic::Sysret => Register::ECX,
+            _ => Register::RCX,
+        }
+    }
+
     fn saved_ip(&self, state: &mut dyn State) -> Option<u64> {
         let whole = word(state, "rsp")?;
-        Some(match self.instruction.mnemonic() {
-            Mnemonic::Iretd => whole & 0xffff_ffff,
-            Mnemonic::Iret => whole & 0xffff,
+        Some(match self.instruction.code() {
+            Code::Iretd | Code::Retfd | Code::Retfd_imm16 => whole & 0xffff_ffff,
+            Code::Iretw | Code::Retfw | Code::Retfw_imm16 | Code::Retnw | Code::Retnw_imm16 => {
+                whole & 0xffff
+            }
             _ => whole,
         })
     }
@@ -290,15 +303,32 @@ mod tests {
         let stack = || machine().with("rsp", 0x8000).holding(0x8000, TO_2000);
         assert_eq!(next(&[0xc3], stack()), to(0x2000));
         assert_eq!(next(&[0x48, 0xcf], stack()), to(0x2000));
+        // lret, lretq: an offset of 4 bytes, and of 8
+        let far = || {
+            machine()
+                .with("rsp", 0x8000)
+                .holding(0x8000, &[0, 0x20, 0, 0, 0x10, 0, 0, 0])
+        };
+        assert_eq!(next(&[0xcb], far()), to(0x2000));
+        assert_eq!(next(&[0x48, 0xcb], far()), to(0x10_0000_2000));
         // A stack that is not there: it faults.
         assert_eq!(next(&[0xc3], machine().with("rsp", 0x8000)), None);
-        let sysret = machine().with("rcx", 0x40_1000);
-        assert_eq!(next(&[0x48, 0x0f, 0x07], sysret), to(0x40_1000));
+        let left = || {
+            machine()
+                .with("rcx", 0x7_0040_1000)
+                .with("rdx", 0x7_0040_2000)
+        };
+        // sysretq, sysret, sysexitq, sysexit
+        assert_eq!(next(&[0x48, 0x0f, 0x07], left()), to(0x7_0040_1000));
+        assert_eq!(next(&[0x0f, 0x07], left()), to(0x40_1000));
+        assert_eq!(next(&[0x48, 0x0f, 0x35], left()), to(0x7_0040_2000));
+        assert_eq!(next(&[0x0f, 0x35], left()), to(0x40_2000));
     }
 
     #[test]
     fn gates_and_waits_are_told() {
         assert_eq!(next(&[0x0f, 0x05], machine()), Some(Next::Syscall));
+        assert_eq!(next(&[0x0f, 0x34], machine()), None, "sysenter");
         assert_eq!(next(&[0xcd, 0x80], machine()), Some(Next::Gate(0x80)));
         assert_eq!(next(&[0xcc], machine()), Some(Next::Gate(3)));
         assert_eq!(next(&[0x0f, 0x0b], machine()), Some(Next::Gate(6)));
