@@ -1,12 +1,12 @@
 //! What a parameter was when its function was entered: the caller may still tell, by how it computed it
 //! for this call.
 
-use gimli::{Expression, Operation, Register};
+use gimli::{Expression, Register};
 
 use super::Symbols;
 use super::dies::Die;
 use super::image::Slice;
-use super::locations::{DEPTH, Scope, ValuePlace, in_list, number};
+use super::locations::{DEPTH, Scope, ValuePlace, alone, in_list};
 use super::unwind::Memory;
 use crate::addr::Addr;
 
@@ -92,22 +92,6 @@ impl Symbols {
         Err(lost())
     }
 
-    fn value_of(
-        &self,
-        expression: Expression<Slice>,
-        die: &Die<'_>,
-        scope: Scope<'_>,
-        memory: &mut Memory<'_>,
-        depth: u32,
-    ) -> Result<u64, String> {
-        Ok(
-            match self.evaluate(expression, die, scope, memory, depth)? {
-                ValuePlace::Memory(addr) => addr.0,
-                ValuePlace::Bytes(bytes) => number(&bytes),
-            },
-        )
-    }
-
     /// Whether a call goes to this function: another that it was left to by a jump at its own end has
     /// other registers at its entry.
     fn is_call_of(
@@ -135,15 +119,6 @@ impl Symbols {
 fn origin_of<'a>(site: &Die<'a>) -> Option<Die<'a>> {
     site.refer(gimli::DW_AT_call_origin)
         .or_else(|| site.refer(gimli::DW_AT_abstract_origin))
-}
-
-/// The register that an expression is, and nothing more.
-fn alone(expression: Expression<Slice>, die: &Die<'_>) -> Option<Register> {
-    let mut operations = expression.operations(die.unit.encoding());
-    match (operations.next(), operations.next()) {
-        (Ok(Some(Operation::Register { register })), Ok(None)) => Some(register),
-        _ => None,
-    }
 }
 
 /// The call that returns to an address. Before DWARF 5 its tag and attributes were GNU's.

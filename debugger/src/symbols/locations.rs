@@ -1,6 +1,6 @@
 //! Where a variable is: DWARF's location expressions, evaluated in a frame.
 
-use gimli::{EvaluationResult, Expression, Location, Operation, Piece, Value, ValueType};
+use gimli::{EvaluationResult, Expression, Location, Operation, Piece, Register, Value, ValueType};
 
 use super::Symbols;
 use super::dies::Die;
@@ -65,39 +65,30 @@ impl Symbols {
                 _ => Err("a constant of a form that is not read".to_owned()),
             };
         }
-        let Some((value, owner)) = die.attr(gimli::DW_AT_location) else {
-            return Err("optimised out".to_owned());
-        };
-        let expression = match value.exprloc_value() {
-            Some(expression) => expression,
-            None => {
-                let pc = scope.frame().map_or(Addr(0), UnwoundFrame::lookup);
-                let pc = owner.image.slide.linked(pc).0;
-                in_list(&owner, value, pc)?
-            }
-        };
+        let expression = expression_of(die, scope)?;
         self.evaluate(expression, die, scope, memory, DEPTH)
     }
 
     /// The general register that holds the whole of a variable.
     pub(super) fn register_of(&self, die: &Die<'_>, scope: Scope<'_>) -> Option<Reg> {
-        let (value, owner) = die.attr(gimli::DW_AT_location)?;
-        let expression = match value.exprloc_value() {
-            Some(expression) => expression,
-            None => {
-                let pc = owner.image.slide.linked(scope.frame()?.lookup());
-                in_list(&owner, value, pc.0).ok()?
-            }
-        };
-        let mut operations = expression.operations(die.unit.encoding());
-        let first = operations.next().ok().flatten();
-        let alone = matches!(operations.next(), Ok(None));
-        match first {
-            Some(Operation::Register { register }) if alone && register.0 <= 15 => {
-                Some(Reg(register.0))
-            }
-            _ => None,
-        }
+        let register = alone(expression_of(die, scope).ok()?, die)?;
+        (register.0 <= Reg::R15.0).then_some(Reg(register.0))
+    }
+
+    /// Of an expression that gives a number, or the place of one that is taken for it.
+    pub(super) fn value_of(
+        &self,
+        expression: Expression<Slice>,
+        die: &Die<'_>,
+        scope: Scope<'_>,
+        memory: &mut Memory<'_>,
+        depth: u32,
+    ) -> Result<u64, String> {
+        let place = self.evaluate(expression, die, scope, memory, depth)?;
+        Ok(match place {
+            ValuePlace::Memory(addr) => addr.0,
+            ValuePlace::Bytes(bytes) => number(&bytes),
+        })
     }
 
     pub(super) fn evaluate(
@@ -193,10 +184,26 @@ impl Symbols {
         if let Ok(Some(Operation::Register { register })) = operations.next() {
             return register_value(scope, register.0);
         }
-        match self.evaluate(expression, function, scope, memory, depth)? {
-            ValuePlace::Memory(addr) => Ok(addr.0),
-            ValuePlace::Bytes(bytes) => Ok(number(&bytes)),
-        }
+        self.value_of(expression, function, scope, memory, depth)
+    }
+}
+
+/// The expression of an entry's location that holds in a frame.
+fn expression_of(die: &Die<'_>, scope: Scope<'_>) -> Result<Expression<Slice>, String> {
+    let (value, owner) = die.attr(gimli::DW_AT_location).ok_or("optimised out")?;
+    if let Some(expression) = value.exprloc_value() {
+        return Ok(expression);
+    }
+    let pc = scope.frame().map_or(Addr(0), UnwoundFrame::lookup);
+    in_list(&owner, value, owner.image.slide.linked(pc).0)
+}
+
+/// The register that an expression is, and nothing more.
+pub(super) fn alone(expression: Expression<Slice>, die: &Die<'_>) -> Option<Register> {
+    let mut operations = expression.operations(die.unit.encoding());
+    match (operations.next(), operations.next()) {
+        (Ok(Some(Operation::Register { register })), Ok(None)) => Some(register),
+        _ => None,
     }
 }
 
@@ -310,8 +317,7 @@ fn joined(
 ) -> Result<ValuePlace, String> {
     let mut all = Vec::new();
     for piece in pieces {
-        let bits = piece.size_in_bits.unwrap_or(64);
-        let len = usize::try_from(bits / 8).unwrap_or(0).min(4096);
+        let len = piece_bytes(piece)?;
         let mut bytes = match piece.location {
             Location::Address { address } => {
                 let mut bytes = vec![0; len];
@@ -329,6 +335,21 @@ fn joined(
     Ok(ValuePlace::Bytes(all))
 }
 
+/// How long a piece is; one that does not begin and end at bytes is refused.
+fn piece_bytes(piece: &Piece<Slice>) -> Result<usize, String> {
+    const MOST: u64 = 4096;
+    let (bits, skipped) = (
+        piece.size_in_bits.unwrap_or(64),
+        piece.bit_offset.unwrap_or(0),
+    );
+    if !bits.is_multiple_of(8) || skipped != 0 || bits / 8 > MOST {
+        return Err(format!(
+            "a part of it is {bits} bits from bit {skipped} on, which is not read"
+        ));
+    }
+    usize::try_from(bits / 8).map_err(|error| error.to_string())
+}
+
 pub(super) fn number(bytes: &[u8]) -> u64 {
     let mut word = [0; 8];
     let len = bytes.len().min(8);
@@ -339,6 +360,23 @@ pub(super) fn number(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_of_whole_bytes_are_read_and_no_others() {
+        let check = |size_in_bits, bit_offset, expected: Option<usize>| {
+            let piece = Piece {
+                size_in_bits,
+                bit_offset,
+                location: Location::Empty,
+            };
+            assert_eq!(piece_bytes(&piece).ok(), expected);
+        };
+        check(None, None, Some(8));
+        check(Some(32), Some(0), Some(4));
+        check(Some(4), None, None);
+        check(Some(8), Some(4), None);
+        check(Some(u64::MAX - 7), None, None);
+    }
 
     #[test]
     fn what_is_gone_says_where_it_still_lives() {
