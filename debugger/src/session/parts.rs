@@ -13,7 +13,7 @@ use crate::addr::Addr;
 use crate::command::PartsOf;
 use crate::event::{Part, Parts, Variable};
 use crate::known::Known;
-use crate::symbols::types::{Type as Plain, TypeId};
+use crate::symbols::types::{Type as Plain, TypeId, elements};
 use crate::symbols::{Local, Symbols, TypedValue};
 
 /// Records of anonymous records of anonymous records: no sound type goes deeper.
@@ -229,7 +229,7 @@ impl Engine {
             let points = value.bits.is_some_and(|bits| bits != 0);
             let opens = self.reading(|symbols, _| match symbols.plain_type(typed.of).1 {
                 Plain::Record { members, .. } => !members.is_empty(),
-                Plain::Array { counts, .. } => elements(&counts) > 0,
+                Plain::Array { counts, .. } => elements(&counts).unwrap_or(0) > 0,
                 Plain::Pointer { to, .. } => points && symbols.size_of(to) > 0,
                 _ => false,
             });
@@ -282,7 +282,7 @@ impl Engine {
             }
             Some(Plain::Array { counts, .. }) => Inside::Elements {
                 of: typed.clone(),
-                count: elements(&counts),
+                count: elements(&counts).unwrap_or(0),
                 base,
             },
             Some(Plain::Pointer { .. }) if self.opens(value) => self.inside_of_pointer(base, value),
@@ -460,14 +460,6 @@ fn unknown(name: &str, why: String) -> Part {
         value: Known::No(why),
         ..Part::default()
     }
-}
-
-/// Of all dimensions; 0 where one is not told.
-fn elements(counts: &[Option<u64>]) -> u64 {
-    counts
-        .iter()
-        .try_fold(1_u64, |all, count| all.checked_mul((*count)?))
-        .unwrap_or(0)
 }
 
 /// The members' names; those of an anonymous member in its place, as C has them.

@@ -376,19 +376,22 @@ fn each_row(
     };
     let wanted = wanted_files(dwarf, &unit, program.header(), end);
     let mut rows = program.rows();
-    let mut before = None;
+    let mut begun = None;
     while let Ok(Some((_, row))) = rows.next_row() {
         if row.end_sequence() {
-            before = None;
+            begun = None;
             continue;
         }
         let line = row.line().map_or(0, std::num::NonZero::get);
         let here = (row.file_index(), line);
+        // Instructions of a line may come before its statement begins.
+        let begins = row.is_stmt() && begun != Some(here);
         if wanted.contains(&here.0) && row.address() != 0 {
-            let begins = row.is_stmt() && before != Some(here);
             each(line, Addr(row.address()), begins);
         }
-        before = Some(here);
+        if begun != Some(here) {
+            begun = row.is_stmt().then_some(here);
+        }
     }
 }
 

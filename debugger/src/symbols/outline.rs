@@ -5,6 +5,7 @@ use super::Symbols;
 use super::dies::{Die, DieId};
 use super::index::{TYPES, What};
 use super::types::{Member, Type, TypeId};
+use super::variables::type_of;
 use crate::addr::Addr;
 
 /// A function as its definition tells it.
@@ -19,6 +20,9 @@ pub struct FunctionInfo {
 
 /// Records within records are written out so deep where they have no name of their own.
 const DEPTH: u32 = 8;
+
+/// Pointers and typedefs of one type: more go in a circle.
+const POINTERS: usize = 32;
 
 impl Symbols {
     /// A declaration of `name` with this type: `int (*handler)(struct pt_regs *)`. Without a name it
@@ -80,7 +84,7 @@ impl Symbols {
         let Some(die) = of.0.and_then(|id| self.die(id)) else {
             return (TypeId::VOID, String::new());
         };
-        (result_of(&die), self.parameter_types(&die, depth))
+        (type_of(&die), self.parameter_types(&die, depth))
     }
 
     fn parameter_types(&self, die: &Die<'_>, depth: u32) -> String {
@@ -88,7 +92,7 @@ impl Symbols {
         for child in die.children() {
             match child.tag() {
                 gimli::DW_TAG_formal_parameter => {
-                    parameters.push(self.declare(result_of(&child), String::new(), depth));
+                    parameters.push(self.declare(type_of(&child), String::new(), depth));
                 }
                 gimli::DW_TAG_unspecified_parameters => parameters.push("...".to_owned()),
                 _ => {}
@@ -108,7 +112,7 @@ impl Symbols {
         let mut lines = Vec::new();
         let mut stars = String::new();
         let mut at = of;
-        for _ in 0..32 {
+        for _ in 0..POINTERS {
             match self.type_of(at) {
                 Type::Typedef { to, .. } | Type::Qualified { to, .. } => at = to,
                 Type::Pointer { to, .. } if self.is_outlined(to) => {
@@ -126,18 +130,32 @@ impl Symbols {
                 };
                 self.write_out(at, 0, &tail, offsets.then_some(0), DEPTH, &mut lines);
             }
-            _ => lines.push(self.declaration(of_plain(self, of), "")),
+            _ => lines.push(self.declaration(self.without_typedefs(of), "")),
         }
         lines
     }
 
-    fn is_outlined(&self, of: TypeId) -> bool {
-        let (id, plain) = self.plain_type(of);
-        match plain {
-            Type::Record { .. } | Type::Enum { .. } => true,
-            Type::Pointer { to, .. } => to != id && self.is_outlined(to),
-            _ => false,
+    fn without_typedefs(&self, of: TypeId) -> TypeId {
+        let mut at = of;
+        for _ in 0..POINTERS {
+            match self.type_of(at) {
+                Type::Typedef { to, .. } => at = to,
+                _ => break,
+            }
         }
+        at
+    }
+
+    fn is_outlined(&self, of: TypeId) -> bool {
+        let mut at = of;
+        for _ in 0..POINTERS {
+            match self.plain_type(at).1 {
+                Type::Record { .. } | Type::Enum { .. } => return true,
+                Type::Pointer { to, .. } => at = to,
+                _ => return false,
+            }
+        }
+        false
     }
 
     fn write_out(
@@ -256,7 +274,7 @@ impl Symbols {
         let die = own.as_ref().unwrap_or(die);
         let parameters = self.parameter_types(die, 16);
         let inner = format!("{}({parameters})", die.name());
-        self.declare(result_of(die), inner, 24)
+        self.declare(type_of(die), inner, 24)
     }
 
     /// The functions that C defines with a name like this, those inlined everywhere included; at most
@@ -308,19 +326,6 @@ impl Symbols {
         names.truncate(most);
         (names, more)
     }
-}
-
-fn of_plain(symbols: &Symbols, of: TypeId) -> TypeId {
-    match symbols.type_of(of) {
-        Type::Typedef { to, .. } => of_plain(symbols, to),
-        _ => of,
-    }
-}
-
-fn result_of(die: &Die<'_>) -> TypeId {
-    let owner = die.attr(gimli::DW_AT_type).map(|(_, owner)| owner);
-    let of = owner.and_then(|owner| owner.refer(gimli::DW_AT_type));
-    TypeId(of.map(|of| of.id))
 }
 
 fn end(indent: usize) -> &'static str {

@@ -85,6 +85,16 @@ impl TypeId {
     pub const VOID: Self = Self(None);
 }
 
+/// How many elements an array has in all its dimensions; none where one of them is not told.
+#[must_use]
+pub fn elements(counts: &[Option<u64>]) -> Option<u64> {
+    let mut counts = counts.iter();
+    counts.try_fold(1_u64, |all, count| all.checked_mul((*count)?))
+}
+
+/// Arrays of arrays: what goes deeper goes in a circle.
+const DEEPEST: usize = 32;
+
 impl Symbols {
     /// `struct task_struct`, `union x`, `enum y`, a typedef or a base type. Of several units'
     /// equal types the first; a complete one before a declaration.
@@ -154,25 +164,26 @@ impl Symbols {
     }
 
     fn size_within(&self, id: TypeId) -> u64 {
-        match self.plain_type(id).1 {
-            Type::Number { size, .. }
-            | Type::Pointer { size, .. }
-            | Type::Record { size, .. }
-            | Type::Enum { size, .. } => size,
-            Type::Array { of, counts } => {
-                let count = counts
-                    .iter()
-                    .try_fold(1_u64, |all, count| all.checked_mul((*count)?));
-                count
-                    .and_then(|count| count.checked_mul(self.size_of(of)))
-                    .unwrap_or(0)
+        let (mut at, mut all) = (id, 1_u64);
+        for _ in 0..DEEPEST {
+            match self.plain_type(at).1 {
+                Type::Number { size, .. }
+                | Type::Pointer { size, .. }
+                | Type::Record { size, .. }
+                | Type::Enum { size, .. } => return all.checked_mul(size).unwrap_or(0),
+                Type::Array { of, counts } => {
+                    let more = elements(&counts).and_then(|count| all.checked_mul(count));
+                    let Some(more) = more else { return 0 };
+                    (at, all) = (of, more);
+                }
+                Type::Void
+                | Type::Function
+                | Type::Unknown(_)
+                | Type::Typedef { .. }
+                | Type::Qualified { .. } => return 0,
             }
-            Type::Void
-            | Type::Function
-            | Type::Unknown(_)
-            | Type::Typedef { .. }
-            | Type::Qualified { .. } => 0,
         }
+        0
     }
 
     /// As C writes it: `struct file *`, `char [16]`.

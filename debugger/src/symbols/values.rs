@@ -2,7 +2,7 @@
 
 use super::Symbols;
 use super::locations::{ValuePlace, number};
-use super::types::{Bits, Encoding, Member, Type, TypeId};
+use super::types::{Bits, Encoding, Member, Type, TypeId, elements};
 use super::unwind::Memory;
 use crate::addr::Addr;
 
@@ -52,7 +52,14 @@ impl Symbols {
         value: &TypedValue,
         memory: &mut Memory<'_>,
     ) -> Result<Vec<u8>, ValueError> {
-        let size = self.size_of(value.of);
+        // A packed bit field may reach beyond what its type would take.
+        let of_bits = value
+            .bits
+            .map_or(0, |bits| bits.first.saturating_add(bits.count).div_ceil(8));
+        let size = match self.size_of(value.of) {
+            0 => 0,
+            size => size.max(of_bits),
+        };
         if size == 0 || size > LARGEST {
             return Err(ValueError::NoSize {
                 of: self.type_name(value.of),
@@ -329,12 +336,16 @@ impl Symbols {
         memory: &mut Memory<'_>,
         (depth, leaf): (u32, Leaf<'_>),
     ) -> Result<String, ValueError> {
-        let count = counts
-            .iter()
-            .try_fold(1_u64, |all, count| all.checked_mul((*count)?));
-        let count = count.unwrap_or(0);
+        let count = elements(counts).unwrap_or(0);
+        let element = self.plain_type(of).1;
+        // Arrays in a circle have no size.
+        if matches!(element, Type::Array { .. }) && self.size_of(of) == 0 {
+            return Err(ValueError::NoSize {
+                of: self.type_name(of),
+            });
+        }
         let characters = matches!(
-            self.plain_type(of).1,
+            element,
             Type::Number {
                 encoding: Encoding::Char,
                 ..
@@ -379,7 +390,10 @@ fn extract(bytes: &[u8], bits: Option<Bits>, signed: bool) -> u64 {
         Some(bits) => {
             let skip = usize::try_from(bits.first / 8).unwrap_or(0);
             let rest = bytes.get(skip..).unwrap_or(&[]);
-            (number(rest) >> (bits.first % 8), bits.count)
+            let shift = u32::try_from(bits.first % 8).unwrap_or(0);
+            let ninth = rest.get(8).map_or(0, |byte| u64::from(*byte));
+            let high = ninth.checked_shl(64 - shift).unwrap_or(0);
+            (number(rest) >> shift | high, bits.count)
         }
         None => (number(bytes), bytes.len() as u64 * 8),
     };
@@ -409,7 +423,7 @@ fn number_text(bytes: &[u8], bits: Option<Bits>, encoding: Encoding, size: u64) 
         },
         Encoding::Char => {
             let code = extract(bytes, bits, true);
-            let shown = quoted(&bytes[..bytes.len().min(1)]);
+            let shown = quoted(&code.to_le_bytes()[..1]);
             match code {
                 0 => "0 '\\0'".to_owned(),
                 code => format!("{} '{}'", code.cast_signed(), shown.trim_matches('"')),
@@ -474,6 +488,16 @@ mod tests {
         assert_eq!(text(&[65], Encoding::Char), "65 'A'");
         assert_eq!(text(&[0], Encoding::Char), "0 '\\0'");
         assert_eq!(text(&1.5_f64.to_le_bytes(), Encoding::Float), "1.5");
+        // A packed field of 60 bits that begins in the middle of a byte.
+        let long = Some(Bits {
+            first: 7,
+            count: 60,
+        });
+        let bytes = [0x80, 0, 0, 0, 0, 0, 0, 0, 0b100];
+        let value = (1 << 59 | 1_u64).to_string();
+        assert_eq!(number_text(&bytes, long, Encoding::Unsigned, 8), value);
+        let letter = Some(Bits { first: 8, count: 8 });
+        assert_eq!(number_text(&[0, b'A'], letter, Encoding::Char, 1), "65 'A'");
         let field = Some(Bits { first: 9, count: 3 });
         assert_eq!(
             number_text(&[0, 0b1010, 0, 0], field, Encoding::Unsigned, 4),
