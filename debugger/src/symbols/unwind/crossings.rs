@@ -84,8 +84,8 @@ impl Symbols {
             // rdi points at the saved rdi: rdi, orig_ax, rip, cs, eflags, rsp.
             return super::read_u64(memory, Addr(registers.get(Reg::RDI)?) + 40);
         }
-        let pushed = (top - 16..=top - 8).contains(&sp);
-        pushed.then(|| super::read_u64(memory, Addr(top - 8)))?
+        let pushed = matches!(top.wrapping_sub(sp), 8..=16);
+        pushed.then(|| super::read_u64(memory, Addr(top).wrapping_sub(8)))?
     }
 
     /// Whether `pc` lies behind the entry's call into C, and so on the way out.
