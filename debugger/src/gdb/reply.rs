@@ -146,6 +146,13 @@ pub enum StopCause {
     Killed(u8),
 }
 
+impl StopCause {
+    /// SIGTRAP: a breakpoint, or the end of a step.
+    pub const TRAP: Self = Self::Signal(5);
+    /// SIGINT: it was asked for.
+    pub const INTERRUPT: Self = Self::Signal(2);
+}
+
 impl Stop {
     /// `T05thread:p01.01;`, `T05thread:p01.01;watch:ffff88800010;`, `S05`, `W00`, `X09`.
     ///

@@ -88,13 +88,8 @@ impl Engine {
     /// What the vCPU in focus does takes long: it may wait for another. The reply is a stop that
     /// came of itself meanwhile.
     fn let_others_run(&mut self) -> Result<Option<StopReply>, Trouble> {
-        self.target.interrupt()?;
-        let reply = loop {
-            if let Some(reply) = self.target.wait(SLICE)? {
-                break reply;
-            }
-        };
-        if reply.cause != StopCause::Signal(2) {
+        let reply = self.stop_for_a_moment()?;
+        if reply.cause != StopCause::INTERRUPT {
             return Ok(Some(reply));
         }
         self.course.alone = false;
@@ -107,16 +102,33 @@ impl Engine {
         Ok(None)
     }
 
-    fn halted(&mut self, reply: StopReply) -> Result<Halt, Trouble> {
-        self.forward_serial();
-        // SIGINT, the stop that was asked for, is no vCPU's: the focus stays where it was.
-        if reply.cause == StopCause::Signal(2) {
+    fn stop_for_a_moment(&mut self) -> Result<StopReply, Trouble> {
+        self.target.interrupt()?;
+        loop {
+            if let Some(reply) = self.target.wait(SLICE)? {
+                return Ok(reply);
+            }
+            if self.port.ended() {
+                return Err(Trouble::Quit);
+            }
+        }
+    }
+
+    /// SIGINT, the stop that was asked for, is no vCPU's: the focus stays where it was.
+    fn focus_on(&mut self, reply: &StopReply) -> Result<(), Trouble> {
+        if reply.cause == StopCause::INTERRUPT {
             self.target.select(self.vcpu)?;
         } else {
             self.vcpu = reply.vcpu;
         }
+        Ok(())
+    }
+
+    fn halted(&mut self, reply: StopReply) -> Result<Halt, Trouble> {
+        self.forward_serial();
+        self.focus_on(&reply)?;
         match reply.cause {
-            StopCause::Signal(2) => {
+            StopCause::INTERRUPT => {
                 self.interrupted = true;
                 Ok(Halt::Interrupted)
             }
@@ -162,20 +174,15 @@ impl Engine {
         if book.is_empty() {
             return Ok(None);
         }
-        self.target.interrupt()?;
-        let reply = loop {
-            if let Some(reply) = self.target.wait(SLICE)? {
-                break reply;
-            }
-        };
+        let reply = self.stop_for_a_moment()?;
         if reply.ended() {
             return Ok(Some(reply));
         }
-        self.vcpu = reply.vcpu;
+        self.focus_on(&reply)?;
         for (id, command) in book {
             self.answer(id, &command)?;
         }
-        if reply.cause == StopCause::Signal(2) {
+        if reply.cause == StopCause::INTERRUPT {
             self.target.resume()?;
             return Ok(None);
         }

@@ -528,10 +528,7 @@ impl Target {
         self.selected = reply.vcpu;
         // QEMU reads through the vCPU that met a trap or was stepped; a mere interrupt leaves what it
         // reads through as it was.
-        let moved = matches!(
-            stop.cause,
-            StopCause::Signal(run::SIGTRAP) | StopCause::Watch { .. }
-        );
+        let moved = matches!(stop.cause, StopCause::TRAP | StopCause::Watch { .. });
         self.stub_selected = (moved && stop.thread.is_some()).then_some(reply.vcpu);
         reply
     }

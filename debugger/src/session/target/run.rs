@@ -11,9 +11,6 @@ use crate::known::Known;
 
 use super::{StopReply, Target, TargetError, refused};
 
-/// The signal a stub reports for a breakpoint or a step.
-pub(super) const SIGTRAP: u8 = 5;
-
 /// What happens beside the stepped instruction, in QEMU's own flags (`Qqemu.sstep`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepFlags(pub u64);
@@ -141,7 +138,7 @@ impl Target {
             // QEMU reports a step that executed nothing where its vCPU was called away first, on a
             // busy host: seen at a conditional jump, which cannot lead to itself. An instruction
             // that does jump to itself is given back after the last try.
-            let idle = stop.cause == StopCause::Signal(5)
+            let idle = stop.cause == StopCause::TRAP
                 && stop.vcpu == vcpu
                 && tries < STEP_TRIES
                 && self.registers(vcpu)? == before;
@@ -266,7 +263,7 @@ impl Target {
                 continue;
             }
             let stop = self.step(vcpu)?;
-            if stop.cause != StopCause::Signal(SIGTRAP) {
+            if stop.cause != StopCause::TRAP {
                 self.pending = Some(StopReply { from: None, ..stop });
                 return Ok(());
             }
@@ -318,7 +315,7 @@ impl Target {
         };
         let stop = self.take_stop(&stop, None);
         // What was interrupted has not met the breakpoint that may stand at its address.
-        if stop.cause == StopCause::Signal(SIGTRAP) {
+        if stop.cause == StopCause::TRAP {
             self.reported.insert(stop.vcpu);
         }
         Ok(Some(stop))

@@ -251,13 +251,9 @@ impl Target {
             return Ok(());
         };
         let mut other = all.clone();
-        // The lowest bit of its first byte, in hexadecimal.
+        // Another digit, the lower of its first byte's.
         let digit = &mut other[at + 1];
-        *digit = match *digit {
-            b'0' => b'1',
-            b'1' => b'0',
-            _ => b'0',
-        };
+        *digit = if *digit == b'0' { b'1' } else { b'0' };
         let write = |target: &mut Self, text: &[u8]| {
             let mut packet = format!("P{number:x}=").into_bytes();
             packet.extend(text);
@@ -438,7 +434,7 @@ impl Target {
         };
         let at = self.pc(self.last_stop.vcpu)?;
         let removed = self.ask(&Request::Remove(trap))?;
-        let trapped = stop.is_some_and(|stop| stop.cause == StopCause::Signal(5));
+        let trapped = stop.is_some_and(|stop| stop.cause == StopCause::TRAP);
         Ok(match (trapped && at == next, reply::ok(&removed).is_ok()) {
             (true, true) => (Verdict::Honoured, "planted, run into, and removed"),
             (true, false) => (Verdict::Ignored, "run into, and it cannot be removed"),
