@@ -44,7 +44,7 @@ impl Engine {
             false => self.target.step(self.vcpu)?,
         };
         match reply.cause {
-            StopCause::Signal(2) => Ok(Some(StopReason::Interrupted)),
+            StopCause::INTERRUPT => Ok(Some(StopReason::Interrupted)),
             // Another vCPU met a breakpoint meanwhile.
             StopCause::Signal(_) if reply.vcpu != self.vcpu => {
                 self.vcpu = reply.vcpu;
@@ -200,8 +200,29 @@ impl Engine {
         Ok(same_stack && self.address_space()? == space)
     }
 
-    /// The root of the page tables, without the low bits that carry flags.
+    /// Which process's page tables are in use.
     pub(super) fn address_space(&mut self) -> Result<u64, Trouble> {
-        Ok(self.register("cr3")? >> 12)
+        let symbols = self.symbols.as_ref();
+        let isolated = symbols.is_some_and(|symbols| symbols.address_of("pti_init").is_some());
+        Ok(tables_of(self.register("cr3")?, isolated))
+    }
+}
+
+/// The root of the page tables, without the low bits that carry flags. A kernel that is built to isolate
+/// its tables from ring 3 has two roots for each process, side by side at a multiple of both.
+const fn tables_of(cr3: u64, isolated: bool) -> u64 {
+    if isolated { cr3 >> 13 } else { cr3 >> 12 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tables_of;
+
+    #[test]
+    fn both_roots_of_a_process_are_one_space_and_neighbours_are_two() {
+        assert_eq!(tables_of(0x1_2000, true), tables_of(0x1_3801, true));
+        assert_ne!(tables_of(0x1_2000, true), tables_of(0x1_4000, true));
+        assert_eq!(tables_of(0x1_2000, false), tables_of(0x1_2801, false));
+        assert_ne!(tables_of(0x1_2000, false), tables_of(0x1_3000, false));
     }
 }

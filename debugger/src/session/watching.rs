@@ -198,7 +198,7 @@ impl Engine {
         };
         let user = |(at, _): &(Addr, u8)| !at.in_kernel_half();
         let space = match pieces.iter().chain(&leading).any(user) {
-            true => Some(self.space_root()?),
+            true => Some(self.address_space()?),
             false => None,
         };
         let shown = self.watched_text(&value);
@@ -217,11 +217,6 @@ impl Engine {
 
     fn bytes_of(&mut self, value: &Value) -> Option<u64> {
         expression::Environment::size_of_value(self, value)
-    }
-
-    /// The root of the page tables, without the bits that tell its two halves apart.
-    fn space_root(&mut self) -> Result<u64, Trouble> {
-        Ok(self.register("cr3")? >> 13)
     }
 
     /// So that each fits a watchpoint: a debug register takes 1, 2, 4 or 8 bytes at a multiple.
@@ -289,7 +284,7 @@ impl Engine {
             return Ok(false);
         };
         // Another process may have memory at the same address.
-        if watched.space.is_some() && watched.space != Some(self.space_root()?) {
+        if watched.space.is_some() && watched.space != Some(self.address_space()?) {
             return Ok(false);
         }
         let covers = |(at, len): &(Addr, u8)| addr.wrapping_sub(at.0).0 < u64::from(*len);
@@ -321,15 +316,7 @@ impl Engine {
 
     /// What leads to the value has changed: finds it again, in its frame, and watches it there.
     fn follow_anew(&mut self, number: u32, watched: &mut Watched) -> Result<(), Trouble> {
-        let failed = |error| Trouble::expression(&watched.text, &error);
-        let tree = expression::parse(&watched.text).map_err(failed)?;
-        self.frame = match &watched.scope {
-            Some(scope) => self.frame_at(scope)?,
-            None => 0,
-        };
-        let found = self.looked_at(&watched.text, &tree, false);
-        self.frame = 0;
-        match found {
+        match self.found_anew(watched) {
             Ok(found) => {
                 let moved = found.pieces != watched.pieces || found.leading != watched.leading;
                 let scope = watched.scope.take();
@@ -353,6 +340,18 @@ impl Engine {
         }
     }
 
+    fn found_anew(&mut self, watched: &Watched) -> Result<Watched, Trouble> {
+        let failed = |error| Trouble::expression(&watched.text, &error);
+        let tree = expression::parse(&watched.text).map_err(failed)?;
+        self.frame = match &watched.scope {
+            Some(scope) => self.frame_at(scope)?,
+            None => 0,
+        };
+        let found = self.looked_at(&watched.text, &tree, false);
+        self.frame = 0;
+        found
+    }
+
     /// Which frame of the stack is now the one of a watchpoint's locals.
     fn frame_at(&mut self, scope: &Scope) -> Result<u32, Trouble> {
         let backtrace = self.unwind(None)?;
@@ -367,7 +366,13 @@ impl Engine {
                 .and_then(|frame| frame.cfa);
             cfa == Some(scope.cfa) && frame.place.symbol.as_deref() == Some(&*scope.function)
         });
-        Ok(at.and_then(|at| u32::try_from(at).ok()).unwrap_or(0))
+        at.and_then(|at| u32::try_from(at).ok()).ok_or_else(|| {
+            Trouble::new(
+                "looking for the frame of a watchpoint",
+                format!("the frame of {} is not found on the stack", scope.function),
+                "'backtrace' shows the frames",
+            )
+        })
     }
 
     /// The watchpoint whose frame has returned just now: it is over, and gone.
@@ -383,7 +388,7 @@ impl Engine {
             };
             let sp = Addr(self.sp()?);
             if sp != scope.cfa
-                || watched.space.is_some() && watched.space != Some(self.space_root()?)
+                || watched.space.is_some() && watched.space != Some(self.address_space()?)
             {
                 continue;
             }
