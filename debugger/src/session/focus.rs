@@ -78,6 +78,10 @@ impl Engine {
                 "'info threads' lists them",
             ));
         }
+        if self.vcpu != Vcpu(vcpu) {
+            // It was counted on the other one.
+            self.since = None;
+        }
         self.vcpu = Vcpu(vcpu);
         self.target.select(self.vcpu)?;
         self.course = Course::default();

@@ -74,15 +74,21 @@ impl Engine {
         Ok(())
     }
 
+    /// A stop of the past is not where it was counted to.
+    fn since_now(&self) -> Option<&Since> {
+        let since = self.since.as_ref();
+        since.filter(|_| !self.target.looks_back())
+    }
+
     /// Instructions of the kernel since the crossing, where each was stepped.
     pub(super) fn stepped_since(&self) -> Option<u64> {
-        let since = self.since.as_ref()?;
+        let since = self.since_now()?;
         since.passage.into_kernel.then_some(since.insns)
     }
 
     /// Instructions on this side since the crossing of that name.
     pub(super) fn instructions_since(&self, call: &str) -> Known<Insns> {
-        match &self.since {
+        match self.since_now() {
             Some(since) if since.passage.into_kernel && since.passage.call == call => {
                 Known::Yes(Insns(since.insns))
             }
@@ -94,7 +100,7 @@ impl Engine {
 
     /// The call that control has come back from, where it stands at the first instruction since.
     pub(super) fn just_back(&self, pc: Addr) -> Option<&Passage> {
-        let since = self.since.as_ref()?;
+        let since = self.since_now()?;
         let back = !since.passage.into_kernel && since.insns == 0 && since.at == pc;
         back.then_some(&since.passage)
     }
