@@ -16,7 +16,22 @@ impl Engine {
     /// Looks through `len` bytes; pages that cannot be read are passed over.
     pub(super) fn find(&mut self, start: &str, len: u64, pattern: &[u8]) -> Result<Found, Trouble> {
         let start = self.address(start)?;
-        let end = start.0.saturating_add(len.min(REACH));
+        if len > REACH {
+            return Err(Trouble::new(
+                format!("looking through {len} bytes at {:#x}", start.0),
+                format!("one command looks through {REACH} at the most"),
+                "give a shorter length",
+            ));
+        }
+        // What the user stopped before was another command.
+        let before = std::mem::take(&mut self.interrupted);
+        let found = self.look_through(start, len, pattern);
+        self.interrupted |= before;
+        found
+    }
+
+    fn look_through(&mut self, start: Addr, len: u64, pattern: &[u8]) -> Result<Found, Trouble> {
+        let end = start.0.saturating_add(len);
         let mut places = Vec::new();
         let mut at = start.0;
         // The end of what was read before: the pattern may lie over the seam.
@@ -24,7 +39,11 @@ impl Engine {
         while at < end && places.len() < MOST {
             self.attend()?;
             if self.interrupted {
-                break;
+                return Err(Trouble::new(
+                    format!("looking through the memory at {:#x}", start.0),
+                    format!("you stopped it at {at:#x}, with {} found", places.len()),
+                    "give a shorter length",
+                ));
             }
             let step = CHUNK as u64 - at % CHUNK as u64;
             let size = usize::try_from(step.min(end - at)).unwrap_or(CHUNK);
