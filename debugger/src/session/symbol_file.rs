@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::boot::read_symbols;
 use super::engine::Engine;
+use super::listing::Decoded;
 use super::trouble::Trouble;
 use crate::event::Answer;
 use crate::symbols::Symbols;
@@ -36,6 +37,8 @@ impl Engine {
         // What was found out by the names before.
         self.doors = None;
         self.prototypes.clear();
+        self.unwound = None;
+        self.decoded = Decoded::default();
         self.since = None;
         self.frame = 0;
         self.info.lacks = self.symbols.as_ref().map_or_else(Vec::new, Symbols::lacks);
