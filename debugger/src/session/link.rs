@@ -275,13 +275,18 @@ impl Link {
             }
         };
         sent.map_err(|source| self.failed(source))?;
+        self.keep(Direction::Sent, bytes)
+    }
+
+    /// What has passed, where it is recorded.
+    fn keep(&mut self, direction: Direction, bytes: &[u8]) -> Result<(), LinkError> {
         if let Some(recorder) = &mut self.recorder {
-            recorder.add(Direction::Sent, bytes);
+            recorder.add(direction, bytes);
         }
-        if let Some(recording) = &mut self.recording {
-            recording.add(Direction::Sent, bytes)?;
+        match &mut self.recording {
+            Some(recording) => recording.add(direction, bytes),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Waits for bytes and appends them; `false` when none came in that time. With no time at all it
@@ -301,9 +306,7 @@ impl Link {
         if let Stream::Replayed(replay) = &mut self.stream {
             let received = replay.receive(timeout);
             bytes.extend(&received);
-            if let Some(recording) = &mut self.recording {
-                recording.add(Direction::Received, &received)?;
-            }
+            self.keep(Direction::Received, &received)?;
             return Ok(bytes.len() > before);
         }
         if !self.readable(timeout)? {
@@ -319,12 +322,7 @@ impl Link {
             Ok(0) => Err(LinkError::Closed { at: self.at() }),
             Ok(read) => {
                 bytes.extend(&buffer[..read]);
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.add(Direction::Received, &buffer[..read]);
-                }
-                if let Some(recording) = &mut self.recording {
-                    recording.add(Direction::Received, &buffer[..read])?;
-                }
+                self.keep(Direction::Received, &buffer[..read])?;
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),

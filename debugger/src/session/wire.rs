@@ -244,11 +244,11 @@ impl Replay {
         if let Some(bytes) = self.covered(request, here) {
             return Some(vec![bytes]);
         }
+        if !is_settled(request) {
+            return None;
+        }
         let anywhere = self.exchanges.iter().find(|exchange| same(exchange));
-        let settled = is_settled(request);
-        anywhere
-            .filter(|_| settled)
-            .map(|found| found.replies.clone())
+        anywhere.map(|found| found.replies.clone())
     }
 
     /// A read that lies within one that was made.
