@@ -259,7 +259,8 @@ pub struct Frame {
     /// What that crossing was: `write`, `asm_exc_page_fault`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call: Option<String>,
-    /// How this frame was found: `registers`, `cfi`, `orc`, `entry frame`, `frame pointer`, `scan`.
+    /// How this frame was found: `registers`, `cfi`, `orc`, `entry frame`, `signal frame`, `code`,
+    /// `frame pointer`.
     pub found_by: &'static str,
     /// The stack pointer in this frame, where known.
     pub sp: Option<Addr>,

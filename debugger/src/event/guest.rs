@@ -12,7 +12,7 @@ pub struct TaskInfo {
     pub pid: u64,
     pub tgid: u64,
     pub comm: String,
-    /// `running`, `waiting for a CPU`, `sleeping`, `sleeping, not to be disturbed`, `zombie`.
+    /// `running`, `waiting for a CPU`, `sleeping`, `sleeping, no signal wakes it`.
     pub state: String,
     /// As `ps` has it: R S D I T t Z X P.
     pub letter: char,
