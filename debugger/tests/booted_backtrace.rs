@@ -6,7 +6,7 @@ mod machine;
 
 use debugger::addr::{Addr, PhysAddr};
 use debugger::crossing::{CrossingKind, Mode};
-use debugger::guest::{self, Stack};
+use debugger::guest::{self, Stack, Stacks};
 use debugger::known::Known;
 use debugger::qemu::arguments::Machine;
 use debugger::session::target::{Endpoint, Trap};
@@ -320,7 +320,8 @@ fn the_current_task_is_the_application() {
         assert!(task.pid > 1, "init started it: {task:?}");
         assert_eq!(task.is_app, Known::Yes(is_app));
         assert!(task.pgd.is_some());
-        let stack = guest::stack_in_use(symbols, &registers, Some(&task), &mut memory);
+        let stacks = Stacks::of(symbols, &registers, Some(&task), &mut memory);
+        let stack = stacks.at(registers.sp().unwrap());
         assert_eq!(stack, Stack::Task(task.label()));
         let all = guest::tasks(symbols, 1000, &mut memory).unwrap();
         assert_eq!(all[0].comm, "swapper/0");
@@ -357,6 +358,7 @@ fn the_address_space_shows_both_worlds() {
     let task = guest::current(symbols, &registers, &mut memory).unwrap();
     let live = Live {
         vmas: Vec::new(),
+        damaged_vmas: 0,
         tasks: Vec::new(),
         app_sp: registers.sp(),
         cpu_areas: guest::cpu_areas(symbols, 1, &mut memory).unwrap(),

@@ -62,11 +62,14 @@ fn word(bytes: &[u8], at: usize, len: usize) -> u64 {
         .fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// None where the entry is not present, or the bytes are not 16.
+/// Bytes of a gate.
+pub const GATE: usize = 16;
+
+/// None where the entry is not present, or the bytes are not as many.
 #[must_use]
 pub fn gate(bytes: &[u8]) -> Option<Gate> {
     let access = *bytes.get(5)?;
-    if bytes.len() != 16 || access >> 7 == 0 {
+    if bytes.len() != GATE || access >> 7 == 0 {
         return None;
     }
     let handler = word(bytes, 0, 2) | word(bytes, 6, 2) << 16 | word(bytes, 8, 4) << 32;

@@ -77,8 +77,8 @@ impl State {
     }
 }
 
-/// All tasks, the idle task first, at most `limit`. A task of the list that cannot be read ends it
-/// with what was found so far.
+/// All tasks, the idle task first, at most `limit`. A thread that cannot be read ends the list of its
+/// process's with what was found so far.
 pub fn every(
     symbols: &Symbols,
     limit: usize,
@@ -91,6 +91,9 @@ pub fn every(
     let (head, _) = signal.field(symbols, "thread_head")?;
     let mut found = Vec::new();
     for leader in leaders {
+        if found.len() >= limit {
+            break;
+        }
         let leader_at = leader.addr;
         let list = Addr(read_field(symbols, of, "signal", leader_at, memory)?) + head;
         found.push(detail(symbols, of, leader, memory)?);

@@ -1,7 +1,7 @@
 //! How often what has interrupted which CPU.
 
 use super::path::read_text;
-use super::{GuestError, Struct, containers, read_field, read_word};
+use super::{GuestError, Struct, address_of, containers, read_field, read_word};
 use crate::addr::{Addr, AddrRange};
 use crate::symbols::Symbols;
 use crate::symbols::types::Type;
@@ -28,9 +28,29 @@ pub fn counters(
 ) -> Result<Vec<Counter>, GuestError> {
     let mut found = of_devices(symbols, cpus, memory)?;
     found.extend(of_the_processor(symbols, cpus, memory)?);
-    // A kernel may keep no statistics of these.
-    found.extend(soft(symbols, cpus, memory).unwrap_or_default());
+    match soft(symbols, cpus, memory) {
+        Ok(counted) => found.extend(counted),
+        // A kernel may keep no statistics of these.
+        Err(GuestError::NoSymbol { .. } | GuestError::NoField { .. }) => {}
+        Err(error) => return Err(error),
+    }
     Ok(found)
+}
+
+/// A number of so many bytes that each CPU keeps in its own area.
+fn on_each(
+    cpus: &[AddrRange],
+    what: &str,
+    (offset, size): (u64, u64),
+    memory: &mut Memory<'_>,
+) -> Result<Vec<u64>, GuestError> {
+    let unused = 64 - size.clamp(1, 8) * 8;
+    let mut counts = Vec::new();
+    for cpu in cpus {
+        let word = read_word(what, cpu.start.wrapping_add(offset), memory)?;
+        counts.push(word << unused >> unused);
+    }
+    Ok(counts)
 }
 
 fn of_devices(
@@ -38,17 +58,10 @@ fn of_devices(
     cpus: &[AddrRange],
     memory: &mut Memory<'_>,
 ) -> Result<Vec<Counter>, GuestError> {
-    let name = "irq_desc_tree";
     // A maple tree of another name from 6.5.
-    let descriptors = match symbols.address_of(name) {
+    let descriptors = match symbols.address_of("irq_desc_tree") {
         Some(tree) => containers::xarray(symbols, tree, memory)?,
-        None => {
-            let name = "sparse_irqs";
-            let tree = symbols
-                .address_of(name)
-                .ok_or(GuestError::NoSymbol { name })?;
-            containers::maple(symbols, tree, memory)?
-        }
+        None => containers::maple(symbols, address_of(symbols, "sparse_irqs")?, memory)?,
     };
     let of = Struct::named(symbols, "struct irq_desc")?;
     let action_of = Struct::named(symbols, "struct irqaction")?;
@@ -59,11 +72,7 @@ fn of_devices(
         let mut number = |path: &str| read_field(symbols, of, path, at, memory);
         let (irq, counts) = (number("irq_data.irq")?, number("kstat_irqs")?);
         let (action, chip) = (Addr(number("action")?), Addr(number("irq_data.chip")?));
-        let mut by_cpu = Vec::new();
-        for cpu in cpus {
-            let at = cpu.start.wrapping_add(counts);
-            by_cpu.push(read_word("kstat_irqs", at, memory)? & 0xffff_ffff);
-        }
+        let by_cpu = on_each(cpus, "kstat_irqs", (counts, 4), memory)?;
         let mut name = |of: Struct, at: Addr| -> Option<String> {
             let name = read_field(symbols, of, "name", at, memory).ok()?;
             read_text("name", Addr(name), 32, memory).ok()
@@ -93,9 +102,7 @@ fn of_the_processor(
     memory: &mut Memory<'_>,
 ) -> Result<Vec<Counter>, GuestError> {
     let name = "irq_stat";
-    let variable = symbols
-        .address_of(name)
-        .ok_or(GuestError::NoSymbol { name })?;
+    let variable = address_of(symbols, name)?;
     let of = symbols.type_named("irq_cpustat_t");
     let members = match of.map(|of| symbols.plain_type(of).1) {
         Some(Type::Record { members, .. }) => members,
@@ -104,25 +111,15 @@ fn of_the_processor(
     let mut found = Vec::new();
     for member in members {
         let size = symbols.size_of(member.of);
-        if size > 8 || member.name.starts_with("__softirq") || member.name.is_empty() {
+        let counts = (1..=8).contains(&size) && !member.name.is_empty();
+        if !counts || member.name.starts_with("__softirq") {
             continue;
         }
-        let mut by_cpu = Vec::new();
-        for cpu in cpus {
-            let at = cpu
-                .start
-                .wrapping_add(variable.0.wrapping_add(member.offset));
-            let word = read_word(name, at, memory)?;
-            by_cpu.push(if size == 8 {
-                word
-            } else {
-                word & ((1 << (size * 8)) - 1)
-            });
-        }
+        let offset = variable.0.wrapping_add(member.offset);
         found.push(Counter {
             name: member.name,
             what: "the processor's own".to_owned(),
-            by_cpu,
+            by_cpu: on_each(cpus, name, (offset, size), memory)?,
         });
     }
     Ok(found)
@@ -134,33 +131,44 @@ fn soft(
     cpus: &[AddrRange],
     memory: &mut Memory<'_>,
 ) -> Result<Vec<Counter>, GuestError> {
-    let variable = "kstat";
-    let at = symbols
-        .address_of(variable)
-        .ok_or(GuestError::NoSymbol { name: variable })?;
-    let names = "softirq_to_name";
-    let names = symbols
-        .address_of(names)
-        .ok_or(GuestError::NoSymbol { name: names })?;
+    let counts = address_of(symbols, "kstat")?;
+    let names = address_of(symbols, "softirq_to_name")?;
     let (within, all) = Struct::named(symbols, "struct kernel_stat")?.field(symbols, "softirqs")?;
     let mut found = Vec::new();
     for number in 0..(symbols.size_of(all) / 4).min(SOFT) {
         let name = Addr(read_word("softirq_to_name", names + number * 8, memory)?);
-        let mut by_cpu = Vec::new();
-        for cpu in cpus {
-            let at = cpu
-                .start
-                .wrapping_add(at.0.wrapping_add(within) + number * 4);
-            by_cpu.push(read_word("kernel_stat.softirqs", at, memory)? & 0xffff_ffff);
-        }
+        let name = read_text("softirq_to_name", name, 16, memory)?;
+        let offset = (counts + within + number * 4).0;
         found.push(Counter {
-            name: format!(
-                "softirq {}",
-                read_text("softirq_to_name", name, 16, memory)?
-            ),
+            name: format!("softirq {name}"),
             what: String::new(),
-            by_cpu,
+            by_cpu: on_each(cpus, "kernel_stat.softirqs", (offset, 4), memory)?,
         });
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cpu_has_its_own_count() {
+        let area = |start| AddrRange::new(Addr(start), Addr(start + 0x100));
+        let mut memory = |at: Addr, bytes: &mut [u8]| {
+            bytes.fill(0xff);
+            bytes[0] = u8::try_from(at.0 >> 12).unwrap();
+            bytes[1..4].fill(0);
+            at.0 < 0x3000
+        };
+        let cpus = [area(0x1000), area(0x2000)];
+        let found = on_each(&cpus, "x", (0x10, 4), &mut memory);
+        assert_eq!(found, Ok(vec![1, 2]));
+        let found = on_each(&cpus, "x", (0x10, 8), &mut memory);
+        assert_eq!(
+            found,
+            Ok(vec![0xffff_ffff_0000_0001, 0xffff_ffff_0000_0002])
+        );
+        assert!(on_each(&[area(0x3000)], "x", (0, 4), &mut memory).is_err());
+    }
 }

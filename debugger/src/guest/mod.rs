@@ -31,7 +31,7 @@ pub use page::{Bases, Page, PageKind, page, page_described};
 pub use preempt::preempt_count;
 pub use slab::{SlabObject, slab_object};
 pub(crate) use stacks::CPU_ENTRY_AREA;
-pub use stacks::{Stack, Stacks, stack_in_use};
+pub use stacks::{Stack, Stacks};
 pub use task::{Task, current, read as task_at, tasks};
 pub use vma::{Backing, Vma, VmaFlags, Vmas, vmas};
 pub use vmalloc::{VmallocArea, module_at, vmalloc_area};
@@ -117,16 +117,34 @@ pub(crate) fn read_field(
     }
 }
 
+/// Where one of the kernel's own names is; of a per-CPU variable its offset.
+fn address_of(symbols: &Symbols, name: &'static str) -> Result<Addr, GuestError> {
+    symbols
+        .address_of(name)
+        .ok_or(GuestError::NoSymbol { name })
+}
+
+/// Where in each CPU's own area a variable lies that from 6.2 to 6.14 is a field of `pcpu_hot`.
+fn in_each_cpu(
+    symbols: &Symbols,
+    name: &'static str,
+    field: &'static str,
+) -> Result<u64, GuestError> {
+    if let Some(offset) = symbols.address_of(name) {
+        return Ok(offset.0);
+    }
+    let hot = address_of(symbols, "pcpu_hot")?;
+    let (field, _) = Struct::named(symbols, "struct pcpu_hot")?.field(symbols, field)?;
+    Ok(hot.0.wrapping_add(field))
+}
+
 /// A word of the kernel's data by its symbol.
 pub fn read_variable(
     symbols: &Symbols,
     name: &'static str,
     memory: &mut Memory<'_>,
 ) -> Result<u64, GuestError> {
-    let addr = symbols
-        .address_of(name)
-        .ok_or(GuestError::NoSymbol { name })?;
-    read_word(name, addr, memory)
+    read_word(name, address_of(symbols, name)?, memory)
 }
 
 pub(crate) fn read_word(
@@ -151,13 +169,8 @@ pub fn cpu_areas(
     memory: &mut Memory<'_>,
 ) -> Result<Vec<AddrRange>, GuestError> {
     let table = "__per_cpu_offset";
-    let start = symbols
-        .address_of(table)
-        .ok_or(GuestError::NoSymbol { name: table })?;
-    let end = "__per_cpu_end";
-    let size = symbols
-        .address_of(end)
-        .ok_or(GuestError::NoSymbol { name: end })?;
+    let start = address_of(symbols, table)?;
+    let size = address_of(symbols, "__per_cpu_end")?;
     let mut areas = Vec::new();
     for cpu in 0..u64::from(cpus) {
         let base = read_word(table, start + cpu * 8, memory)?;

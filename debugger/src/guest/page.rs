@@ -46,7 +46,8 @@ pub enum PageKind {
     Other,
 }
 
-/// `page_type` of kernels before 6.10 (include/linux/page-flags.h): a bit is clear where it holds.
+/// `page_type` of kernels before 6.10 (include/linux/page-flags.h): a bit is clear where it holds. Later
+/// ones have these as enumerators.
 const TYPE_BASE: u64 = 0xf000_0000;
 const BUDDY: u64 = 0x80;
 const TABLE: u64 = 0x200;
@@ -104,17 +105,16 @@ fn kind(
     memory: &mut Memory<'_>,
 ) -> Result<PageKind, GuestError> {
     let types = read_field(symbols, of, "page_type", addr, memory)?;
-    if has(symbols, flags, types, "slab") {
-        return Ok(PageKind::Slab);
-    }
-    if has(symbols, flags, types, "buddy") {
-        return Ok(PageKind::Free);
-    }
-    if has(symbols, flags, types, "table") {
-        return Ok(PageKind::PageTable);
-    }
-    if has(symbols, flags, types, "reserved") {
-        return Ok(PageKind::Reserved);
+    let named = |of: &str, name: &str| enumerator(symbols, of, name);
+    for (what, kind) in [
+        ("slab", PageKind::Slab),
+        ("buddy", PageKind::Free),
+        ("table", PageKind::PageTable),
+        ("reserved", PageKind::Reserved),
+    ] {
+        if has(&named, flags, types, what) {
+            return Ok(kind);
+        }
     }
     let mapping = read_field(symbols, of, "mapping", addr, memory)?;
     if mapping & ANONYMOUS != 0 {
@@ -136,20 +136,22 @@ fn kind(
 
 /// Whether a page is marked as that: by a bit of `flags` (`PG_slab` up to 6.9, `PG_reserved`), by a
 /// type in the highest byte of `page_type` (`PGTY_slab`, from 6.12), or by a clear bit of it.
-fn has(symbols: &Symbols, flags: u64, types: u64, what: &str) -> bool {
+fn has(named: &dyn Fn(&str, &str) -> Option<u64>, flags: u64, types: u64, what: &str) -> bool {
     let flag = format!("PG_{what}");
-    if let Some(bit) = enumerator(symbols, "enum pageflags", &flag) {
+    if let Some(bit) = named("enum pageflags", &flag) {
         return flags >> (bit & 63) & 1 == 1;
     }
-    if let Some(found) = enumerator(symbols, "enum pagetype", &format!("PGTY_{what}")) {
+    let of_type = |name: &str| named("enum pagetype", name).map(|found| found & 0xffff_ffff);
+    if let Some(found) = of_type(&format!("PGTY_{what}")) {
         return types >> 24 == found & 0xff;
     }
-    let bit = enumerator(symbols, "enum pagetype", &flag).or(match what {
+    let base = of_type("PAGE_TYPE_BASE").unwrap_or(TYPE_BASE);
+    let bit = of_type(&flag).or(match what {
         "buddy" => Some(BUDDY),
         "table" => Some(TABLE),
         _ => None,
     });
-    bit.is_some_and(|bit| types & (TYPE_BASE | bit) == TYPE_BASE)
+    bit.is_some_and(|bit| types & (base | bit) == base)
 }
 
 fn enumerator(symbols: &Symbols, of: &str, name: &str) -> Option<u64> {
@@ -184,4 +186,52 @@ fn file_name(
         Some(name) => format!("{system}:{name}"),
         None => format!("{system}:inode {number_of}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What pages with these flags and this type are marked as, in a kernel with these enumerators.
+    fn marks(known: &[(&str, &str, u64)], flags: u64, types: u64) -> Vec<&'static str> {
+        let named = |of: &str, name: &str| {
+            let found = known.iter().find(|one| (one.0, one.1) == (of, name));
+            found.map(|one| one.2)
+        };
+        let all = ["slab", "buddy", "table", "reserved"];
+        all.into_iter()
+            .filter(|what| has(&named, flags, types, what))
+            .collect()
+    }
+
+    #[test]
+    fn pages_are_told_by_the_marks_of_each_kernel() {
+        const FLAGS: &str = "enum pageflags";
+        const TYPES: &str = "enum pagetype";
+        let none = [""; 0];
+        // 6.1
+        let old = [(FLAGS, "PG_slab", 9), (FLAGS, "PG_reserved", 12)];
+        assert_eq!(marks(&old, 1 << 9, 0xffff_ffff), ["slab"]);
+        assert_eq!(marks(&old, 1 << 12, 0xffff_ff7f), ["buddy", "reserved"]);
+        assert_eq!(marks(&old, 0, 0xffff_fdff), ["table"]);
+        assert_eq!(marks(&old, 0, 3), none, "it is mapped four times");
+        // 6.11, whose types lie above their numbers' lower half
+        let later = [
+            (TYPES, "PG_buddy", 0x4000_0000),
+            (TYPES, "PG_table", 0x1000_0000),
+            (TYPES, "PG_slab", 0x0200_0000),
+            (TYPES, "PAGE_TYPE_BASE", 0xffff_ffff_8000_0000),
+        ];
+        assert_eq!(marks(&later, 0, 0xbfff_ffff), ["buddy"]);
+        assert_eq!(marks(&later, 0, 0xfdff_ffff), ["slab"]);
+        assert_eq!(marks(&later, 0, 0xffff_ffff), none);
+        // 6.12
+        let now = [
+            (TYPES, "PGTY_buddy", 0xf0),
+            (TYPES, "PGTY_table", 0xf2),
+            (TYPES, "PGTY_slab", 0xf5),
+        ];
+        assert_eq!(marks(&now, 0, 0xf500_0010), ["slab"]);
+        assert_eq!(marks(&now, 0, 0xffff_ffff), none);
+    }
 }

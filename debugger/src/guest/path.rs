@@ -25,7 +25,14 @@ pub(super) fn path_of(
     let (within, _) = mounts.field(symbols, "mnt")?;
     let unhashed = read_field(symbols, of, "d_hash.pprev", dentry, memory)? == 0;
     let mut names: Vec<String> = Vec::new();
-    for _ in 0..DEEPEST {
+    for steps in 0.. {
+        if steps == DEEPEST {
+            return Err(GuestError::Endless {
+                what: "path of a file",
+                at: dentry,
+                count: steps,
+            });
+        }
         let parent = Addr(read_field(symbols, of, "d_parent", dentry, memory)?);
         if parent != dentry {
             names.push(name_of(symbols, dentry, memory)?);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Struct, Task, read_word};
+use super::{Struct, Task, in_each_cpu, read_word};
 use crate::addr::{Addr, AddrRange};
 use crate::symbols::Symbols;
 use crate::symbols::unwind::{Memory, RegisterSet};
@@ -137,30 +137,9 @@ fn exception_stacks(
     }
 }
 
-/// A variable of its own, and a field of `pcpu_hot` from 6.2 to 6.14.
 fn interrupt_top(symbols: &Symbols, base: Addr, memory: &mut Memory<'_>) -> Option<Addr> {
     let name = "hardirq_stack_ptr";
-    let offset = match symbols.address_of(name) {
-        Some(offset) => offset.0,
-        None => {
-            let hot = symbols.address_of("pcpu_hot")?;
-            let of = Struct::named(symbols, "struct pcpu_hot").ok()?;
-            hot.0.wrapping_add(of.field(symbols, name).ok()?.0)
-        }
-    };
+    let offset = in_each_cpu(symbols, name, name).ok()?;
     let top = read_word(name, base.wrapping_add(offset), memory).ok()?;
     Some(Addr(top)).filter(|top| top.in_kernel_half())
-}
-
-/// By the stack pointer, the current task and the CPU's own area.
-pub fn stack_in_use(
-    symbols: &Symbols,
-    registers: &RegisterSet,
-    current: Option<&Task>,
-    memory: &mut Memory<'_>,
-) -> Stack {
-    let Some(sp) = registers.sp() else {
-        return Stack::Other;
-    };
-    Stacks::of(symbols, registers, current, memory).at(sp)
 }

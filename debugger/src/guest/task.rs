@@ -1,6 +1,6 @@
 //! Tasks: the current one, and all.
 
-use super::{GuestError, Struct, read_field, read_word};
+use super::{GuestError, Struct, address_of, in_each_cpu, read_field, read_word};
 use crate::addr::{Addr, AddrRange};
 use crate::known::Known;
 use crate::symbols::Symbols;
@@ -44,20 +44,9 @@ pub fn current(
     memory: &mut Memory<'_>,
 ) -> Result<Task, GuestError> {
     let base = registers.gs_base.ok_or(GuestError::NoCpuArea)?;
-    // A variable of its own up to 6.1, a field of `pcpu_hot` from 6.2 on.
-    let addr = match symbols.address_of("current_task") {
-        Some(offset) => Addr(base).wrapping_add(offset.0),
-        None => {
-            let name = "pcpu_hot";
-            let hot = symbols
-                .address_of(name)
-                .ok_or(GuestError::NoSymbol { name })?;
-            let of = Struct::named(symbols, "struct pcpu_hot")?;
-            let (field, _) = of.field(symbols, "current_task")?;
-            Addr(base).wrapping_add(hot.0.wrapping_add(field))
-        }
-    };
-    let task = Addr(read_word("current_task", addr, memory)?);
+    let name = "current_task";
+    let at = Addr(base).wrapping_add(in_each_cpu(symbols, name, name)?);
+    let task = Addr(read_word(name, at, memory)?);
     read(symbols, task, memory)
 }
 
@@ -67,10 +56,7 @@ pub fn tasks(
     limit: usize,
     memory: &mut Memory<'_>,
 ) -> Result<Vec<Task>, GuestError> {
-    let name = "init_task";
-    let first = symbols
-        .address_of(name)
-        .ok_or(GuestError::NoSymbol { name })?;
+    let first = address_of(symbols, "init_task")?;
     let of = Struct::named(symbols, "struct task_struct")?;
     let (link, _) = of.field(symbols, "tasks")?;
     let mut tasks = Vec::new();

@@ -1,7 +1,7 @@
 //! The areas of the kernel's virtual memory: vmalloc, mapped devices, task stacks, modules' code.
 
 use super::path::read_text;
-use super::{GuestError, Struct, containers, read_field, read_word};
+use super::{GuestError, Struct, address_of, containers, read_field, read_variable, read_word};
 use crate::addr::{Addr, AddrRange};
 use crate::symbols::Symbols;
 use crate::symbols::unwind::Memory;
@@ -47,12 +47,8 @@ pub fn vmalloc_area(
     if let Some(root) = symbols.address_of("vmap_area_root") {
         return within_tree(symbols, root, at, memory);
     }
-    let name = "vmap_nodes";
-    let nodes = symbols
-        .address_of(name)
-        .ok_or(GuestError::NoSymbol { name })?;
-    let nodes = Addr(read_word(name, nodes, memory)?);
-    let count = super::read_variable(symbols, "nr_vmap_nodes", memory)? & 0xffff_ffff;
+    let nodes = Addr(read_variable(symbols, "vmap_nodes", memory)?);
+    let count = read_variable(symbols, "nr_vmap_nodes", memory)? & 0xffff_ffff;
     let of = Struct::named(symbols, "struct vmap_node")?;
     let (busy, _) = of.field(symbols, "busy.root")?;
     for node in 0..count.min(1024) {
@@ -130,10 +126,7 @@ pub fn module_at(
     at: Addr,
     memory: &mut Memory<'_>,
 ) -> Result<Option<(String, u64)>, GuestError> {
-    let name = "modules";
-    let head = symbols
-        .address_of(name)
-        .ok_or(GuestError::NoSymbol { name })?;
+    let head = address_of(symbols, "modules")?;
     let of = Struct::named(symbols, "struct module")?;
     let (link, _) = of.field(symbols, "list")?;
     let (text, _) = of.field(symbols, "name")?;

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::trouble::Trouble;
-use crate::addr::{Addr, PhysAddr};
+use crate::addr::Addr;
 use crate::event::{Event, Failure};
 use crate::guest::{self, Task};
 use crate::known::Known;
-use crate::space::{Root, translate};
-use crate::symbols::unwind::RegisterSet;
+use crate::space::Root;
 
 /// Between two pulses: four a second are read with ease, and leave the host to the guest.
 const PULSE: Duration = Duration::from_millis(250);
@@ -63,26 +62,17 @@ impl Engine {
         let Known::Yes(now) = self.root().ok()? else {
             return None;
         };
-        let target = &mut self.target;
-        let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
-        let table = translate(now, table, &mut read)?;
-        Some(Root { table, ..now })
+        self.root_at(table, now)
     }
 
     fn running_process(&mut self) -> Option<Task> {
-        let registers = self.registers().ok()?;
-        let mut set = RegisterSet::from_names(|name| registers.get(name));
-        set.gs_base = self.per_cpu_base().map(|base| base.0);
-        let task = self.reading(|symbols, memory| guest::current(symbols, &set, memory));
-        task?.ok().filter(|task| task.mm.is_some())
+        let task = self.running_task().ok();
+        task.filter(|task| task.mm.is_some())
     }
 
     fn process_root(&mut self, kernel: Option<Root>) -> Option<Root> {
         let (kernel, pgd) = (kernel?, self.beside.process.as_ref()?.pgd?);
-        let target = &mut self.target;
-        let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
-        let table = translate(kernel, pgd, &mut read)?;
-        Some(Root { table, ..kernel })
+        self.root_at(pgd, kernel)
     }
 
     /// The process whose user half is read may have ended: then there is none.

@@ -83,7 +83,7 @@ impl Engine {
             .map(|(key, name, size)| match table(of_cpu, key) {
                 Some((base, limit)) => format!(
                     "{name}: {base:#x}, {} entries of {size} bytes",
-                    (limit + 1) / size
+                    limit.saturating_add(1) / size
                 ),
                 None => format!("{name}: not known, QEMU's monitor does not tell it"),
             })
@@ -131,16 +131,12 @@ fn set(value: u64, names: &[(u32, &str)]) -> String {
     set.join(", ")
 }
 
-/// Where a CPU's interrupt table lies, by the monitor's text.
-pub(super) fn idt(text: &str, cpu: u32) -> Option<u64> {
-    table(section(text, cpu), "IDT").map(|(base, _)| base)
-}
-
-/// The part of one CPU: `CPU#1` begins it.
+/// The part of one CPU: `CPU#1` begins it. Empty where there is none of it.
 pub(super) fn section(text: &str, cpu: u32) -> &str {
     let head = format!("CPU#{cpu}\n");
-    let start = text.find(&head).map_or(0, |at| at + head.len());
-    let rest = &text[start..];
+    let Some((_, rest)) = text.split_once(&head) else {
+        return "";
+    };
     &rest[..rest.find("CPU#").unwrap_or(rest.len())]
 }
 
@@ -189,6 +185,7 @@ mod tests {
             Some((0xffff_fe00_0004_1000, 0x7f))
         );
         assert_eq!(table(section(text, 1), "IDT"), None);
+        assert_eq!(section(text, 2), "", "another CPU's is not its own");
     }
 
     #[test]

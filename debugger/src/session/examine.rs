@@ -8,9 +8,9 @@ use crate::addr::Addr;
 use crate::command::{Format, Syntax};
 use crate::event::{Answer, DisassemblyLine, MemoryDump, Register, Value};
 use crate::gdb::registers::display;
-use crate::guest::{self, Stack};
+use crate::guest::Stack;
 use crate::symbols::types::Type as Plain;
-use crate::symbols::unwind::{Reg, RegisterSet};
+use crate::symbols::unwind::Reg;
 
 /// Bits of eflags and their names (Intel SDM vol. 1, 3.4.3).
 const FLAGS: [(u32, &str); 15] = [
@@ -104,31 +104,13 @@ impl Engine {
         }
     }
 
-    /// Which stack is in use.
+    /// Which stack a stack pointer is on.
     pub(super) fn stack(&mut self, sp: u64) -> String {
-        let Some(stack) = self.stack_in_use() else {
-            return match Addr(sp).in_kernel_half() {
-                true => "a stack of the kernel".to_owned(),
-                false => "application stack".to_owned(),
-            };
-        };
-        stack.to_string()
-    }
-
-    pub(super) fn stack_in_use(&mut self) -> Option<Stack> {
-        let registers = self.registers().ok()?;
-        let mut set = RegisterSet::from_names(|name| registers.get(name));
-        set.gs_base = self.per_cpu_base().map(|base| base.0);
-        let symbols = self.symbols.as_ref()?;
-        let target = &mut self.target;
-        let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
-        let current = guest::current(symbols, &set, &mut memory).ok();
-        Some(guest::stack_in_use(
-            symbols,
-            &set,
-            current.as_ref(),
-            &mut memory,
-        ))
+        match self.stacks() {
+            Some(stacks) => stacks.at(Addr(sp)).to_string(),
+            None if Addr(sp).in_kernel_half() => "a stack of the kernel".to_owned(),
+            None => Stack::Application.to_string(),
+        }
     }
 
     /// The top of the current task's stack in the kernel.

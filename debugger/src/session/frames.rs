@@ -75,7 +75,7 @@ impl Engine {
         }
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(DEEPEST).max(1));
         let backtrace = self.unwind(limit)?;
-        let stacks = self.stacks();
+        let stacks = self.stacks().unwrap_or_default();
         Ok(self.event_frames(&backtrace, &stacks, limit))
     }
 
@@ -107,20 +107,21 @@ impl Engine {
         frames
     }
 
-    /// The stacks of the CPU that stopped, and of its task.
-    fn stacks(&mut self) -> Stacks {
-        let Ok(registers) = self.registers() else {
-            return Stacks::default();
-        };
+    /// The registers of the CPU in focus, with the base of its own area.
+    pub(super) fn cpu_registers(&mut self) -> Result<RegisterSet, Trouble> {
+        let registers = self.registers()?;
         let mut set = RegisterSet::from_names(|name| registers.get(name));
         set.gs_base = self.per_cpu_base().map(|base| base.0);
-        let Some(symbols) = &self.symbols else {
-            return Stacks::default();
-        };
-        let target = &mut self.target;
-        let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
-        let current = guest::current(symbols, &set, &mut memory).ok();
-        Stacks::of(symbols, &set, current.as_ref(), &mut memory)
+        Ok(set)
+    }
+
+    /// The stacks of the CPU in focus, and of its task.
+    pub(super) fn stacks(&mut self) -> Option<Stacks> {
+        let set = self.cpu_registers().ok()?;
+        self.reading(|symbols, memory| {
+            let current = guest::current(symbols, &set, memory).ok();
+            Stacks::of(symbols, &set, current.as_ref(), memory)
+        })
     }
 
     /// The registers of the selected frame, as far as they are known in it.

@@ -5,10 +5,9 @@ use super::environment::RUNS;
 use super::expression::{Environment, ExpressionError, Given, Type, Value};
 use crate::addr::Addr;
 use crate::command::OF_THE_STOP;
-use crate::guest::{self, containers};
+use crate::guest::containers;
 use crate::known::Known;
 use crate::symbols::Kind;
-use crate::symbols::unwind::RegisterSet;
 
 impl Engine {
     /// `$` is the last value printed, `$$` the one before, `$$3` the third before; `$3` the third
@@ -145,9 +144,9 @@ impl Engine {
         Some(match name {
             "_cpu" => Ok(Value::of(u64::from(self.vcpu.0), Type::int())),
             "_task" => self
-                .current_task()
-                .map_err(unknown)
-                .map(|task| Value::of(task.0, Type::named("struct task_struct").pointer())),
+                .running_task()
+                .map_err(|trouble| unknown(trouble.to_string()))
+                .map(|task| Value::of(task.addr.0, Type::named("struct task_struct").pointer())),
             "_result" => self
                 .crossing_result()
                 .map(|bits| Value::of(bits, Type::named("long")))
@@ -174,17 +173,6 @@ impl Engine {
                     }
                 }),
         })
-    }
-
-    fn current_task(&mut self) -> Result<Addr, String> {
-        let registers = self.registers().map_err(|trouble| trouble.to_string())?;
-        let mut set = RegisterSet::from_names(|name| registers.get(name));
-        set.gs_base = self.per_cpu_base().map(|base| base.0);
-        let found = self.reading(|symbols, memory| guest::current(symbols, &set, memory));
-        let found = found.ok_or_else(|| "no vmlinux was given".to_owned())?;
-        found
-            .map(|task| task.addr)
-            .map_err(|error| error.to_string())
     }
 
     /// A per-CPU variable as one CPU has it, by the kernel's own table of their areas.

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::control_state::idt;
 use super::engine::Engine;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::disasm::Flow;
 use crate::event::StopReason;
+use crate::guest::descriptors;
 use crate::known::Known;
 
 use super::target::StepFlags;
@@ -73,12 +73,9 @@ impl Engine {
     /// None where the monitor does not tell where the table is, or it cannot be read: then the
     /// symbols' word is taken for it.
     fn read_gates(&mut self) -> Gates {
-        let text = self.target.monitor("info registers -a").unwrap_or_default();
-        let table = idt(&text, self.vcpu.0);
-        let mut bytes = vec![0; 256 * GATE];
-        match table {
-            Some(base) if self.target.read(Addr(base), &mut bytes).is_ok() => gates(&bytes),
-            _ => self.named_gates(),
+        match self.descriptor_table("IDT") {
+            Ok(table) => gates(&table),
+            Err(_) => self.named_gates(),
         }
     }
 
@@ -95,25 +92,12 @@ impl Engine {
     }
 }
 
-/// Bytes of a gate (Intel SDM vol. 3, 6.14.1):
-///
-/// ```text
-/// 15..0 offset │ 31..16 selector │ 34..32 IST │ 47 present │ 63..48 offset │ 95..64 offset
-/// ```
-const GATE: usize = 16;
-
+/// By their handlers: of several vectors with one the first.
 fn gates(table: &[u8]) -> Gates {
     let mut gates = Gates::new();
-    for (vector, gate) in (0..=u8::MAX).zip(table.chunks_exact(GATE)) {
-        let mut word = [0; 8];
-        word.copy_from_slice(&gate[..8]);
-        let low = u64::from_le_bytes(word);
-        word.copy_from_slice(&gate[8..]);
-        let high = u64::from_le_bytes(word) & 0xffff_ffff;
-        let present = low >> 47 & 1 == 1;
-        if present {
-            let offset = low & 0xffff | (low >> 48) << 16 | high << 32;
-            gates.entry(Addr(offset)).or_insert(vector);
+    for (vector, bytes) in (0..=u8::MAX).zip(table.chunks_exact(descriptors::GATE)) {
+        if let Some(gate) = descriptors::gate(bytes) {
+            gates.entry(gate.handler).or_insert(vector);
         }
     }
     gates
@@ -125,6 +109,7 @@ mod tests {
 
     #[test]
     fn gates_are_taken_apart() {
+        const GATE: usize = descriptors::GATE;
         let mut table = vec![0; 3 * GATE];
         // Vector 1: ffffffff81400bd0, selector 10, present.
         table[GATE..2 * GATE].copy_from_slice(&[

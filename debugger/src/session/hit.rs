@@ -6,7 +6,7 @@ use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::command::{Command, LogPart, Only, parse};
 use crate::event::{Event, Failure, StopReason};
-use crate::symbols::unwind::RegisterSet;
+use crate::guest::{self, Task};
 
 /// What a stop is still to do: the lines of the breakpoint that stopped.
 pub(super) type Due = (u32, Vec<String>);
@@ -103,25 +103,18 @@ impl Engine {
     }
 
     /// The task that the focused vCPU runs.
-    pub(super) fn running_task(&mut self) -> Result<crate::guest::Task, Trouble> {
-        let registers = self.registers()?;
-        let base = self.per_cpu_base();
-        let mut set = RegisterSet::from_names(|name| registers.get(name));
-        set.gs_base = base.map(|base| base.0);
+    pub(super) fn running_task(&mut self) -> Result<Task, Trouble> {
         let tried = || "asking which task runs".to_owned();
         self.symbols_or(tried)?;
-        let Some(symbols) = &self.symbols else {
-            return Err(Trouble::new(tried(), "no symbols", "attach with --vmlinux"));
+        let set = self.cpu_registers()?;
+        let task = self.reading(|symbols, memory| guest::current(symbols, &set, memory));
+        let found = match task {
+            Some(Ok(task)) => return Ok(task),
+            Some(Err(error)) => error.to_string(),
+            None => "no vmlinux was given".to_owned(),
         };
-        let target = &mut self.target;
-        let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
-        crate::guest::current(symbols, &set, &mut memory).map_err(|error| {
-            Trouble::new(
-                tried(),
-                error.to_string(),
-                "'info target' says what is known",
-            )
-        })
+        let next = "'info target' says what is known";
+        Err(Trouble::new(tried(), found, next))
     }
 
     /// A condition that cannot be evaluated stops, and says why.

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::engine::Engine;
-use super::target::Target;
 use super::trouble::{Trouble, failure_of};
-use crate::addr::{Addr, AddrRange, PhysAddr, Slide};
+use crate::addr::{Addr, AddrRange, Slide};
 use crate::event::Event;
 use crate::known::Known;
-use crate::space::{self, Mapped, Root};
+use crate::space::{self, Mapped};
 use crate::symbols::Symbols;
 use crate::symbols::in_memory::{Constants, parts};
 use crate::symbols::kallsyms;
@@ -103,19 +102,14 @@ impl Engine {
     /// Where the kernel's constants may lie: what is mapped neither to be written nor executed; while it
     /// protects nothing so far, its whole image.
     fn constant_ranges(&mut self) -> Result<Known<Vec<AddrRange>>, Trouble> {
-        let (cr0, cr3, cr4) = (
-            self.register("cr0")?,
-            self.register("cr3")?,
-            self.register("cr4")?,
-        );
-        let root = match Root::of(cr0, cr3, cr4) {
-            Ok(root) => root,
-            Err(error) => return Ok(Known::no(error.to_string())),
+        let root = match self.root()? {
+            Known::Yes(root) => root,
+            Known::Asked => return Ok(Known::Asked),
+            Known::No(why) => return Ok(Known::No(why)),
         };
-        let target: &mut Target = &mut self.target;
-        let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
         let mut go_on = |tables: usize| tables < TABLES;
-        let mapped = space::mapped(root, IMAGE, &mut read, &mut go_on).ranges;
+        let mapped = self.physically(|read| space::mapped(root, IMAGE, read, &mut go_on));
+        let mapped = mapped.ranges;
         let Some(first) = mapped.first() else {
             return Ok(Known::no("no kernel is mapped where Linux has its image"));
         };

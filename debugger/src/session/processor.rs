@@ -31,7 +31,7 @@ const NAMES: [(u16, &str); 8] = [
 
 impl Engine {
     /// A descriptor table of the CPU that stopped: QEMU's monitor tells where it lies.
-    fn descriptor_table(&mut self, key: &str) -> Result<Vec<u8>, Trouble> {
+    pub(super) fn descriptor_table(&mut self, key: &str) -> Result<Vec<u8>, Trouble> {
         let tried = format!("reading the {key}");
         let text = self.target.monitor("info registers -a")?;
         let Some((base, limit)) = table(section(&text, self.vcpu.0), key) else {
@@ -49,7 +49,7 @@ impl Engine {
 
     pub(super) fn gates(&mut self) -> Result<Vec<GateInfo>, Trouble> {
         let table = self.descriptor_table("IDT")?;
-        let entries = table.chunks_exact(16).enumerate();
+        let entries = table.chunks_exact(descriptors::GATE).enumerate();
         let gates = entries.filter_map(|(vector, bytes)| Some((vector, descriptors::gate(bytes)?)));
         Ok(gates
             .map(|(vector, gate)| GateInfo {

@@ -4,19 +4,21 @@ use super::engine::Engine;
 use super::trouble::Trouble;
 use crate::addr::{Addr, AddrRange, PhysAddr};
 use crate::event::{
-    AddressInfo, Answer, Identity, PageTableEntry, RegionInfo, ResidentInfo, VmaInfo,
+    AddressInfo, Answer, Event, Identity, PageTableEntry, RegionInfo, ResidentInfo, VmaInfo,
 };
 use crate::guest::{self, Backing, Task};
 use crate::known::Known;
-use crate::space::{self, Around, Live, Region, Root, Walk};
+use crate::space::{self, Around, Live, Physical, Region, Root, Walk};
 use crate::symbols::Symbols;
-use crate::symbols::unwind::{Memory, RegisterSet};
+use crate::symbols::unwind::Memory;
 
 /// Tables read before the map is given as it is: a machine of 64 GiB has about so many.
 const TABLES: usize = 50_000;
 
 /// Tasks among which an address's owner is looked for.
 const TASKS: usize = 5_000;
+
+const PAGE: u64 = 0x1000;
 
 const EVERYTHING: AddrRange = AddrRange {
     start: Addr(0),
@@ -122,10 +124,8 @@ impl Engine {
         let current = self.current();
         let cpus = self.info.vcpus;
         let root = self.target.kernel_root()?;
-        let target = &mut self.target;
-        let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
         // A small negative number is an address as well, but nothing lies there.
-        let physical = Some(space::translate(root, at, &mut read)?);
+        let physical = Some(self.physically(|read| space::translate(root, at, read))?);
         self.reading(|symbols, memory| {
             let live = Live {
                 cpu_areas: guest::cpu_areas(symbols, cpus, memory).unwrap_or_default(),
@@ -161,9 +161,19 @@ impl Engine {
             Known::Asked => return Ok(Known::Asked),
             Known::No(why) => return Ok(Known::No(why)),
         };
+        Ok(self.physically(|read| space::walk(root, at, read)).into())
+    }
+
+    /// Lets page tables be read.
+    pub(super) fn physically<T>(&mut self, ask: impl FnOnce(&mut Physical<'_>) -> T) -> T {
         let target = &mut self.target;
-        let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
-        Ok(space::walk(root, at, &mut read).into())
+        ask(&mut |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok())
+    }
+
+    /// The page tables whose outermost one is mapped there.
+    pub(super) fn root_at(&mut self, table: Addr, now: Root) -> Option<Root> {
+        let table = self.physically(|read| space::translate(now, table, read))?;
+        Some(Root { table, ..now })
     }
 
     /// What is known of the guest as one of its tasks sees it, the current one where none is given.
@@ -182,11 +192,10 @@ impl Engine {
         let (vmas, areas) = self
             .reading(|symbols, memory| {
                 let areas = guest::cpu_areas(symbols, cpus, memory).unwrap_or_default();
-                let mut vmas = Vec::new();
-                if let Some(task) = current.as_ref().filter(|_| user_half) {
-                    vmas = mappings_of(symbols, task, memory);
-                }
-                (vmas, areas)
+                let task = current.as_ref().filter(|_| user_half);
+                // Where the kernel's structures are not known the page tables alone tell.
+                let vmas = task.and_then(|task| guest::vmas(symbols, task, memory).ok());
+                (vmas.unwrap_or_default(), areas)
             })
             .ok_or_else(|| {
                 Trouble::new(
@@ -196,7 +205,8 @@ impl Engine {
                 )
             })?;
         live.app_sp = self.application_sp();
-        (live.vmas, live.cpu_areas, live.current) = (vmas, areas, current);
+        (live.vmas, live.damaged_vmas) = (vmas.list, vmas.damaged);
+        (live.cpu_areas, live.current) = (areas, current);
         Ok(live)
     }
 
@@ -204,11 +214,7 @@ impl Engine {
         if self.target.reads_beside() {
             return self.process_beside().cloned();
         }
-        let registers = self.registers().ok()?;
-        let mut set = RegisterSet::from_names(|name| registers.get(name));
-        set.gs_base = self.per_cpu_base().map(|base| base.0);
-        let task = self.reading(|symbols, memory| guest::current(symbols, &set, memory));
-        task?.ok()
+        self.running_task().ok()
     }
 
     fn regions(&mut self, range: AddrRange, of: Option<Task>) -> Result<Vec<Region>, Trouble> {
@@ -226,15 +232,20 @@ impl Engine {
         let mut live = self.live(of, !range.start.in_kernel_half())?;
         live.vmas
             .retain(|vma| vma.range.start < range.end && range.start < vma.range.end);
-        let target = &mut self.target;
         if let Known::Yes(root) = root {
-            let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
             let mut go_on = |tables: usize| tables < TABLES;
             // A mapping is counted whole, whatever part of it was asked for.
             let whole = live.vmas.iter().fold(range, |all, vma| {
                 AddrRange::new(all.start.min(vma.range.start), all.end.max(vma.range.end))
             });
-            live.mappings = Some(space::mapped(root, whole, &mut read, &mut go_on));
+            let mappings = self.physically(|read| space::mapped(root, whole, read, &mut go_on));
+            live.mappings = Some(mappings);
+        }
+        // Of a single page it says nothing worth a line.
+        let lacks = live.lacks().join("; ");
+        if !lacks.is_empty() && range.len() > PAGE {
+            let notice = format!("this map of the address space is not whole: {lacks}");
+            self.port.send(Event::Notice(notice));
         }
         let regions = self.reading(|symbols, memory| {
             if range.end.in_kernel_half() {
@@ -250,10 +261,8 @@ impl Engine {
         let Some(pgd) = task.pgd else {
             return Known::no("it is a thread of the kernel, which has no user half of its own");
         };
-        let target = &mut self.target;
-        let mut read = |at: PhysAddr, bytes: &mut [u8]| target.read_physical(at, bytes).is_ok();
-        match space::translate(now, pgd, &mut read) {
-            Some(table) => Known::Yes(Root { table, ..now }),
+        match self.root_at(pgd, now) {
+            Some(root) => Known::Yes(root),
             None => Known::no("its outermost page table is not mapped"),
         }
     }
@@ -271,11 +280,6 @@ impl Engine {
 fn all_tasks(symbols: &Symbols, memory: &mut Memory<'_>) -> Vec<Task> {
     let tasks = guest::every(symbols, TASKS, memory).unwrap_or_default();
     tasks.into_iter().map(|one| one.task).collect()
-}
-
-/// None where the kernel's structures are not known: then the page tables alone tell.
-fn mappings_of(symbols: &Symbols, task: &Task, memory: &mut Memory<'_>) -> Vec<guest::Vma> {
-    guest::vmas(symbols, task, memory).map_or_else(|_| Vec::new(), |vmas| vmas.list)
 }
 
 fn region_info(region: &Region) -> RegionInfo {

@@ -402,7 +402,7 @@ impl Finder<'_, '_, '_> {
             PageKind::PageTable => "a page table".to_owned(),
             PageKind::Anonymous => "anonymous memory of processes".to_owned(),
             PageKind::File { name, offset } => {
-                let within = (physical.0 - start.0) & !0xfff;
+                let within = physical.0.wrapping_sub(start.0) & !0xfff;
                 format!(
                     "of the file {name}, from its byte {:#x}",
                     offset.wrapping_add(within)

@@ -44,6 +44,8 @@ pub struct Live {
     pub tasks: Vec<Task>,
     /// The mappings of that task's process, by address.
     pub vmas: Vec<Vma>,
+    /// Those of them that made no sense, and are not among these.
+    pub damaged_vmas: usize,
     /// The application's stack pointer: the innermost frame's beyond the boundary.
     pub app_sp: Option<Addr>,
     /// Each CPU's own area.
@@ -52,6 +54,31 @@ pub struct Live {
     pub levels: u32,
     /// What the tables map; none where they could not be read.
     pub mappings: Option<Mappings>,
+}
+
+impl Live {
+    /// What is missing in a map that is made of it, each in a sentence.
+    #[must_use]
+    pub fn lacks(&self) -> Vec<String> {
+        let mut lacks = Vec::new();
+        if let Some(mappings) = &self.mappings {
+            if mappings.cut {
+                let read = mappings.tables_read;
+                lacks.push(format!("after {read} page tables no more were read"));
+            }
+            if let [first, ..] = mappings.unreadable.as_slice() {
+                let count = mappings.unreadable.len();
+                lacks.push(format!(
+                    "{count} page tables cannot be read, the first at {first}"
+                ));
+            }
+        }
+        if self.damaged_vmas > 0 {
+            let count = self.damaged_vmas;
+            lacks.push(format!("{count} mappings of the process make no sense"));
+        }
+        lacks
+    }
 }
 
 impl Region {
@@ -261,6 +288,28 @@ mod tests {
         assert_eq!(left(12, 18), []);
         assert_eq!(left(15, 35), [(20, 30)]);
         assert_eq!(left(50, 60), [(50, 60)]);
+    }
+
+    #[test]
+    fn what_a_map_lacks_is_told() {
+        let mut live = Live {
+            mappings: Some(Mappings::default()),
+            ..Live::default()
+        };
+        assert!(live.lacks().is_empty());
+        live.damaged_vmas = 2;
+        if let Some(mappings) = &mut live.mappings {
+            (mappings.cut, mappings.tables_read) = (true, 7);
+            mappings.unreadable = vec![PhysAddr(0x1000)];
+        }
+        assert_eq!(
+            live.lacks(),
+            [
+                "after 7 page tables no more were read",
+                "1 page tables cannot be read, the first at 0x1000",
+                "2 mappings of the process make no sense"
+            ]
+        );
     }
 
     #[test]

@@ -73,6 +73,13 @@ impl Walk {
         }
     }
 
+    /// An entry that is there, and no mark of the tree's own.
+    fn hold(&mut self, entry: u64) {
+        if entry != 0 && !is_internal(entry) {
+            self.found.push(entry);
+        }
+    }
+
     fn xarray(
         &mut self,
         symbols: &Symbols,
@@ -81,9 +88,7 @@ impl Walk {
         memory: &mut Memory<'_>,
     ) -> Result<(), GuestError> {
         if !is_node(entry) {
-            if entry != 0 && !is_internal(entry) {
-                self.found.push(entry);
-            }
+            self.hold(entry);
             return Ok(());
         }
         let node = Addr(entry - 2);
@@ -106,9 +111,7 @@ impl Walk {
         memory: &mut Memory<'_>,
     ) -> Result<(), GuestError> {
         if !is_node(entry) {
-            if entry != 0 && !is_internal(entry) {
-                self.found.push(entry);
-            }
+            self.hold(entry);
             return Ok(());
         }
         // Nodes are aligned to 256 bytes; bits 3 to 6 tell their kind (enum maple_type).
@@ -138,10 +141,9 @@ impl Walk {
                 false => pivot,
             };
             let held = word(slots_at, memory)?;
-            if !leaf {
-                self.maple(symbols, held, end, depth, memory)?;
-            } else if held != 0 && !is_internal(held) {
-                self.found.push(held);
+            match leaf {
+                true => self.hold(held),
+                false => self.maple(symbols, held, end, depth, memory)?,
             }
             if end >= max {
                 break;
