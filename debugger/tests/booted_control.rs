@@ -82,6 +82,20 @@ fn a_shortcut_is_marked_between_tcp_and_main() {
     let returns_to = beyond.place.addr;
     debuggee.ask("delete");
     assert_eq!(debuggee.stop("cross back").place.addr, returns_to);
+    // The next one is called as this one was, on its way in and out.
+    let mut shortcuts = Vec::new();
+    while shortcuts.len() < 2 {
+        if let StopReason::Crossing {
+            kind: CrossingKind::Shortcut,
+            call,
+            ..
+        } = debuggee.stop("cross").reason
+        {
+            shortcuts.push(call);
+        }
+    }
+    assert!(shortcuts[0].starts_with("tcp_"), "{shortcuts:?}");
+    assert_eq!(shortcuts[0], shortcuts[1]);
 }
 
 #[test]

@@ -9,12 +9,12 @@ use super::handle::Port;
 use super::link::recording;
 use super::options::AttachOptions;
 use super::profile_file;
-use super::run::Ran;
+use super::run::{Halt, Ran};
 use super::slide;
-use super::target::{Endpoint, Target, TargetError};
+use super::target::{Endpoint, Target, TargetError, Trap, TrapKind};
 use super::trouble::Trouble;
 use super::wire::Head;
-use crate::addr::Addr;
+use crate::addr::{Addr, Slide};
 use crate::event::{Event, Fact, Run, StopReason, TargetInfo};
 use crate::known::Known;
 use crate::symbols::Symbols;
@@ -192,19 +192,49 @@ impl Engine {
         Ok(())
     }
 
-    /// Breakpoints are virtual and without limit under TCG: one for each place that `start_kernel` may
-    /// be moved to.
     fn run_to_start(&mut self, start: Addr) -> Result<bool, Trouble> {
-        let places: Vec<Addr> = slide::candidates()
-            .map(|slide| slide.moved(start))
-            .filter(|place| place.in_kernel_half())
-            .collect();
         self.deadline = Some(Instant::now() + KERNEL_START);
-        let ran = self.run_to(&places, &mut |_| Ok(true));
+        let ran = match self.run_to_cleared() {
+            Ok(Some(slide)) => self.run_to(&[slide.moved(start)], &mut |_| Ok(true)),
+            Ok(None) => Ok(Ran::Stopped(StopReason::Interrupted)),
+            Err(trouble) => Err(trouble),
+        };
         self.deadline = None;
         self.late = false;
         self.interrupted = false;
         Ok(ran? == Ran::Arrived)
+    }
+
+    /// To where the kernel clears its data, which tells how far it was moved.
+    ///
+    /// Traps are virtual and without limit under TCG: there is one at each place that the data may be
+    /// moved to. QEMU goes through all breakpoints at each jump, but through watchpoints only where a
+    /// page comes into use: they cost nothing while the kernel is unpacked.
+    fn run_to_cleared(&mut self) -> Result<Option<Slide>, Trouble> {
+        let symbols = self.symbols.as_ref();
+        let Some(data) = symbols.and_then(|symbols| symbols.address_of("__bss_start")) else {
+            return Ok(None);
+        };
+        let watch = |slide: Slide| Trap {
+            kind: TrapKind::Write,
+            addr: slide.moved(data),
+            len: 8,
+        };
+        let watches: Vec<Trap> = slide::candidates()
+            .map(watch)
+            .filter(|watch| watch.addr.in_kernel_half())
+            .collect();
+        for watch in &watches {
+            self.target.insert(*watch)?;
+        }
+        let halt = self.go()?;
+        for watch in &watches {
+            self.target.remove(*watch)?;
+        }
+        Ok(match halt {
+            Halt::Watch(_, addr) => Some(Slide(addr - data)),
+            _ => None,
+        })
     }
 
     fn run_until_kernel(&mut self) -> Result<bool, Trouble> {
