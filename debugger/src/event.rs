@@ -403,7 +403,7 @@ pub struct BreakpointInfo {
     /// As the user wrote it.
     pub location: String,
     /// One breakpoint may stand at several places (homonyms, inlined copies).
-    pub places: Vec<Place>,
+    pub places: Vec<BreakpointPlace>,
     pub temporary: bool,
     pub condition: Option<String>,
     pub hits: u64,
@@ -424,6 +424,25 @@ pub struct BreakpointInfo {
     pub value: Option<String>,
     /// How it was planted where not as asked, what was left out, debug registers in use.
     pub note: Option<String>,
+}
+
+/// One of the places that a breakpoint stands at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BreakpointPlace {
+    #[serde(flatten)]
+    pub place: Place,
+    /// The function is a copy there, in place of a call from this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inlined_in: Option<String>,
+}
+
+impl From<Place> for BreakpointPlace {
+    fn from(place: Place) -> Self {
+        Self {
+            place,
+            inlined_in: None,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

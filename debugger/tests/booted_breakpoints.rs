@@ -138,7 +138,7 @@ fn filters_patterns_and_what_waits_for_a_symbol() {
     assert!(
         many.places
             .iter()
-            .all(|place| place.symbol.as_deref().unwrap().starts_with("ksys_"))
+            .all(|at| at.place.symbol.as_deref().unwrap().starts_with("ksys_"))
     );
     let Answer::Breakpoints(all) = debuggee.ask("rbreak e") else {
         panic!("breakpoints were asked for");
@@ -291,7 +291,7 @@ fn a_watchpoint_through_a_pointer_moves_with_the_pointer() {
     assert_ne!(before.places, after.places, "it lies in another task now");
     assert_eq!(
         debuggee.number("&current_task->pid"),
-        after.places[0].addr.0
+        after.places[0].place.addr.0
     );
 }
 
@@ -388,4 +388,49 @@ fn a_line_has_as_many_places_as_gdb_finds() {
         .collect();
     assert_eq!(ours, theirs, "{told}");
     assert!(ours.iter().any(|count| *count > 2), "{ours:?}");
+}
+
+/// One breakpoint, with all the places that the compiler has made of a function.
+#[test]
+#[ignore = "boots an image"]
+fn a_function_stands_at_its_inlined_copies_as_well() {
+    let mut debuggee = at_main(1);
+    let inlined_in = |one: &BreakpointInfo| {
+        let into = one.places.iter().map(|at| at.inlined_in.clone());
+        into.collect::<Vec<_>>()
+    };
+    // It has code of its own as well.
+    debuggee.ask("b fdget_pos");
+    let into = inlined_in(&info(&mut debuggee, 1));
+    assert!(into.len() > 1 && into.contains(&None), "{into:?}");
+    assert!(
+        into.contains(&Some("__do_sys_getdents64".to_owned())),
+        "{into:?}"
+    );
+    debuggee.ask("delete");
+    // This one has none.
+    debuggee.ask("b file_ppos");
+    let into = inlined_in(&info(&mut debuggee, 2));
+    assert!(!into.contains(&None), "{into:?}");
+    assert!(into.contains(&Some("ksys_write".to_owned())), "{into:?}");
+    let stop = debuggee.stop("c");
+    assert_eq!(stop.reason, StopReason::Breakpoint { number: 2 });
+    let frames = debuggee.frames();
+    assert!(frames[0].inlined, "{frames:#?}");
+    assert_eq!(frames[0].place.symbol.as_deref(), Some("file_ppos"));
+    assert!(into.contains(&frames[1].place.symbol), "{frames:#?}");
+    // Where a function is shown, its own code is meant.
+    let Answer::Disassembly(lines) = debuggee.ask("disassemble fdget_pos") else {
+        panic!("instructions were asked for");
+    };
+    assert_eq!(lines[0].place.symbol.as_deref(), Some("fdget_pos"));
+    debuggee.ask("b get_current");
+    let many = info(&mut debuggee, 3);
+    assert_eq!(many.places.len(), 500);
+    assert!(many.note.unwrap().contains("first 500"));
+    let failure = debuggee.try_ask("b libc:file_ppos").unwrap_err();
+    assert!(
+        failure.found.contains("no symbol of origin libc"),
+        "{failure}"
+    );
 }

@@ -357,14 +357,14 @@ fn homonyms_stand_side_by_side_until_one_is_chosen() {
         other => panic!("{other:?}"),
     };
     let all = places("b memcpy");
-    let origins: Vec<bool> = all.iter().map(|place| place.origin.is_app_side()).collect();
+    let origins: Vec<bool> = all.iter().map(|at| at.place.origin.is_app_side()).collect();
     assert!(
         origins.contains(&true) && origins.contains(&false),
         "{all:?}"
     );
     let chosen = places("b libc:memcpy");
     assert_eq!(chosen.len(), 1);
-    assert!(chosen[0].origin.is_app_side());
+    assert!(chosen[0].place.origin.is_app_side());
     let failure = debuggee.try_ask("p memcpy").unwrap_err();
     assert!(failure.found.contains("libc:memcpy"), "{failure}");
     let failure = debuggee.try_ask("b no_such_function").unwrap_err();

@@ -62,6 +62,31 @@ fn inlined_calls_are_frames() {
 }
 
 #[test]
+fn a_function_is_found_where_it_is_inlined() {
+    let symbols = open();
+    let copies = |name, file| symbols.copies(name, file, 10).entries;
+    let all = copies("vfs_write", None);
+    let [copy] = all[..] else {
+        panic!("one copy: {all:?}");
+    };
+    assert_eq!(symbols.at(copy).unwrap().name, "ksys_write");
+    let frames = symbols.frames(copy);
+    let names: Vec<_> = frames.iter().map(|f| f.function.as_str()).collect();
+    assert_eq!(names, ["vfs_write", "ksys_write"]);
+    assert_eq!(copies("vfs_write", Some("read_write.c")), all);
+    assert_eq!(copies("vfs_write", Some("main.c")), []);
+    assert_eq!(copies("ksys_write", None), []);
+    assert_eq!(copies("nothing", None), []);
+    let cut = symbols.copies("vfs_write", None, 0);
+    assert!(cut.more && cut.entries.is_empty(), "{cut:?}");
+    let mut moved = open();
+    let slide = Slide(0x20_0000 * 7);
+    moved.move_to(slide);
+    let there = moved.copies("vfs_write", None, 10).entries;
+    assert_eq!(there, [slide.moved(copy)]);
+}
+
+#[test]
 fn the_last_row_of_an_address_holds() {
     let symbols = open();
     for function in symbols.functions().collect::<Vec<_>>() {
@@ -373,6 +398,7 @@ fn ask_all(symbols: &Symbols) {
     }
     let _ = symbols.line_addresses("read_write.c", 5);
     let _ = symbols.call_name(1);
+    let _ = symbols.copies("vfs_write", None, 10);
     for name in ["struct point", "enum colour", "unsigned int"] {
         if let Some(of) = symbols.type_named(name) {
             let _ = (symbols.type_name(of), symbols.size_of(of));

@@ -4,7 +4,7 @@ use super::target::{Trap, TrapKind};
 use super::watching::Watched;
 use crate::addr::Addr;
 use crate::command::{CrossFilter, Location, LogPart, Only, WatchKind, Which};
-use crate::event::{BreakpointInfo, Place};
+use crate::event::{BreakpointInfo, BreakpointPlace};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -179,7 +179,7 @@ impl Breakpoint {
         }
     }
 
-    pub(super) fn info(&self, place: impl FnMut(&Addr) -> Place) -> BreakpointInfo {
+    pub(super) fn info(&self, place: impl FnMut(&Addr) -> BreakpointPlace) -> BreakpointInfo {
         let only = self.only.typed();
         BreakpointInfo {
             number: self.number,
@@ -314,7 +314,7 @@ mod tests {
         for line in one.typed() {
             assert!(parse(&line).is_ok(), "{line}");
         }
-        assert_eq!(one.info(|_| Place::default()).state, "disabled");
+        assert_eq!(one.info(|_| BreakpointPlace::default()).state, "disabled");
     }
 
     #[test]

@@ -10,6 +10,26 @@ use crate::symbols::{Pattern, Symbol, Symbols, stem};
 /// How many names an error offers.
 const OFFERED: usize = 4;
 
+/// The most inlined copies of one function that are stopped at.
+const MOST_COPIES: usize = 500;
+
+/// Where a breakpoint stands.
+#[derive(Debug)]
+pub(super) struct Stands {
+    pub(super) places: Vec<Addr>,
+    /// What was left out.
+    pub(super) note: Option<String>,
+}
+
+impl Stands {
+    pub(super) const fn nowhere() -> Self {
+        Self {
+            places: Vec::new(),
+            note: None,
+        }
+    }
+}
+
 impl Engine {
     /// Every place a location stands for, by address; never empty.
     pub(super) fn locate(&mut self, location: &Location) -> Result<Vec<Addr>, Trouble> {
@@ -32,6 +52,27 @@ impl Engine {
         }
     }
 
+    /// Every place where a breakpoint on a location is to stop: of a function its inlined copies as
+    /// well.
+    pub(super) fn locate_stops(&mut self, location: &Location) -> Result<Stands, Trouble> {
+        let mut places = self.locate(location)?;
+        let mut note = None;
+        if let (Location::Symbol { name, origin }, Some(symbols)) = (location, &self.symbols) {
+            let copies = symbols.copies(name, file_of(origin.as_deref()), MOST_COPIES);
+            if copies.more {
+                note = Some(format!(
+                    "it has more than {MOST_COPIES} inlined copies; it stands at the first {MOST_COPIES}"
+                ));
+            }
+            let copies = copies.entries.into_iter();
+            places.extend(copies.filter(|at| self.is_reachable(symbols, *at, origin.as_deref())));
+        }
+        places.sort_unstable();
+        places.dedup();
+        Ok(Stands { places, note })
+    }
+
+    /// A function's own code; of one that has none its inlined copies.
     fn locate_symbol(&self, name: &str, origin: Option<&str>) -> Result<Vec<Addr>, Trouble> {
         let tried = || format!("looking for {name}");
         let symbols = self.symbols_or(tried)?;
@@ -46,6 +87,12 @@ impl Engine {
         code.sort_unstable();
         if !code.is_empty() {
             return Ok(code);
+        }
+        let copies = symbols.copies(name, file_of(origin), MOST_COPIES);
+        let mut copies = copies.entries;
+        copies.retain(|at| self.is_reachable(symbols, *at, origin));
+        if !copies.is_empty() {
+            return Ok(copies);
         }
         if let Some(symbol) = found.first() {
             return Err(Trouble::new(
@@ -102,13 +149,21 @@ impl Engine {
             .into_iter()
             .filter(|symbol| symbol.kind.is_address())
             .filter(|symbol| {
-                origin.is_none_or(|origin| match origin.contains('.') {
-                    true => symbols.is_defined_in(symbol, origin),
-                    false => matches(symbol.origin, origin),
+                origin.is_none_or(|wanted| match file_of(origin) {
+                    Some(file) => symbols.is_defined_in(symbol, file),
+                    None => matches(symbol.origin, wanted),
                 })
             })
             .filter(|symbol| !unused(symbol))
             .collect()
+    }
+
+    /// As [`Self::reachable`], of code that has no symbol of its own.
+    fn is_reachable(&self, symbols: &Symbols, at: Addr, origin: Option<&str>) -> bool {
+        let here = symbols.origin(at);
+        let unused = self.has_twin() && symbols.in_kernel_image(at) && here.is_app_side();
+        let wanted = origin.filter(|_| file_of(origin).is_none());
+        !unused && wanted.is_none_or(|wanted| matches(here, wanted))
     }
 
     fn locate_line(&mut self, file: Option<&str>, line: u32) -> Result<Vec<Addr>, Trouble> {
@@ -148,6 +203,11 @@ impl Engine {
             )
         })
     }
+}
+
+/// `tcp.c:tcp_push` has a file before the name.
+fn file_of(origin: Option<&str>) -> Option<&str> {
+    origin.filter(|origin| origin.contains('.'))
 }
 
 /// `kernel` is any part of the kernel, `kernel:fs` that one, `app` the application without its libc.

@@ -3,12 +3,13 @@
 use super::book::{Breakpoint, Kind, written};
 use super::engine::Engine;
 use super::expression;
+use super::locate::Stands;
 use super::slots::{SLOTS, budget, takes_slot};
 use super::target::Trap;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::command::{BreakCommand, Command, Location, LogPart, Only, Which};
-use crate::event::{Answer, BreakpointInfo, Event, Failure};
+use crate::event::{Answer, BreakpointInfo, BreakpointPlace, Event, Failure};
 use crate::symbols::Pattern;
 
 /// The most functions that one pattern plants at.
@@ -29,9 +30,9 @@ impl Engine {
             return Ok(Answer::Breakpoints(Vec::new()));
         };
         check(condition.as_deref())?;
-        let (places, waits) = match self.locate(location) {
-            Ok(places) => (places, None),
-            Err(Trouble::Failed(failure)) if *pending => (Vec::new(), Some(failure)),
+        let (stands, waits) = match self.locate_stops(location) {
+            Ok(stands) => (stands, None),
+            Err(Trouble::Failed(failure)) if *pending => (Stands::nowhere(), Some(failure)),
             Err(Trouble::Failed(failure)) => {
                 return Err(Trouble::Failed(may_wait(location, failure)));
             }
@@ -42,7 +43,7 @@ impl Engine {
         {
             self.check_names(filter, condition)?;
         }
-        let mut breakpoint = code(location, places, *hardware);
+        let mut breakpoint = code(location, stands, *hardware);
         if *temporary {
             breakpoint.line = format!("tbreak {}", breakpoint.text);
         }
@@ -70,11 +71,11 @@ impl Engine {
                 check(Some(expression))?;
             }
         }
-        let places = self.locate(location)?;
+        let stands = self.locate_stops(location)?;
         if let (Location::Crossing(filter), Some(condition)) = (location, condition) {
             self.check_names(filter, condition)?;
         }
-        let mut breakpoint = code(location, places, false);
+        let mut breakpoint = code(location, stands, false);
         breakpoint.line = line;
         breakpoint.condition = condition.map(str::to_owned);
         breakpoint.only = only.clone();
@@ -213,15 +214,15 @@ impl Engine {
             .filter_map(|one| Some((one.number, one.pending.clone()?)))
             .collect();
         for (number, location) in waiting {
-            let places = match self.locate(&location) {
-                Ok(places) => places,
+            let stands = match self.locate_stops(&location) {
+                Ok(stands) => stands,
                 Err(Trouble::Failed(_)) => continue,
                 Err(other) => return Err(other),
             };
             if let Some(one) = self.book.get_mut(number) {
-                one.places = places;
+                one.places = stands.places;
                 one.pending = None;
-                one.note = None;
+                one.note = stands.note;
                 let notice = format!("breakpoint {number}: {} is known now", one.text);
                 self.port.send(Event::Notice(notice));
             }
@@ -232,11 +233,26 @@ impl Engine {
 
     pub(super) fn breakpoint_info(&self, number: u32) -> Option<BreakpointInfo> {
         let breakpoint = self.book.get(number)?;
-        let mut info = breakpoint.info(|at| self.place(*at));
+        let mut info = breakpoint.info(|at| BreakpointPlace {
+            place: self.place(*at),
+            inlined_in: self.inlined_in(*at, &breakpoint.text),
+        });
         if breakpoint.planted && info.note.is_none() {
             info.note = self.unmapped(breakpoint);
         }
         Some(info)
+    }
+
+    /// The caller of the copy that stands at an address: of the named function, or of the innermost one
+    /// where a line was named.
+    fn inlined_in(&self, at: Addr, location: &str) -> Option<String> {
+        let frames = self.symbols.as_ref()?.frames(at);
+        let name = location.rsplit(':').next().unwrap_or(location);
+        let is_line = name.parse::<u32>().is_ok();
+        let copy = frames
+            .iter()
+            .position(|frame| frame.inlined && (is_line || frame.function == name))?;
+        frames.get(copy + 1).map(|caller| caller.function.clone())
     }
 
     pub(super) fn all_breakpoints(&self) -> Vec<BreakpointInfo> {
@@ -350,15 +366,15 @@ impl Engine {
 }
 
 /// A breakpoint in code, as yet without traps.
-fn code(location: &Location, mut places: Vec<Addr>, hardware: bool) -> Breakpoint {
-    places.sort_unstable();
-    places.dedup();
+fn code(location: &Location, stands: Stands, hardware: bool) -> Breakpoint {
+    let places = stands.places;
     // Written down as the address it was: what the expression gives later is another matter.
     let text = match (location, places.first()) {
         (Location::Expression(_), Some(first)) => format!("*{:#x}", first.0),
         (other, _) => written(other),
     };
     let mut breakpoint = Breakpoint::new(text, Kind::Code { hardware }, places);
+    breakpoint.note = stands.note;
     if let Location::Crossing(filter) = location {
         breakpoint.crossing = Some(filter.clone());
     }

@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::run::Ran;
 use super::trouble::Trouble;
-use crate::addr::Addr;
+use crate::addr::{Addr, AddrRange};
 use crate::command::{Location, Until};
 use crate::event::{Event, Stop, StopReason};
 use crate::origin::Origin;

@@ -154,6 +154,12 @@ impl<'a> Die<'a> {
         })
     }
 
+    /// Where the entry lies in `.debug_info`.
+    pub(super) fn place(&self) -> Option<usize> {
+        let unit = self.image.units().list.get(self.id.unit as usize)?;
+        start_of(&unit.header).checked_add(self.id.offset)
+    }
+
     pub(super) fn expression(&self, name: DwAt) -> Option<gimli::Expression<Slice>> {
         self.own(name)?.exprloc_value()
     }

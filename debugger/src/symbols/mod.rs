@@ -11,6 +11,7 @@ mod bytes;
 mod calls;
 mod contents;
 mod contexts;
+mod copies;
 mod cursor;
 mod dies;
 mod entry_values;
@@ -49,6 +50,7 @@ use table::Entry;
 
 pub use build_id::{InGuest, Mismatch};
 pub use contents::Contents;
+pub use copies::Copies;
 pub use error::{Found, SymbolsError};
 pub use image::Section;
 pub use index::IndexWork;

@@ -300,7 +300,11 @@ fn breakpoints(list: &[BreakpointInfo]) -> Vec<String> {
         if !one.commands.is_empty() {
             lines.push(format!("    then: {}", one.commands.join("; ")));
         }
-        lines.extend(one.places.iter().map(|at| format!("    {}", place(at))));
+        lines.extend(one.places.iter().map(|at| {
+            let inlined = at.inlined_in.as_ref();
+            let inlined = inlined.map_or_else(String::new, |into| format!(", inlined in {into}"));
+            format!("    {}{inlined}", place(&at.place))
+        }));
     }
     if lines.is_empty() {
         lines.push("no breakpoints".to_owned());

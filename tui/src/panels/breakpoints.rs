@@ -44,7 +44,7 @@ impl Panel for Breakpoints {
             && let Some(one) = list.get(self.cursor.row(list.len()))
             && let Some(place) = one.places.first()
         {
-            return vec![Effect::Type(format!("list *{:?}", place.addr))];
+            return vec![Effect::Type(format!("list *{:?}", place.place.addr))];
         }
         moved(&mut self.cursor, act, list.len(), area);
         Vec::new()
@@ -73,7 +73,7 @@ impl Panel for Breakpoints {
         let height = usize::from(area.height);
         let top = self.cursor.top(list.len(), height);
         for (row, one) in list.iter().skip(top).take(height).enumerate() {
-            let place = one.places.first();
+            let place = one.places.first().map(|at| &at.place);
             let origin = place.map(|place| place.origin).unwrap_or_default();
             let at = place.map_or_else(String::new, |place| {
                 words::file_line(place.file.as_deref(), place.line)

@@ -156,6 +156,7 @@ fn breakpoint_at(model: &Model, file: &str, line: u32) -> Option<u32> {
         .find(|one| {
             one.places
                 .iter()
+                .map(|at| &at.place)
                 .any(|place| place.line == Some(line) && place.file.as_deref().is_some_and(same))
         })
         .map(|one| one.number)

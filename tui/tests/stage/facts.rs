@@ -191,7 +191,7 @@ fn breakpoints() -> Vec<BreakpointInfo> {
     vec![BreakpointInfo {
         number: 2,
         location: "ksys_write".to_owned(),
-        places: vec![place(PC, "ksys_write", FILE, 636, fs())],
+        places: vec![place(PC, "ksys_write", FILE, 636, fs()).into()],
         condition: Some("count > 0".to_owned()),
         hits: 1,
         state: "planted".to_owned(),
