@@ -58,6 +58,8 @@ pub(super) struct Doors {
     /// Last instructions in the kernel: `iretq`, `sysretq`, and the `ret` of bypass, shortcuts and
     /// `ukl.ret=1`.
     pub(super) out: BTreeMap<Addr, From>,
+    /// Where the work of each system call begins, whichever way it came.
+    pub(super) work: BTreeMap<Addr, String>,
 }
 
 /// Called when a signal's handler is set up: the task's saved registers lead to it already.
@@ -102,6 +104,11 @@ impl Doors {
             doors.calls_out_of(symbols, &symbols.boundary().app_text);
         }
         doors.exits(symbols, entry);
+        let work = symbols.calls().filter_map(|(number, name)| {
+            let implementation = symbols.call_implementation(number)?;
+            Some((implementation, name))
+        });
+        doors.work.extend(work);
         doors
     }
 

@@ -12,6 +12,9 @@ use crate::origin::Origin;
 /// How many names an error offers.
 const OFFERED: usize = 4;
 
+/// The most calls that are each met where its own work begins.
+const MOST_CALLS: usize = 64;
+
 /// A call or a vector that could be meant.
 struct Candidate {
     kind: CrossingKind,
@@ -20,7 +23,8 @@ struct Candidate {
 }
 
 impl Engine {
-    /// The first or last instructions of the kernel that such crossings pass.
+    /// The first or last instructions of the kernel that such crossings pass; of system calls that are
+    /// named the first of their own functions, so that no other call stops there.
     pub(super) fn locate_crossing(&mut self, filter: &CrossFilter) -> Result<Vec<Addr>, Trouble> {
         let doors = self.doors()?;
         let profile = self.profile();
@@ -31,9 +35,14 @@ impl Engine {
         };
         // The number of a system call is known only when it comes.
         let fixed = |kind| !matches!(kind, CrossingKind::Syscall | CrossingKind::Bypass);
+        let by_number = |kind| asked(kind) && !fixed(kind);
+        let work = match doors.ways_in().any(|(_, door)| by_number(door.kind)) {
+            true => self.work_of(filter),
+            false => Vec::new(),
+        };
         let mut places: Vec<Addr> = doors
             .ways_in()
-            .filter(|(_, door)| asked(door.kind))
+            .filter(|(_, door)| asked(door.kind) && (work.is_empty() || fixed(door.kind)))
             .filter(|(_, door)| {
                 !fixed(door.kind)
                     || door.kind == CrossingKind::Signal
@@ -46,6 +55,7 @@ impl Engine {
         if filter.out && leaves {
             places.extend(doors.out.keys());
         }
+        places.extend(work);
         if places.is_empty() {
             let mut there: Vec<&str> = doors.ways_in().map(|(_, door)| door.kind.name()).collect();
             there.sort_unstable();
@@ -57,6 +67,23 @@ impl Engine {
             ));
         }
         Ok(places)
+    }
+
+    /// Where the work of the system calls begins that a filter names; empty where it names none, or too
+    /// many.
+    fn work_of(&self, filter: &CrossFilter) -> Vec<Addr> {
+        if filter.call.is_none() {
+            return Vec::new();
+        }
+        let (candidates, profile) = (self.candidates(filter), self.profile());
+        let named = candidates
+            .iter()
+            .filter(|one| one.kind == CrossingKind::Syscall)
+            .filter(|one| filter.names(&passage::names(&profile, one.kind, &one.name)))
+            .filter(|one| self.lies_in(filter, one.implementation));
+        let work: Option<Vec<Addr>> = named.map(|one| one.implementation).collect();
+        work.filter(|work| work.len() <= MOST_CALLS)
+            .unwrap_or_default()
     }
 
     /// Whether a crossing is one of those meant.

@@ -96,6 +96,9 @@ impl Engine {
                 None => Ok(None),
             };
         }
+        if let Some(call) = doors.work.get(&pc) {
+            return self.begins_work(pc, call);
+        }
         let Some(from) = doors.out.get(&pc) else {
             return Ok(None);
         };
@@ -104,6 +107,30 @@ impl Engine {
             Some(app) => self.passes_out(pc, app).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// A system call at the first instruction of its own function, which is given the registers of its
+    /// caller.
+    fn begins_work(&mut self, pc: Addr, call: &str) -> Result<Option<Passage>, Trouble> {
+        let frame = self.app_frame()?;
+        let by_number = [CrossingKind::Syscall, CrossingKind::Bypass];
+        let Some(kind) = frame.kind.filter(|kind| by_number.contains(kind)) else {
+            return Ok(None);
+        };
+        let given = Addr(self.register("rdi")?);
+        let values = match self.saved_at(given) {
+            Some(saved) => CALL.map(|register| saved.registers.get(register)),
+            None => [None; 6],
+        };
+        Ok(Some(Passage {
+            kind,
+            call: call.to_owned(),
+            into_kernel: true,
+            app: frame.pc,
+            implementation: Some(pc),
+            values,
+            beside: Vec::new(),
+        }))
     }
 
     fn passes_in(&mut self, door: &Door, app: Addr) -> Result<Passage, Trouble> {

@@ -282,7 +282,13 @@ impl Engine {
     /// The `pt_regs` at the top of the current task's stack.
     pub(super) fn saved_by_stub(&mut self) -> Option<Saved> {
         let top = self.task_stack()?;
-        let at = Addr(top.0.checked_sub(crate::symbols::unwind::PT_REGS_SIZE)?);
+        self.saved_at(Addr(
+            top.0.checked_sub(crate::symbols::unwind::PT_REGS_SIZE)?,
+        ))
+    }
+
+    /// The `pt_regs` at an address.
+    pub(super) fn saved_at(&mut self, at: Addr) -> Option<Saved> {
         let target = &mut self.target;
         let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
         Saved::read(at, &mut memory)
