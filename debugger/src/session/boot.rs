@@ -388,6 +388,7 @@ impl Engine {
             stop: None,
             unwound: None,
             decoded: super::listing::Decoded::default(),
+            source_files: super::source_files::SourceFiles::default(),
             watches: super::watches::Watches::default(),
             history: Vec::new(),
             due: Vec::new(),

@@ -30,6 +30,8 @@ pub(super) struct Course {
     pub(super) jiffies: Option<Option<Addr>>,
     /// The vCPU in focus waits behind a `hlt` that it has executed.
     pub(super) halted: bool,
+    /// Nothing ran freely yet: what is read of memory beside is to be settled before.
+    pub(super) ahead: bool,
     /// Only the vCPU in focus is to run.
     pub(super) alone: bool,
     told: Option<Instant>,

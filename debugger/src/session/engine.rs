@@ -67,6 +67,8 @@ pub(super) struct Engine {
     pub(super) unwound: Option<((u64, Vcpu), Arc<Backtrace>)>,
     /// Functions that were disassembled last.
     pub(super) decoded: super::listing::Decoded,
+    /// Source files that were shown last.
+    pub(super) source_files: super::source_files::SourceFiles,
     /// What is shown at each stop.
     pub(super) watches: super::watches::Watches,
     /// What was printed, for `$` and `$1`.

@@ -167,8 +167,8 @@ impl Engine {
 
     fn run_once(&mut self, run: RunCommand) -> Result<Stop, Trouble> {
         self.course = Course::default();
+        self.course.ahead = true;
         self.keep_stop();
-        self.look_ahead();
         self.port.send(Event::Run(Run::Running));
         let stop = match run {
             RunCommand::Continue => self.run_on(),

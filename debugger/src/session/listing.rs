@@ -1,8 +1,8 @@
 //! Instructions and source lines.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::engine::Engine;
 use super::trouble::Trouble;
@@ -255,11 +255,11 @@ impl Engine {
         })
     }
 
-    fn source_text(&self, file: &str) -> Result<String, Trouble> {
+    fn source_text(&mut self, file: &str) -> Result<Arc<str>, Trouble> {
         let candidates = self.source_candidates(file);
         for path in &candidates {
-            if let Ok(bytes) = fs::read(path) {
-                return Ok(String::from_utf8_lossy(&bytes).into_owned());
+            if let Some(text) = self.source_files.text(path) {
+                return Ok(text);
             }
         }
         let looked: Vec<String> = candidates

@@ -58,6 +58,7 @@ mod sharing;
 mod since;
 mod slide;
 mod slots;
+mod source_files;
 mod spin;
 mod stepping;
 mod stops;

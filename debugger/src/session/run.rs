@@ -39,6 +39,9 @@ impl Engine {
     /// One stretch of running.
     pub(super) fn go(&mut self) -> Result<Halt, Trouble> {
         self.since = None;
+        if std::mem::take(&mut self.course.ahead) {
+            self.look_ahead();
+        }
         let mut alone = self.course.alone && self.may_run_alone();
         match alone {
             true => self.target.resume_only(self.vcpu)?,
