@@ -3,9 +3,11 @@
 
 mod debuggee;
 
+use std::time::Duration;
+
 use debuggee::Debuggee;
 use debugger::addr::Addr;
-use debugger::crossing::Mode;
+use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::{Answer, Event, Progress, Run, Stop, StopReason};
 use debugger::session::BootOptions;
 
@@ -97,6 +99,222 @@ fn next_over_a_call_that_throws_stops_at_the_handler() {
         let stop = debuggee.stop("next");
         assert!(debuggee.number("$rsp") >= sp, "{mode}: {stop:?}");
     }
+}
+
+/// The line of a source file that holds this, from a line that holds that on.
+fn line_with(path: &str, from: &str, text: &str) -> u32 {
+    let source = std::fs::read_to_string(path).expect("the source is there");
+    let lines = (1..).zip(source.lines());
+    let mut behind = lines.skip_while(|(_, line)| !line.contains(from));
+    behind
+        .find(|(_, line)| line.contains(text))
+        .expect("a line")
+        .0
+}
+
+/// Out of a signal's handler to what it has made of the interrupted registers; over a call in which a
+/// handler leads to a `longjmp`.
+#[test]
+#[ignore = "boots an image"]
+fn steps_follow_signals_and_long_jumps() {
+    const FRAMES: &str = "../kernel/tests/posix/frames.c";
+    for mode in [Mode::Linux, Mode::Ukl, Mode::Bypass] {
+        let options = BootOptions {
+            mode: Some(mode),
+            append: Some("tests=frames".to_owned()),
+            ..BootOptions::default()
+        };
+        let mut debuggee = Debuggee::boot("posix", options).unwrap();
+        // It goes on behind the instruction that has faulted, with registers of the handler's choice.
+        debuggee.ask("tb set_all");
+        debuggee.stop("c");
+        let stop = debuggee.stop("finish");
+        assert_eq!(stop.reason, StopReason::Arrived, "{mode}");
+        assert_eq!(stop.place.symbol.as_deref(), Some("good"), "{mode}");
+        assert_eq!(debuggee.number("$rax"), 0x1111_1111_1111_1111, "{mode}");
+        assert_eq!(
+            debuggee.number("*(short *)($pc - 2) & 0xffff"),
+            0x0b0f,
+            "{mode}: ud2"
+        );
+
+        // To another function on another stack.
+        debuggee.ask("tb go_elsewhere");
+        debuggee.stop("c");
+        let stop = debuggee.stop("finish");
+        assert_eq!(
+            (stop.place.symbol.as_deref(), stop.place.offset),
+            (Some("land"), 0),
+            "{mode}: {stop:?}"
+        );
+        // Which jumps back.
+        let mut lines = 0;
+        while debuggee.stop("next").place.symbol.as_deref() == Some("land") {
+            lines += 1;
+            assert!(lines < 10, "{mode}: it jumps");
+        }
+        let frames = debuggee.frames();
+        assert_eq!(
+            frames[0].place.symbol.as_deref(),
+            Some("elsewhere"),
+            "{mode}"
+        );
+        assert_eq!(debuggee.number("landed"), 1, "{mode}");
+
+        // All of that in one call.
+        let raise = line_with(FRAMES, "static void elsewhere", "raise(SIGUSR1)");
+        debuggee.ask(&format!("tb frames.c:{raise}"));
+        debuggee.stop("c");
+        let sp = debuggee.number("$rsp");
+        let stop = debuggee.stop("next");
+        assert_eq!(stop.reason, StopReason::Step, "{mode}");
+        assert_eq!(
+            stop.place.symbol.as_deref(),
+            Some("elsewhere"),
+            "{mode}: {stop:?}"
+        );
+        assert_eq!(debuggee.number("$rsp"), sp, "{mode}: its own frame");
+        debuggee.ask(&format!("tb frames.c:{raise}"));
+        debuggee.stop("c");
+        debuggee.ask("tb land");
+        debuggee.stop("c");
+        debuggee.ask("delete");
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn finish_out_of_a_handler_lands_where_the_signal_came() {
+    for mode in [Mode::Linux, Mode::Ukl, Mode::Bypass] {
+        let options = BootOptions {
+            mode: Some(mode),
+            calls: Some(100_000),
+            append: Some("alarm=40000".to_owned()),
+            ..BootOptions::default()
+        };
+        let mut debuggee = Debuggee::boot("syscalls", options).unwrap();
+        for _ in 0..4 {
+            debuggee.ask("tb on_alarm");
+            debuggee.stop("c");
+            let frames = debuggee.frames();
+            let mut outer = frames
+                .iter()
+                .skip_while(|frame| frame.crossing != Some(CrossingKind::Signal));
+            // The stub of a call is left in the same go.
+            let interrupted = outer.find(|frame| frame.place.origin.to_string() != "entry");
+            let interrupted = interrupted.expect("what the signal has interrupted");
+            let stop = debuggee.stop("finish");
+            assert_eq!(stop.reason, StopReason::Arrived, "{mode}: {stop:?}");
+            assert_eq!(
+                stop.place.addr, interrupted.place.addr,
+                "{mode}: {frames:#?}"
+            );
+            assert_eq!(
+                Some(Addr(debuggee.number("$rsp"))),
+                interrupted.sp,
+                "{mode}"
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn until_a_place_stops_where_the_frame_returns_before() {
+    let mut debuggee = Debuggee::at_main("syscalls", Mode::Ukl);
+    debuggee.ask("tb bench_read");
+    debuggee.stop("c");
+    let caller = debuggee.frames()[1].clone();
+    let stop = debuggee.stop("until bench_write");
+    assert_eq!(stop.reason, StopReason::Arrived);
+    assert_eq!(stop.place.addr, caller.place.addr, "{stop:?}");
+    let note = stop.note.unwrap_or_default();
+    assert!(note.contains("the frame has returned"), "{note}");
+    // It is called by the frame that is selected: that one has not returned.
+    debuggee.ask("tb bench_write");
+    debuggee.stop("c");
+    debuggee.ask("frame 1");
+    let stop = debuggee.stop("until ksys_write");
+    assert_eq!(stop.place.symbol.as_deref(), Some("ksys_write"));
+    assert_eq!(stop.note, None);
+    drop(debuggee);
+
+    // Of a function that calls itself, this turn's line.
+    let mut debuggee = Debuggee::at_main("exceptions", Mode::Ukl);
+    let path = "../demos/exceptions/main.cpp";
+    let line = |text: &str| line_with(path, "int descend(", text);
+    let recursion = line("return descend(depth - 1)");
+    debuggee.ask(&format!("tb main.cpp:{recursion} if depth == 20"));
+    debuggee.stop("c");
+    let sp = debuggee.number("$rsp");
+    let text = line("std::string text");
+    let stop = debuggee.stop(&format!("until main.cpp:{text}"));
+    assert!(
+        debuggee.number("$rsp") >= sp,
+        "not in a turn further in: {stop:?}"
+    );
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_cpu_at_hlt_is_explained_and_a_step_lets_its_interrupt_come() {
+    let options = BootOptions {
+        mode: Some(Mode::Ukl),
+        smp: 2,
+        calls: Some(100_000_000),
+        ..BootOptions::default()
+    };
+    let mut debuggee = Debuggee::boot("syscalls", options).unwrap();
+    let note = |stop: &Stop| stop.note.clone().unwrap_or_default();
+    // The one that does not run the application has nothing to do, once init waits.
+    let stop = (0..20).find_map(|_| {
+        let id = debuggee.send("c");
+        assert!(
+            debuggee
+                .answer_within(id, Duration::from_millis(300))
+                .is_none()
+        );
+        debuggee.send("interrupt");
+        debuggee.answer_to(id).unwrap();
+        let mut each = (0..2).map(|_| debuggee.stop("vcpu next"));
+        each.find(|stop| note(stop).contains("this CPU waits at hlt"))
+    });
+    let stop = stop.expect("a CPU that waits");
+    let idle = stop.vcpu;
+    let waited = debuggee.stop("si");
+    assert_eq!((&waited.reason, waited.vcpu), (&StopReason::Step, idle));
+    assert_eq!(waited.place.addr, stop.place.addr);
+    assert!(
+        note(&waited).contains("until an interrupt came"),
+        "{waited:?}"
+    );
+
+    // Onto the next one, and over it.
+    let mut stop = waited;
+    for _ in 0..4_000 {
+        if note(&stop).starts_with("hlt: ") {
+            break;
+        }
+        stop = debuggee.stop("si");
+    }
+    assert!(
+        note(&stop).starts_with("hlt: the CPU waits here"),
+        "{stop:?}"
+    );
+    assert_eq!(debuggee.instruction().mnemonic, "hlt");
+    let behind = debuggee.stop("si");
+    assert_eq!(behind.place.addr, stop.place.addr + 1, "{behind:?}");
+    assert!(
+        note(&behind).contains("until an interrupt came"),
+        "{behind:?}"
+    );
+
+    // With interrupts held back none comes.
+    debuggee.stop("vcpu next");
+    debuggee.ask("set {char}$pc = 0xf4");
+    debuggee.ask("set $eflags = $eflags & ~0x200");
+    let failure = debuggee.try_ask("si").unwrap_err();
+    assert!(failure.found.contains("IF is clear"), "{failure}");
 }
 
 #[test]

@@ -122,19 +122,21 @@ impl Engine {
     fn here(&mut self) -> Result<Began, Trouble> {
         let pc = self.pc()?;
         let place = self.place(pc);
-        let function = self
-            .symbols
-            .as_ref()
-            .and_then(|symbols| symbols.at(pc))
-            .map_or(AddrRange::new(pc, pc + 1), |symbol| {
-                AddrRange::new(symbol.addr, symbol.addr + symbol.size)
-            });
         Ok(Began {
             pc,
             line: place.line.map(|line| (place.file, line)),
-            function,
+            function: self.function_around(pc),
             cfa: self.cfa(),
             inlined: self.inlined(pc),
+        })
+    }
+
+    /// The instruction alone where no function is known.
+    pub(super) fn function_around(&self, pc: Addr) -> AddrRange {
+        let symbols = self.symbols.as_ref();
+        let symbol = symbols.and_then(|symbols| symbols.at(pc));
+        symbol.map_or(AddrRange::new(pc, pc + 1), |symbol| {
+            AddrRange::new(symbol.addr, symbol.addr + symbol.size)
         })
     }
 

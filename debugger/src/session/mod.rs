@@ -34,6 +34,7 @@ pub mod handle;
 mod hit;
 mod inspect;
 mod instruction;
+mod jumps;
 mod kernel_memory;
 mod lines;
 pub mod link;

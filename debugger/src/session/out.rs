@@ -1,24 +1,17 @@
 //! `finish`: out of the selected frame, inlined or not; and what there is to say where no way leads out.
 
 use super::engine::Engine;
-use super::run::Ran;
 use super::trouble::Trouble;
 use crate::addr::Addr;
+use crate::crossing::CrossingKind;
+use crate::disasm::Flow;
 use crate::event::{Stop, StopReason};
+use crate::origin::Origin;
 use crate::symbols::InlinedCall;
 use crate::symbols::unwind::ShownFrame;
 
-/// Where C++'s runtime says which handler an exception goes to: in rsi, its stack above rdi's.
-const UNWIND_HOOK: &str = "_Unwind_DebugHook";
-
-/// These do not return, but a handler may be behind them.
-const THROWS: [&str; 5] = [
-    "__cxa_throw",
-    "__cxa_rethrow",
-    "_Unwind_Resume",
-    "_Unwind_RaiseException",
-    "_Unwind_Resume_or_Rethrow",
-];
+/// Instructions of the code that a signal's handler returns to: it makes one call.
+const MOST_RESTORER: u32 = 4;
 
 impl Engine {
     /// `finish`
@@ -37,6 +30,13 @@ impl Engine {
 
     /// Until the frame of the stack at this level returns.
     fn finish_frame(&mut self, frames: &[ShownFrame], level: usize) -> Result<StopReason, Trouble> {
+        // What a signal's handler returns to is no function of the user's.
+        if interrupted_behind(frames, level) {
+            return match level.checked_sub(1) {
+                Some(handler) => self.finish_frame(frames, handler),
+                None => self.return_from_signal(),
+            };
+        }
         let Some(caller) = frames.iter().find(|frame| frame.level > level) else {
             return Err(no_caller());
         };
@@ -55,7 +55,63 @@ impl Engine {
                 ));
             }
         }
-        self.run_to_frame(caller.place.addr, caller.sp)
+        let arrived = match caller.sp {
+            Some(sp) => self.run_behind_or_caught(caller.place.addr, sp)?,
+            None => self.run_to_frame(caller.place.addr, None)?,
+        };
+        let returned = arrived == StopReason::Arrived && self.pc()? == caller.place.addr;
+        match returned && interrupted_behind(frames, caller.level) {
+            true => self.return_from_signal(),
+            false => Ok(arrived),
+        }
+    }
+
+    /// From where a signal's handler returns to on to what the signal has interrupted, as the handler has
+    /// left it. A signal that waited till then comes first.
+    fn return_from_signal(&mut self) -> Result<StopReason, Trouble> {
+        let frames = self.frames(None)?;
+        let goal = interrupted(&frames);
+        loop {
+            if let Some(reason) = self.make_the_return()? {
+                return Ok(reason);
+            }
+            let pc = self.pc()?;
+            if goal.is_none_or(|(at, _)| at == pc) {
+                return Ok(StopReason::Arrived);
+            }
+            if let Some(reason) = self.hit(pc)? {
+                return Ok(reason);
+            }
+            let frames = self.frames(None)?;
+            let restorer = frames.iter().find(|frame| frame.level == 1);
+            match restorer.filter(|_| interrupted(&frames) == goal) {
+                Some(restorer) => match self.run_to_frame(restorer.place.addr, restorer.sp)? {
+                    StopReason::Arrived => {}
+                    other => return Ok(other),
+                },
+                None => {
+                    let note =
+                        "the handler's frame does not lead back: another signal has come of it";
+                    self.course.note = Some(note.to_owned());
+                    return Ok(StopReason::Arrived);
+                }
+            }
+        }
+    }
+
+    /// The few instructions that a handler returns to.
+    fn make_the_return(&mut self) -> Result<Option<StopReason>, Trouble> {
+        for _ in 0..MOST_RESTORER {
+            let pc = self.pc()?;
+            let flow = self.instruction(pc)?.map(|found| found.flow);
+            if let Some(reason) = self.advance(true)? {
+                return Ok(Some(reason));
+            }
+            if flow == Some(Flow::Syscall) {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Until the inlined call is left: by single steps, over the calls in it.
@@ -102,61 +158,26 @@ impl Engine {
             return None;
         }
         let name = symbols.at(at)?.name;
-        let caught = THROWS.contains(&name) && !self.hooks().is_empty();
-        (!caught).then(|| name.to_owned())
+        (!self.may_be_caught(name)).then(|| name.to_owned())
     }
+}
 
-    /// Of the application; in mode `linux` its twin in the kernel's file has one as well.
-    fn hooks(&self) -> Vec<Addr> {
-        let found = self.symbols.as_ref().map(|all| all.lookup(UNWIND_HOOK));
-        let hooks = found.into_iter().flatten();
-        hooks.map(|symbol| symbol.addr).collect()
-    }
+/// Whether the frame at this level is what a signal's handler returns to.
+fn interrupted_behind(frames: &[ShownFrame], level: usize) -> bool {
+    let outer = frames.iter().find(|frame| frame.level > level);
+    let crossing = outer.and_then(|frame| frame.crossing.as_ref());
+    crossing.is_some_and(|crossing| crossing.kind == CrossingKind::Signal)
+}
 
-    /// Runs to an instruction in a frame, or to the handler in it or further out that an exception
-    /// on the way goes to: then no return comes.
-    pub(super) fn run_behind_or_caught(
-        &mut self,
-        next: Addr,
-        sp: Addr,
-    ) -> Result<StopReason, Trouble> {
-        let pc = self.pc()?;
-        let hooks = match self.is_app(pc) {
-            true => self.hooks(),
-            false => Vec::new(),
-        };
-        if hooks.is_empty() {
-            return self.run_to_frame(next, Some(sp));
-        }
-        let space = self.address_space()?;
-        // Another thread's exceptions pass the same places: each has a base of its own.
-        let thread = self.register("fs_base")?;
-        let mut handlers: Vec<Addr> = Vec::new();
-        loop {
-            let mut traps = vec![next];
-            traps.extend(hooks.iter().chain(&handlers));
-            let ran = self.run_to(&traps, &mut |engine| {
-                let pc = engine.pc()?;
-                if pc == next {
-                    return engine.is_frame(Some(sp), space);
-                }
-                // A handler further in is the callee's own affair.
-                let here = engine.is_frame(None, space)? && engine.register("fs_base")? == thread;
-                Ok(here && (hooks.contains(&pc) || engine.sp()? >= sp.0))
-            })?;
-            if let Ran::Stopped(reason) = ran {
-                return Ok(reason);
-            }
-            let pc = self.pc()?;
-            if !hooks.contains(&pc) {
-                return Ok(StopReason::Arrived);
-            }
-            let handler = Addr(self.register("rsi")?);
-            if !handlers.contains(&handler) {
-                handlers.push(handler);
-            }
-        }
-    }
+/// What the innermost signal has interrupted: where, and with which stack pointer. A call's own stub is
+/// left in the same go.
+fn interrupted(frames: &[ShownFrame]) -> Option<(Addr, Option<Addr>)> {
+    let mut outer = frames.iter().skip_while(|frame| {
+        let crossing = frame.crossing.as_ref();
+        crossing.is_none_or(|crossing| crossing.kind != CrossingKind::Signal)
+    });
+    let frame = outer.find(|frame| frame.place.origin != Origin::Entry)?;
+    Some((frame.place.addr, frame.sp))
 }
 
 fn no_caller() -> Trouble {

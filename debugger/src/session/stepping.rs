@@ -102,13 +102,26 @@ impl Engine {
         let number = self.register("rax")?;
         // Back to where a signal came in between, which the saved frame says.
         if self.call_name(number).as_deref() == Some("rt_sigreturn") {
-            if let Some(reason) = self.step_once()? {
-                return Ok(Some(reason));
-            }
-            let reason = self.cross_out()?;
-            return Ok(Some(reason).filter(|r| !matches!(r, StopReason::Crossing { .. })));
+            return self.step_over_sigreturn();
         }
         self.run_behind(next)
+    }
+
+    fn step_over_sigreturn(&mut self) -> Result<Option<StopReason>, Trouble> {
+        let thread = self.register("fs_base")?;
+        if let Some(reason) = self.step_once()? {
+            return Ok(Some(reason));
+        }
+        loop {
+            match self.cross_out()? {
+                // Another thread of the application may leave the kernel before.
+                StopReason::Crossing { .. } if self.register("fs_base")? == thread => {
+                    return Ok(None);
+                }
+                StopReason::Crossing { .. } => self.course.passed += 1,
+                reason => return Ok(Some(reason)),
+            }
+        }
     }
 
     /// Lets the CPU run until an interrupt has come and was handled.
@@ -197,7 +210,10 @@ impl Engine {
             Some(sp) => self.sp()? == sp.0,
             None => true,
         };
-        Ok(same_stack && self.address_space()? == space)
+        // A stack in the kernel half is the same in every address space, and a thread of the kernel
+        // comes back in whichever is in use then.
+        let in_kernel = sp.is_some_and(Addr::in_kernel_half);
+        Ok(same_stack && (in_kernel || self.address_space()? == space))
     }
 
     /// Which process's page tables are in use.

@@ -29,12 +29,48 @@ impl Engine {
         self.stopped(reason)
     }
 
+    /// To a place, of the selected frame's own function in this frame alone; or to where the frame
+    /// returns to, if that comes first.
     fn until_location(&mut self, location: &Location) -> Result<StopReason, Trouble> {
-        let places = self.locate(location)?;
-        Ok(match self.run_to(&places, &mut |_| Ok(true))? {
-            Ran::Arrived => StopReason::Arrived,
-            Ran::Stopped(reason) => reason,
-        })
+        let places = self.locate_stops(location)?.places;
+        let (function, caller) = self.selected_and_caller()?;
+        let space = self.address_space()?;
+        let mut traps = places.clone();
+        traps.extend(caller.map(|(at, _)| at).filter(|at| !places.contains(at)));
+        let ran = self.run_to(&traps, &mut |engine| {
+            let pc = engine.pc()?;
+            let Some((at, sp)) = caller else {
+                return Ok(true);
+            };
+            if places.contains(&pc) {
+                let in_another =
+                    function.contains(pc) && engine.cfa().is_some_and(|cfa| cfa != sp.0);
+                return Ok(!in_another);
+            }
+            Ok(pc == at && engine.is_frame(Some(sp), space)?)
+        })?;
+        if let Ran::Stopped(reason) = ran {
+            return Ok(reason);
+        }
+        let pc = self.pc()?;
+        if !places.contains(&pc) {
+            let note = "the frame has returned before that place came";
+            self.course.note = Some(note.to_owned());
+        }
+        Ok(StopReason::Arrived)
+    }
+
+    /// The function of the selected frame, and where with which stack pointer it returns to.
+    fn selected_and_caller(&mut self) -> Result<(AddrRange, Option<(Addr, Addr)>), Trouble> {
+        let pc = self.pc()?;
+        let frames = self.frames(None).unwrap_or_default();
+        let selected = usize::try_from(self.frame).unwrap_or(usize::MAX);
+        let Some(frame) = frames.get(selected) else {
+            return Ok((self.function_around(pc), None));
+        };
+        let caller = frames.iter().find(|outer| outer.level > frame.level);
+        let caller = caller.and_then(|caller| Some((caller.place.addr, caller.sp?)));
+        Ok((self.function_around(frame.place.addr), caller))
     }
 
     fn until_origin(&mut self, origin: Origin) -> Result<StopReason, Trouble> {
