@@ -48,6 +48,8 @@ fn expressions_are_those_of_c() {
             1,
         ),
         ("{int}&init_task.pid", 0),
+        // Of a unit that only declares what a member points at.
+        ("$_task->files->fdt->max_fds >= 3", 1),
         ("$pc == (unsigned long)ksys_write || 1.5 > 1", 1),
         ("($eax & 0xff) == $al", 1),
     ] {

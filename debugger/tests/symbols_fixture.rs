@@ -294,6 +294,20 @@ fn arguments_have_values_and_types() {
 }
 
 #[test]
+fn a_variable_of_a_block_without_code_is_told_as_optimised_out() {
+    let symbols = open();
+    let addrs = symbols.line_addresses("fs/read_write.c", 4).into_iter();
+    let inlined = addrs.max_by_key(|addr| symbols.frames(*addr).len());
+    let (mut registers, _) = stopped(&symbols);
+    registers.set(Reg::RIP, inlined.map(|addr| addr.0));
+    let mut none = |_: Addr, _: &mut [u8]| false;
+    let backtrace = symbols.backtrace(&registers, &mut none, 1);
+    let locals = symbols.locals(&backtrace, 0, 0, &mut none);
+    let unused = locals.iter().find(|local| local.name == "unused");
+    assert_eq!(unused.unwrap().place, Known::no("optimised out"));
+}
+
+#[test]
 fn what_a_parameter_was_at_entry_is_told_by_the_caller() {
     let symbols = open();
     let backtrace = backtrace(&symbols);
@@ -356,6 +370,29 @@ fn globals_are_read_by_their_types() {
     let (offset, of) = symbols.field(point, "inner.text").unwrap();
     assert_eq!(offset, 16);
     assert!(matches!(symbols.type_of(of), Type::Array { .. }));
+}
+
+#[test]
+fn what_a_unit_only_declares_is_found_where_it_is_defined() {
+    let symbols = open();
+    let mut none = |_: Addr, _: &mut [u8]| false;
+    let mut pointed_at = |name: &str| {
+        let of = symbols.globals(name, None, None, &mut none)[0].value.of;
+        match symbols.type_of(of) {
+            Type::Pointer { to, .. } => to,
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    let point = pointed_at("pointed");
+    assert_eq!(symbols.type_name(point), "struct point");
+    assert_eq!(symbols.size_of(point), 24);
+    assert_eq!(symbols.field(point, "inner.text").unwrap().0, 16);
+    let nothing = pointed_at("nowhere");
+    assert_eq!(symbols.type_name(nothing), "struct nothing");
+    assert_eq!(
+        symbols.type_of(nothing),
+        Type::Unknown("struct nothing is only declared".to_owned())
+    );
 }
 
 /// Everything that may be asked of a file.

@@ -14,6 +14,7 @@ pub(super) struct Memo {
     fields: RefCell<HashMap<TypeId, Fields>>,
     sizes: RefCell<HashMap<TypeId, u64>>,
     types: RefCell<HashMap<String, TypeId>>,
+    definitions: RefCell<HashMap<TypeId, Result<TypeId, String>>>,
 }
 
 impl Memo {
@@ -41,6 +42,19 @@ impl Memo {
         let size = look();
         self.sizes.borrow_mut().insert(of, size);
         size
+    }
+
+    pub(super) fn definition(
+        &self,
+        of: TypeId,
+        look: impl FnOnce() -> Result<TypeId, String>,
+    ) -> Result<TypeId, String> {
+        if let Some(found) = self.definitions.borrow().get(&of) {
+            return found.clone();
+        }
+        let found = look();
+        self.definitions.borrow_mut().insert(of, found.clone());
+        found
     }
 
     pub(super) fn named(

@@ -9,6 +9,7 @@ mod build_id;
 mod by_name;
 mod bytes;
 mod calls;
+mod complete;
 mod contents;
 mod contexts;
 mod copies;

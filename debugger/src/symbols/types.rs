@@ -1,6 +1,7 @@
 //! The types of variables, as DWARF tells them, read when asked for.
 
 use super::Symbols;
+use super::complete::as_declared;
 use super::dies::{Die, DieId};
 use super::index::What;
 
@@ -49,7 +50,7 @@ pub enum Type {
         to: TypeId,
     },
     Function,
-    /// Only declared, or of a kind that is not read: why.
+    /// Only declared in the whole image, or of a kind that is not read: why.
     Unknown(String),
 }
 
@@ -138,9 +139,16 @@ impl Symbols {
         let Some(id) = id.0 else {
             return Type::Void;
         };
-        match self.die(id) {
-            Some(die) => read(&die),
-            None => Type::Unknown("damaged DWARF".to_owned()),
+        let Some(die) = self.die(id) else {
+            return Type::Unknown("damaged DWARF".to_owned());
+        };
+        if die.own(gimli::DW_AT_declaration).is_none() {
+            return read(&die);
+        }
+        match self.defined_elsewhere(&die) {
+            // A definition declares nothing, so this goes no deeper.
+            Ok(definition) => self.type_of(definition),
+            Err(why) => Type::Unknown(why),
         }
     }
 
@@ -236,7 +244,11 @@ impl Symbols {
                 }
             }
             Type::Function => self.declaration(id, ""),
-            Type::Unknown(why) => format!("? ({why})"),
+            Type::Unknown(why) => {
+                let die = id.0.and_then(|id| self.die(id));
+                let declared = die.and_then(|die| as_declared(&die));
+                declared.unwrap_or_else(|| format!("? ({why})"))
+            }
         }
     }
 
@@ -317,9 +329,6 @@ fn read(die: &Die<'_>) -> Type {
     let to = || TypeId(die.refer(gimli::DW_AT_type).map(|die| die.id));
     let name = || die.name().to_owned();
     let size = die.number(gimli::DW_AT_byte_size).unwrap_or(0);
-    if die.own(gimli::DW_AT_declaration).is_some() {
-        return Type::Unknown(format!("{} is only declared", die.name()));
-    }
     match die.tag() {
         gimli::DW_TAG_base_type => Type::Number {
             name: name(),

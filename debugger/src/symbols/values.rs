@@ -129,9 +129,11 @@ impl Symbols {
         let Some(member) = self.member(value.of, name) else {
             let has = match self.plain_type(value.of).1 {
                 Type::Record { members, .. } => {
-                    let names: Vec<_> = members.iter().map(|m| m.name.as_str()).collect();
-                    names.join(", ")
+                    let names = members.iter().map(|member| member.name.as_str());
+                    let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
+                    some_of(&names, name, &self.type_name(value.of))
                 }
+                Type::Unknown(why) => format!("none, as {why}"),
                 _ => "no members at all".to_owned(),
             };
             return Err(ValueError::NoMember {
@@ -374,6 +376,24 @@ fn bits_within(member: &Member) -> Option<Bits> {
     })
 }
 
+/// All names where they are few, else those like the one that was asked for.
+fn some_of(names: &[&str], wanted: &str, of: &str) -> String {
+    const FEW: usize = 12;
+    if names.len() <= FEW {
+        return names.join(", ");
+    }
+    let begins: String = wanted.chars().take(3).collect();
+    let like = names
+        .iter()
+        .filter(|name| name.contains(wanted) || name.starts_with(&begins));
+    let like: Vec<&str> = like.take(FEW).copied().collect();
+    let begun = match like.as_slice() {
+        [] => String::new(),
+        like => format!("{}, … ", like.join(", ")),
+    };
+    format!("{begun}{} in all; 'ptype {of}' lists them", names.len())
+}
+
 fn within(place: &ValuePlace, offset: u64) -> ValuePlace {
     match place {
         ValuePlace::Memory(addr) => ValuePlace::Memory(addr.wrapping_add(offset)),
@@ -506,6 +526,23 @@ mod tests {
         assert_eq!(
             number_text(&[0, 0b1010, 0, 0], field, Encoding::Signed, 4),
             "-3"
+        );
+    }
+
+    #[test]
+    fn of_many_members_those_like_the_wanted_one_are_told() {
+        let few = ["pid", "tgid"];
+        assert_eq!(some_of(&few, "x", "struct t"), "pid, tgid");
+        let many: Vec<String> = (0..20).map(|n| format!("member{n}")).collect();
+        let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
+        many.push("comm");
+        assert_eq!(
+            some_of(&many, "command", "struct t"),
+            "comm, … 21 in all; 'ptype struct t' lists them"
+        );
+        assert_eq!(
+            some_of(&many, "x", "struct t"),
+            "21 in all; 'ptype struct t' lists them"
         );
     }
 

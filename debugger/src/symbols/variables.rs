@@ -325,13 +325,62 @@ pub(super) fn inlined_at<'a>(die: &Die<'a>, pc: Addr, calls: &mut Vec<Die<'a>>) 
     }
 }
 
-/// Parameters and variables of a function and of its blocks around an address.
+/// Parameters and variables of a function and of its blocks around an address. What the compiler has
+/// left out of a copy altogether is found in the original: it has no value there.
 fn variables_at<'a>(die: &Die<'a>, pc: Addr, found: &mut Vec<Die<'a>>) {
+    if let Some(original) = die.refer(gimli::DW_AT_abstract_origin) {
+        let mut copied = Vec::new();
+        originals(die, &mut copied);
+        left_out(&original, &copied, found);
+    }
     for child in die.children() {
         match child.tag() {
-            gimli::DW_TAG_formal_parameter | gimli::DW_TAG_variable => found.push(child),
-            gimli::DW_TAG_lexical_block if child.covers(pc) => variables_at(&child, pc, found),
+            _ if is_variable(&child) => found.push(child),
+            // One without code has lost it all: what it declares has no value, and is no less there.
+            gimli::DW_TAG_lexical_block if child.covers(pc) || !has_code(&child) => {
+                variables_at(&child, pc, found)
+            }
             _ => {}
         }
     }
+}
+
+/// What the variables and blocks of a copy are copies of, appended.
+fn originals(copy: &Die<'_>, found: &mut Vec<DieId>) {
+    for child in copy.children() {
+        let is_block = child.tag() == gimli::DW_TAG_lexical_block;
+        if is_block || is_variable(&child) {
+            let original = child.refer(gimli::DW_AT_abstract_origin);
+            found.extend(original.map(|die| die.id));
+        }
+        if is_block {
+            originals(&child, found);
+        }
+    }
+}
+
+/// The variables of an original that are not among the copied ones, appended.
+fn left_out<'a>(original: &Die<'a>, copied: &[DieId], found: &mut Vec<Die<'a>>) {
+    for child in original.children() {
+        if copied.contains(&child.id) {
+            continue;
+        }
+        if is_variable(&child) {
+            found.push(child);
+        } else if child.tag() == gimli::DW_TAG_lexical_block {
+            left_out(&child, copied, found);
+        }
+    }
+}
+
+fn has_code(block: &Die<'_>) -> bool {
+    let told = [gimli::DW_AT_low_pc, gimli::DW_AT_ranges];
+    told.into_iter().any(|name| block.own(name).is_some())
+}
+
+fn is_variable(die: &Die<'_>) -> bool {
+    matches!(
+        die.tag(),
+        gimli::DW_TAG_formal_parameter | gimli::DW_TAG_variable
+    )
 }
