@@ -58,6 +58,11 @@ fn next_goes_over_inlined_calls_and_step_into_them() {
 
     debuggee.ask("tb vfs_write");
     debuggee.stop("c");
+    let note = debuggee.stop("finish").note.unwrap_or_default();
+    assert_eq!(note, "vfs_write returned (ssize_t) 1");
+
+    debuggee.ask("tb vfs_write");
+    debuggee.stop("c");
     let mut into = 0;
     for _ in 0..30 {
         debuggee.stop("step");

@@ -88,7 +88,7 @@ pub const TABLE: &[Entry] = &[
         "finish",
         ["fin"],
         "",
-        "run until the selected frame returns",
+        "run until the selected frame returns; says what it returned",
         Nothing,
         |i| i.nothing(Command::Finish)
     ),

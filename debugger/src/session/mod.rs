@@ -53,6 +53,7 @@ mod processor;
 mod profile_file;
 mod regions;
 mod resolver;
+mod returned;
 mod run;
 pub mod shared_memory;
 mod sharing;

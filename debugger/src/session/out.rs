@@ -21,10 +21,24 @@ impl Engine {
         let Some(frame) = frames.get(selected) else {
             return Err(no_caller());
         };
-        let reason = match frame.inlined {
-            true => self.finish_inlined(&frames, selected)?,
-            false => self.finish_frame(&frames, frame.level)?,
+        if frame.inlined {
+            let reason = self.finish_inlined(&frames, selected)?;
+            return self.stopped(reason);
+        }
+        // A return address may lie behind the last instruction of the function.
+        let pc = frame.place.addr;
+        let inside = if frame.level == 0 {
+            pc
+        } else {
+            pc.wrapping_sub(1)
         };
+        let leaving = self.being_left(inside);
+        let reason = self.finish_frame(&frames, frame.level)?;
+        if let (StopReason::Arrived, Some(leaving)) = (&reason, &leaving)
+            && self.course.note.is_none()
+        {
+            self.course.note = self.returned(leaving);
+        }
         self.stopped(reason)
     }
 

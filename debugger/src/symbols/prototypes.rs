@@ -68,6 +68,13 @@ impl Symbols {
         Some(self.parameters_of(&self.function_die(addr)?))
     }
 
+    /// What the function whose own code lies there returns; none for one that returns nothing.
+    #[must_use]
+    pub fn result_at(&self, addr: Addr) -> Option<TypeId> {
+        let of = type_of(&self.function_die(addr)?);
+        (of != TypeId::VOID).then_some(of)
+    }
+
     /// The parameters of a function as the source around `near` declares it; they mostly have no
     /// names there.
     #[must_use]
