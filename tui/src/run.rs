@@ -93,6 +93,7 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
         subject,
         sender,
         restoring: false,
+        refused: 0,
     };
     let left = screen.until_left(inbox, &mut terminal);
     let kept = screen.keep();
@@ -187,6 +188,8 @@ struct Running {
     sender: Sender<Message>,
     /// The last run's breakpoints are being set up.
     restoring: bool,
+    /// Lines of the last run that could not be carried out.
+    refused: usize,
 }
 
 impl Running {
@@ -229,6 +232,9 @@ impl Running {
             Message::Session(event) => {
                 let typed =
                     matches!(&event, Event::Answer(id, _) if self.model.requests.is_typed(*id));
+                if typed && self.restoring && matches!(event, Event::Answer(_, Err(_))) {
+                    self.refused += 1;
+                }
                 self.model.apply(event);
                 if typed {
                     self.ui.heard(&self.model);
@@ -286,9 +292,8 @@ impl Running {
         self.model.log.push(Entry::Typed(line));
         match (parsed, &self.subject.session) {
             (Err(error), _) => {
-                let failure = Failure::from(error);
-                self.ui.said = Some(failure.to_string());
-                self.model.log.push(Entry::Failure(failure));
+                self.model.log.push(Entry::Failure(error.into()));
+                self.ui.heard(&self.model);
             }
             (Ok(Command::Help(topic)), None) => match command::help(topic.as_deref()) {
                 Ok(lines) => {
@@ -308,8 +313,8 @@ impl Running {
                     "this is a recording of crossings alone",
                     "'uklscope run IMAGE' boots an image",
                 );
-                self.ui.said = Some(failure.to_string());
                 self.model.log.push(Entry::Failure(failure));
+                self.ui.heard(&self.model);
             }
         }
     }
@@ -330,8 +335,12 @@ impl Running {
             self.restoring = false;
             let count = self.ui.look.waiting.len();
             self.ui.look.waiting.clear();
+            let refused = match self.refused {
+                0 => String::new(),
+                refused => format!(", but for {refused} that could not be"),
+            };
             self.ui.said = Some(format!(
-                "set again as the last run left them: {count} (the console tells)"
+                "set again as the last run left them: {count}{refused} (the console tells)"
             ));
         }
     }

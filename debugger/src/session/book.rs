@@ -52,12 +52,15 @@ pub(super) struct Breakpoint {
 pub(super) struct Book {
     list: Vec<Breakpoint>,
     last: u32,
+    /// The last one asked for could not be set: `$bpnum` is none before it.
+    refused: bool,
 }
 
 impl Book {
     /// Enters one, with the next number.
     pub(super) fn add(&mut self, mut breakpoint: Breakpoint) -> &Breakpoint {
         self.last += 1;
+        self.refused = false;
         breakpoint.number = self.last;
         self.list.push(breakpoint);
         // Just pushed.
@@ -85,11 +88,17 @@ impl Book {
         self.list.iter().map(|one| one.number).collect()
     }
 
-    /// The number of the breakpoint that is meant, if there is one.
-    pub(super) fn number(&self, which: Which) -> u32 {
+    /// Notes that one could not be set.
+    pub(super) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// The number of the breakpoint that is meant; none where the last one could not be set, or
+    /// none was set yet.
+    pub(super) fn number(&self, which: Which) -> Option<u32> {
         match which {
-            Which::Number(number) => number,
-            Which::Last => self.last,
+            Which::Number(number) => Some(number),
+            Which::Last => Some(self.last).filter(|last| *last > 0 && !self.refused),
         }
     }
 
@@ -325,7 +334,20 @@ mod tests {
             one.planted = false;
         }
         assert!(book.at(Addr(1)).is_empty());
-        assert_eq!(book.number(Which::Last), 1);
+        assert_eq!(book.number(Which::Last), Some(1));
+    }
+
+    #[test]
+    fn what_follows_a_breakpoint_that_could_not_be_set_is_not_for_the_one_before() {
+        let mut book = Book::default();
+        let code = Kind::Code { hardware: false };
+        assert_eq!(book.number(Which::Last), None);
+        book.add(breakpoint(code.clone(), &[1]));
+        book.refuse();
+        assert_eq!(book.number(Which::Last), None);
+        assert_eq!(book.number(Which::Number(1)), Some(1));
+        book.add(breakpoint(code, &[2]));
+        assert_eq!(book.number(Which::Last), Some(2));
     }
 
     #[test]

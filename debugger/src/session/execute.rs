@@ -4,7 +4,7 @@ use super::course::Course;
 use super::engine::Engine;
 use super::lines::Calls;
 use super::trouble::Trouble;
-use crate::command::{Command, Info, help};
+use crate::command::{BreakCommand, Command, Info, help};
 use crate::event::{Answer, Event, Failure, Place, Run, Stop, SymbolInfo, TargetInfo, ThreadInfo};
 use crate::symbols::{Pattern, Symbols};
 
@@ -18,7 +18,12 @@ impl Engine {
             return self.run_command(run);
         }
         let answer = match self.execute_here(command) {
-            Err(Trouble::Failed(failure)) => Err(Trouble::Failed(self.explained(failure))),
+            Err(Trouble::Failed(failure)) => {
+                if sets_breakpoint(command) {
+                    self.book.refuse();
+                }
+                Err(Trouble::Failed(self.explained(failure)))
+            }
             other => other,
         }?;
         if is_seen_in_watches(command) {
@@ -340,6 +345,16 @@ enum RunCommand {
     Cross,
     CrossBack,
     OverKernel,
+}
+
+/// Whether a command gives `$bpnum` a new meaning.
+const fn sets_breakpoint(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Break { .. }
+            | Command::Watch { .. }
+            | Command::Breaks(BreakCommand::Log { .. } | BreakCommand::Pattern(_))
+    )
 }
 
 /// What a screen shows of each stop.

@@ -301,7 +301,7 @@ impl Engine {
             }
             BreakCommand::Enable { which, on } => {
                 let numbers = match which {
-                    Some(which) => vec![self.book.number(*which)],
+                    Some(which) => vec![self.number_of(*which)?],
                     None => self.book.numbers(),
                 };
                 let mut infos = Vec::new();
@@ -318,12 +318,22 @@ impl Engine {
         }
     }
 
+    fn number_of(&self, which: Which) -> Result<u32, Trouble> {
+        self.book.number(which).ok_or_else(|| {
+            Trouble::new(
+                "changing breakpoint $bpnum",
+                "the last breakpoint asked for could not be set, or there was none yet",
+                "'info breakpoints' lists them; give a number",
+            )
+        })
+    }
+
     fn change(
         &mut self,
         which: Which,
         edit: impl FnOnce(&mut Breakpoint),
     ) -> Result<Answer, Trouble> {
-        let number = self.book.number(which);
+        let number = self.number_of(which)?;
         let Some(breakpoint) = self.book.get_mut(number) else {
             return Err(Trouble::new(
                 format!("changing breakpoint {number}"),
