@@ -44,13 +44,15 @@ impl fmt::Display for Stack {
 }
 
 /// The exception stacks of a CPU, as `struct cea_exception_stacks` calls them (asm/cpu_entry_area.h).
-const EXCEPTIONS: [(&str, &str); 6] = [
+/// The last is that of UKL: `error_entry` leaves it before anything can nest.
+const EXCEPTIONS: [(&str, &str); 7] = [
     ("DF_stack", "double fault"),
     ("NMI_stack", "NMI"),
     ("DB_stack", "debug exception"),
     ("MCE_stack", "machine check"),
     ("VC_stack", "VMM communication"),
     ("VC2_stack", "second VMM communication"),
+    ("UKL_stack", "UKL shared exception"),
 ];
 
 /// The stacks of a CPU and its current task, to place many stack pointers.

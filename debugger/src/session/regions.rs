@@ -8,6 +8,7 @@ use crate::event::{
 };
 use crate::guest::{self, Backing, Task};
 use crate::known::Known;
+use crate::origin::Origin;
 use crate::space::{self, Around, Live, Physical, Region, Root, Walk};
 use crate::symbols::Symbols;
 use crate::symbols::unwind::Memory;
@@ -83,8 +84,13 @@ impl Engine {
             Known::Asked => Known::Asked,
             Known::No(why) => Known::No(why.clone()),
         };
+        // What no symbol covers belongs to what its region does.
+        let mut place = self.place(at);
+        if let (Origin::Unknown, Some(region)) = (place.origin, &region) {
+            place.origin = region.origin;
+        }
         Ok(AddressInfo {
-            place: self.place(at),
+            place,
             is: self.identify(at, physical.yes().copied()),
             region,
             walk: walk.map(|walk| walk.entries.iter().map(entry_info).collect()),
