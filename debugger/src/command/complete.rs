@@ -9,6 +9,21 @@ pub trait Names {
     /// Up to `limit` symbols that begin so.
     fn symbols(&self, prefix: &str, limit: usize) -> Vec<String>;
 
+    /// Up to `limit` types that begin so, with their keyword: `struct file`, `pid_t`.
+    fn types(&self, _prefix: &str, _limit: usize) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Up to `limit` source files whose path begins so, or whose name does where no `/` is in it.
+    fn files(&self, _prefix: &str, _limit: usize) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The variables of the selected frame.
+    fn variables(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Registers' names, without the `$`.
     fn registers(&self) -> Vec<String> {
         REGISTERS.iter().map(|&name| name.to_owned()).collect()
@@ -109,9 +124,18 @@ pub fn complete(line: &str, names: &dyn Names) -> Vec<String> {
                 Vec::new()
             };
             found.extend(symbols(piece, names));
-            found
+            return places(line, before, found, names);
         }
-        Completes::Symbols => symbols(piece, names),
+        Completes::Symbols => return places(line, before, symbols(piece, names), names),
+        Completes::Expressions if keyword(before).is_some() => {
+            let keyword = keyword(before).unwrap_or_default();
+            let types = names
+                .types(&format!("{keyword} {piece}"), LIMIT)
+                .into_iter();
+            types
+                .filter_map(|name| Some(name.split_once(' ')?.1.to_owned()))
+                .collect()
+        }
         Completes::Expressions => match piece.strip_prefix('$') {
             Some(prefix) => names
                 .registers()
@@ -121,13 +145,50 @@ pub fn complete(line: &str, names: &dyn Names) -> Vec<String> {
                 .filter(|name| name.starts_with(prefix))
                 .map(|name| format!("${name}"))
                 .collect(),
-            None => symbols(piece, names),
+            // What stands behind is no name of its own.
+            None if before.ends_with("->") || before.ends_with('.') => Vec::new(),
+            None => {
+                let own = names.variables().into_iter();
+                let mut found: Vec<String> = own.filter(|name| name.starts_with(piece)).collect();
+                found.extend(symbols(piece, names));
+                if matches!(entry.name, "ptype" | "whatis") && !piece.is_empty() {
+                    found.extend(names.types(piece, LIMIT));
+                }
+                found
+            }
         },
     };
     found
         .into_iter()
         .map(|name| format!("{before}{name}"))
         .collect()
+}
+
+/// The keyword that a type's name stands behind.
+fn keyword(before: &str) -> Option<&'static str> {
+    let word = before.strip_suffix(' ')?;
+    let keywords = ["struct", "union", "enum"];
+    keywords.into_iter().find(|keyword| {
+        let rest = word.strip_suffix(keyword);
+        rest.is_some_and(|rest| !rest.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+    })
+}
+
+/// Names that a place may have, and the files whose lines it may be.
+fn places(line: &str, before: &str, found: Vec<String>, names: &dyn Names) -> Vec<String> {
+    let start = line.rfind(char::is_whitespace).map_or(0, |at| {
+        at + line[at..].chars().next().map_or(1, char::len_utf8)
+    });
+    let (outside, file) = line.split_at(start);
+    let mut lines = Vec::new();
+    if !file.contains('/') {
+        lines.extend(found.iter().map(|name| format!("{before}{name}")));
+    }
+    if !file.is_empty() {
+        let files = names.files(file, LIMIT).into_iter();
+        lines.extend(files.map(|file| format!("{outside}{file}:")));
+    }
+    lines
 }
 
 fn commands(prefix: &str) -> impl Iterator<Item = &'static str> {
@@ -167,6 +228,22 @@ mod tests {
             let all = ["ksys_read", "ksys_write"];
             begins(&all, prefix).into_iter().take(limit).collect()
         }
+
+        fn types(&self, prefix: &str, limit: usize) -> Vec<String> {
+            let all = ["struct file", "struct files_struct", "pid_t"];
+            begins(&all, prefix).into_iter().take(limit).collect()
+        }
+
+        fn files(&self, prefix: &str, _limit: usize) -> Vec<String> {
+            match prefix.contains('/') {
+                true => begins(&["fs/read_write.c"], prefix),
+                false => begins(&["read_write.c"], prefix),
+            }
+        }
+
+        fn variables(&self) -> Vec<String> {
+            vec!["count".to_owned()]
+        }
     }
 
     #[test]
@@ -192,6 +269,15 @@ mod tests {
         check("display $_c", &["display $_cpu", "display $_crossing"]);
         check("p $perc", &["p $percpu("]);
         check("b ", &["b cross"]);
+        check("b read_w", &["b read_write.c:"]);
+        check("b fs/read_w", &["b fs/read_write.c:"]);
+        check("p 2*co", &["p 2*count"]);
+        check("p f->co", &[]);
+        check(
+            "p (struct fi",
+            &["p (struct file", "p (struct files_struct"],
+        );
+        check("ptype pi", &["ptype pid_t"]);
         check("nothing x", &[]);
         check("help cro", &["help cross"]);
     }

@@ -187,6 +187,24 @@ impl Names for SymbolNames {
             .cloned()
             .collect()
     }
+
+    fn types(&self, prefix: &str, limit: usize) -> Vec<String> {
+        let all = Self::types(self);
+        let begin = all.iter().filter(|name| name.starts_with(prefix));
+        begin.take(limit).cloned().collect()
+    }
+
+    fn files(&self, prefix: &str, limit: usize) -> Vec<String> {
+        let all = Self::files(self);
+        let named = all.iter().map(|path| match prefix.contains('/') {
+            true => path.as_str(),
+            false => path.rsplit('/').next().unwrap_or(path),
+        });
+        let mut found: Vec<&str> = named.filter(|name| name.starts_with(prefix)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().take(limit).map(str::to_owned).collect()
+    }
 }
 
 #[cfg(test)]

@@ -72,8 +72,15 @@ impl Prompt {
         self.input.value()
     }
 
+    /// Several lines become one: a line end is a space.
     pub fn paste(&mut self, text: &str) {
-        for letter in text.chars().filter(|letter| !letter.is_control()) {
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let line = lines.join(" ");
+        for letter in line
+            .trim_end()
+            .chars()
+            .filter(|letter| !letter.is_control())
+        {
             self.input.handle(InputRequest::InsertChar(letter));
         }
         self.candidates.clear();
@@ -97,6 +104,10 @@ impl Prompt {
             }
             KeyCode::Up => {
                 self.recall(1, history);
+                return Typed::Edited;
+            }
+            KeyCode::Char('r') if control => {
+                self.seek(history);
                 return Typed::Edited;
             }
             KeyCode::Down => {
@@ -123,7 +134,9 @@ impl Prompt {
             KeyCode::End => InputRequest::GoToEnd,
             _ => return Typed::Edited,
         };
-        self.input.handle(request);
+        if self.input.handle(request).is_some_and(|done| done.value) {
+            self.back = None;
+        }
         self.candidates.clear();
         self.candidate = None;
         Typed::Edited
@@ -195,6 +208,22 @@ impl Prompt {
                 self.back = None;
             }
             None => {}
+        }
+    }
+
+    /// The next older line that holds what was typed.
+    fn seek(&mut self, history: &History) {
+        if self.kind != PromptKind::Command {
+            return;
+        }
+        let (from, own) = match &self.back {
+            Some((at, own)) => (at + 1, own.clone()),
+            None => (0, self.text().to_owned()),
+        };
+        let mut older = (from..).map_while(|n| Some((n, history.back(n)?)));
+        if let Some((n, line)) = older.find(|(_, line)| line.contains(&own)) {
+            self.input = Input::new(line.to_owned());
+            self.back = Some((n, own));
         }
     }
 
@@ -298,6 +327,25 @@ mod tests {
         assert_eq!(prompt.text(), "bt");
         press(&mut prompt, &history, &[KeyCode::Down]);
         assert_eq!(prompt.text(), "x");
+    }
+
+    #[test]
+    fn the_history_is_searched_for_what_was_typed() {
+        let mut history = History::default();
+        for line in ["b ksys_write", "b main", "p $rip", "b ksys_read"] {
+            history.add(line);
+        }
+        let mut prompt = Prompt::new(PromptKind::Command, "ksys");
+        let seek = KeyEvent::new(KeyCode::Char('r'), KeyModifiers::CONTROL);
+        for expected in ["b ksys_read", "b ksys_write", "b ksys_write"] {
+            prompt.key(&seek, &history, &Three);
+            assert_eq!(prompt.text(), expected);
+        }
+        press(&mut prompt, &history, &[KeyCode::Down]);
+        assert_eq!(prompt.text(), "b main");
+        press(&mut prompt, &history, &[KeyCode::Backspace]);
+        prompt.key(&seek, &history, &Three);
+        assert_eq!(prompt.text(), "b main", "it is another text now");
     }
 
     #[test]
