@@ -158,9 +158,9 @@ pub const TABLE: &[Action] = &[
     action(Scope::Screen(Screen::Debug), "tasks", &["t"], "", "the CPUs and the guest's tasks", |ui, _| focus(ui, PanelId::Tasks)),
     action(Scope::Screen(Screen::Debug), "own stack", &["Backspace"], "", "the stopped CPU's own stack again", |ui, _| { ui.look.task = None; Vec::new() }),
     action(Scope::Panel(PanelId::Strip), "zoom", &["Enter"], "zoom", "only the marked band, or all again", |ui, m| ui.act(&Act::Enter, m)),
-    action(Scope::Panel(PanelId::Regions), "zoom", &["Enter"], "zoom", "only the band of the marked region, or all again", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Regions), "zoom to band", &["Enter"], "zoom", "only the band of the marked region, or all again", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Memory), "follow", &["Enter"], "follow", "go where the marked word points", |ui, m| ui.act(&Act::Enter, m)),
-    action(Scope::Panel(PanelId::Memory), "back", &["Backspace"], "back", "back to where a pointer was followed", |ui, _| { ui.panels.memory.back(); Vec::new() }),
+    action(Scope::Panel(PanelId::Memory), "pointer back", &["Backspace"], "back", "back to where a pointer was followed", |ui, _| { ui.panels.memory.back(); Vec::new() }),
     action(Scope::Panel(PanelId::Memory), "edit", &["e"], "edit", "write bytes over the marked ones; they are read back", edit),
     action(Scope::Screen(Screen::Crossings), "path", &["Enter"], "path", "show the marked crossing's path", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |ui, _| { ui.show(Screen::Path); focus(ui, PanelId::Ladder) }),
@@ -172,7 +172,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Panel(PanelId::Ladder), "other modes", &["m"], "other modes", "against the next mode", |ui, m| ui.act(&Act::Side(1), m)),
     action(Scope::Everywhere, "go to", &["g"], "go to", "show a symbol, a line or an address", |ui, _| prompt(ui, PromptKind::GoTo, "")),
     action(Scope::Everywhere, "find", &["/"], "find", "to the next row with a text", |ui, _| prompt(ui, PromptKind::Find, "")),
-    action(Scope::Everywhere, "command", &[":"], "command", "a command of the debugger; Tab completes, Up recalls", |ui, _| prompt(ui, PromptKind::Command, "")),
+    action(Scope::Everywhere, "command", &[":"], "command", "a command of the debugger; Tab completes, Up recalls, Ctrl-R searches what was typed before", |ui, _| prompt(ui, PromptKind::Command, "")),
     action(Scope::Everywhere, "palette", &["Ctrl-P"], "", "search commands, actions and symbols", palette),
     action(Scope::Everywhere, "help", &["?"], "help", "these keys", |ui, _| { ui.overlay = Overlay::Help(0); Vec::new() }),
     action(Scope::Everywhere, "interrupt", &["Ctrl-C", "F6"], "stop", "stop the running target", interrupt).when(When::Running),
@@ -442,6 +442,8 @@ pub fn go_to(ui: &mut Ui, model: &Model, text: &str) -> Vec<Effect> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -453,6 +455,12 @@ mod tests {
                 assert!(!a.anywhere.iter().any(|key| b.anywhere.contains(key)));
             }
         }
+    }
+
+    #[test]
+    fn an_action_is_known_by_its_name() {
+        let names: BTreeSet<&str> = TABLE.iter().map(|action| action.name).collect();
+        assert_eq!(names.len(), TABLE.len());
     }
 
     #[test]

@@ -164,7 +164,11 @@ fn debug(body: Rect, wanted: Wanted<'_>, cuts: &mut Cuts<'_>) -> Vec<Place> {
             place(PanelId::Log, log, &[]),
         ];
     }
-    let (upper, tabs) = cuts.last_rows("tabs", body, (body.height / 4).max(5));
+    // Room for what is looked at: a tree of values, a long answer.
+    let (upper, tabs) = match BOTTOM.contains(&focus) {
+        true => cuts.last_rows("tabs in focus", body, body.height / 2),
+        false => cuts.last_rows("tabs", body, (body.height / 4).max(5)),
+    };
     let (code, stack) = cuts.columns("code", upper, upper.width * 5 / 8);
     let (source, disassembly) = cuts.rows("source", code, code.height * 5 / 9);
     let (backtrace, registers) = cuts.rows("backtrace", stack, stack.height * 5 / 9);

@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 
 use crate::action::{self, Action, When};
 use crate::batch::text as words;
+use crate::overlay::clear;
 use crate::panels::Screen;
 use crate::ui::Ui;
 use crate::widgets::text;
@@ -152,15 +153,12 @@ fn progress(model: &Model) -> String {
     text
 }
 
+/// What is said ends with the next step, so it may take rows above the key line too.
+const SAID: usize = 4;
+
 pub(crate) fn draw_keys(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
     if let Some(said) = &ui.said {
-        text::put(
-            buf,
-            area,
-            0,
-            Line::styled(format!(" {said}"), ui.theme.key()),
-        );
-        return;
+        return draw_said(ui, said, area, buf);
     }
     // However narrow it is, how to ask for more stays.
     let always = [("?", "help"), (":", "command")];
@@ -196,6 +194,28 @@ pub(crate) fn draw_keys(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
         put(key, word);
     }
     text::put(buf, area, 0, Line::from(spans));
+}
+
+fn draw_said(ui: &Ui, said: &str, area: Rect, buf: &mut Buffer) {
+    let mut lines = text::wrap(said, usize::from(area.width).saturating_sub(2));
+    let most = SAID.min(usize::from(area.bottom()));
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            last.push('…');
+        }
+    }
+    let height = text::columns(lines.len());
+    let area = Rect {
+        y: area.bottom().saturating_sub(height),
+        height,
+        ..area
+    };
+    clear(area, buf);
+    for (row, line) in lines.into_iter().enumerate() {
+        let line = Line::styled(format!(" {line}"), ui.theme.key());
+        text::put(buf, area, row, line);
+    }
 }
 
 fn width(key: &str, word: &str) -> usize {

@@ -53,6 +53,10 @@ pub struct Ui {
     tab: PanelId,
     /// The text last looked for: `/` and Enter look again.
     pub sought: String,
+    /// The line being typed was begun by a panel, which shows what comes of it.
+    pub of_panel: bool,
+    /// A command line was finished by hand, and its answer is not there yet.
+    pub by_hand: bool,
     /// The last thing said to the user: on the key line until the next key.
     pub said: Option<String>,
 }
@@ -76,6 +80,8 @@ impl Ui {
             focus: Screen::ALL.map(|screen| screen.panels()[0]),
             tab: PanelId::Why,
             sought: String::new(),
+            of_panel: false,
+            by_hand: false,
             said: None,
         }
     }
@@ -97,8 +103,9 @@ impl Ui {
         }
     }
 
-    /// A command line to be finished by hand.
+    /// A panel's command line, to be finished by hand.
     pub fn edit(&mut self, line: &str) {
+        self.of_panel = true;
         self.overlay = Overlay::Prompt(Prompt::new(PromptKind::Command, line));
     }
 
@@ -250,10 +257,21 @@ impl Ui {
         vec![Effect::Copy(text)]
     }
 
-    /// Says the answer to a typed command on the key line, where the console is not in sight.
+    /// Says the answer to a typed command on the key line, where the console is not in sight. Where it
+    /// is and shares its place, a longer answer to a line typed by hand gives it the focus, which
+    /// makes it larger and lets the keys scroll it.
     pub fn heard(&mut self, model: &Model) {
         let layout = self.layout();
-        if layout.places.iter().any(|place| place.id == PanelId::Log) {
+        let by_hand = std::mem::take(&mut self.by_hand);
+        let mut places = layout.places.iter();
+        if let Some(place) = places.find(|place| place.id == PanelId::Log) {
+            if let Some(Entry::Answer(answer)) = model.log.last()
+                && by_hand
+                && !place.tabs.is_empty()
+                && words::lines(answer).len() >= usize::from(place.body.height)
+            {
+                self.set_focus(PanelId::Log);
+            }
             return;
         }
         self.said = match model.log.last() {

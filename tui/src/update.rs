@@ -1,7 +1,8 @@
 //! Keys and the mouse → what is to be done. Only this and the panels' `act` change the screen's state.
 
-use debugger::command;
+use debugger::command::{self, Names};
 use debugger::model::Model;
+use debugger::session::SymbolNames;
 use ratatui::crossterm::event::{
     Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent,
     MouseEventKind,
@@ -40,7 +41,8 @@ pub fn input(ui: &mut Ui, model: &Model, input: &Input) -> Vec<Effect> {
                         palette.edit(InputRequest::InsertChar(letter));
                     }
                 }
-                Overlay::None | Overlay::Help(_) | Overlay::Leave => {}
+                Overlay::None => ui.said = Some("':' opens the line to paste into".to_owned()),
+                Overlay::Help(_) | Overlay::Leave => {}
             }
             Vec::new()
         }
@@ -82,7 +84,10 @@ fn key(ui: &mut Ui, model: &Model, event: &KeyEvent) -> Vec<Effect> {
 }
 
 fn prompt_key(ui: &mut Ui, model: &Model, mut prompt: Prompt, event: &KeyEvent) -> Vec<Effect> {
-    let names = ui.names.clone();
+    let names = InSight {
+        names: ui.names.clone(),
+        model,
+    };
     match prompt.key(event, &ui.history, &names) {
         Typed::Edited => {
             if prompt.kind == PromptKind::Filter {
@@ -92,12 +97,40 @@ fn prompt_key(ui: &mut Ui, model: &Model, mut prompt: Prompt, event: &KeyEvent) 
             Vec::new()
         }
         Typed::Given => {
+            ui.of_panel = false;
             if prompt.kind == PromptKind::Filter {
                 ui.filter().clear();
             }
             Vec::new()
         }
         Typed::Taken(text) => taken(ui, model, prompt.kind, text.trim()),
+    }
+}
+
+/// All names, and the variables of the selected frame.
+struct InSight<'a> {
+    names: SymbolNames,
+    model: &'a Model,
+}
+
+impl Names for InSight<'_> {
+    fn symbols(&self, prefix: &str, limit: usize) -> Vec<String> {
+        self.names.symbols(prefix, limit)
+    }
+
+    fn types(&self, prefix: &str, limit: usize) -> Vec<String> {
+        Names::types(&self.names, prefix, limit)
+    }
+
+    fn files(&self, prefix: &str, limit: usize) -> Vec<String> {
+        Names::files(&self.names, prefix, limit)
+    }
+
+    fn variables(&self) -> Vec<String> {
+        let node = self.model.variables.variables();
+        let parts = node.map_or(0..0, |node| 0..node.total);
+        let parts = parts.filter_map(|i| node?.part(i));
+        parts.map(|part| part.name.clone()).collect()
     }
 }
 
@@ -177,6 +210,7 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
             Vec::new()
         }
         _ if line.starts_with("theme ") || line.starts_with("keys ") => setting(ui, line),
+        _ if std::mem::take(&mut ui.of_panel) => vec![Effect::Type(line.to_owned())],
         _ => {
             // The answer stands in the console: let it be seen.
             if ui.screen == Screen::Debug {
@@ -186,6 +220,7 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
                 }
             }
             ui.panels.log.follow();
+            ui.by_hand = true;
             vec![Effect::Type(line.to_owned())]
         }
     }
@@ -339,6 +374,7 @@ fn mouse(ui: &mut Ui, model: &Model, event: MouseEvent) -> Vec<Effect> {
         let mut borders = layout.borders.iter();
         ui.dragged = borders.find(|border| border.line.contains(at)).copied();
     }
+    ui.said = None;
     if wheel != 0 {
         return ui.act_on(place.id, &Act::Step(wheel), model);
     }

@@ -130,7 +130,12 @@ pub fn size(bytes: u64) -> String {
 pub(super) fn place(place: &Place) -> String {
     let at = file_line(place.file.as_deref(), place.line);
     let letter = place.origin.letter();
-    let text = format!("{letter} {:?} {}  {at}", place.addr, name(place));
+    // The address is the name of what has no other.
+    let name = match place.symbol {
+        Some(_) => format!(" {}", name(place)),
+        None => String::new(),
+    };
+    let text = format!("{letter} {:?}{name}  {at}", place.addr);
     text.trim_end().to_owned()
 }
 

@@ -12,18 +12,32 @@ use crate::theme::Theme;
 use crate::widgets::cursor::Cursor;
 use crate::widgets::{table, text};
 
+const WIDTH: u16 = 76;
+/// Columns of the keys.
+const KEYS: usize = 18;
+
 /// The keys that hold in this panel, the nearest first.
-fn lines(screen: Screen, panel: PanelId, preset: Preset, theme: Theme) -> Vec<Line<'static>> {
+fn lines(
+    (screen, panel): (Screen, PanelId),
+    preset: Preset,
+    theme: Theme,
+    width: usize,
+) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for scope in scopes(screen, panel) {
         let of_scope = TABLE.iter().filter(|action| action.scope == scope);
         let rows: Vec<Line<'static>> = of_scope
-            .map(|action| {
+            .flat_map(|action| {
                 let keys: Vec<&str> = action.all_keys(preset).collect();
-                Line::from(vec![
-                    Span::styled(format!("  {:<16}", keys.join(" ")), theme.key()),
-                    Span::raw(action.help),
-                ])
+                let mut keys = format!("  {}", keys.join(" "));
+                let help = text::wrap(action.help, width.saturating_sub(KEYS + 1));
+                help.into_iter().map(move |help| {
+                    let keys = std::mem::take(&mut keys);
+                    Line::from(vec![
+                        Span::styled(format!("{keys:<KEYS$} "), theme.key()),
+                        Span::raw(help),
+                    ])
+                })
             })
             .collect();
         if !rows.is_empty() {
@@ -34,14 +48,12 @@ fn lines(screen: Screen, panel: PanelId, preset: Preset, theme: Theme) -> Vec<Li
             lines.extend(rows);
         }
     }
-    lines.push(Line::styled(
+    let rest = [
         "the mouse selects, scrolls, opens, sets breakpoints at a line's number, drags borders",
-        theme.dim(),
-    ));
-    lines.push(Line::styled(
         "letters: a application, l libc, e entry, k kernel; ':help' tells the commands",
-        theme.dim(),
-    ));
+    ];
+    let rest = rest.into_iter().flat_map(|line| text::wrap(line, width));
+    lines.extend(rest.map(|line| Line::styled(line, theme.dim())));
     lines
 }
 
@@ -54,11 +66,12 @@ pub fn draw_help(
     area: Rect,
     buf: &mut Buffer,
 ) {
-    let lines = lines(screen, panel, preset, theme);
+    let width = WIDTH.min(area.width);
+    let lines = lines((screen, panel), preset, theme, usize::from(width));
     let height = u16::try_from(lines.len())
         .unwrap_or(u16::MAX)
         .saturating_add(1);
-    let area = middle(area, 76, height);
+    let area = middle(area, width, height);
     clear(area, buf);
     let title = format!(" help: {} ── Esc closes, j and k scroll ", panel.name());
     text::put(buf, area, 0, Line::styled(title, theme.bar()));
@@ -88,7 +101,7 @@ pub(super) fn middle(area: Rect, width: u16, height: u16) -> Rect {
     )
 }
 
-pub(super) fn clear(area: Rect, buf: &mut Buffer) {
+pub(crate) fn clear(area: Rect, buf: &mut Buffer) {
     for y in area.top()..area.bottom() {
         for x in area.left()..area.right() {
             buf[(x, y)].reset();

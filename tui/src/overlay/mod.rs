@@ -4,6 +4,7 @@ mod help;
 mod line;
 mod palette;
 
+pub(crate) use help::clear;
 pub use help::draw_help;
 pub use line::{Prompt, PromptKind, Typed};
 pub use palette::{Item, Palette};

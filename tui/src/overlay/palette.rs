@@ -88,8 +88,10 @@ impl Palette {
             Normalization::Smart,
         );
         let mut letters = Vec::new();
+        let typed = self.input.value();
         let mut score = |name: &str, matcher: &mut Matcher| {
-            pattern.score(Utf32Str::new(name, &mut letters), matcher)
+            let points = pattern.score(Utf32Str::new(name, &mut letters), matcher)?;
+            Some(points + nearness(name, typed))
         };
         let mut scored: Vec<(u32, usize, Item)> = Vec::new();
         for (i, action) in action::TABLE.iter().enumerate() {
@@ -163,6 +165,17 @@ impl Palette {
     }
 }
 
+/// What was typed in one piece is what is looked for, wherever else its letters are.
+fn nearness(name: &str, typed: &str) -> u32 {
+    match typed.len() {
+        0 => 0,
+        _ if name == typed => 300,
+        _ if name.starts_with(typed) => 150,
+        _ if name.contains(typed) => 100,
+        _ => 0,
+    }
+}
+
 fn describe(item: &Item, theme: Theme) -> Line<'static> {
     let (kind, name, help) = match item {
         Item::Action(i) => {
@@ -211,6 +224,15 @@ mod tests {
         assert_eq!(shown(Item::File("fs/open.c".to_owned())), "file");
         assert_eq!(shown(Item::Symbol("main".to_owned())), "symbol");
         assert_eq!(shown(Item::Command(0)), ":");
+    }
+
+    #[test]
+    fn a_name_with_what_was_typed_in_one_piece_is_nearer() {
+        let near = |name| nearness(name, "sys_write");
+        assert!(near("sys_write") > near("sys_writev"));
+        assert!(near("sys_writev") > near("ksys_write"));
+        assert!(near("ksys_write") > near("sysctl_writes_strict"));
+        assert_eq!(nearness("main", ""), 0);
     }
 
     #[test]

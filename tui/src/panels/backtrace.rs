@@ -176,7 +176,10 @@ fn draw_frame(frame: &Frame, view: View<'_>, area: Rect, row: usize, buf: &mut B
     } else {
         "".into()
     };
-    let pad = left.saturating_sub(at.chars().count()) + 1;
+    let pad = match at.is_empty() {
+        true => 0,
+        false => left.saturating_sub(at.chars().count()) + 1,
+    };
     let spans = vec![
         Span::styled(head, origin),
         Span::styled(name, name_style),

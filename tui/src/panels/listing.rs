@@ -1,5 +1,6 @@
 //! What panels with rows have in common.
 
+use debugger::event::TargetInfo;
 use debugger::known::Known;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -42,11 +43,25 @@ pub(super) fn find(
 pub(super) fn explain<T>(known: &Known<T>, view: View<'_>, area: Rect, buf: &mut Buffer) {
     let text = match known {
         Known::Yes(_) => return,
-        Known::Asked if view.model.run.answers() || view.model.is_live() => "…".to_owned(),
-        Known::Asked => "shown when the target stops".to_owned(),
+        Known::Asked => awaited(view).to_owned(),
         Known::No(why) => why.clone(),
     };
     say(&text, view, area, buf);
+}
+
+/// What stands where an answer is not there yet.
+pub(super) fn awaited(view: View<'_>) -> &'static str {
+    let model = view.model;
+    let is_recording = |target: &TargetInfo| target.accelerator == "recording";
+    if model.run.answers() || model.is_live() {
+        "…"
+    } else if model.target.as_ref().is_some_and(is_recording) {
+        "a recording holds crossings alone (screens 3 and 4); 'uklscope run IMAGE' boots an image"
+    } else if model.run.has_ended() {
+        "the target has ended"
+    } else {
+        "shown when the target stops"
+    }
 }
 
 pub(super) fn say(words: &str, view: View<'_>, area: Rect, buf: &mut Buffer) {

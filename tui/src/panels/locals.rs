@@ -6,7 +6,7 @@ use debugger::model::{Model, Topic};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::listing::say;
+use super::listing::{awaited, say};
 use super::values::{Ground, Tree, ground};
 use super::{Act, Effect, Panel, View};
 use crate::look::Look;
@@ -89,8 +89,7 @@ impl Panel for Locals {
         let values = &view.model.variables;
         match (&values.trouble, values.variables()) {
             (Some(why), _) => say(why, view, area, buf),
-            (None, None) if view.model.run.answers() => say("…", view, area, buf),
-            (None, None) => say("shown when the target stops", view, area, buf),
+            (None, None) => say(awaited(view), view, area, buf),
             (None, Some(node)) if node.total == 0 => say("this frame has none", view, area, buf),
             (None, Some(_)) => self.tree.draw(&standing(view.model), view, area, buf),
         }

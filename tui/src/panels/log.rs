@@ -1,5 +1,6 @@
 //! The commands and their answers.
 
+use debugger::event::Answer;
 use debugger::model::{Entry, Model};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -30,27 +31,47 @@ enum Kind {
     Notice,
 }
 
-/// The newest `reach` lines, oldest first.
-fn lines(model: &Model, reach: usize) -> Vec<(Kind, String)> {
-    let mut lines = Vec::new();
+/// The newest `reach` rows of a panel so wide, oldest first. Sentences and values are wrapped, for they
+/// end with what matters; tables keep their columns.
+fn rows(model: &Model, width: usize, reach: usize) -> Vec<(Kind, String)> {
+    let mut rows: Vec<(Kind, String)> = Vec::new();
     for entry in model.log.entries().rev() {
-        let block: Vec<(Kind, String)> = match entry {
-            Entry::Typed(line) => vec![(Kind::Typed, format!("> {line}"))],
-            Entry::Answer(answer) => words::lines(answer)
-                .into_iter()
-                .map(|line| (Kind::Answer, line))
-                .collect(),
-            Entry::Failure(failure) => vec![(Kind::Failure, failure.to_string())],
-            Entry::Notice(text) => vec![(Kind::Notice, text.clone())],
+        let (kind, lines, wraps) = match entry {
+            Entry::Typed(line) => (Kind::Typed, vec![format!("> {line}")], true),
+            Entry::Answer(answer) => (Kind::Answer, words::lines(answer), is_prose(answer)),
+            Entry::Failure(failure) => (Kind::Failure, vec![failure.to_string()], true),
+            Entry::Notice(text) => (Kind::Notice, vec![text.clone()], true),
         };
-        lines.extend(block.into_iter().rev());
-        if lines.len() >= reach {
-            lines.truncate(reach);
+        let wrapped = lines.into_iter().flat_map(|line| {
+            let line = line.replace('\t', "    ");
+            match wraps && line.chars().count() > width {
+                true => text::wrap(&line, width),
+                false => vec![line],
+            }
+        });
+        let block: Vec<String> = wrapped.collect();
+        rows.extend(block.into_iter().rev().map(|row| (kind, row)));
+        if rows.len() >= reach {
+            rows.truncate(reach);
             break;
         }
     }
-    lines.reverse();
-    lines
+    rows.reverse();
+    rows
+}
+
+/// Whether an answer reads as a sentence or a value, and not as a table.
+const fn is_prose(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Answer::Value(_)
+            | Answer::Done(_)
+            | Answer::Text(_)
+            | Answer::Breakpoints(_)
+            | Answer::Stopped(_)
+            | Answer::Variables(_)
+            | Answer::Parts(_)
+    )
 }
 
 fn style(kind: Kind, theme: Theme) -> Style {
@@ -73,13 +94,14 @@ impl Panel for Log {
     fn title(&self, _view: View<'_>) -> String {
         match self.back {
             0 => "console".to_owned(),
+            1 => "console, 1 line back".to_owned(),
             back => format!("console, {back} lines back"),
         }
     }
 
     fn act(&mut self, act: &Act, model: &Model, _look: &mut Look, area: Rect) -> Vec<Effect> {
         let height = usize::from(area.height).max(1);
-        let all = lines(model, REACH);
+        let all = rows(model, usize::from(area.width), REACH);
         let most = all.len().saturating_sub(height);
         let view = isize::try_from(height).unwrap_or(isize::MAX);
         self.back = match act {
@@ -93,7 +115,7 @@ impl Panel for Log {
                 let top = all.len().saturating_sub(height + self.back);
                 match find(top, all.len(), needle, |at| all[at].1.clone()) {
                     Some(found) => all.len().saturating_sub(found + height),
-                    None => self.back,
+                    None => return vec![Effect::Say(format!("'{needle}' is in no line"))],
                 }
             }
             Act::Side(_) | Act::Enter | Act::Click(..) => self.back,
@@ -105,25 +127,13 @@ impl Panel for Log {
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
         let height = usize::from(area.height);
         let width = usize::from(area.width);
-        let lines = lines(view.model, height + self.back);
-        if lines.is_empty() {
+        let rows = rows(view.model, width, height + self.back);
+        if rows.is_empty() {
             return say(": asks; answers stand here", view, area, buf);
         }
-        // A long failure is wrapped: it ends with the next step.
-        let wrapped: Vec<(Kind, String)> = lines
-            .into_iter()
-            .flat_map(|(kind, line)| {
-                match kind {
-                    Kind::Failure | Kind::Notice => text::wrap(&line, width),
-                    Kind::Typed | Kind::Answer => vec![line],
-                }
-                .into_iter()
-                .map(move |line| (kind, line))
-            })
-            .collect();
-        let end = wrapped.len().saturating_sub(self.back);
+        let end = rows.len().saturating_sub(self.back);
         let top = end.saturating_sub(height);
-        for (row, (kind, line)) in wrapped[top..end].iter().enumerate() {
+        for (row, (kind, line)) in rows[top..end].iter().enumerate() {
             let line = Line::styled(line.as_str(), style(*kind, view.theme));
             text::put(buf, area, row, line);
         }

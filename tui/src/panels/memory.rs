@@ -15,8 +15,8 @@ use crate::widgets::text;
 
 /// How far a search goes.
 const REACH: u64 = 4 << 20;
-/// From this width on a row tells what its words point at.
-const NOTED: u16 = 120;
+/// Columns that a row needs behind its bytes to tell what its words point at.
+const NOTE: usize = 24;
 
 #[derive(Debug)]
 pub struct Memory {
@@ -162,6 +162,10 @@ const fn per_row(area: Rect) -> usize {
     if area.width >= 17 + 16 * 4 { 16 } else { 8 }
 }
 
+fn is_noted(area: Rect) -> bool {
+    usize::from(area.width) >= 17 + per_row(area) * 4 + NOTE
+}
+
 impl Panel for Memory {
     fn title(&self, view: View<'_>) -> String {
         let from = match &self.top {
@@ -197,7 +201,7 @@ impl Panel for Memory {
             expression: expression.clone(),
         };
         let mut wants = vec![(Topic::Memory, examine(count, 1, 'x'))];
-        if area.width >= NOTED {
+        if is_noted(area) {
             wants.push((Topic::Words, examine(count / 8, 8, 'a')));
         }
         if let Some(sought) = &self.sought {
@@ -267,18 +271,17 @@ impl Panel for Memory {
         let marked = self.marked(view.model);
         let per_row = per_row(area);
         let notes = match view.model.words.yes() {
-            Some(words) if words.addr == dump.addr && area.width >= NOTED => &words.lines[..],
-            _ => &[],
+            Some(words) if words.addr == dump.addr && is_noted(area) => {
+                notes(&words.lines, per_row / 8)
+            }
+            _ => Vec::new(),
         };
         for (row, bytes) in dump.bytes.chunks(per_row).enumerate() {
             let at = dump.addr + (row * per_row) as u64;
             let changed = |at| dump.changed.iter().any(|range| range.contains(at));
             let mut line = bytes_line(at, bytes, marked, fresh, changed, view);
             if let Some(note) = notes.get(row) {
-                line.push_span(Span::styled(
-                    format!("  {}", pointed(note)),
-                    view.theme.dim(),
-                ));
+                line.push_span(Span::styled(format!("  {note}"), view.theme.dim()));
             }
             text::put(buf, area, row, line);
         }
@@ -321,9 +324,28 @@ fn bytes_line(
     Line::from(spans)
 }
 
-/// The names in a line of `x/a`: `<ksys_write+4>`.
-fn pointed(line: &str) -> String {
-    let words = line.split('\t').skip(1);
-    let names = words.filter_map(|word| word.find('<').map(|at| &word[at..]));
-    names.collect::<Vec<_>>().join(" ")
+/// The names that words point at, `<ksys_write+4>`, of so many words in a row: the lines of `x/a` have
+/// two each.
+fn notes(lines: &[String], in_row: usize) -> Vec<String> {
+    let words = lines.iter().flat_map(|line| line.split('\t').skip(1));
+    let name = |word: &str| word.find('<').map(|at| word[at..].to_owned());
+    let names: Vec<Option<String>> = words.map(name).collect();
+    let row = |row: &[Option<String>]| {
+        let names: Vec<&str> = row.iter().flatten().map(String::as_str).collect();
+        names.join(" ")
+    };
+    names.chunks(in_row.max(1)).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_in_the_row_of_its_word() {
+        let line = |line: &str| line.to_owned();
+        let lines = [line("0x10:\t0x1 <a>\t0x2"), line("0x20:\t0x3\t0x4 <b+4>")];
+        assert_eq!(notes(&lines, 2), ["<a>", "<b+4>"]);
+        assert_eq!(notes(&lines, 1), ["<a>", "", "", "<b+4>"]);
+    }
 }

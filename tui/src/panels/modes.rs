@@ -2,6 +2,7 @@
 
 use debugger::addr::Insns;
 use debugger::crossing::{Mode, Setup};
+use debugger::trace::report::Class;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -32,18 +33,12 @@ impl Panel for Modes {
         let Some(class) = view.look.class(view.model) else {
             return say("the marked crossing is shown here", view, area, buf);
         };
-        let mut spans = Vec::new();
-        for (i, (name, value)) in class.phases.named().iter().enumerate() {
-            if *value > 0 {
-                let name = name.replace('_', " ");
-                spans.push(Span::styled(
-                    PHASE_GLYPHS[i].to_string(),
-                    view.theme.phase(i),
-                ));
-                spans.push(Span::raw(format!(" {name} {value}  ")));
-            }
-        }
-        text::put(buf, area, 0, Line::from(spans));
+        let roomy = phases(class, view, "  ");
+        let legend = match roomy.width() > usize::from(area.width) {
+            true => phases(class, view, " "),
+            false => roomy,
+        };
+        text::put(buf, area, 0, legend);
 
         let known: Vec<(Setup, u64)> = setups(view)
             .into_iter()
@@ -92,6 +87,24 @@ impl Panel for Modes {
             );
         }
     }
+}
+
+fn phases(class: &Class, view: View<'_>, between: &'static str) -> Line<'static> {
+    let mut spans = Vec::new();
+    for (i, (name, value)) in class.phases.named().iter().enumerate() {
+        if *value > 0 {
+            let name = name.replace('_', " ");
+            if !spans.is_empty() {
+                spans.push(Span::raw(between));
+            }
+            spans.push(Span::styled(
+                PHASE_GLYPHS[i].to_string(),
+                view.theme.phase(i),
+            ));
+            spans.push(Span::raw(format!(" {name} {value}")));
+        }
+    }
+    Line::from(spans)
 }
 
 /// The modes, and after them those with options that were compared.

@@ -78,10 +78,12 @@ impl Panel for Registers {
         match act {
             Act::Find(needle) => {
                 let name = |at: usize| list[at].name.clone();
-                if let Some(found) = find(self.cursor.row(list.len()), list.len(), needle, name) {
-                    let height = usize::from(area.height).max(1);
-                    self.cursor.go(found, list.len(), height);
-                }
+                let found = find(self.cursor.row(list.len()), list.len(), needle, name);
+                let Some(found) = found else {
+                    return vec![Effect::Say(format!("no register of '{needle}'"))];
+                };
+                let height = usize::from(area.height).max(1);
+                self.cursor.go(found, list.len(), height);
             }
             Act::Enter => {
                 if let Some(register) = list.get(self.cursor.row(list.len())) {

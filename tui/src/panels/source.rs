@@ -1,7 +1,7 @@
 //! The source around the program counter, or around where the user went.
 
 use debugger::command::{Command, Location};
-use debugger::event::{DisassemblyLine, SourceWindow};
+use debugger::event::{BreakpointInfo, DisassemblyLine, SourceWindow};
 use debugger::model::{Model, Topic};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -81,7 +81,7 @@ impl Source {
         let window = model.source.yes()?;
         let line = self.line(model, window);
         Some(match breakpoint_at(model, &window.file, line) {
-            Some(number) => format!("delete {number}"),
+            Some(one) => format!("delete {}", one.number),
             None => format!("break {}:{line}", window.file),
         })
     }
@@ -148,18 +148,16 @@ impl Source {
     }
 }
 
-/// The breakpoint's number at a line, by the end of the file's path: DWARF may name a longer one.
-fn breakpoint_at(model: &Model, file: &str, line: u32) -> Option<u32> {
+/// The breakpoint at a line, by the end of the file's path: DWARF may name a longer one.
+fn breakpoint_at<'a>(model: &'a Model, file: &str, line: u32) -> Option<&'a BreakpointInfo> {
     let same = |other: &str| other.ends_with(file) || file.ends_with(other);
     let list = model.breakpoints.yes()?;
-    list.iter()
-        .find(|one| {
-            one.places
-                .iter()
-                .map(|at| &at.place)
-                .any(|place| place.line == Some(line) && place.file.as_deref().is_some_and(same))
-        })
-        .map(|one| one.number)
+    list.iter().find(|one| {
+        one.places
+            .iter()
+            .map(|at| &at.place)
+            .any(|place| place.line == Some(line) && place.file.as_deref().is_some_and(same))
+    })
 }
 
 impl Panel for Source {
@@ -248,7 +246,9 @@ impl Panel for Source {
                 (true, false) => ratatui::style::Style::new(),
             };
             let breakpoint = match breakpoint_at(view.model, &window.file, number) {
-                Some(_) => Span::styled("●", view.theme.alarm()),
+                Some(one) if one.state == "planted" => Span::styled("●", view.theme.alarm()),
+                // It does not stop there as things are.
+                Some(_) => Span::styled("○", view.theme.alarm()),
                 None if waits(&view.look.waiting, &window.file, number) => {
                     Span::styled("○", view.theme.alarm())
                 }

@@ -102,10 +102,12 @@ impl Panel for Tasks {
         let at = self.cursor.row(list.len());
         match act {
             Act::Find(needle) => {
-                if let Some(found) = find(at, list.len(), needle, |at| list[at].text()) {
-                    let height = usize::from(area.height).max(1);
-                    self.cursor.go(found, list.len(), height);
-                }
+                let found = find(at, list.len(), needle, |at| list[at].text());
+                let Some(found) = found else {
+                    return vec![Effect::Say(format!("'{needle}' is in no row"))];
+                };
+                let height = usize::from(area.height).max(1);
+                self.cursor.go(found, list.len(), height);
             }
             Act::Enter => match list.get(at) {
                 Some(Row::Task(task)) => {

@@ -429,7 +429,10 @@ impl Tree {
             0 => format!("{:<name_width$}", part.name),
             _ => part.name.clone(),
         };
-        let shown = words::known(value, String::clone);
+        let shown = match value {
+            Known::No(why) => format!("<{why}>"),
+            known => words::known(known, String::clone),
+        };
         let changed = if changed && fresh { "*" } else { "" };
         let letter = match row.letter {
             Some(letter) => format!("/{letter} "),

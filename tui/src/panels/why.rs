@@ -1,7 +1,6 @@
 //! How control came to this side of the boundary.
 
 use debugger::command::Command;
-use debugger::known::Known;
 use debugger::model::{Model, Topic};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -23,20 +22,13 @@ fn lines(model: &Model, width: usize) -> Vec<String> {
     let Some(why) = model.why.yes() else {
         return Vec::new();
     };
-    let mut lines: Vec<String> = text::wrap(&why.sentences.join(" "), width);
-    let known = |name: &str, value: &Known<String>| match value {
-        Known::Yes(value) => format!("{name} {value}"),
-        Known::Asked => format!("{name} …"),
-        Known::No(why) => format!("{name} unknown: {why}"),
-    };
+    let mut lines: Vec<String> = text::wrap(&short(&why.sentences.join(" ")), width);
     for line in words::prototypes(why) {
         lines.extend(text::wrap(&line, width));
     }
     for argument in &why.arguments {
         lines.extend(argument.lines());
     }
-    lines.extend(text::wrap(&known("stack:", &why.stack), width));
-    lines.extend(text::wrap(&known("ring:", &why.ring), width));
     lines
 }
 
@@ -68,5 +60,29 @@ impl Panel for Why {
         for (row, line) in lines.iter().skip(top).take(height).enumerate() {
             text::put(buf, area, row, Line::styled(line.as_str(), style));
         }
+    }
+}
+
+/// Files outside the kernel's tree without their folders, `(…/write.c:6)`: room is scarce, and the
+/// command `why` tells them.
+fn short(text: &str) -> String {
+    let word = |word: &str| match word.strip_prefix("(/") {
+        Some(path) => format!("(…/{}", path.rsplit('/').next().unwrap_or(path)),
+        None => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_is_told_by_its_end() {
+        assert_eq!(
+            short("to write (/a/b/write.c:6). So"),
+            "to write (…/write.c:6). So"
+        );
+        assert_eq!(short("at (fs/open.c:6)"), "at (fs/open.c:6)");
     }
 }

@@ -14,10 +14,18 @@ pub fn row(area: Rect, row: usize) -> Option<Rect> {
     Some(Rect::new(area.x, area.y + row, area.width, 1))
 }
 
-/// Writes a line into a row of `area`; nothing where it has no such row.
+/// Writes a line into a row of `area`; nothing where it has no such row. `…` at the end tells that
+/// there was more: half an address looks like a whole one.
 pub fn put<'a>(buf: &mut Buffer, area: Rect, at: usize, line: impl Into<Line<'a>>) {
-    if let Some(area) = row(area, at) {
-        buf.set_line(area.x, area.y, &line.into(), area.width);
+    let Some(area) = row(area, at) else {
+        return;
+    };
+    let line = line.into();
+    buf.set_line(area.x, area.y, &line, area.width);
+    if line.width() > usize::from(area.width)
+        && let Some(last) = area.right().checked_sub(1).filter(|last| *last >= area.x)
+    {
+        buf[(last, area.y)].set_symbol("…");
     }
 }
 
@@ -110,6 +118,18 @@ mod tests {
         assert_eq!(fit("ksys_write", 0), "");
         assert_eq!(fit_end("fs/read_write.c", 9), "…_write.c");
         assert_eq!(fit_end("fs/read_write.c", 0), "");
+    }
+
+    #[test]
+    fn a_row_that_is_too_long_is_marked_where_it_is_cut() {
+        let area = Rect::new(1, 0, 4, 1);
+        let mut buf = Buffer::empty(Rect::new(0, 0, 6, 1));
+        put(&mut buf, area, 0, "abcd");
+        assert_eq!(buf, Buffer::with_lines([" abcd "]));
+        put(&mut buf, area, 0, "abcde");
+        assert_eq!(buf, Buffer::with_lines([" abc… "]));
+        put(&mut buf, Rect::new(1, 0, 0, 1), 0, "abcde");
+        assert_eq!(buf, Buffer::with_lines([" abc… "]));
     }
 
     #[test]

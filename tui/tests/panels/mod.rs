@@ -59,7 +59,7 @@ fn values_are_opened_and_stay_open_over_a_step() {
         [
             "  fd    1  unsigned int",
             "▸ buf   0x7ffffffdfea7 \"x\"  const char *",
-            "  ret   (unknown: it is optimised out)  ssize_t",
+            "  ret   <it is optimised out>  ssize_t",
             "▾ f     {file = 0xffff888003124a00, flags = 0}  struct fd",
             "  ▾ file 0xffff888003124a00  struct file *",
             "      f_mode 327711  fmode_t",
@@ -148,7 +148,7 @@ fn watches_are_added_changed_removed_and_say_why_there_is_no_value() {
         ]
     );
     assert!(
-        shown[2].starts_with("  nothing (unknown: no symbol or variable is named"),
+        shown[2].starts_with("  nothing <no symbol or variable is named"),
         "{shown:?}"
     );
     stage.event(stage::values::watched(186, true));
@@ -164,6 +164,12 @@ fn watches_are_added_changed_removed_and_say_why_there_is_no_value() {
     assert_eq!(stage.typed, ["undisplay 1"], "a part belongs to its whole");
     stage.keys("End e Backspace Backspace Enter");
     assert_eq!(stage.typed[1..], ["undisplay 3", "display nothi"]);
+    // What a panel begins is seen there; what is typed by hand is answered in the console.
+    stage.keys("+ 1 Enter");
+    assert_eq!(stage.typed.last().map(String::as_str), Some("display 1"));
+    assert_eq!(stage.ui.focus(), PanelId::Watches);
+    stage.keys("+ Esc : display Space 2 Enter");
+    assert_eq!(stage.ui.focus(), PanelId::Log);
 }
 
 #[test]

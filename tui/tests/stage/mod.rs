@@ -78,8 +78,17 @@ impl Stage {
     fn type_line(&mut self, line: String) {
         self.model.log.push(Entry::Typed(line.clone()));
         match command::parse(&line) {
-            Ok(command) => self.send(Topic::Typed, &command),
-            Err(error) => self.model.log.push(Entry::Failure(error.into())),
+            Ok(command) => {
+                self.send(Topic::Typed, &command);
+                // What these facts cannot answer is no failure of the screen's.
+                if matches!(self.model.log.last(), Some(Entry::Answer(_))) {
+                    self.ui.heard(&self.model);
+                }
+            }
+            Err(error) => {
+                self.model.log.push(Entry::Failure(error.into()));
+                self.ui.heard(&self.model);
+            }
         }
         self.typed.push(line);
     }
