@@ -9,7 +9,7 @@ use debuggee::Debuggee;
 use debugger::event::{Answer, Frame, StopReason};
 use debugger::qemu::arguments::Machine;
 use debugger::session::process::Qemu;
-use debugger::session::store::{STOCK, Store};
+use debugger::session::store::{self, STOCK, Store};
 use debugger::session::{AttachOptions, Session};
 
 /// What its only program says before it begins to read.
@@ -61,8 +61,8 @@ fn a_distribution_s_kernel_is_known_by_its_memory_alone() {
         debug_files: "/nonexistent".into(),
         ..AttachOptions::default()
     };
-    let mut debuggee =
-        Debuggee::opened(Session::attach(endpoint, options)).unwrap_or_else(|why| panic!("{why}"));
+    let mut debuggee = Debuggee::opened(Session::attach(endpoint.clone(), options))
+        .unwrap_or_else(|why| panic!("{why}"));
     let Answer::Text(found) = debuggee.ask("info target") else {
         panic!("what it is comes as text");
     };
@@ -102,4 +102,18 @@ fn a_distribution_s_kernel_is_known_by_its_memory_alone() {
     // What needs types says which file would tell.
     let failure = debuggee.try_ask("tasks").unwrap_err();
     assert!(failure.next.contains("vmlinux"), "{failure}");
+
+    // Another kernel's vmlinux is refused, with the id that is this one's.
+    let id = fact("build-id: ");
+    drop(debuggee);
+    let other = store::image("syscalls").unwrap_or_else(|error| panic!("{error}"));
+    let options = AttachOptions {
+        vmlinux: Some(other.vmlinux()),
+        ..AttachOptions::default()
+    };
+    let Err(why) = Debuggee::opened(Session::attach(endpoint, options)) else {
+        panic!("it is another kernel's");
+    };
+    assert!(why.contains(&other.manifest.build_id), "{why}");
+    assert!(why.contains(id), "{why}, not {id}");
 }

@@ -266,10 +266,14 @@ impl Engine {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
+        let next = match self.qemu {
+            Some(_) => "'cargo xtask image NAME' fetches the sources again",
+            None => "put the kernel's sources there, of the version that 'info target' tells",
+        };
         Err(Trouble::new(
             format!("reading the source file {file}"),
             format!("it is not at {}", looked.join(" nor at ")),
-            "'cargo xtask image NAME' fetches the sources again",
+            next,
         ))
     }
 

@@ -106,12 +106,16 @@ fn compare(
     })
 }
 
-/// The first id, in hexadecimal, of a note that lies anywhere in these bytes.
-pub(super) fn anywhere(bytes: &[u8]) -> Option<String> {
+/// The first id, in hexadecimal, of a note among a kernel's constants, which begin with a page. Files
+/// lie there as well, the vDSOs: each begins with a page and has its own note in it.
+pub(super) fn anywhere(constants: &[u8]) -> Option<String> {
     const LEN: usize = 20;
+    const PAGE: usize = 4096;
     let head = head(LEN);
-    let at = memchr::memmem::find(bytes, &head)? + head.len();
-    bytes.get(at..at + LEN).map(hex)
+    let in_file = |at: usize| constants[at - at % PAGE..].starts_with(b"\x7fELF");
+    let mut notes = memchr::memmem::find_iter(constants, &head);
+    let at = notes.find(|at| !in_file(*at))? + head.len();
+    constants.get(at..at + LEN).map(hex)
 }
 
 /// What stands before an id of this length.
@@ -176,6 +180,17 @@ mod tests {
         assert_eq!(&notes[at..at + len], b"12345678");
         assert_eq!(find(&notes[..20]), None);
         assert_eq!(find(&[0xff; 40]), None);
+    }
+
+    #[test]
+    fn a_vdso_s_id_is_not_the_kernel_s() {
+        let mut constants = vec![0; 0x1800];
+        constants[0x1000..0x1004].copy_from_slice(b"\x7fELF");
+        constants.extend(note(3, NAME, &[0xcd; 20]));
+        assert_eq!(anywhere(&constants), None);
+        constants.resize(0x2100, 0);
+        constants.extend(note(3, NAME, &[0xab; 20]));
+        assert_eq!(anywhere(&constants), Some("ab".repeat(20)));
     }
 
     /// What the comparison says of a guest with these bytes from the note's beginning.

@@ -218,12 +218,13 @@ pub(super) fn in_list(
         return Err("a location of a form that is not read".to_owned());
     };
     let mut elsewhere = Vec::new();
+    let moved = |at: u64| die.image.slide.moved(Addr(at)).0;
     while let Ok(Some(entry)) = list.next() {
         if entry.range.begin <= pc && pc < entry.range.end {
             return Ok(entry.data);
         }
         if !entry.data.0.is_empty() && entry.range.begin < entry.range.end {
-            elsewhere.push((entry.range.begin, entry.range.end));
+            elsewhere.push((moved(entry.range.begin), moved(entry.range.end)));
         }
     }
     Err(gone(&mut elsewhere))
