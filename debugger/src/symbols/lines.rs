@@ -376,22 +376,35 @@ fn each_row(
     };
     let wanted = wanted_files(dwarf, &unit, program.header(), end);
     let mut rows = program.rows();
-    let mut begun = None;
+    let mut statements = Statements::default();
     while let Ok(Some((_, row))) = rows.next_row() {
         if row.end_sequence() {
-            begun = None;
+            statements = Statements::default();
             continue;
         }
         let line = row.line().map_or(0, std::num::NonZero::get);
         let here = (row.file_index(), line);
-        // Instructions of a line may come before its statement begins.
-        let begins = row.is_stmt() && begun != Some(here);
+        let begins = statements.begins(here, row.is_stmt());
         if wanted.contains(&here.0) && row.address() != 0 {
             each(line, Addr(row.address()), begins);
         }
-        if begun != Some(here) {
-            begun = row.is_stmt().then_some(here);
+    }
+}
+
+/// Tells the rows with which a line's statement begins: instructions of the line may come before it.
+#[derive(Default)]
+struct Statements {
+    /// File and line.
+    begun: Option<(u64, u64)>,
+}
+
+impl Statements {
+    fn begins(&mut self, here: (u64, u64), is_statement: bool) -> bool {
+        if self.begun == Some(here) {
+            return false;
         }
+        self.begun = is_statement.then_some(here);
+        is_statement
     }
 }
 
@@ -427,6 +440,27 @@ pub(super) fn ends_with_steps(path: &str, end: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_begins_once_and_after_what_the_compiler_took_forward() {
+        let begins = |rows: &[(u64, bool)]| {
+            let mut statements = Statements::default();
+            let begun = rows
+                .iter()
+                .map(|(line, is)| statements.begins((1, *line), *is));
+            begun.collect::<Vec<_>>()
+        };
+        let (yes, no) = (true, false);
+        assert_eq!(
+            begins(&[(5, yes), (5, yes), (6, yes), (5, yes)]),
+            [yes, no, yes, yes]
+        );
+        assert_eq!(begins(&[(5, yes), (5, no), (5, yes)]), [yes, no, no]);
+        assert_eq!(
+            begins(&[(5, no), (5, yes), (6, no), (6, no)]),
+            [no, yes, no, no]
+        );
+    }
 
     #[test]
     fn a_file_is_named_by_the_end_of_its_path() {
