@@ -55,6 +55,13 @@ fn a_running_target_can_be_stopped_and_given_breakpoints() {
         panic!("it stops");
     };
     assert_eq!(stop.reason, StopReason::Interrupted);
+    // What was stopped was that command, and no later one.
+    let Ok(Answer::Found(found)) = debuggee.try_ask("find linux_banner, +64, \"Linux\"") else {
+        panic!("it looks");
+    };
+    assert_eq!(found.places.len(), 1, "{found:?}");
+    let failure = debuggee.try_ask("find 0, +4294967296, 00").unwrap_err();
+    assert!(failure.next.contains("shorter"), "{failure}");
 
     let run = debuggee.send("c");
     let planted = debuggee.send("b asm_sysvec_apic_timer_interrupt");
