@@ -97,8 +97,9 @@ pub fn complete(line: &str, names: &dyn Names) -> Vec<String> {
         return Vec::new();
     };
     let argument_start = line[end..]
-        .find(char::is_whitespace)
-        .map_or(line.len(), |at| end + at + 1);
+        .char_indices()
+        .find(|(_, c)| c.is_whitespace())
+        .map_or(line.len(), |(at, c)| end + at + c.len_utf8());
     // The piece under the cursor: a name, with its `$`.
     let piece_start = line
         .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '$')))
@@ -252,6 +253,7 @@ mod tests {
             |line: &str, expected: &[&str]| assert_eq!(complete(line, &Two), expected, "{line}");
         check("ste", &["stepi", "step", "stepping"]);
         check("b ksys_w", &["b ksys_write"]);
+        check("b\u{a0}ksys_w", &["b\u{a0}ksys_write"]);
         check("b app:ksys_r", &["b app:ksys_read"]);
         check("cross ", &["cross back"]);
         check("info reg", &["info registers"]);
