@@ -81,35 +81,12 @@ impl Engine {
     }
 
     /// From where a signal's handler returns to on to what the signal has interrupted, as the handler has
-    /// left it. A signal that waited till then comes first.
+    /// left it. Signals that waited till then come first.
     fn return_from_signal(&mut self) -> Result<StopReason, Trouble> {
         let frames = self.frames(None)?;
-        let goal = interrupted(&frames);
-        loop {
-            if let Some(reason) = self.make_the_return()? {
-                return Ok(reason);
-            }
-            let pc = self.pc()?;
-            if goal.is_none_or(|(at, _)| at == pc) {
-                return Ok(StopReason::Arrived);
-            }
-            if let Some(reason) = self.hit(pc)? {
-                return Ok(reason);
-            }
-            let frames = self.frames(None)?;
-            let restorer = frames.iter().find(|frame| frame.level == 1);
-            match restorer.filter(|_| interrupted(&frames) == goal) {
-                Some(restorer) => match self.run_to_frame(restorer.place.addr, restorer.sp)? {
-                    StopReason::Arrived => {}
-                    other => return Ok(other),
-                },
-                None => {
-                    let note =
-                        "the handler's frame does not lead back: another signal has come of it";
-                    self.course.note = Some(note.to_owned());
-                    return Ok(StopReason::Arrived);
-                }
-            }
+        match interrupted(&frames) {
+            Some((at, Some(sp))) => self.run_behind_or_caught(at, sp),
+            _ => Ok(self.make_the_return()?.unwrap_or(StopReason::Arrived)),
         }
     }
 
