@@ -33,9 +33,13 @@ impl Engine {
             pc.wrapping_sub(1)
         };
         let leaving = self.being_left(inside);
+        let returns_to = frames.iter().find(|other| other.level > frame.level);
+        let returns_to = returns_to.map(|caller| caller.place.addr);
         let reason = self.finish_frame(&frames, frame.level)?;
+        // An exception or a jump that leads elsewhere returns nothing.
         if let (StopReason::Arrived, Some(leaving)) = (&reason, &leaving)
             && self.course.note.is_none()
+            && Some(self.pc()?) == returns_to
         {
             self.course.note = self.returned(leaving);
         }
