@@ -248,11 +248,8 @@ fn gone(ranges: &mut [(u64, u64)]) -> String {
         more => format!(" and {more} more ranges"),
     };
     match first.is_empty() {
-        true => "optimised out at this instruction".to_owned(),
-        false => format!(
-            "optimised out at this instruction; it has a value at {}{more}",
-            first.join(", ")
-        ),
+        true => "optimised out here".to_owned(),
+        false => format!("optimised out here; a value at {}{more}", first.join(", ")),
     }
 }
 
@@ -381,10 +378,10 @@ mod tests {
 
     #[test]
     fn what_is_gone_says_where_it_still_lives() {
-        assert_eq!(gone(&mut []), "optimised out at this instruction");
+        assert_eq!(gone(&mut []), "optimised out here");
         assert_eq!(
             gone(&mut [(0x30, 0x40), (0x10, 0x20), (0x20, 0x28)]),
-            "optimised out at this instruction; it has a value at 0x10-0x28, 0x30-0x40"
+            "optimised out here; a value at 0x10-0x28, 0x30-0x40"
         );
         let mut many = [(1, 2), (3, 4), (5, 6), (7, 8)];
         assert!(gone(&mut many).ends_with("0x5-0x6 and 1 more ranges"));

@@ -23,6 +23,7 @@ pub fn lines(answer: &Answer) -> Vec<String> {
         Answer::Disassembly(list) => list.iter().map(instruction).collect(),
         Answer::Source(window) => source(window),
         Answer::Value(value) => vec![value_line(value)],
+        Answer::Variables(list) if list.is_empty() => vec!["this frame has none".to_owned()],
         Answer::Variables(list) => list.iter().map(variable).collect(),
         Answer::Parts(list) => super::value_text::parts(list),
         Answer::Breakpoints(list) => breakpoints(list),
