@@ -238,7 +238,9 @@ pub(super) fn type_of(symbols: &Symbols, typed: &TypedValue) -> Type {
                 _ => Type::Other(name),
             },
         },
-        Plain::Enum { size, .. } => number(size, false),
+        Plain::Enum { size, values, .. } => {
+            number(size, values.iter().any(|(_, value)| *value < 0))
+        }
         Plain::Pointer { to, .. } => Type::named(&symbols.type_name(to)).pointer(),
         _ => Type::Other(name),
     }
