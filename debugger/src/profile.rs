@@ -158,7 +158,7 @@ pub struct Names(Vec<String>);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    #[error("it is no table of a profile: {0}")]
+    #[error("it is no table of a profile: {}", .0.message())]
     Toml(#[from] toml::de::Error),
     #[error("its base '{0}' is none of linux, ukl and upstream-ukl")]
     Base(String),

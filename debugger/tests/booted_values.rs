@@ -65,6 +65,10 @@ fn expressions_are_those_of_c() {
     );
     assert!(text(d, "p/i $pc").contains("<ksys_write"));
     assert_eq!(text(d, "p (enum pid_type)0"), "PIDTYPE_PID");
+    // How long a flexible array is, C does not tell.
+    let flexible = "((struct ip_options *)(init_task.comm - 16))->__data";
+    assert_eq!(text(d, &format!("p {flexible}")), "{…}");
+    assert_eq!(d.number(&format!("{flexible}[1]")), u64::from(b'w'));
     assert_eq!(text(d, "p 7 / 2.0"), "3.5");
     assert_eq!(d.number("$"), 3.5_f64.to_bits());
     assert!(failure(d, "p 1 = 2").contains("no place"));

@@ -109,16 +109,13 @@ fn copies_in<'a>(
     let mut found = Vec::new();
     // What stands behind damage is left out.
     let _ = each_copy(unit, functions, &mut |offset| {
-        found.extend(unit.entry(offset).ok().map(|entry| Die {
-            id: DieId {
-                image: number,
-                unit: unit_number,
-                offset: offset.0,
-            },
-            image,
-            unit,
-            entry,
-        }));
+        let id = DieId {
+            image: number,
+            unit: unit_number,
+            offset: offset.0,
+        };
+        let entry = unit.entry(offset).ok();
+        found.extend(entry.map(|entry| Die::of(id, image, unit, entry)));
     });
     found
 }

@@ -29,7 +29,12 @@ pub(super) struct Die<'a> {
     pub(super) image: &'a Image,
     pub(super) unit: &'a gimli::Unit<Slice>,
     pub(super) entry: Entry,
+    /// How many entries were gone down from the one that was looked up.
+    depth: u8,
 }
+
+/// Below it no children are told: a damaged file may nest them without end, and no compiler does.
+const DEEPEST: u8 = 128;
 
 impl Symbols {
     pub(super) fn numbered(&self, image: u8) -> Option<&Image> {
@@ -43,12 +48,7 @@ impl Symbols {
         let image = self.numbered(id.image)?;
         let unit = image.unit(id.unit)?;
         let entry = unit.entry(UnitOffset(id.offset)).ok()?;
-        Some(Die {
-            id,
-            image,
-            unit,
-            entry,
-        })
+        Some(Die::of(id, image, unit, entry))
     }
 
     /// Entries of a kind and name, in every file: homonyms all come.
@@ -97,6 +97,21 @@ impl Image {
 }
 
 impl<'a> Die<'a> {
+    pub(super) const fn of(
+        id: DieId,
+        image: &'a Image,
+        unit: &'a gimli::Unit<Slice>,
+        entry: Entry,
+    ) -> Self {
+        Self {
+            id,
+            image,
+            unit,
+            entry,
+            depth: 0,
+        }
+    }
+
     pub(super) fn tag(&self) -> DwTag {
         self.entry.tag()
     }
@@ -182,6 +197,7 @@ impl<'a> Die<'a> {
                     image: self.image,
                     unit,
                     entry: unit.entry(offset).ok()?,
+                    depth: self.depth,
                 })
             }
             _ => None,
@@ -197,13 +213,14 @@ impl<'a> Die<'a> {
             image: self.image,
             unit: self.unit,
             entry: self.unit.entry(at).ok()?,
+            depth: self.depth,
         })
     }
 
     /// Its children, not theirs.
     pub(super) fn children(&self) -> Vec<Self> {
         let mut children = Vec::new();
-        if !self.entry.has_children() {
+        if !self.entry.has_children() || self.depth >= DEEPEST {
             return children;
         }
         let Ok(mut tree) = self.unit.entries_tree(Some(self.entry.offset())) else {
@@ -223,6 +240,7 @@ impl<'a> Die<'a> {
                 image: self.image,
                 unit: self.unit,
                 entry,
+                depth: self.depth + 1,
             });
         }
         children

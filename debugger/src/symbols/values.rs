@@ -338,7 +338,10 @@ impl Symbols {
         memory: &mut Memory<'_>,
         (depth, leaf): (u32, Leaf<'_>),
     ) -> Result<String, ValueError> {
-        let count = elements(counts).unwrap_or(0);
+        // As long as whoever made it has chosen: C does not tell.
+        let Some(count) = elements(counts) else {
+            return Ok("{…}".to_owned());
+        };
         let element = self.plain_type(of).1;
         // Arrays in a circle have no size.
         if matches!(element, Type::Array { .. }) && self.size_of(of) == 0 {

@@ -279,16 +279,12 @@ impl Symbols {
         entries.next_dfs().ok()?;
         while let Some(entry) = entries.current() {
             if entry.tag() == gimli::DW_TAG_subprogram {
-                let die = Die {
-                    id: DieId {
-                        image: number,
-                        unit: unit_number,
-                        offset: entry.offset().0,
-                    },
-                    image,
-                    unit,
-                    entry: entry.clone(),
+                let id = DieId {
+                    image: number,
+                    unit: unit_number,
+                    offset: entry.offset().0,
                 };
+                let die = Die::of(id, image, unit, entry.clone());
                 if die.covers(addr) {
                     return Some(die);
                 }

@@ -444,10 +444,15 @@ impl Symbols {
     ) -> Stepped {
         let lost = || {
             let place = self.place(frame.lookup());
-            let what = place.symbol.unwrap_or_else(|| frame.pc.to_string());
-            Stepped::End(End::Lost(format!(
-                "no unwind table covers {what} ({origin}) and it keeps no frame pointer"
-            )))
+            Stepped::End(End::Lost(match place.symbol {
+                Some(name) => format!(
+                    "no unwind table covers {name} ({origin}) and it keeps no frame pointer"
+                ),
+                None => format!(
+                    "{} lies in no program that is known, and its frame keeps no frame pointer",
+                    frame.pc
+                ),
+            }))
         };
         let (Some(sp), Some(bp)) = (frame.registers.sp(), frame.registers.get(Reg::RBP)) else {
             return lost();
