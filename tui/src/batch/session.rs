@@ -21,6 +21,14 @@ pub fn open(
     stop_at: StopAt,
 ) -> anyhow::Result<Handle> {
     if let Some(endpoint) = target.and_then(endpoint) {
+        let of_a_boot = [
+            ("--mode", boot.mode.is_some()),
+            ("--kernel", boot.kernel.is_some()),
+            ("--initrd", boot.initrd.is_some()),
+            ("--append", boot.append.is_some()),
+            ("--calls", calls.is_some()),
+        ];
+        refuse(&of_a_boot, "what has a stub runs already")?;
         let options = AttachOptions {
             vmlinux: boot.vmlinux.clone(),
             force: boot.force,
@@ -45,9 +53,26 @@ pub fn open(
 /// # Errors
 /// When there is none.
 pub(crate) fn image(target: Option<&str>, boot: &Boot) -> anyhow::Result<Image> {
-    match target {
-        Some(target) => named(target),
-        None => of_files(boot),
+    let Some(target) = target else {
+        return of_files(boot);
+    };
+    let of_files = [
+        ("--kernel", boot.kernel.is_some()),
+        ("--vmlinux", boot.vmlinux.is_some()),
+        ("--initrd", boot.initrd.is_some()),
+    ];
+    refuse(
+        &of_files,
+        &format!("{target} stands for an image, which has its own"),
+    )?;
+    named(target)
+}
+
+/// What is given and would not be looked at is not passed over in silence.
+fn refuse(options: &[(&str, bool)], why: &str) -> anyhow::Result<()> {
+    match options.iter().find(|(_, given)| *given) {
+        Some((option, _)) => bail!("reading {option}: {why}; leave {option} out"),
+        None => Ok(()),
     }
 }
 
@@ -170,6 +195,17 @@ fn of_files(boot: &Boot) -> anyhow::Result<Image> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_not_be_looked_at_is_refused() {
+        let given = [("--mode", false), ("--kernel", true)];
+        let error = refuse(&given, "it runs already").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "reading --kernel: it runs already; leave --kernel out"
+        );
+        assert!(refuse(&given[..1], "it runs already").is_ok());
+    }
 
     #[test]
     fn addresses_are_told_from_images() {
