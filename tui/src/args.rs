@@ -55,6 +55,8 @@ pub enum Command {
     Report(batch::report::ReportArgs),
     /// What differs between two recordings, as a ladder and a ledger.
     Diff(batch::diff::DiffArgs),
+    /// Compare a recording with what its operations are expected to cost: for continuous integration.
+    Check(batch::check::CheckArgs),
     /// Trace an image in each mode and print them side by side.
     Compare(batch::compare::CompareArgs),
     /// The address-space map.
@@ -196,6 +198,7 @@ impl Args {
             Some(Command::Trace(args)) => batch::trace::run(&args, json, out),
             Some(Command::Report(args)) => batch::report::run(&args, json, out),
             Some(Command::Diff(args)) => batch::diff::run(&args, json, out),
+            Some(Command::Check(args)) => batch::check::run(&args, json, out),
             Some(Command::Compare(args)) => batch::compare::run(&args, json, out),
             Some(Command::Space(args)) => batch::space::run(&args, json, out),
             Some(Command::Symbols(args)) => batch::symbols::run(&args, json, out),

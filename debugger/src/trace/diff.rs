@@ -27,6 +27,9 @@ struct Flat<'a> {
 /// Larger tables are first cut at functions that occur once in either path: 64 MiB.
 const MOST_CELLS: usize = 16 << 20;
 
+/// Calls made fewer times than this belong to a program's start and end.
+pub const OFTEN: u64 = 10;
+
 /// Every call that both runs made and that is worth comparing, the most frequent first.
 #[must_use]
 pub fn pairs(a: &Report, b: &Report) -> Vec<Pair> {

@@ -3,6 +3,7 @@
 //! [`sites`] says what a probe is to report; [`fold`] makes a [`report`] of the records.
 
 pub mod diff;
+pub mod expectations;
 pub mod fold;
 pub mod functions;
 pub mod phases;

@@ -1,5 +1,6 @@
 //! The commands without a screen, one file each: `run(args, json, out)`.
 
+pub mod check;
 pub mod compare;
 pub mod diff;
 pub mod doctor;

@@ -236,10 +236,6 @@ fn rung(row: &Row) -> String {
 pub const LADDER_KEY: &str =
     "  same   - removed   + added   > under another caller   ~ another count of its own";
 
-/// Calls made fewer times than this belong to a program's start and end: shown only where nothing
-/// else is.
-const OFTEN: u64 = 10;
-
 /// The modes side by side: totals, what each took away, phases, ledgers.
 #[must_use]
 pub fn comparison(comparison: &Comparison) -> Vec<String> {
@@ -290,7 +286,8 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
     }
     if rare > 0 {
         lines.push(format!(
-            "{rare} calls made fewer than {OFTEN} times are not shown; --json has them"
+            "{rare} calls made fewer than {} times are not shown; --json has them",
+            diff::OFTEN
         ));
     }
     for run in &comparison.runs {
@@ -313,7 +310,7 @@ fn calls_compared(comparison: &Comparison) -> (Vec<String>, usize) {
     }
     let (often, rare): (Vec<_>, Vec<_>) = calls.iter().cloned().partition(|call| {
         let made = comparison.runs.iter().map(|run| made(run, call)).max();
-        made.unwrap_or(0) >= OFTEN
+        made.unwrap_or(0) >= diff::OFTEN
     });
     if often.is_empty() {
         (calls, 0)

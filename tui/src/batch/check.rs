@@ -1,0 +1,205 @@
+//! `uklscope check`: a recording against what its operations are expected to cost.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use debugger::trace::expectations::{Checked, Expectations, Outcome, SCHEMA};
+use debugger::trace::recording::Recording;
+use serde_json::json;
+
+use super::{report, trace_text};
+
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// A recording made by 'uklscope trace' or 'uklscope compare'.
+    pub file: PathBuf,
+    /// What is expected, made by --write; it is text, to be kept beside the code.
+    #[arg(value_name = "EXPECT.toml")]
+    pub expected: PathBuf,
+    /// Write the recording's costs as what is expected from now on; tolerances that stand there stay.
+    #[arg(long)]
+    pub write: bool,
+    /// With --write: only this call, or several; else all that were made ten times and more.
+    #[arg(long, value_name = "NAME", requires = "write")]
+    pub call: Vec<String>,
+}
+
+/// Prints a line for each operation, and below one that changed the ladder of what did.
+///
+/// # Errors
+/// When a file cannot be read or written, or an operation is not what is expected.
+pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let recording = report::open(&args.file)?;
+    if args.write {
+        return write(args, &recording, out);
+    }
+    let expected = read(&args.expected)?;
+    if expected.image != recording.head.image {
+        bail!(
+            "checking {}: it is of the image {}, and {} of {}; record that image",
+            args.file.display(),
+            recording.head.image,
+            args.expected.display(),
+            expected.image
+        );
+    }
+    let checked = expected.check(&recording.runs)?;
+    if json {
+        let operations: Vec<_> = checked.iter().map(in_json).collect();
+        let document =
+            json!({ "schema": SCHEMA, "image": expected.image, "operations": operations });
+        writeln!(out, "{document}")?;
+    } else {
+        for one in &checked {
+            print(one, out)?;
+        }
+    }
+    let holds = |one: &&Checked<'_>| matches!(one.outcome, Outcome::Holds { .. });
+    let (all, held) = (checked.len(), checked.iter().filter(holds).count());
+    if held < all {
+        bail!(
+            "checking {}: {} of {all} operations are not what {} expects; where they should be so, \
+             'uklscope check {} {} --write' takes them over",
+            args.file.display(),
+            all - held,
+            args.expected.display(),
+            args.file.display(),
+            args.expected.display()
+        );
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> anyhow::Result<Expectations> {
+    let what = || format!("reading {}", path.display());
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}; 'uklscope check … --write' makes one", what()))?;
+    Expectations::read(&text).with_context(what)
+}
+
+fn write(args: &CheckArgs, recording: &Recording, out: &mut dyn Write) -> anyhow::Result<()> {
+    let path = &args.expected;
+    let mut anew = Expectations::of(&recording.head.image, &recording.runs, &args.call);
+    if anew.operations.is_empty() {
+        bail!(
+            "writing {}: no such call is in {}; 'uklscope report' lists what is",
+            path.display(),
+            args.file.display()
+        );
+    }
+    if path.exists() {
+        anew.keep_tolerances(&read(path)?);
+    }
+    let text = anew.write()?;
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    let count = anew.operations.len();
+    writeln!(out, "{}: {count} operations are expected", path.display())?;
+    Ok(())
+}
+
+fn print(one: &Checked<'_>, out: &mut dyn Write) -> std::io::Result<()> {
+    let expected = one.expected;
+    let head = format!("{:<10} {:<24}", expected.mode, expected.call);
+    match &one.outcome {
+        Outcome::Holds { instructions } => writeln!(out, "holds    {head} {instructions}"),
+        Outcome::Missing => writeln!(
+            out,
+            "missing  {head} {}: the recording has no such call by {}",
+            expected.instructions, expected.kind
+        ),
+        Outcome::Changed(pair) => {
+            writeln!(out, "changed  {head} {} → {}", pair.a, pair.b)?;
+            writeln!(out, "{}", trace_text::LADDER_KEY)?;
+            for line in trace_text::ladder(pair) {
+                writeln!(out, "{line}")?;
+            }
+            writeln!(out, "{}", trace_text::ledger(pair))
+        }
+    }
+}
+
+fn in_json(one: &Checked<'_>) -> serde_json::Value {
+    let expected = one.expected;
+    let (outcome, found, pair) = match &one.outcome {
+        Outcome::Holds { instructions } => ("holds", Some(*instructions), None),
+        Outcome::Changed(pair) => ("changed", Some(pair.b), Some(pair)),
+        Outcome::Missing => ("missing", None, None),
+    };
+    json!({
+        "mode": expected.mode,
+        "kind": expected.kind,
+        "call": expected.call,
+        "expected": expected.instructions,
+        "within": expected.within,
+        "found": found,
+        "outcome": outcome,
+        "pair": pair,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(expected: &Path, write: bool, json: bool) -> (anyhow::Result<()>, String) {
+        let args = CheckArgs {
+            file: Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/builtin.uklrec"),
+            expected: expected.to_owned(),
+            write,
+            call: Vec::new(),
+        };
+        let mut out = Vec::new();
+        let result = run(&args, json, &mut out);
+        (result, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_recording_holds_against_itself_and_a_changed_file_is_told_by_its_ladder() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("expect.toml");
+        let (missing, _) = check(&file, false, false);
+        assert!(missing.unwrap_err().to_string().contains("--write"));
+        check(&file, true, false).0.unwrap();
+        let (same, text) = check(&file, false, false);
+        same.unwrap();
+        assert!(text.lines().count() > 5, "{text}");
+        assert!(
+            text.lines().all(|line| line.starts_with("holds ")),
+            "{text}"
+        );
+
+        let whole = std::fs::read_to_string(&file).unwrap();
+        let line = whole
+            .lines()
+            .find(|line| line.contains("ksys_write "))
+            .unwrap();
+        let own: u64 = line.trim().split(' ').nth(1).unwrap().parse().unwrap();
+        let cheaper = line.replace(&format!(" {own} "), &format!(" {} ", own - 7));
+        let mut expectations = read(&file).unwrap();
+        let operation = expectations
+            .operations
+            .iter_mut()
+            .find(|operation| operation.path.contains(line))
+            .unwrap();
+        operation.path = operation.path.replace(line, &cheaper);
+        operation.instructions -= 7;
+        std::fs::write(&file, expectations.write().unwrap()).unwrap();
+        let (changed, text) = check(&file, false, false);
+        let error = changed.unwrap_err().to_string();
+        assert!(
+            error.contains("1 of ") && error.contains("--write"),
+            "{error}"
+        );
+        assert!(
+            text.contains("changed ") && text.contains("ksys_write"),
+            "{text}"
+        );
+        let (_, document) = check(&file, false, true);
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        let operations = document["operations"].as_array().unwrap();
+        let changed = operations.iter().filter(|one| one["outcome"] == "changed");
+        let pairs: Vec<_> = changed.map(|one| one["pair"]["balanced"].clone()).collect();
+        assert_eq!(pairs, [serde_json::Value::Bool(true)]);
+    }
+}
