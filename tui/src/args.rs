@@ -57,6 +57,8 @@ pub enum Command {
     Diff(batch::diff::DiffArgs),
     /// Compare a recording with what its operations are expected to cost: for continuous integration.
     Check(batch::check::CheckArgs),
+    /// Write a recording in the format of another tool.
+    Export(batch::export::ExportArgs),
     /// Trace an image in each mode and print them side by side.
     Compare(batch::compare::CompareArgs),
     /// The address-space map.
@@ -199,6 +201,7 @@ impl Args {
             Some(Command::Report(args)) => batch::report::run(&args, json, out),
             Some(Command::Diff(args)) => batch::diff::run(&args, json, out),
             Some(Command::Check(args)) => batch::check::run(&args, json, out),
+            Some(Command::Export(args)) => batch::export::run(&args, json, out),
             Some(Command::Compare(args)) => batch::compare::run(&args, json, out),
             Some(Command::Space(args)) => batch::space::run(&args, json, out),
             Some(Command::Symbols(args)) => batch::symbols::run(&args, json, out),

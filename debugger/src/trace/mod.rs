@@ -4,6 +4,7 @@
 
 pub mod diff;
 pub mod expectations;
+pub mod export;
 pub mod fold;
 pub mod functions;
 pub mod phases;

@@ -72,10 +72,11 @@ pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
 }
 
 fn read(path: &Path) -> anyhow::Result<Expectations> {
-    let what = || format!("reading {}", path.display());
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}; 'uklscope check … --write' makes one", what()))?;
-    Expectations::read(&text).with_context(what)
+    let what = format!("reading {}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        anyhow::anyhow!("{what}: {error}; 'uklscope check FILE EXPECT.toml --write' makes one")
+    })?;
+    Expectations::read(&text).context(what)
 }
 
 fn write(args: &CheckArgs, recording: &Recording, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod diff;
 pub mod doctor;
 pub mod exec;
+pub mod export;
 mod guest_text;
 pub mod images;
 pub mod report;
