@@ -205,19 +205,32 @@ impl Symbols {
             .collect();
         let (dwarf, slide) = (image.dwarf(), image.slide);
         let first_from = |header: &gimli::UnitHeader<Slice>| {
-            let mut best: Option<(u64, Vec<Addr>)> = None;
+            let mut best: Option<(u64, Vec<(Addr, Begins)>)> = None;
             each_row(dwarf, header, file, |row_line, addr, begins| {
-                if row_line < line || !begins {
+                if row_line < line || begins == Begins::Not {
                     return;
                 }
-                let addr = slide.moved(addr);
+                let place = (slide.moved(addr), begins);
                 match &mut best {
-                    Some((found, addrs)) if *found == row_line => addrs.push(addr),
+                    Some((found, places)) if *found == row_line => places.push(place),
                     Some((found, _)) if *found < row_line => {}
-                    _ => best = Some((row_line, vec![addr])),
+                    _ => best = Some((row_line, vec![place])),
                 }
             });
-            best
+            let (found, places) = best?;
+            let with = |how| {
+                let of = places.iter().filter(move |(_, begins)| *begins == how);
+                of.map(|(addr, _)| *addr).collect::<Vec<_>>()
+            };
+            let first = with(Begins::First);
+            Some((
+                found,
+                if first.is_empty() {
+                    with(Begins::Late)
+                } else {
+                    first
+                },
+            ))
         };
         headers.par_iter().filter_map(first_from).collect()
     }
@@ -361,12 +374,12 @@ fn same_line(context: &Context<Slice>, start: u64, end: u64, addr: Addr) -> Opti
     range.contains(addr).then_some(range)
 }
 
-/// Calls `each(line, address, begins a statement)` for a unit's rows of files whose path ends so.
+/// Calls `each(line, address, whether a statement begins)` for a unit's rows of files whose path ends so.
 fn each_row(
     dwarf: &gimli::Dwarf<Slice>,
     header: &gimli::UnitHeader<Slice>,
     end: &str,
-    mut each: impl FnMut(u64, Addr, bool),
+    mut each: impl FnMut(u64, Addr, Begins),
 ) {
     let Some(unit) = dwarf.unit(*header).ok() else {
         return;
@@ -391,20 +404,35 @@ fn each_row(
     }
 }
 
-/// Tells the rows with which a line's statement begins: instructions of the line may come before it.
+/// Whether a row begins the statement of its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    Not,
+    First,
+    /// Behind instructions of the same line: of a line that was begun elsewhere it is the rest.
+    Late,
+}
+
+/// Tells the rows with which a line's statement begins.
 #[derive(Default)]
 struct Statements {
-    /// File and line.
+    /// File and line of the row before, and of the statement that goes on.
+    before: Option<(u64, u64)>,
     begun: Option<(u64, u64)>,
 }
 
 impl Statements {
-    fn begins(&mut self, here: (u64, u64), is_statement: bool) -> bool {
+    fn begins(&mut self, here: (u64, u64), is_statement: bool) -> Begins {
+        let behind_its_own = self.before.replace(here) == Some(here);
         if self.begun == Some(here) {
-            return false;
+            return Begins::Not;
         }
         self.begun = is_statement.then_some(here);
-        is_statement
+        match (is_statement, behind_its_own) {
+            (false, _) => Begins::Not,
+            (true, false) => Begins::First,
+            (true, true) => Begins::Late,
+        }
     }
 }
 
@@ -442,7 +470,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_begins_once_and_after_what_the_compiler_took_forward() {
+    fn a_statement_begins_once_and_late_behind_what_the_compiler_took_forward() {
+        use Begins::{First, Late, Not};
         let begins = |rows: &[(u64, bool)]| {
             let mut statements = Statements::default();
             let begun = rows
@@ -453,12 +482,12 @@ mod tests {
         let (yes, no) = (true, false);
         assert_eq!(
             begins(&[(5, yes), (5, yes), (6, yes), (5, yes)]),
-            [yes, no, yes, yes]
+            [First, Not, First, First]
         );
-        assert_eq!(begins(&[(5, yes), (5, no), (5, yes)]), [yes, no, no]);
+        assert_eq!(begins(&[(5, yes), (5, no), (5, yes)]), [First, Not, Not]);
         assert_eq!(
             begins(&[(5, no), (5, yes), (6, no), (6, no)]),
-            [no, yes, no, no]
+            [Not, Late, Not, Not]
         );
     }
 
