@@ -65,6 +65,9 @@ const DEMOS: [(&str, Mode, &[&str]); 4] = [
 const STOPS: usize = 12;
 const STEPS: usize = 90;
 
+/// A call of a task that is awake has come back by then.
+const ASLEEP: Duration = Duration::from_secs(20);
+
 /// Mismatches before it is given up.
 const MOST: usize = 8;
 
@@ -84,6 +87,8 @@ impl Chance {
 struct Tally {
     steps: u64,
     calls_over: u64,
+    /// Calls that did not come back, since their task slept.
+    asleep: u64,
     mnemonics: BTreeSet<String>,
     rules: BTreeMap<&'static str, u64>,
     origins: BTreeMap<String, u64>,
@@ -93,9 +98,10 @@ struct Tally {
 impl Tally {
     fn report(&self, what: &str) {
         println!(
-            "{what}: {} instructions stepped, {} calls stepped over, {} distinct mnemonics, {} mismatches",
+            "{what}: {} instructions stepped, {} calls stepped over, {} asleep, {} distinct mnemonics, {} mismatches",
             self.steps,
             self.calls_over,
+            self.asleep,
             self.mnemonics.len(),
             self.mismatches.len(),
         );
@@ -142,10 +148,31 @@ impl Tally {
         }
     }
 
-    /// `ni` over the call that stands there: behind it, in the same frame.
+    /// `ni` over the call that stands there: behind it, in the same frame. A server's thread may sleep
+    /// in it until a request comes, and none does.
     fn step_over(&mut self, debuggee: &mut Debuggee, expected: &Expected, behind: Addr) {
         let before = registers(debuggee);
-        let stop = match debuggee.try_ask("ni") {
+        let task = debuggee.number("$_task->pid");
+        let asked = debuggee.send("ni");
+        let answer = debuggee.answer_within(asked, ASLEEP).unwrap_or_else(|| {
+            debuggee.send("interrupt");
+            debuggee.answer_to(asked)
+        });
+        let stop = match answer {
+            Ok(Answer::Stopped(stop)) if stop.reason == StopReason::Interrupted => {
+                let frames = match debuggee.ask(&format!("bt task {task}")) {
+                    Answer::Backtrace(frames) => frames,
+                    other => panic!("{other:?}"),
+                };
+                // Its caller waits for it to come back.
+                if !frames.iter().any(|frame| frame.place.addr == behind) {
+                    let call = &expected.text;
+                    self.mismatches
+                        .push(format!("ni over {call} missed {behind:?}: {frames:#?}"));
+                }
+                self.asleep += 1;
+                return;
+            }
             Ok(Answer::Stopped(stop)) => stop,
             // The one that knows that none comes.
             Err(failure) if failure.found.contains("does not return") => {
