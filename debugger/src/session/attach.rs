@@ -224,13 +224,7 @@ impl Engine {
             .map(watch)
             .filter(|watch| watch.addr.in_kernel_half())
             .collect();
-        for watch in &watches {
-            self.target.insert(*watch)?;
-        }
-        let halt = self.go()?;
-        for watch in &watches {
-            self.target.remove(*watch)?;
-        }
+        let halt = self.with_traps(&watches, Self::go)?;
         Ok(match halt {
             Halt::Watch(_, addr) => Some(Slide(addr - data)),
             _ => None,

@@ -210,27 +210,31 @@ impl Engine {
         traps: &[Addr],
         accept: &mut dyn FnMut(&mut Self) -> Result<bool, Trouble>,
     ) -> Result<Ran, Trouble> {
+        let soft: Vec<Trap> = traps.iter().copied().map(Trap::soft).collect();
+        self.with_traps(&soft, |engine| {
+            if engine.course.halted {
+                engine.target.not_met(engine.vcpu);
+            }
+            engine.run_until(traps, accept)
+        })
+    }
+
+    /// Plants these for as long as something runs, and removes them whatever comes of it.
+    pub(super) fn with_traps<T>(
+        &mut self,
+        traps: &[Trap],
+        run: impl FnOnce(&mut Self) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
         let mut planted = Vec::new();
         let mut outcome = Ok(());
-        for &addr in traps {
-            let trap = Trap {
-                kind: TrapKind::Soft,
-                addr,
-                len: 1,
-            };
-            if let Err(error) = self.target.insert(trap) {
+        for trap in traps {
+            if let Err(error) = self.target.insert(*trap) {
                 outcome = Err(Trouble::from(error));
                 break;
             }
-            planted.push(trap);
+            planted.push(*trap);
         }
-        if self.course.halted {
-            self.target.not_met(self.vcpu);
-        }
-        let ran = match outcome {
-            Ok(()) => self.run_until(traps, accept),
-            Err(trouble) => Err(trouble),
-        };
+        let ran = outcome.and_then(|()| run(self));
         for trap in planted {
             // A target that is gone has no traps either.
             let removed = self.target.remove(trap);
