@@ -31,7 +31,7 @@ pub struct Expected {
     pub call: String,
     pub instructions: u64,
     /// Instructions more or less that are no change.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub within: u64,
     /// A function a line, indented below its caller by two spaces: symbol, own instructions, calls, origin.
     pub path: String,
@@ -201,7 +201,7 @@ impl Expected {
     }
 }
 
-fn is_none(within: &u64) -> bool {
+fn is_zero(within: &u64) -> bool {
     *within == 0
 }
 
@@ -278,46 +278,13 @@ mod tests {
 
     use super::*;
     use crate::crossing::Mode;
-    use crate::origin::Origin;
-    use crate::trace::report;
-
-    fn node(symbol: &str, own: u64, children: Vec<Node>) -> Node {
-        Node {
-            symbol: symbol.to_owned(),
-            origin: Origin::Entry,
-            own,
-            total: own + children.iter().map(|child| child.total).sum::<u64>(),
-            calls: 1,
-            file: None,
-            children,
-        }
-    }
+    use crate::trace::examples::{class, node, report};
 
     fn run(path: Node, exact: bool) -> Report {
-        let instructions = path.total;
-        Report {
-            schema: report::SCHEMA,
-            mode: Mode::Bypass.into(),
-            lost: 0,
-            insns: 1_000,
-            events: 10,
-            engine: "plugin".to_owned(),
-            classes: vec![Class {
-                id: "1".to_owned(),
-                kind: CrossingKind::Bypass,
-                call: "getppid".to_owned(),
-                count: OFTEN,
-                instructions,
-                exact,
-                min: instructions,
-                max: instructions + 3,
-                interrupted: false,
-                phases: Phases::default(),
-                path,
-            }],
-            requests: None,
-            notes: Vec::new(),
-        }
+        let mut class = class(CrossingKind::Bypass, "getppid", path);
+        class.exact = exact;
+        class.max += 3;
+        report(Mode::Bypass, vec![class])
     }
 
     fn path() -> Node {
@@ -335,7 +302,7 @@ mod tests {
         let file = Expectations::of("syscalls", &runs, &[]);
         let text = file.write().unwrap();
         assert!(
-            text.contains("\n  ksys_read 20 1 entry\n    fdget 3 1 entry\n"),
+            text.contains("\n  ksys_read 20 1 unknown\n    fdget 3 1 unknown\n"),
             "{text}"
         );
         let read = Expectations::read(&text).unwrap();
@@ -384,10 +351,10 @@ mod tests {
             (
                 "  ksys_read 20",
                 "     ksys_read 20",
-                "     ksys_read 20 1 entry",
+                "     ksys_read 20 1 unknown",
             ),
-            ("fdget 3", "fdget three", "    fdget three 1 entry"),
-            ("  out 1", "out 1", "out 1 1 entry"),
+            ("fdget 3", "fdget three", "    fdget three 1 unknown"),
+            ("  out 1", "out 1", "out 1 1 unknown"),
         ] {
             let error = Expectations::read(&text.replace(from, to)).unwrap_err();
             assert!(error.to_string().contains(&format!("'{line}'")), "{error}");

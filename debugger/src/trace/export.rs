@@ -113,48 +113,22 @@ fn rows(
 mod tests {
     use super::*;
     use crate::crossing::{CrossingKind, Mode};
-    use crate::trace::report::{self, Phases};
+    use crate::trace::examples::{class, node, report};
 
-    fn node(symbol: &str, origin: Origin, own: u64, children: Vec<Node>) -> Node {
-        Node {
-            symbol: symbol.to_owned(),
-            origin,
-            own,
-            total: own + children.iter().map(|child| child.total).sum::<u64>(),
-            calls: 1,
-            file: None,
-            children,
-        }
+    fn of(origin: Origin, node: Node) -> Node {
+        Node { origin, ..node }
     }
 
     fn runs() -> [Report; 1] {
-        let get = || node("fdget", Origin::kernel_source("fs/file.c"), 3, vec![]);
-        let work = node("a;b, \"c\"", Origin::Libc, 0, vec![get(), get()]);
-        let path = node("entry_SYSCALL_64", Origin::Entry, 5, vec![get(), work]);
-        let class = Class {
-            id: "1".to_owned(),
-            kind: CrossingKind::Syscall,
-            call: "read".to_owned(),
-            count: 10,
-            instructions: path.total,
-            exact: true,
-            min: path.total,
-            max: path.total,
-            interrupted: false,
-            phases: Phases::default(),
-            path,
-        };
-        [Report {
-            schema: report::SCHEMA,
-            mode: Mode::Linux.into(),
-            lost: 0,
-            insns: 1_000,
-            events: 10,
-            engine: "plugin".to_owned(),
-            classes: vec![class],
-            requests: None,
-            notes: Vec::new(),
-        }]
+        let get = || of(Origin::kernel_source("fs/file.c"), node("fdget", 3, vec![]));
+        let work = of(Origin::Libc, node("a;b, \"c\"", 0, vec![get(), get()]));
+        let path = of(
+            Origin::Entry,
+            node("entry_SYSCALL_64", 5, vec![get(), work]),
+        );
+        let mut class = class(CrossingKind::Syscall, "read", path);
+        class.count = 10;
+        [report(Mode::Linux, vec![class])]
     }
 
     #[test]

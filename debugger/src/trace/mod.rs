@@ -3,6 +3,8 @@
 //! [`sites`] says what a probe is to report; [`fold`] makes a [`report`] of the records.
 
 pub mod diff;
+#[cfg(test)]
+mod examples;
 pub mod expectations;
 pub mod export;
 pub mod fold;

@@ -3,49 +3,7 @@ use proptest::{prop_assert, prop_assert_eq};
 
 use super::*;
 use crate::crossing::Mode;
-use crate::trace::report::Phases;
-
-fn node(symbol: &str, own: u64, children: Vec<Node>) -> Node {
-    Node {
-        symbol: symbol.to_owned(),
-        origin: Origin::Unknown,
-        own,
-        total: own + children.iter().map(|child| child.total).sum::<u64>(),
-        calls: 1,
-        file: None,
-        children,
-    }
-}
-
-fn class(kind: CrossingKind, call: &str, path: Node) -> Class {
-    Class {
-        id: String::new(),
-        kind,
-        call: call.to_owned(),
-        count: 100,
-        instructions: path.total,
-        exact: true,
-        min: path.total,
-        max: path.total,
-        interrupted: false,
-        phases: Phases::default(),
-        path,
-    }
-}
-
-fn report(mode: Mode, classes: Vec<Class>) -> Report {
-    Report {
-        schema: SCHEMA,
-        mode: mode.into(),
-        lost: 0,
-        insns: 0,
-        events: 0,
-        engine: "plugin".to_owned(),
-        classes,
-        requests: None,
-        notes: Vec::new(),
-    }
-}
+use crate::trace::examples::{class, node, report};
 
 fn work() -> Node {
     node(

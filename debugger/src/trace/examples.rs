@@ -1,0 +1,47 @@
+//! Reports as small as tests want them.
+
+use super::report::{Class, Node, Phases, Report, SCHEMA};
+use crate::crossing::{CrossingKind, Mode};
+use crate::origin::Origin;
+
+pub(super) fn node(symbol: &str, own: u64, children: Vec<Node>) -> Node {
+    Node {
+        symbol: symbol.to_owned(),
+        origin: Origin::Unknown,
+        own,
+        total: own + children.iter().map(|child| child.total).sum::<u64>(),
+        calls: 1,
+        file: None,
+        children,
+    }
+}
+
+pub(super) fn class(kind: CrossingKind, call: &str, path: Node) -> Class {
+    Class {
+        id: String::new(),
+        kind,
+        call: call.to_owned(),
+        count: 100,
+        instructions: path.total,
+        exact: true,
+        min: path.total,
+        max: path.total,
+        interrupted: false,
+        phases: Phases::default(),
+        path,
+    }
+}
+
+pub(super) fn report(mode: Mode, classes: Vec<Class>) -> Report {
+    Report {
+        schema: SCHEMA,
+        mode: mode.into(),
+        lost: 0,
+        insns: 0,
+        events: 0,
+        engine: "plugin".to_owned(),
+        classes,
+        requests: None,
+        notes: Vec::new(),
+    }
+}
