@@ -26,7 +26,7 @@ pub enum CrossingKind {
 }
 
 /// A part of a path, from a crossing's entry to its return.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     Entry,
@@ -40,7 +40,7 @@ pub enum Phase {
 }
 
 /// What part of a path a function's own instructions are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PhaseRule {
     /// Entry up to its first call, exit from then on: the assembly at both ends of a path.

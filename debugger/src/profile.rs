@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::crossing::{CrossingKind, PhaseRule};
 
 /// A table, as `profile/ukl.toml` holds it. What it does not have is not there in such kernels.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     pub name: String,
@@ -45,7 +45,7 @@ pub struct Profile {
 /// The symbols at the two ends of a range.
 pub type Ends = Option<(String, String)>;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoundaryNames {
     pub app_text: Ends,
@@ -57,7 +57,7 @@ pub struct BoundaryNames {
 }
 
 /// What the application's symbols were given in front when they were linked; DWARF does not have it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prefix {
     pub text: String,
@@ -65,7 +65,7 @@ pub struct Prefix {
 }
 
 /// Where sources lie.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sources {
     /// A function of the kernel and the path of its source in the kernel's tree.
@@ -77,7 +77,7 @@ pub struct Sources {
 }
 
 /// First instructions in the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DoorRule {
     pub names: Names,
@@ -89,7 +89,7 @@ pub struct DoorRule {
 }
 
 /// Where the calling instruction's address is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FromPlace {
     Rcx,
@@ -97,7 +97,7 @@ pub enum FromPlace {
 }
 
 /// First instructions in the kernel that the application does not call: exceptions and interrupts.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arrival {
     names: Names,
@@ -107,7 +107,7 @@ pub struct Arrival {
     pub above: u64,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calls {
     pub entry: Names,
@@ -127,7 +127,7 @@ pub struct Calls {
     pub helpers: Names,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TaskRules {
     /// A variable of the kernel: `mm->binfmt` of the application's tasks points to it.
@@ -138,7 +138,7 @@ pub struct TaskRules {
 
 /// How control comes to a piece of the assembly between the application and the kernel, and what it
 /// has saved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryCode {
     /// The application calls it. It saves what a call must keep, and no whole frame.
@@ -152,7 +152,7 @@ pub enum EntryCode {
 }
 
 /// Names, and beginnings of names with a `*` behind them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Names(Vec<String>);
 

@@ -73,6 +73,7 @@ pub mod trace;
 pub mod trace_compare;
 mod trace_error;
 pub mod trace_file;
+pub mod trace_keep;
 mod trace_ring;
 pub mod transcript;
 mod trouble;

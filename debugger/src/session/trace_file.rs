@@ -4,14 +4,24 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use memmap2::Mmap;
+
 use crate::qemu::image::Image;
-use crate::trace::recording::{Head, Issue, NoRecording, Recording};
+use crate::trace::recording::{Head, Issue, NoRecording, Recording, Stored};
 use crate::trace::report::Report;
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
     #[error("writing the recording {path}: {source}; {}", advice(source))]
     Write { path: PathBuf, source: io::Error },
+    #[error(
+        "writing the recording {path}: {source}; what was written until then is in {part}, 'uklscope open' shows it"
+    )]
+    Unfinished {
+        path: PathBuf,
+        part: PathBuf,
+        source: io::Error,
+    },
     #[error("reading the recording {path}: {source}; check the name and its permissions")]
     Read { path: PathBuf, source: io::Error },
     #[error("reading the recording {path}: {found}")]
@@ -28,24 +38,43 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// A recording of runs of one image.
+/// What is said of an image's runs at a recording's head.
 #[must_use]
-pub fn recording(image: &Image, runs: Vec<Report>) -> Recording {
+pub fn head(image: &Image) -> Head {
     let versions = &image.manifest.versions;
     let versions = [
         ("kernel", &versions.kernel),
         ("compiler", &versions.compiler),
         ("libc", &versions.libc),
     ];
+    Head {
+        image: image.manifest.name.clone(),
+        build_id: image.manifest.build_id.clone(),
+        versions: versions
+            .map(|(what, version)| (what.to_owned(), version.clone()))
+            .into(),
+        manifest: toml::to_string(&image.manifest).ok(),
+        ..head_of(&image.manifest.name)
+    }
+}
+
+/// The head of a recording of what no manifest describes.
+#[must_use]
+pub fn head_of(name: &str) -> Head {
+    Head {
+        image: name.to_owned(),
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Head::default()
+    }
+}
+
+/// A recording of runs of one image.
+#[must_use]
+pub fn recording(image: &Image, runs: Vec<Report>) -> Recording {
     Recording {
         head: Head {
-            image: image.manifest.name.clone(),
-            build_id: image.manifest.build_id.clone(),
-            versions: versions
-                .map(|(what, version)| (what.to_owned(), version.clone()))
-                .into(),
-            tool: env!("CARGO_PKG_VERSION").to_owned(),
             runs: runs.len(),
+            ..head(image)
         },
         runs,
     }
@@ -56,11 +85,8 @@ pub fn recording(image: &Image, runs: Vec<Report>) -> Recording {
 pub fn recording_of(name: &str, runs: Vec<Report>) -> Recording {
     Recording {
         head: Head {
-            image: name.to_owned(),
-            build_id: String::new(),
-            versions: [].into(),
-            tool: env!("CARGO_PKG_VERSION").to_owned(),
             runs: runs.len(),
+            ..head_of(name)
         },
         runs,
     }
@@ -98,25 +124,58 @@ pub fn save(path: &Path, recording: &Recording) -> Result<(), RecordingError> {
         })
 }
 
-fn part_name(path: &Path) -> PathBuf {
+pub(super) fn part_name(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", std::process::id()));
     path.with_file_name(name)
 }
 
-/// What can be read of a recording, and what is missing.
+/// A file's bytes: mapped, or read where that cannot be.
+#[derive(Debug)]
+pub enum Bytes {
+    Mapped(Mmap),
+    Read(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+/// A recording to be looked at: its reports are read, its records only where they are asked for.
+///
+/// # Errors
+/// When there is no such file, or it is no recording.
+pub fn open(path: &Path) -> Result<Stored<Bytes>, RecordingError> {
+    let read = |source| RecordingError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(read)?;
+    let is_file = file.metadata().map_err(read)?.is_file();
+    // SAFETY: a recording is appended to or replaced, never changed; where another program cuts it off
+    // meanwhile this one ends, as with any mapped file.
+    let bytes = match unsafe { Mmap::map(&file) } {
+        Ok(map) if is_file => Bytes::Mapped(map),
+        _ => Bytes::Read(fs::read(path).map_err(read)?),
+    };
+    Stored::open(bytes).map_err(|found| RecordingError::NotOne {
+        path: path.to_owned(),
+        found,
+    })
+}
+
+/// What can be read of a recording's reports, and what is missing.
 ///
 /// # Errors
 /// When there is no such file, or it is no recording.
 pub fn load(path: &Path) -> Result<(Recording, Vec<Issue>), RecordingError> {
-    let bytes = fs::read(path).map_err(|source| RecordingError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    Recording::decode(&bytes).map_err(|found| RecordingError::NotOne {
-        path: path.to_owned(),
-        found,
-    })
+    let stored = open(path)?;
+    Ok((stored.recording(), stored.issues().to_vec()))
 }
 
 #[cfg(test)]
@@ -127,10 +186,8 @@ mod tests {
         Recording {
             head: Head {
                 image: "hello".to_owned(),
-                build_id: String::new(),
-                versions: [].into(),
                 tool: "0".to_owned(),
-                runs: 0,
+                ..Head::default()
             },
             runs: Vec::new(),
         }

@@ -15,3 +15,4 @@ pub mod report;
 pub mod requests;
 pub mod sites;
 pub mod steps;
+pub mod timeline;

@@ -4,7 +4,9 @@ use proptest::prop_assert_eq;
 use super::*;
 use crate::crossing::{CrossingKind, Mode};
 use crate::origin::Origin;
-use crate::trace::report::{Node, Phases, SCHEMA};
+use crate::trace::report::{Class, Node, Phases, SCHEMA};
+
+mod records;
 
 fn run(classes: u64) -> Report {
     let class = |n: u64| Class {
@@ -49,6 +51,7 @@ fn sample() -> Recording {
             versions: [("kernel".to_owned(), "6.1".to_owned())].into(),
             tool: "0.1.0".to_owned(),
             runs: 2,
+            manifest: None,
         },
         runs: vec![run(40), run(3)],
     }
@@ -101,7 +104,7 @@ fn a_wrong_byte_is_noticed_wherever_it_is() {
 #[test]
 fn what_is_missing_is_counted() {
     let bytes = sample().encode().unwrap();
-    let (_, issues) = Recording::decode(&bytes[..bytes.len() - 30]).unwrap();
+    let (_, issues) = Recording::decode(&bytes[..bytes.len() - 300]).unwrap();
     let text: Vec<String> = issues.iter().map(ToString::to_string).collect();
     assert!(text[0].contains("it was cut off"), "{text:?}");
     assert!(
