@@ -85,6 +85,17 @@ pub struct RequestSpec {
 }
 
 impl CrossingKind {
+    pub const ALL: [Self; 8] = [
+        Self::Syscall,
+        Self::Bypass,
+        Self::Shortcut,
+        Self::Fault,
+        Self::Interrupt,
+        Self::Signal,
+        Self::Start,
+        Self::Exit,
+    ];
+
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

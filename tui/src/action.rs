@@ -166,9 +166,11 @@ pub const TABLE: &[Action] = &[
     action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |ui, _| { ui.show(Screen::Path); focus(ui, PanelId::Ladder) }),
     action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace(Traced::ThisMode)]),
     action(Scope::Screen(Screen::Crossings), "compare modes", &["T"], "trace each mode", "trace the image in each mode, one after the other, and compare them", |_, _| vec![Effect::Trace(Traced::EachMode)]),
-    action(Scope::Screen(Screen::Crossings), "requests", &["r"], "", "what a server does per request, or the crossings again", requests),
-    action(Scope::Screen(Screen::Crossings), "filter", &["/"], "filter", "only crossings whose kind or call holds a text", filter),
+    action(Scope::Screen(Screen::Crossings), "requests", &["r"], "", "what a server does per request, or the crossings again", |ui, _| below(ui, PanelId::Requests)),
+    action(Scope::Screen(Screen::Crossings), "advice", &["a"], "advice", "which call to bypass or shorten next, or the crossings again", |ui, _| below(ui, PanelId::Advice)),
+    action(Scope::Screen(Screen::Crossings), "filter", &["/"], "filter", "only crossings that a query holds for: a text, kind=syscall insns>2000; Tab completes", query),
     action(Scope::Panel(PanelId::Tree), "fold", &["Enter"], "fold", "fold or unfold the marked call", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Tree), "filter functions", &["/"], "filter", "only functions that a query holds for, with their callers: a text, origin=kernel:net own>50", query),
     action(Scope::Panel(PanelId::Ladder), "other modes", &["m"], "other modes", "against the next mode", |ui, m| ui.act(&Act::Side(1), m)),
     action(Scope::Everywhere, "go to", &["g"], "go to", "show a symbol, a line or an address", |ui, _| prompt(ui, PromptKind::GoTo, "")),
     action(Scope::Everywhere, "find", &["/"], "find", "to the next row with a text", |ui, _| prompt(ui, PromptKind::Find, "")),
@@ -325,16 +327,10 @@ fn focus(ui: &mut Ui, panel: PanelId) -> Vec<Effect> {
     Vec::new()
 }
 
-fn requests(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
-    let shown = ui.focus() == PanelId::Requests;
-    focus(
-        ui,
-        if shown {
-            PanelId::Classes
-        } else {
-            PanelId::Requests
-        },
-    )
+/// One of the panels below the crossings, or the crossings again.
+fn below(ui: &mut Ui, panel: PanelId) -> Vec<Effect> {
+    let shown = ui.focus() == panel;
+    focus(ui, if shown { PanelId::Classes } else { panel })
 }
 
 fn edit(ui: &mut Ui, model: &Model) -> Vec<Effect> {
@@ -359,8 +355,13 @@ fn prompt(ui: &mut Ui, kind: PromptKind, text: &str) -> Vec<Effect> {
 }
 
 fn filter(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
-    let now = ui.filter().clone();
+    let now = ui.filter().to_owned();
     prompt(ui, PromptKind::Filter, &now)
+}
+
+fn query(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
+    let now = ui.filter().to_owned();
+    prompt(ui, PromptKind::Query, &now)
 }
 
 fn palette(ui: &mut Ui, _model: &Model) -> Vec<Effect> {

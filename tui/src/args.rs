@@ -55,6 +55,8 @@ pub enum Command {
     Report(batch::report::ReportArgs),
     /// What differs between two recordings, as a ladder and a ledger.
     Diff(batch::diff::DiffArgs),
+    /// Which call to reach another way next: the most that a bypass or a shortcut could save.
+    Advise(batch::advise::AdviseArgs),
     /// Compare a recording with what its operations are expected to cost: for continuous integration.
     Check(batch::check::CheckArgs),
     /// Write a recording in the format of another tool.
@@ -200,6 +202,7 @@ impl Args {
             Some(Command::Trace(args)) => batch::trace::run(&args, json, out),
             Some(Command::Report(args)) => batch::report::run(&args, json, out),
             Some(Command::Diff(args)) => batch::diff::run(&args, json, out),
+            Some(Command::Advise(args)) => batch::advise::run(&args, json, out),
             Some(Command::Check(args)) => batch::check::run(&args, json, out),
             Some(Command::Export(args)) => batch::export::run(&args, json, out),
             Some(Command::Compare(args)) => batch::compare::run(&args, json, out),

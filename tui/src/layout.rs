@@ -103,7 +103,7 @@ pub fn layout(size: Rect, wanted: Wanted<'_>) -> Layout {
             }
             Screen::Crossings => {
                 let (name, id, rows) = match focus {
-                    PanelId::Requests => ("requests", focus, body.height / 2),
+                    PanelId::Requests | PanelId::Advice => ("requests", focus, body.height / 2),
                     _ => ("modes", PanelId::Modes, 7),
                 };
                 let (table, below) = cuts.last_rows(name, body, rows);

@@ -3,8 +3,10 @@
 use debugger::crossing::CrossingKind;
 use debugger::event::RegionInfo;
 use debugger::model::Model;
+use debugger::trace::query::Crossing;
 use debugger::trace::report::{Class, Pair};
 
+use crate::filter::Filter;
 use crate::panels::held::Held;
 use crate::widgets::cursor::Cursor;
 
@@ -29,8 +31,10 @@ pub struct Look {
     pub address: Option<String>,
     /// The marked class of crossings; the table may be in another order with each news.
     pub class: Option<(CrossingKind, String)>,
-    /// Only crossings whose kind or call holds this.
-    pub filter: String,
+    /// Which crossings are shown.
+    pub crossings: Filter,
+    /// Which functions of a path are shown.
+    pub functions: Filter,
     /// Lines that set up breakpoints of the last run; the target does not stand yet.
     pub waiting: Vec<String>,
     /// Only tasks that hold this in a column.
@@ -83,15 +87,12 @@ impl Look {
     }
 
     pub fn classes<'a>(&self, model: &'a Model) -> Vec<&'a Class> {
-        let filter = self.filter.to_lowercase();
-        let report = model.crossings.report();
-        report
-            .into_iter()
-            .flat_map(|report| &report.classes)
-            .filter(|class| {
-                class.call.to_lowercase().contains(&filter) || class.kind.name().contains(&filter)
-            })
-            .collect()
+        let Some(report) = model.crossings.report() else {
+            return Vec::new();
+        };
+        let (mode, query) = (&report.mode, self.crossings.query());
+        let holds = |class: &&Class| query.holds(Crossing { mode, class });
+        report.classes.iter().filter(holds).collect()
     }
 
     /// The row of the marked class; the first where it is gone.

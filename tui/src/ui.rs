@@ -176,10 +176,20 @@ impl Ui {
     }
 
     /// What the filter of the panel with the focus is.
-    pub fn filter(&mut self) -> &mut String {
+    #[must_use]
+    pub fn filter(&self) -> &str {
         match self.focus() {
-            PanelId::Tasks => &mut self.look.tasks,
-            _ => &mut self.look.filter,
+            PanelId::Tasks => &self.look.tasks,
+            PanelId::Tree => self.look.functions.text(),
+            _ => self.look.crossings.text(),
+        }
+    }
+
+    pub fn set_filter(&mut self, text: &str) {
+        match self.focus() {
+            PanelId::Tasks => text.clone_into(&mut self.look.tasks),
+            PanelId::Tree => self.look.functions.set(text),
+            _ => self.look.crossings.set(text),
         }
     }
 

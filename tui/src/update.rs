@@ -3,6 +3,7 @@
 use debugger::command::{self, Names};
 use debugger::model::Model;
 use debugger::session::SymbolNames;
+use debugger::trace::query::Query;
 use ratatui::crossterm::event::{
     Event as Input, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent,
     MouseEventKind,
@@ -90,16 +91,16 @@ fn prompt_key(ui: &mut Ui, model: &Model, mut prompt: Prompt, event: &KeyEvent) 
     };
     match prompt.key(event, &ui.history, &names) {
         Typed::Edited => {
-            if prompt.kind == PromptKind::Filter {
-                prompt.text().clone_into(ui.filter());
+            if prompt.kind.filters() {
+                ui.set_filter(prompt.text());
             }
             ui.overlay = Overlay::Prompt(prompt);
             Vec::new()
         }
         Typed::Given => {
             ui.of_panel = false;
-            if prompt.kind == PromptKind::Filter {
-                ui.filter().clear();
+            if prompt.kind.filters() {
+                ui.set_filter("");
             }
             Vec::new()
         }
@@ -157,7 +158,15 @@ fn taken(ui: &mut Ui, model: &Model, kind: PromptKind, text: &str) -> Vec<Effect
             Err(why) => vec![Effect::Say(format!("writing memory: {why}"))],
         },
         PromptKind::Filter => {
-            text.clone_into(ui.filter());
+            ui.set_filter(text);
+            Vec::new()
+        }
+        PromptKind::Query => {
+            ui.set_filter(text);
+            if text.parse::<Query>().is_err() {
+                // It says what is wrong, and stays to be mended.
+                ui.overlay = Overlay::Prompt(Prompt::new(kind, text));
+            }
             Vec::new()
         }
         PromptKind::Watch(_) if text.is_empty() => Vec::new(),

@@ -52,6 +52,10 @@ fn generated() -> Result<Vec<(PathBuf, String)>> {
             "docs/src/reference/commands.md".into(),
             debugger::command::reference(),
         ),
+        (
+            "docs/src/reference/queries.md".into(),
+            debugger::trace::query::reference(),
+        ),
         ("docs/src/reference/keys.md".into(), reference("keys")?),
         (
             "docs/src/reference/command-line.md".into(),

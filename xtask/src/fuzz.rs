@@ -26,6 +26,7 @@ const TARGETS: &[&str] = &[
     "recording",
     "vmlinux",
     "command",
+    "query",
     "descriptors",
     "expression",
     "manifest",

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::diff::{self, OFTEN, calls};
+use super::query::{Crossing, Query};
 use super::report::{Class, Node, Pair, Phases, Report};
 use crate::crossing::{CrossingKind, Setup};
 
@@ -122,6 +123,18 @@ impl Expectations {
         }
     }
 
+    /// Keeps the operations that a query holds for: as they were found, else as they are expected.
+    pub fn keep(&mut self, query: &Query, runs: &[Report]) {
+        self.operations.retain(|expected| {
+            let mode = &expected.mode;
+            let holds = |class: &Class| query.holds(Crossing { mode, class });
+            match expected.found(runs) {
+                Some(class) => holds(class),
+                None => expected.class().is_ok_and(|class| holds(&class)),
+            }
+        });
+    }
+
     /// Each operation, in the file's order.
     ///
     /// # Errors
@@ -160,13 +173,14 @@ impl Expected {
         self.mode == *mode && self.call == call
     }
 
+    fn found<'a>(&self, runs: &'a [Report]) -> Option<&'a Class> {
+        let run = runs.iter().find(|run| run.mode == self.mode)?;
+        let mut classes = calls(run).into_iter();
+        classes.find(|class| class.call == self.call && class.kind == self.kind)
+    }
+
     fn outcome(&self, runs: &[Report]) -> Result<Outcome, NoExpectations> {
-        let run = runs.iter().find(|run| run.mode == self.mode);
-        let found = run.and_then(|run| {
-            let mut classes = calls(run).into_iter();
-            classes.find(|class| class.call == self.call && class.kind == self.kind)
-        });
-        let Some(found) = found else {
+        let Some(found) = self.found(runs) else {
             return Ok(Outcome::Missing);
         };
         if found.instructions.abs_diff(self.instructions) <= self.within {
@@ -340,6 +354,19 @@ mod tests {
         assert_eq!(anew.operations[0].within, 9);
         let none = Expectations::of("syscalls", &[run(path(), true)], &["read".to_owned()]);
         assert!(none.operations.is_empty());
+    }
+
+    #[test]
+    fn only_what_a_query_means_is_checked() {
+        let runs = [run(path(), true)];
+        let kept = |query: &str, runs: &[Report]| {
+            let mut all = Expectations::of("syscalls", &[run(path(), true)], &[]);
+            all.keep(&query.parse().unwrap(), runs);
+            all.operations.len()
+        };
+        assert_eq!(kept("kind=bypass node=fdget count=100", &runs), 1);
+        assert_eq!(kept("insns>36", &runs), 0);
+        assert_eq!(kept("insns=36 node=fdget", &[]), 1, "missing, but expected");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`sites`] says what a probe is to report; [`fold`] makes a [`report`] of the records.
 
+pub mod advise;
 pub mod diff;
 #[cfg(test)]
 mod examples;
@@ -10,6 +11,7 @@ pub mod export;
 pub mod fold;
 pub mod functions;
 pub mod phases;
+pub mod query;
 pub mod recording;
 pub mod report;
 pub mod requests;

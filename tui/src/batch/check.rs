@@ -8,6 +8,7 @@ use debugger::trace::expectations::{Checked, Expectations, Outcome, SCHEMA};
 use debugger::trace::recording::Recording;
 use serde_json::json;
 
+use super::wanted::Wanted;
 use super::{report, trace_text};
 
 #[derive(Debug, clap::Args)]
@@ -23,6 +24,8 @@ pub struct CheckArgs {
     /// With --write: only this call, or several; else all that were made ten times and more.
     #[arg(long, value_name = "NAME", requires = "write")]
     pub call: Vec<String>,
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 /// Prints a line for each operation, and below one that changed the ladder of what did.
@@ -30,11 +33,12 @@ pub struct CheckArgs {
 /// # Errors
 /// When a file cannot be read or written, or an operation is not what is expected.
 pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let recording = report::open(&args.file)?;
+    let mut recording = report::open(&args.file)?;
     if args.write {
+        args.wanted.keep(&mut recording.runs, &args.file)?;
         return write(args, &recording, out);
     }
-    let expected = read(&args.expected)?;
+    let mut expected = read(&args.expected)?;
     if expected.image != recording.head.image {
         bail!(
             "checking {}: it is of the image {}, and {} of {}; record that image",
@@ -43,6 +47,16 @@ pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
             args.expected.display(),
             expected.image
         );
+    }
+    if let Some(query) = &args.wanted.query {
+        expected.keep(query, &recording.runs);
+        if expected.operations.is_empty() {
+            bail!(
+                "checking {}: {} has no operation where {query}",
+                args.file.display(),
+                args.expected.display()
+            );
+        }
     }
     let checked = expected.check(&recording.runs)?;
     if json {
@@ -149,6 +163,7 @@ mod tests {
             expected: expected.to_owned(),
             write,
             call: Vec::new(),
+            wanted: Wanted::default(),
         };
         let mut out = Vec::new();
         let result = run(&args, json, &mut out);

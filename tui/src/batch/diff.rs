@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use debugger::trace::diff::diff;
 use debugger::trace::report::Report;
 
+use super::wanted::Wanted;
 use super::{report, trace_text};
 
 #[derive(Debug, clap::Args)]
@@ -16,6 +17,8 @@ pub struct DiffArgs {
     /// Only this call.
     #[arg(long, value_name = "NAME")]
     pub call: Option<String>,
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 /// Prints ladder and ledger.
@@ -24,11 +27,17 @@ pub struct DiffArgs {
 /// When a recording cannot be read, or neither has the call.
 pub fn run(args: &DiffArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let (a, b) = (first_run(&args.a)?, first_run(&args.b)?);
-    let diff = diff(&a, &b, args.call.as_deref());
+    let mut diff = diff(&a, &b, args.call.as_deref());
+    args.wanted.keep_pairs(&mut diff.pairs, &a, &b);
     if diff.pairs.is_empty() {
-        let call = args.call.as_deref().unwrap_or("no call at all");
+        let call = match (&args.call, &args.wanted.query) {
+            (Some(call), None) => call.clone(),
+            (Some(call), Some(query)) => format!("{call} where {query}"),
+            (None, Some(query)) => format!("a call where {query}"),
+            (None, None) => "any call".to_owned(),
+        };
         bail!(
-            "comparing {} with {}: {call} is not in both; 'uklscope report' lists what is",
+            "comparing {} with {}: there is not {call} in both; 'uklscope report' lists what is",
             args.a.display(),
             args.b.display()
         );

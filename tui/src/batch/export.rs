@@ -9,6 +9,7 @@ use debugger::trace::export::{csv, folded};
 use debugger::trace::report::Report;
 
 use super::report;
+use super::wanted::Wanted;
 
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
@@ -19,6 +20,8 @@ pub struct ExportArgs {
     /// Only this call.
     #[arg(long, value_name = "NAME")]
     pub call: Option<String>,
+    #[command(flatten)]
+    pub wanted: Wanted,
     /// Where to; else to standard output.
     #[arg(short, value_name = "OUT")]
     pub out: Option<PathBuf>,
@@ -50,6 +53,7 @@ pub fn run(args: &ExportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
             );
         }
     }
+    args.wanted.keep(&mut runs, &args.file)?;
     match &args.out {
         Some(path) => to_file(&runs, args.to, path),
         None => write(&runs, args.to, out),
@@ -80,6 +84,7 @@ mod tests {
             file: Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/builtin.uklrec"),
             to,
             call: call.map(str::to_owned),
+            wanted: Wanted::default(),
             out: None,
         };
         let mut out = Vec::new();

@@ -1,5 +1,6 @@
 //! The commands without a screen, one file each: `run(args, json, out)`.
 
+pub mod advise;
 pub mod check;
 pub mod compare;
 pub mod diff;
@@ -21,3 +22,4 @@ pub mod trace;
 pub mod trace_text;
 pub mod tracing;
 mod value_text;
+pub mod wanted;

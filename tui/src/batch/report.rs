@@ -7,6 +7,7 @@ use debugger::session::trace_file::load;
 use debugger::trace::recording::Recording;
 
 use super::trace_text::{self, By};
+use super::wanted::Wanted;
 
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
@@ -15,14 +16,17 @@ pub struct ReportArgs {
     /// What a row is.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub by: By,
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 /// Prints the tables, or one JSON document: the run's report, a list of them where there are several.
 ///
 /// # Errors
-/// When the recording cannot be read.
+/// When the recording cannot be read, or nothing of it is meant.
 pub fn run(args: &ReportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let recording = open(&args.file)?;
+    let mut recording = open(&args.file)?;
+    args.wanted.keep(&mut recording.runs, &args.file)?;
     if json {
         match recording.runs.as_slice() {
             [run] => serde_json::to_writer(&mut *out, run)?,

@@ -13,6 +13,7 @@ use debugger::session::trace_file::{recording, recording_of, save};
 
 use super::trace_text::{self, By};
 use super::tracing::{Progress, cancel_by_signal, duration};
+use super::wanted::Wanted;
 use crate::args::{Accel, Boot, Family};
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,8 @@ pub struct TraceArgs {
     /// Where the recording goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub wanted: Wanted,
     #[command(flatten)]
     pub boot: Boot,
     #[command(flatten)]
@@ -81,11 +84,15 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
 }
 
 fn print(args: &TraceArgs, traced: &Traced, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    // Kept whole in the file: only what is printed is chosen.
+    let mut shown = [traced.report.clone()];
+    let wanted = args.wanted.keep(&mut shown, Path::new(&args.image));
+    let [report] = &shown;
     if json {
-        serde_json::to_writer(&mut *out, &traced.report)?;
+        serde_json::to_writer(&mut *out, report)?;
         writeln!(out)?;
     } else {
-        for line in trace_text::report(&traced.report, By::Call) {
+        for line in trace_text::report(report, By::Call) {
             writeln!(out, "{line}")?;
         }
         if let Some(path) = &args.output {
@@ -102,7 +109,7 @@ fn print(args: &TraceArgs, traced: &Traced, json: bool, out: &mut dyn Write) -> 
             traced.report.lost
         );
     }
-    Ok(())
+    wanted
 }
 
 /// By the stub engine, what runs at an address.

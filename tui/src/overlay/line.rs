@@ -1,6 +1,7 @@
 //! A line that is typed: editing, completion, history.
 
 use debugger::command::{self, Names};
+use debugger::trace::query::{self, Query};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Position, Rect};
@@ -15,7 +16,10 @@ pub enum PromptKind {
     Command,
     Find,
     GoTo,
+    /// A part of what stands in a row.
     Filter,
+    /// Which crossings, or functions, to show.
+    Query,
     /// Bytes to be written.
     Bytes,
     /// An expression in the place of the watch of this number.
@@ -48,10 +52,16 @@ impl PromptKind {
             Self::Command => ":",
             Self::Find => "find: ",
             Self::GoTo => "go to: ",
-            Self::Filter => "only: ",
+            Self::Filter | Self::Query => "only: ",
             Self::Bytes => "bytes (hex, or \"text\"): ",
             Self::Watch(_) => "show at each stop: ",
         }
+    }
+
+    /// What is typed holds at once.
+    #[must_use]
+    pub const fn filters(self) -> bool {
+        matches!(self, Self::Filter | Self::Query)
     }
 }
 
@@ -153,6 +163,7 @@ impl Prompt {
                         .filter_map(|line| Some(line.strip_prefix("display ")?.to_owned()))
                         .collect()
                 }
+                PromptKind::Query => query::complete(self.text()),
                 PromptKind::GoTo if !self.text().is_empty() => names.symbols(self.text(), 50),
                 PromptKind::GoTo | PromptKind::Find | PromptKind::Filter | PromptKind::Bytes => {
                     Vec::new()
@@ -244,6 +255,12 @@ impl Prompt {
                 format!("   {}", others.join(" ")),
                 theme.dim(),
             ));
+        }
+        if self.kind == PromptKind::Query
+            && self.candidates.len() < 2
+            && let Err(error) = self.text().parse::<Query>()
+        {
+            spans.push(Span::styled(format!("   {error}"), theme.dim()));
         }
         crate::widgets::text::put(buf, area, 0, Line::from(spans));
         let column = sign.chars().count() + self.input.visual_cursor().saturating_sub(scroll);

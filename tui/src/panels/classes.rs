@@ -96,10 +96,7 @@ impl Panel for Classes {
             }
             _ => format!("{} instructions", Insns(report.insns)),
         };
-        let filter = match view.look.filter.as_str() {
-            "" => String::new(),
-            text => format!(", only '{text}'"),
-        };
+        let filter = view.look.crossings.title();
         let requests = match &report.requests {
             Some(_) => "; r: requests",
             None => "",
@@ -155,10 +152,10 @@ impl Panel for Classes {
                      shows them here as they come; 'uklscope trace' records them to a file, \
                      'uklscope open FILE' shows such a recording"
                 }
-                Some(_) if view.look.filter.is_empty() => {
+                Some(_) if view.look.crossings.query().is_empty() => {
                     "none was seen yet: the application has to be started first"
                 }
-                Some(_) => "none matches the filter; / changes it",
+                Some(_) => "no crossing is as the filter wants; / changes it, Esc there removes it",
             };
             return say(why, view, area, buf);
         }

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use crate::look::Look;
 use crate::theme::Theme;
 
+pub mod advice;
 pub mod backtrace;
 pub mod breakpoints;
 pub mod classes;
@@ -60,6 +61,7 @@ pub enum PanelId {
     Classes,
     Modes,
     Requests,
+    Advice,
     Tree,
     Ladder,
     Serial,
@@ -159,6 +161,7 @@ pub struct Panels {
     pub classes: classes::Classes,
     pub modes: modes::Modes,
     pub requests: requests::Requests,
+    pub advice: advice::Advice,
     pub tree: tree::Tree,
     pub ladder: ladder::Ladder,
     pub serial: serial::Serial,
@@ -217,7 +220,12 @@ impl Screen {
                 PanelId::Log,
             ],
             Self::Space => &[PanelId::Regions, PanelId::Strip, PanelId::Walk],
-            Self::Crossings => &[PanelId::Classes, PanelId::Modes, PanelId::Requests],
+            Self::Crossings => &[
+                PanelId::Classes,
+                PanelId::Modes,
+                PanelId::Requests,
+                PanelId::Advice,
+            ],
             Self::Path => &[PanelId::Tree, PanelId::Ladder],
             Self::Console => &[PanelId::Serial],
             Self::Memory => &[PanelId::Memory],
@@ -245,6 +253,7 @@ impl PanelId {
             Self::Classes => "crossings",
             Self::Modes => "modes",
             Self::Requests => "requests",
+            Self::Advice => "advice",
             Self::Tree => "path",
             Self::Ladder => "ladder",
             Self::Serial => "serial line",
@@ -273,6 +282,7 @@ impl Panels {
             PanelId::Classes => &self.classes,
             PanelId::Modes => &self.modes,
             PanelId::Requests => &self.requests,
+            PanelId::Advice => &self.advice,
             PanelId::Tree => &self.tree,
             PanelId::Ladder => &self.ladder,
             PanelId::Serial => &self.serial,
@@ -298,6 +308,7 @@ impl Panels {
             PanelId::Classes => &mut self.classes,
             PanelId::Modes => &mut self.modes,
             PanelId::Requests => &mut self.requests,
+            PanelId::Advice => &mut self.advice,
             PanelId::Tree => &mut self.tree,
             PanelId::Ladder => &mut self.ladder,
             PanelId::Serial => &mut self.serial,

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use debugger::addr::Insns;
 use debugger::model::Model;
-use debugger::trace::report::Node;
+use debugger::trace::query::{At, Crossing, Query};
+use debugger::trace::report::{Class, Node};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::listing::{find, moved, say};
@@ -25,27 +27,28 @@ pub struct Tree {
 struct Row<'a> {
     node: &'a Node,
     path: Vec<usize>,
+    /// The filter holds for it; else it stands there for what it calls.
+    meant: bool,
 }
 
 impl Tree {
-    fn rows<'a>(&self, root: &'a Node) -> Vec<Row<'a>> {
-        let mut rows = Vec::new();
-        // A stack of its own: a path may be deep.
-        let mut left = vec![Row {
-            node: root,
-            path: Vec::new(),
-        }];
-        while let Some(row) = left.pop() {
-            if !self.folded.contains(&row.path) {
-                for (i, child) in row.node.children.iter().enumerate().rev() {
-                    let mut path = row.path.clone();
-                    path.push(i);
-                    left.push(Row { node: child, path });
-                }
-            }
-            rows.push(row);
+    /// What is not folded and, where there is a filter, what it holds for, with all callers.
+    fn rows<'a>(&self, class: &'a Class, model: &Model, look: &Look) -> Vec<Row<'a>> {
+        let (all, callers) = flat(class, model, look.functions.query());
+        let mut kept: Vec<bool> = all.iter().map(|row| row.meant).collect();
+        for (at, caller) in callers.iter().enumerate().skip(1).rev() {
+            kept[*caller] |= kept[at];
         }
-        rows
+        let mut hidden = vec![false; all.len()];
+        for at in 1..all.len() {
+            let caller = callers[at];
+            hidden[at] = hidden[caller] || self.folded.contains(&all[caller].path);
+        }
+        let shown = kept.into_iter().zip(hidden);
+        let rows = all.into_iter().zip(shown);
+        rows.filter(|(_, (kept, hidden))| *kept && !hidden)
+            .map(|(row, _)| row)
+            .collect()
     }
 
     fn fold(&mut self, row: &Row<'_>, fold: bool) {
@@ -57,12 +60,50 @@ impl Tree {
     }
 }
 
+/// Every function in the order of execution, and the row of each one's caller.
+fn flat<'a>(class: &'a Class, model: &Model, query: &Query) -> (Vec<Row<'a>>, Vec<usize>) {
+    let setup = model.crossings.report().map(|report| &report.mode);
+    let meant = |at: At<'_>| setup.is_none_or(|mode| query.holds_at(Crossing { mode, class }, at));
+    let (mut rows, mut callers) = (Vec::new(), Vec::new());
+    // A stack of its own: a path may be deep.
+    let mut left = vec![(&class.path, Vec::new(), 0)];
+    while let Some((node, path, caller)) = left.pop() {
+        let own = rows.len();
+        for (i, child) in node.children.iter().enumerate().rev() {
+            let mut path: Vec<usize> = path.clone();
+            path.push(i);
+            left.push((child, path, own));
+        }
+        let depth = path.len() as u64;
+        rows.push(Row {
+            node,
+            meant: meant(At { node, depth }),
+            path,
+        });
+        callers.push(caller);
+    }
+    (rows, callers)
+}
+
 impl Panel for Tree {
     fn title(&self, view: View<'_>) -> String {
-        match view.look.class(view.model) {
-            Some(class) => format!("path of {} {}", class.kind, class.call),
-            None => "path".to_owned(),
+        let Some(class) = view.look.class(view.model) else {
+            return "path".to_owned();
+        };
+        let title = format!("path of {} {}", class.kind, class.call);
+        let filter = &view.look.functions;
+        if filter.query().is_empty() {
+            return title;
         }
+        let (all, _) = flat(class, view.model, filter.query());
+        let meant = all.iter().filter(|row| row.meant);
+        let (count, own) = meant.fold((0, 0), |(n, sum), row| (n + 1, sum + row.node.own));
+        format!(
+            "{title}{}: {count} of {} functions, {} instructions of their own",
+            filter.title(),
+            all.len(),
+            Insns(own)
+        )
     }
 
     fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
@@ -73,7 +114,7 @@ impl Panel for Tree {
                 Vec::new()
             };
         };
-        let rows = self.rows(&class.path);
+        let rows = self.rows(class, model, look);
         let at = self.cursor.row(rows.len());
         let height = usize::from(area.height).max(1);
         match act {
@@ -106,7 +147,11 @@ impl Panel for Tree {
             let words = "no crossing is marked; 3 shows them, Enter there comes here";
             return say(words, view, area, buf);
         };
-        let rows = self.rows(&class.path);
+        let rows = self.rows(class, view.model, view.look);
+        if rows.is_empty() {
+            let words = "no function of the path is as the filter wants; / changes it, Esc there removes it";
+            return say(words, view, area, buf);
+        }
         let height = usize::from(area.height);
         let width = usize::from(area.width);
         let top = self.cursor.top(rows.len(), height);
@@ -135,9 +180,13 @@ impl Panel for Tree {
             );
             let room = width.saturating_sub(figures.chars().count() + 1);
             let head = text::fit(&head, room).into_owned();
+            let (colour, plain) = match what.meant {
+                true => (view.theme.origin(node.origin), Style::default()),
+                false => (view.theme.dim(), view.theme.dim()),
+            };
             let line = Line::from(vec![
-                Span::styled(format!("{head:<room$} "), view.theme.origin(node.origin)),
-                Span::raw(figures),
+                Span::styled(format!("{head:<room$} "), colour),
+                Span::styled(figures, plain),
             ]);
             text::put(buf, area, row, line);
             if top + row == self.cursor.row(rows.len()) {

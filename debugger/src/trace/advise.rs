@@ -1,0 +1,544 @@
+//! What a program could save by reaching the kernel another way: for each call that it still makes by a
+//! system call, the most that a bypass could take away, and the most that a shortcut could.
+//!
+//! Both are measured, not estimated: a bypass can at best leave what is neither service nor copying
+//! out; a shortcut can at best call a function of the path itself. What they need themselves is not known
+//! before they are there, but for a bypass where the file has one. After the rebuild [`Advice::measure`]
+//! puts what was saved beside it, and accounts for the difference.
+
+use serde::{Deserialize, Serialize};
+
+use super::diff;
+use super::report::{Class, Node, Report, SCHEMA};
+use crate::crossing::{CrossingKind, Setup};
+use crate::origin::{Origin, Subsystem};
+
+/// `uklscope advise`: of one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Advice {
+    pub schema: u32,
+    pub mode: Setup,
+    /// Instructions executed while recording.
+    pub insns: u64,
+    /// What a bypass takes itself, where the recording has one: instructions beside service and copying.
+    pub bypass_itself: Option<u64>,
+    /// The most worth first.
+    pub candidates: Vec<Candidate>,
+    /// What bypassing all that can be would save at most, over the run.
+    pub bypass: u64,
+    /// By kind of request, where the image says what one is: of one request, on average.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<PerRequest>,
+}
+
+/// A call that the application makes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// How it is made now.
+    pub kind: CrossingKind,
+    pub call: String,
+    /// In all its classes.
+    pub count: u64,
+    /// Of its dominant class: the most frequent that nothing interrupted.
+    pub instructions: u64,
+    pub exact: bool,
+    /// Of these, service and copying.
+    pub work: u64,
+    /// Unless it is bypassed already, or cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypass: Option<Saving>,
+    /// Why it cannot be bypassed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortcut: Option<Shortcut>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<PerRequest>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<Measured>,
+}
+
+/// Instructions that would no longer be executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saving {
+    /// By one crossing of the dominant class, at most.
+    pub each: u64,
+    /// By all crossings of all classes, at most.
+    pub all: u64,
+    /// By one crossing, where it is known what a bypass takes itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<u64>,
+}
+
+/// The deepest function that is worth calling directly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortcut {
+    pub symbol: String,
+    pub origin: Origin,
+    /// Its instructions, with what it calls.
+    pub total: u64,
+    /// What calling it at once would save, at most.
+    pub saving: Saving,
+    /// The functions that lead to it, the outermost first, each with what calling it would save at most.
+    pub above: Vec<Rung>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rung {
+    pub symbol: String,
+    pub origin: Origin,
+    pub total: u64,
+    pub each: u64,
+}
+
+/// Of one request, on average.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PerRequest {
+    /// `GET`
+    pub kind: String,
+    /// How often the call is made.
+    pub calls: f64,
+    /// What a bypass would save, at most.
+    pub bypass: f64,
+    /// What a shortcut would save, at most.
+    pub shortcut: f64,
+    /// What the request takes in all, of the server's thread.
+    pub instructions: f64,
+}
+
+/// The same call in another run: `predicted - saved = itself + work`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    pub mode: Setup,
+    pub kind: CrossingKind,
+    /// As it is called there: a shortcut has the function's name.
+    pub call: String,
+    pub instructions: u64,
+    pub exact: bool,
+    /// The most that the advice said, for that kind.
+    pub predicted: u64,
+    /// Less than before, by one crossing; negative where it costs more.
+    pub saved: i64,
+    /// What the new way takes itself: everything but what was said to be left.
+    pub itself: u64,
+    /// By how much what was said to be left costs more than before.
+    pub work: i64,
+}
+
+/// These read or write the caller's whole registers, of which a bypass stores half, or do not return.
+const KEPT: [&str; 9] = [
+    "clone",
+    "clone3",
+    "execve",
+    "execveat",
+    "exit",
+    "exit_group",
+    "fork",
+    "rt_sigreturn",
+    "vfork",
+];
+const WHY_KEPT: &str = "it needs all of the caller's registers, or does not return";
+
+/// The advice for one run; `same` are the runs of the same recording, to learn of a bypass from.
+#[must_use]
+pub fn advise(report: &Report, same: &[Report]) -> Advice {
+    let bypass_itself = itself(same);
+    let mut candidates: Vec<Candidate> = diff::calls(report)
+        .into_iter()
+        .filter(|class| class.kind != CrossingKind::Shortcut)
+        .map(|class| candidate(class, report, bypass_itself))
+        .collect();
+    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.most()));
+    Advice {
+        schema: SCHEMA,
+        mode: report.mode.clone(),
+        insns: report.insns,
+        bypass_itself,
+        bypass: candidates
+            .iter()
+            .filter_map(|candidate| Some(candidate.bypass?.all))
+            .sum(),
+        requests: requests(report, &candidates),
+        candidates,
+    }
+}
+
+/// What the most frequent bypass takes beside service and copying.
+fn itself(runs: &[Report]) -> Option<u64> {
+    let classes = runs.iter().flat_map(|run| &run.classes);
+    let bypasses = classes.filter(|class| class.kind == CrossingKind::Bypass && is_plain(class));
+    let most = bypasses.max_by_key(|class| class.count)?;
+    Some(most.phases.boundary())
+}
+
+/// Came back as it went, with nothing beside.
+fn is_plain(class: &Class) -> bool {
+    !class.interrupted && class.phases.service > 0
+}
+
+fn work(class: &Class) -> u64 {
+    class.phases.service + class.phases.copy
+}
+
+fn candidate(class: &Class, report: &Report, bypass_itself: Option<u64>) -> Candidate {
+    let same = || {
+        let mut classes = report.classes.iter();
+        std::iter::from_fn(move || {
+            classes.find(|other| other.kind == class.kind && other.call == class.call)
+        })
+    };
+    let sum = |each: &dyn Fn(&Class) -> u64| -> u64 {
+        same()
+            .map(|class| class.count.saturating_mul(each(class)))
+            .fold(0, u64::saturating_add)
+    };
+    let kept = KEPT.contains(&class.call.as_str());
+    let by_syscall = class.kind == CrossingKind::Syscall;
+    let each = class.phases.boundary();
+    let bypass = (by_syscall && !kept).then(|| Saving {
+        each,
+        all: sum(&|class| class.phases.boundary()),
+        expected: bypass_itself.map(|itself| each.saturating_sub(itself)),
+    });
+    let shortcut = shortcut(class).filter(|_| !kept).map(|mut shortcut| {
+        let without = |class: &Class| {
+            let found = heaviest(&class.path, &shortcut.symbol);
+            found.map_or(0, |node| class.path.total.saturating_sub(node.total))
+        };
+        shortcut.saving.all = sum(&without);
+        shortcut
+    });
+    let mut candidate = Candidate {
+        kind: class.kind,
+        call: class.call.clone(),
+        count: same().map(|class| class.count).sum(),
+        instructions: class.instructions,
+        exact: class.exact,
+        work: work(class),
+        bypass,
+        kept: (by_syscall && kept).then(|| WHY_KEPT.to_owned()),
+        shortcut,
+        requests: Vec::new(),
+        measured: Vec::new(),
+    };
+    candidate.requests = per_request(&candidate, report);
+    candidate
+}
+
+/// Down the path as long as it is a single line: each function holds at least half of its caller, and no
+/// caller takes a lock, which it would take for what it calls.
+fn shortcut(class: &Class) -> Option<Shortcut> {
+    let mut above = Vec::new();
+    let mut node = &class.path;
+    loop {
+        let below = node.children.iter().max_by_key(|child| child.total);
+        let Some(below) = below.filter(|below| is_line(node, below)) else {
+            break;
+        };
+        if !is_way_in(node) {
+            above.push(Rung {
+                symbol: node.symbol.clone(),
+                origin: node.origin,
+                total: node.total,
+                each: class.path.total.saturating_sub(node.total),
+            });
+        }
+        node = below;
+    }
+    (!is_way_in(node)).then(|| Shortcut {
+        symbol: node.symbol.clone(),
+        origin: node.origin,
+        total: node.total,
+        saving: Saving {
+            each: class.path.total.saturating_sub(node.total),
+            ..Saving::default()
+        },
+        above,
+    })
+}
+
+fn is_line(caller: &Node, heaviest: &Node) -> bool {
+    let takes_lock = caller
+        .children
+        .iter()
+        .any(|child| takes_lock(&child.symbol));
+    let holds_half = heaviest.total.saturating_mul(2) >= caller.total;
+    is_way_in(caller) || (heaviest.calls == 1 && holds_half && !takes_lock)
+}
+
+/// The entry assembly and what it calls in C before a call's own code.
+fn is_way_in(node: &Node) -> bool {
+    node.origin == Origin::Entry
+        || Subsystem::named("entry").map(Origin::Kernel) == Some(node.origin)
+}
+
+/// `lock_sock`, `_raw_spin_lock_irqsave`, `mutex_lock`, `down_read`.
+fn takes_lock(symbol: &str) -> bool {
+    symbol.split(['_', '.']).any(|word| word == "lock") || symbol.starts_with("down_")
+}
+
+/// The call of that name with the most in it.
+fn heaviest<'a>(root: &'a Node, symbol: &str) -> Option<&'a Node> {
+    // A stack of its own: a path may be deep.
+    let mut left = vec![root];
+    let mut best: Option<&Node> = None;
+    while let Some(node) = left.pop() {
+        if node.symbol == symbol && best.is_none_or(|best| best.total < node.total) {
+            best = Some(node);
+        }
+        left.extend(&node.children);
+    }
+    best
+}
+
+fn per_request(candidate: &Candidate, report: &Report) -> Vec<PerRequest> {
+    let kinds = report.requests.iter().flat_map(|requests| &requests.kinds);
+    let made = kinds.filter_map(|kind| {
+        let is_it = |call: &&super::requests::RequestCall| {
+            call.kind == candidate.kind && call.call == candidate.call
+        };
+        let call = kind.calls.iter().find(is_it)?;
+        let calls = kind.per(call.count);
+        let each = |saving: Option<Saving>| saving.map_or(0.0, |saving| saving.each as f64);
+        Some(PerRequest {
+            kind: kind.kind.clone(),
+            calls,
+            bypass: match candidate.bypass {
+                Some(_) => kind.per(call.boundary),
+                None => 0.0,
+            },
+            shortcut: calls * each(candidate.shortcut.as_ref().map(|shortcut| shortcut.saving)),
+            instructions: kind.total.mean(kind.count),
+        })
+    });
+    made.collect()
+}
+
+/// Over all calls.
+fn requests(report: &Report, candidates: &[Candidate]) -> Vec<PerRequest> {
+    let kinds = report.requests.iter().flat_map(|requests| &requests.kinds);
+    let sums = kinds.map(|kind| {
+        let all = candidates.iter().flat_map(|candidate| &candidate.requests);
+        let of_kind = || all.clone().filter(|one| one.kind == kind.kind);
+        PerRequest {
+            kind: kind.kind.clone(),
+            calls: of_kind().map(|one| one.calls).sum(),
+            bypass: of_kind().map(|one| one.bypass).sum(),
+            shortcut: of_kind().map(|one| one.shortcut).sum(),
+            instructions: kind.total.mean(kind.count),
+        }
+    });
+    sums.collect()
+}
+
+impl Candidate {
+    /// What either way could save over the run, at most.
+    #[must_use]
+    pub fn most(&self) -> u64 {
+        let shortcut = self.shortcut.as_ref().map(|shortcut| shortcut.saving);
+        let savings = self.bypass.iter().chain(&shortcut);
+        savings.map(|saving| saving.all).max().unwrap_or(0)
+    }
+}
+
+impl Advice {
+    /// Puts what another run of the rebuilt program took beside each candidate that is made otherwise there.
+    pub fn measure(&mut self, after: &Report) {
+        for candidate in &mut self.candidates {
+            candidate.measured.extend(measured(candidate, after));
+        }
+    }
+}
+
+fn measured(candidate: &Candidate, after: &Report) -> Option<Measured> {
+    let calls = diff::calls(after);
+    let named = |kind: CrossingKind, call: &str| {
+        let mut calls = calls.iter();
+        calls.find(|class| class.kind == kind && class.call == call)
+    };
+    let bypassed = candidate.bypass.and_then(|saving| {
+        let class = named(CrossingKind::Bypass, &candidate.call)?;
+        Some((class, saving.each, candidate.work, work(class)))
+    });
+    let shortened = || {
+        let shortcut = candidate.shortcut.as_ref()?;
+        let class = named(CrossingKind::Shortcut, &shortcut.symbol)?;
+        let there = heaviest(&class.path, &shortcut.symbol)?.total;
+        Some((class, shortcut.saving.each, shortcut.total, there))
+    };
+    let (class, predicted, before, there) = bypassed.or_else(shortened)?;
+    Some(Measured {
+        mode: after.mode.clone(),
+        kind: class.kind,
+        call: class.call.clone(),
+        instructions: class.instructions,
+        exact: class.exact,
+        predicted,
+        saved: less(candidate.instructions, class.instructions),
+        itself: class.instructions.saturating_sub(there),
+        work: less(there, before),
+    })
+}
+
+/// `a - b`
+fn less(a: u64, b: u64) -> i64 {
+    let size = i64::try_from(a.abs_diff(b)).unwrap_or(i64::MAX);
+    if a < b { -size } else { size }
+}
+
+impl Measured {
+    /// By how much less was saved than was said to be possible.
+    #[must_use]
+    pub fn error(&self) -> i64 {
+        i64::try_from(self.predicted).unwrap_or(i64::MAX) - self.saved
+    }
+
+    /// The difference is what the new way takes itself and what the work costs more.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.error() == less(self.itself, 0) + self.work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crossing::Mode;
+    use crate::trace::examples::{class, node, report};
+    use crate::trace::report::Phases;
+
+    fn entry(symbol: &str, own: u64, children: Vec<Node>) -> Node {
+        Node {
+            origin: Origin::Entry,
+            ..node(symbol, own, children)
+        }
+    }
+
+    /// `send` takes 100 in and out, 40 of the layers and 200 of its own work.
+    fn send(lock: &str) -> Class {
+        let push = node("push", 150, vec![]);
+        let work = node("tcp_send", 44, vec![node(lock, 6, vec![]), push]);
+        let layers = node("sys_send", 40, vec![work]);
+        Class {
+            phases: Phases {
+                entry: 70,
+                exit: 30,
+                copy: 20,
+                service: 220,
+                ..Phases::default()
+            },
+            ..class(
+                CrossingKind::Syscall,
+                "send",
+                entry("syscall", 100, vec![layers]),
+            )
+        }
+    }
+
+    fn bypassed(itself: u64, more: u64) -> Class {
+        let mut class = Class {
+            kind: CrossingKind::Bypass,
+            path: entry("bypass", itself, vec![node("sys_send", 240 + more, vec![])]),
+            ..send("lock_sock")
+        };
+        class.instructions = class.path.total;
+        class.phases = Phases {
+            entry: itself,
+            service: 240 + more,
+            ..Phases::default()
+        };
+        class
+    }
+
+    #[test]
+    fn a_call_is_ranked_by_what_it_could_save_and_a_lock_ends_the_line() {
+        let mut rare = send("lock_sock");
+        (rare.call, rare.count) = ("execve".to_owned(), 1);
+        let mut cut = send("lock_sock");
+        (cut.interrupted, cut.count) = (true, 7);
+        let run = report(Mode::Ukl, vec![rare, send("lock_sock"), cut]);
+        let advice = advise(&run, std::slice::from_ref(&run));
+        let names: Vec<&str> = advice
+            .candidates
+            .iter()
+            .map(|one| one.call.as_str())
+            .collect();
+        assert_eq!(names, ["send", "execve"]);
+        let [send, execve] = &advice.candidates[..] else {
+            panic!();
+        };
+        let saving = Saving {
+            each: 100,
+            all: 107 * 100,
+            expected: None,
+        };
+        assert_eq!(
+            (send.count, send.work, send.bypass),
+            (107, 240, Some(saving))
+        );
+        let shortcut = send.shortcut.as_ref().unwrap();
+        assert_eq!(
+            (shortcut.symbol.as_str(), shortcut.total),
+            ("tcp_send", 200)
+        );
+        assert_eq!(
+            (shortcut.saving.each, shortcut.saving.all),
+            (140, 107 * 140)
+        );
+        let above: Vec<_> = shortcut
+            .above
+            .iter()
+            .map(|rung| (rung.symbol.as_str(), rung.each))
+            .collect();
+        assert_eq!(above, [("sys_send", 100)]);
+        assert!(execve.bypass.is_none() && execve.kept.is_some());
+        assert_eq!(advice.bypass, 107 * 100);
+    }
+
+    #[test]
+    fn a_line_without_a_lock_goes_on_while_it_is_one() {
+        let run = report(Mode::Ukl, vec![send("unlock_sock")]);
+        let advice = advise(&run, &[]);
+        let shortcut = advice.candidates[0].shortcut.as_ref().unwrap();
+        assert_eq!(shortcut.symbol, "push");
+        assert!(takes_lock("_raw_spin_lock_irqsave") && takes_lock("down_read"));
+        assert!(!takes_lock("sched_clock") && !takes_lock("release_sock"));
+    }
+
+    #[test]
+    fn what_was_measured_is_accounted_for() {
+        for (itself, more) in [(42, 0), (42, 5), (120, 0)] {
+            let before = report(Mode::Ukl, vec![send("lock_sock")]);
+            let after = report(Mode::Bypass, vec![bypassed(itself, more)]);
+            let mut advice = advise(&before, &[before.clone(), after.clone()]);
+            let bypass = advice.candidates[0].bypass.unwrap();
+            assert_eq!(bypass.expected, Some(100_u64.saturating_sub(itself)));
+            advice.measure(&after);
+            let measured = &advice.candidates[0].measured[0];
+            assert_eq!((measured.predicted, measured.itself), (100, itself));
+            assert_eq!(measured.work, i64::try_from(more).unwrap());
+            assert!(measured.balances(), "{measured:?}");
+        }
+    }
+
+    #[test]
+    fn a_shortcut_is_known_by_the_function_it_calls() {
+        let before = report(Mode::Ukl, vec![send("lock_sock")]);
+        let mut tcp = class(
+            CrossingKind::Shortcut,
+            "tcp_send",
+            entry("ukl_tcp_send", 26, vec![node("tcp_send", 203, vec![])]),
+        );
+        tcp.phases.service = 203;
+        let after = report(Mode::Shortcut, vec![tcp]);
+        let mut advice = advise(&before, &[]);
+        advice.measure(&after);
+        let measured = &advice.candidates[0].measured[0];
+        assert_eq!((measured.predicted, measured.saved), (140, 111));
+        assert_eq!(
+            (measured.itself, measured.work, measured.error()),
+            (26, 3, 29)
+        );
+        assert!(measured.balances());
+    }
+}

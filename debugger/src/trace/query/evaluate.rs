@@ -1,0 +1,134 @@
+//! Whether a query holds for a class of crossings, or for a function on its path.
+
+use super::field::{Get, Subject};
+use super::{Expr, OneOrigin, Query, Test, Value};
+use crate::crossing::Setup;
+use crate::origin::Origin;
+use crate::trace::report::{Class, Node, Report};
+
+/// A class of crossings in its run.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing<'a> {
+    pub mode: &'a Setup,
+    pub class: &'a Class,
+}
+
+/// A function on the path.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    pub node: &'a Node,
+    /// How many callers it has on the path.
+    pub depth: u64,
+}
+
+impl Query {
+    /// What is asked about functions holds if it does for one of the path.
+    #[must_use]
+    pub fn holds(&self, crossing: Crossing<'_>) -> bool {
+        self.root
+            .as_ref()
+            .is_none_or(|root| root.holds(crossing, None))
+    }
+
+    /// What is asked about functions is asked about this one.
+    #[must_use]
+    pub fn holds_at(&self, crossing: Crossing<'_>, at: At<'_>) -> bool {
+        self.root
+            .as_ref()
+            .is_none_or(|root| root.holds(crossing, Some(at)))
+    }
+
+    /// Keeps the classes it holds for; how many there were.
+    pub fn keep(&self, report: &mut Report) -> usize {
+        let before = report.classes.len();
+        let mode = &report.mode;
+        let holds = |class: &Class| self.holds(Crossing { mode, class });
+        report.classes.retain(holds);
+        before
+    }
+}
+
+impl Expr {
+    fn holds(&self, crossing: Crossing<'_>, at: Option<At<'_>>) -> bool {
+        match self {
+            Self::All(parts) => {
+                let of_node = |part: &&Self| matches!(part, Self::Test(test) if test.field.subject() == Subject::Node);
+                let (of_nodes, others): (Vec<_>, Vec<_>) = parts.iter().partition(of_node);
+                others.iter().all(|part| part.holds(crossing, at))
+                    && (of_nodes.is_empty()
+                        || some(crossing, at, |at| {
+                            of_nodes.iter().all(|part| part.holds(crossing, Some(at)))
+                        }))
+            }
+            Self::Either(parts) => parts.iter().any(|part| part.holds(crossing, at)),
+            Self::Not(part) => !part.holds(crossing, at),
+            Self::Test(test) => test.holds(crossing, at),
+            Self::Word(word) => {
+                let has = |name: &str| name.to_lowercase().contains(&word.to_lowercase());
+                match at {
+                    Some(at) => has(&at.node.symbol),
+                    None => has(crossing.class.kind.name()) || has(&crossing.class.call),
+                }
+            }
+        }
+    }
+}
+
+/// Whether it holds for the function given, or else for one of the path.
+fn some(crossing: Crossing<'_>, at: Option<At<'_>>, holds: impl Fn(At<'_>) -> bool) -> bool {
+    if let Some(at) = at {
+        return holds(at);
+    }
+    // A stack of its own: a path may be deep.
+    let mut left = vec![At {
+        node: &crossing.class.path,
+        depth: 0,
+    }];
+    while let Some(at) = left.pop() {
+        if holds(at) {
+            return true;
+        }
+        let below = at.node.children.iter().map(|node| At {
+            node,
+            depth: at.depth + 1,
+        });
+        left.extend(below);
+    }
+    false
+}
+
+impl Test {
+    fn holds(&self, crossing: Crossing<'_>, at: Option<At<'_>>) -> bool {
+        match self.field.get {
+            Get::Number(get) => self.value.is_number(get(&crossing)),
+            Get::Flag(get) => self.value == Value::Flag(get(&crossing)),
+            Get::Text(get) | Get::Kind(get) | Get::Mode(get) => self.value.is_text(&get(&crossing)),
+            Get::NodeNumber(get) => some(crossing, at, |at| self.value.is_number(get(&at))),
+            Get::NodeText(get) => some(crossing, at, |at| self.value.is_text(get(&at))),
+            Get::NodeOrigin(get) => some(crossing, at, |at| self.value.is_origin(get(&at))),
+        }
+    }
+}
+
+impl Value {
+    fn is_number(&self, found: u64) -> bool {
+        matches!(self, Self::Number(compare, wanted) if compare.holds(found, *wanted))
+    }
+
+    fn is_text(&self, found: &str) -> bool {
+        match self {
+            Self::Text(wanted) => found == wanted,
+            Self::Pattern(pattern) => pattern.is_match(found),
+            _ => false,
+        }
+    }
+
+    fn is_origin(&self, found: Origin) -> bool {
+        match self {
+            Self::Origin(OneOrigin::Kernel) => matches!(found, Origin::Kernel(_)),
+            Self::Origin(OneOrigin::This(wanted)) => found == *wanted,
+            Self::Pattern(pattern) => pattern.is_match(&found.to_string()),
+            _ => false,
+        }
+    }
+}

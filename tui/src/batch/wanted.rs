@@ -1,0 +1,65 @@
+//! `--where`: which crossings a command is about.
+
+use std::path::Path;
+
+use anyhow::bail;
+use debugger::crossing::CrossingKind;
+use debugger::trace::diff;
+use debugger::trace::query::{Crossing, Query};
+use debugger::trace::report::{Class, Pair, Report};
+
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Wanted {
+    /// Only crossings that a query holds for, such as 'kind=syscall call~"send.*" insns>2000'; the book's
+    /// page on queries has all it may say.
+    #[arg(long = "where", value_name = "QUERY")]
+    pub query: Option<Query>,
+}
+
+impl Wanted {
+    /// Leaves the others out of the runs, and says so in their notes.
+    ///
+    /// # Errors
+    /// When nothing is left of any run.
+    pub fn keep(&self, runs: &mut [Report], from: &Path) -> anyhow::Result<()> {
+        let Some(query) = &self.query else {
+            return Ok(());
+        };
+        for run in &mut *runs {
+            let all = query.keep(run);
+            run.notes.push(format!(
+                "{} of {all} classes of crossings are those where {query}",
+                run.classes.len()
+            ));
+        }
+        if runs.iter().all(|run| run.classes.is_empty()) {
+            bail!(
+                "looking for {query} in {}: no class of crossings is so; 'uklscope report {0} --by class' \
+                 lists those there are",
+                from.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Leaves out pairs of which neither side is meant.
+    pub fn keep_pairs(&self, pairs: &mut Vec<Pair>, a: &Report, b: &Report) {
+        let Some(query) = &self.query else {
+            return;
+        };
+        let holds = |run: &Report, kind, total, call: &str| {
+            let mut classes = diff::calls(run).into_iter();
+            let is_it = |class: &&Class| {
+                let named = class.call == call || class.kind == CrossingKind::Shortcut;
+                class.kind == kind && class.instructions == total && named
+            };
+            let mode = &run.mode;
+            classes
+                .find(is_it)
+                .is_some_and(|class| query.holds(Crossing { mode, class }))
+        };
+        pairs.retain(|pair| {
+            holds(a, pair.kind_a, pair.a, &pair.call) || holds(b, pair.kind_b, pair.b, &pair.call)
+        });
+    }
+}

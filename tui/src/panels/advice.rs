@@ -1,0 +1,183 @@
+//! Which call to reach another way next: the most that a bypass or a shortcut could save.
+
+use debugger::addr::Insns;
+use debugger::model::Model;
+use debugger::trace::advise::{Advice as Of, Candidate, Shortcut, advise};
+use debugger::trace::report::Report;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Span;
+
+use super::listing::{find, moved, say};
+use super::{Act, Effect, Panel, Screen, View};
+use crate::look::Look;
+use crate::widgets::cursor::Cursor;
+use crate::widgets::table::{self, Column};
+use crate::widgets::text;
+
+#[derive(Debug, Default)]
+pub struct Advice {
+    cursor: Cursor,
+}
+
+const fn column(title: &'static str, width: usize, rank: u8) -> Column {
+    Column {
+        title,
+        width,
+        right: true,
+        fill: false,
+        rank,
+    }
+}
+
+const fn left(column: Column) -> Column {
+    Column {
+        right: false,
+        ..column
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    left(column("call", 16, 0)),
+    column("count", 9, 0),
+    column("insns", 7, 0),
+    column("bypass", 7, 0),
+    column("in all", 11, 1),
+    Column {
+        fill: true,
+        ..left(column("shortcut to", 20, 0))
+    },
+    column("saves", 7, 0),
+    column("in all", 11, 1),
+    left(column("measured", 32, 2)),
+];
+
+/// Of the run on the screen, with what it was compared with.
+fn advice(model: &Model) -> Option<Of> {
+    let crossings = &model.crossings;
+    let report = crossings.report()?;
+    let compared: &[Report] = crossings.comparison.as_ref().map_or(&[], |all| &all.runs);
+    let same = match compared {
+        [] => std::slice::from_ref(report),
+        runs => runs,
+    };
+    let mut advice = advise(report, same);
+    let others = compared.iter().filter(|run| run.mode != report.mode);
+    others.for_each(|run| advice.measure(run));
+    Some(advice)
+}
+
+impl Panel for Advice {
+    fn title(&self, view: View<'_>) -> String {
+        let Some(advice) = advice(view.model) else {
+            return "advice".to_owned();
+        };
+        let share = advice.bypass as f64 * 100.0 / advice.insns.max(1) as f64;
+        let mut title = format!(
+            "advice: bypassing all that can be saves at most {} instructions, {share:.2} % of the run",
+            Insns(advice.bypass)
+        );
+        for one in &advice.requests {
+            let share = one.bypass * 100.0 / one.instructions.max(1.0);
+            title.push_str(&format!(
+                ", {:.0} a {} ({share:.1} %)",
+                one.bypass, one.kind
+            ));
+        }
+        title
+    }
+
+    fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
+        let Some(advice) = advice(model) else {
+            return Vec::new();
+        };
+        let rows = advice.candidates;
+        let area = table::below_head(area);
+        let at = self.cursor.row(rows.len());
+        match act {
+            Act::Click(0, _) => {}
+            Act::Click(row, column) => {
+                moved(
+                    &mut self.cursor,
+                    &Act::Click(row - 1, *column),
+                    rows.len(),
+                    area,
+                );
+            }
+            Act::Enter => {
+                let Some(candidate) = rows.get(at) else {
+                    return Vec::new();
+                };
+                let classes = look.classes(model).into_iter();
+                let same = classes
+                    .filter(|class| class.kind == candidate.kind && class.call == candidate.call);
+                let Some(class) = same.max_by_key(|class| (!class.interrupted, class.count)) else {
+                    return vec![Effect::Say(format!(
+                        "{} is not among the crossings shown: / changes which are",
+                        candidate.call
+                    ))];
+                };
+                look.class = Some((class.kind, class.id.clone()));
+                return vec![Effect::Show(Screen::Path)];
+            }
+            Act::Find(needle) => {
+                let height = usize::from(area.height).max(1);
+                match find(at, rows.len(), needle, |at| rows[at].call.clone()) {
+                    Some(found) => self.cursor.go(found, rows.len(), height),
+                    None => return vec![Effect::Say(format!("no call '{needle}'"))],
+                }
+            }
+            _ => {
+                moved(&mut self.cursor, act, rows.len(), area);
+            }
+        }
+        Vec::new()
+    }
+
+    fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
+        let Some(advice) = advice(view.model).filter(|advice| !advice.candidates.is_empty()) else {
+            let why = "no call by a system call was seen yet; t boots the image once more with the tracer";
+            return say(why, view, area, buf);
+        };
+        let rows = &advice.candidates;
+        let fitted = table::fitting(COLUMNS, usize::from(area.width));
+        table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
+        let body = table::below_head(area);
+        let height = usize::from(body.height);
+        let top = self.cursor.top(rows.len(), height);
+        for (row, candidate) in rows.iter().skip(top).take(height).enumerate() {
+            table::row(buf, body, row, COLUMNS, &fitted, &cells(candidate));
+            if top + row == self.cursor.row(rows.len()) {
+                text::paint(buf, body, row, view.theme.selected(view.focused));
+            }
+        }
+    }
+}
+
+fn cells(candidate: &Candidate) -> Vec<Vec<Span<'static>>> {
+    let (bypass, bypass_all) = match &candidate.bypass {
+        Some(saving) => (saving.each.to_string(), Insns(saving.all).to_string()),
+        None if candidate.kept.is_some() => ("cannot".to_owned(), String::new()),
+        None => ("is one".to_owned(), String::new()),
+    };
+    let shortcut = candidate.shortcut.as_ref();
+    let of_shortcut = |text: &dyn Fn(&Shortcut) -> String| shortcut.map_or_else(String::new, text);
+    let measured = candidate.measured.iter().map(|one| {
+        format!(
+            "{} in {}: −{} of {}",
+            one.kind, one.mode, one.saved, one.predicted
+        )
+    });
+    let cells = [
+        candidate.call.clone(),
+        Insns(candidate.count).to_string(),
+        Insns(candidate.instructions).to_string(),
+        bypass,
+        bypass_all,
+        of_shortcut(&|one| format!("{} {}", one.origin.letter(), one.symbol)),
+        of_shortcut(&|one| Insns(one.saving.each).to_string()),
+        of_shortcut(&|one| Insns(one.saving.all).to_string()),
+        measured.collect::<Vec<_>>().join("; "),
+    ];
+    cells.map(|cell| vec![Span::raw(cell)]).into()
+}
