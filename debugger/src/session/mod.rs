@@ -74,6 +74,7 @@ pub mod trace_compare;
 mod trace_error;
 pub mod trace_file;
 pub mod trace_keep;
+mod trace_reader;
 mod trace_ring;
 pub mod transcript;
 mod trouble;

@@ -249,11 +249,11 @@ impl StubTracer<'_> {
         }
         if self.walk(vcpu, pc)? {
             self.stepped += 1;
-            self.fold.take(&self.steps.take());
+            self.fold.take(0, 0, &self.steps.take());
         } else {
             self.given_up += 1;
-            self.fold.take(&self.steps.take());
-            self.fold.abandon();
+            self.fold.take(0, 0, &self.steps.take());
+            self.fold.abandon(0);
             self.steps.in_app();
         }
         Ok(())

@@ -18,6 +18,7 @@ use crate::qemu::arguments::{GdbServer, Machine, Plugin};
 use crate::qemu::image::Image;
 use crate::symbols::{Kind, Symbols};
 use crate::trace::fold::{Fold, Run};
+use crate::trace::records::{NoRecorder, Recorder};
 use crate::trace::report::Report;
 use crate::trace::sites::{Code, Ranges, SiteTable};
 
@@ -28,7 +29,9 @@ pub struct TraceOptions {
     pub calls: Option<u64>,
     /// Ends the run after this long.
     pub duration: Option<Duration>,
-    /// Drops records where the guest would have to wait; each is counted.
+    /// The vCPUs of the machine.
+    pub smp: u32,
+    /// Drops the oldest records where the guest would have to wait; each is counted.
     pub flight: bool,
     /// Counts every instruction by an addition of its own: slow, to check the fast clock.
     pub slow_clock: bool,
@@ -58,6 +61,7 @@ impl TraceOptions {
             setup: setup.into(),
             calls: None,
             duration: None,
+            smp: 1,
             flight: false,
             slow_clock: false,
             scope: Scope::default(),
@@ -70,6 +74,7 @@ impl TraceOptions {
     #[must_use]
     pub fn machine(&self, image: &Image) -> Machine {
         let mut machine = Machine::of(image, self.setup.mode, self.calls);
+        machine.smp = self.smp;
         if let Some(more) = self.setup.append() {
             machine.append.push(' ');
             machine.append.push_str(&more);
@@ -112,6 +117,20 @@ pub fn trace(
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
+    trace_and_record(image, options, cancel, tell, &mut NoRecorder)
+}
+
+/// The same, and hands all records to `recorder` as they are folded.
+///
+/// # Errors
+/// As [`trace`].
+pub fn trace_and_record(
+    image: &Image,
+    options: &TraceOptions,
+    cancel: &AtomicBool,
+    tell: &mut dyn FnMut(Event),
+    recorder: &mut dyn Recorder,
+) -> Result<Traced, TraceError> {
     if !image.manifest.modes.contains(&options.setup.mode) {
         return Err(TraceError::NoMode {
             image: image.manifest.name.clone(),
@@ -136,7 +155,9 @@ pub fn trace(
     } else {
         Policy::Lossless
     };
-    let mut ring = Ring::new(&table.sites, policy).map_err(|source| TraceError::Ring { source })?;
+    let mut ring = Ring::new(options.smp, &table.sites, policy)
+        .map_err(|source| TraceError::Ring { source })?;
+    recorder.begin(&table);
     let fold = Fold::new(table.functions).with_requests(image.manifest.request.as_ref());
     let mut guest = Qemu::start(&machine(image, options, plugin, &ring))?;
     // From here on the records are read: the guest need not wait for this program to be ready.
@@ -144,6 +165,7 @@ pub fn trace(
     let mut run = Running {
         options,
         ring: &mut ring,
+        recorder,
         fold,
         guest,
         serial: Vec::new(),
@@ -241,6 +263,7 @@ fn find_plugin() -> Result<PathBuf, TraceError> {
 struct Running<'a> {
     options: &'a TraceOptions,
     ring: &'a mut Ring,
+    recorder: &'a mut dyn Recorder,
     fold: Fold,
     guest: Qemu,
     serial: Vec<u8>,
@@ -255,9 +278,10 @@ impl Running<'_> {
         let mut asked: Option<Instant> = None;
         loop {
             let ended = self.guest.ended().is_some();
-            let drained = self.ring.drain(&mut self.fold);
+            let drained = self.ring.drain(&mut self.fold, self.recorder);
             self.take_serial(tell);
             if ended {
+                self.ring.drain_last(&mut self.fold, self.recorder);
                 return;
             }
             let over = self

@@ -10,12 +10,14 @@ use std::sync::atomic::Ordering;
 
 use memmap2::MmapMut;
 use rustix::fs::{MemfdFlags, memfd_create};
-use wire::layout::{CHUNK_HEADER_BYTES, RECORD_BYTES};
-use wire::{ChunkHeader, Control, Header, Policy, Shape, Site};
+use wire::{Header, Policy, Shape, Site};
 
+use super::trace_reader::Reader;
 use crate::trace::fold::Fold;
+use crate::trace::records::Recorder;
 
-/// 64 chunks of 8,184 records (64 KiB with their header): 4 MiB, some ten milliseconds of a busy guest.
+/// 64 chunks of 8,184 records (64 KiB with their header): 4 MiB for each vCPU, some ten milliseconds of a
+/// busy guest.
 const CHUNKS: u32 = 64;
 const CHUNK_RECORDS: u32 = 8184;
 
@@ -24,28 +26,33 @@ pub(super) struct Ring {
     /// Keeps the descriptor open that the probe's path names.
     file: File,
     mapping: MmapMut,
-    shape: Shape,
-    taken: u64,
-    /// Records dropped before the chunk taken last.
-    lost: u64,
+    policy: Policy,
+    /// By vCPU.
+    readers: Vec<Reader>,
+    /// How often nothing came while records waited for a switch.
+    stuck: u32,
 }
+
+/// So often nothing must come before the switch that is waited for is taken for lost: its number is taken
+/// a moment before it can be read.
+const STUCK: u32 = 3;
 
 /// What the probe counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RingCounts {
     /// Records dropped.
     pub lost: u64,
-    /// Times the guest waited for room, and how long in all.
+    /// Times a vCPU waited for room, and how long in all.
     pub waits: u64,
     pub waited_ns: u64,
-    /// Instructions executed in all; 0 until the probe has ended.
+    /// Instructions executed by all vCPUs; 0 until the probe has ended.
     pub insns: u64,
 }
 
 impl Ring {
-    pub(super) fn new(sites: &[Site], policy: Policy) -> io::Result<Self> {
+    pub(super) fn new(vcpus: u32, sites: &[Site], policy: Policy) -> io::Result<Self> {
         let shape = Shape {
-            vcpus: 1,
+            vcpus,
             chunks: CHUNKS,
             chunk_records: CHUNK_RECORDS,
             sites: sites.len() as u64,
@@ -62,13 +69,19 @@ impl Ring {
             mapping[at..at + bytes.len()].copy_from_slice(&bytes);
             at += bytes.len();
         }
-        Ok(Self {
+        let readers = (0..vcpus)
+            // SAFETY: a mapping of that shape, which lives as long as the readers.
+            .map(|vcpu| unsafe { Reader::new(mapping.as_ptr(), shape, policy, vcpu) })
+            .collect();
+        let ring = Self {
             file,
             mapping,
-            shape,
-            taken: 0,
-            lost: 0,
-        })
+            policy,
+            readers,
+            stuck: 0,
+        };
+        ring.header().gate.store(1, Ordering::Release);
+        Ok(ring)
     }
 
     /// A path by which another process of this user opens the mapping, as long as this process lives.
@@ -76,30 +89,29 @@ impl Ring {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
     }
 
-    /// Hands everything that is published to the fold; how many chunks that were.
-    pub(super) fn drain(&mut self, fold: &mut Fold) -> u64 {
-        let before = self.taken;
-        while self.taken < self.control().head.load(Ordering::Acquire) {
-            let offset = self.offset(self.shape.chunk_offset(0, self.taken));
-            let header: ChunkHeader = self.read(offset);
-            if header.sequence != self.taken || header.lost != self.lost {
-                self.lost = header.lost;
-                fold.gap();
+    /// Hands what there is of every vCPU to the fold and to the recorder; how many records that were.
+    pub(super) fn drain(&mut self, fold: &mut Fold, recorder: &mut dyn Recorder) -> u64 {
+        let readers = self.readers.iter_mut();
+        let drained = readers.map(|reader| reader.drain(fold, recorder)).sum();
+        if drained > 0 || !fold.is_waiting() {
+            self.stuck = 0;
+        } else {
+            self.stuck += 1;
+            // Under the lossless policy every switch comes.
+            if self.policy == Policy::Flight && self.stuck >= STUCK {
+                fold.pass_missing_switches();
             }
-            let used = (header.used as usize).min(self.shape.chunk_records as usize);
-            let start = offset + CHUNK_HEADER_BYTES;
-            // SAFETY: inside the mapping, aligned by the layout, and the probe leaves a published chunk
-            // alone until it is taken.
-            let records = unsafe {
-                let first = self.mapping.as_ptr().add(start).cast::<u64>();
-                debug_assert!(start + used * RECORD_BYTES <= self.mapping.len());
-                std::slice::from_raw_parts(first, used)
-            };
-            fold.take(records);
-            self.taken += 1;
-            self.control().tail.store(self.taken, Ordering::Release);
         }
-        self.taken - before
+        drained
+    }
+
+    /// After the probe's end: all that is left.
+    pub(super) fn drain_last(&mut self, fold: &mut Fold, recorder: &mut dyn Recorder) {
+        while self.drain(fold, recorder) > 0 || fold.is_waiting() {
+            if self.stuck > 0 {
+                fold.pass_missing_switches();
+            }
+        }
     }
 
     /// Lets a probe that waits for room go on, without records.
@@ -108,39 +120,21 @@ impl Ring {
     }
 
     pub(super) fn counts(&self) -> RingCounts {
-        let control = self.control();
-        RingCounts {
-            lost: control.lost.load(Ordering::Relaxed),
-            waits: control.waits.load(Ordering::Relaxed),
-            waited_ns: control.waited_ns.load(Ordering::Relaxed),
+        let mut counts = RingCounts {
             insns: self.header().insns.load(Ordering::Relaxed),
+            ..RingCounts::default()
+        };
+        for reader in &self.readers {
+            let control = reader.control();
+            counts.lost += control.lost.load(Ordering::Relaxed);
+            counts.waits += control.waits.load(Ordering::Relaxed);
+            counts.waited_ns += control.waited_ns.load(Ordering::Relaxed);
         }
+        counts
     }
 
     fn header(&self) -> &Header {
         // SAFETY: at the mapping's start, page-aligned; what changes in it are atomics.
         unsafe { &*self.mapping.as_ptr().cast() }
-    }
-
-    fn control(&self) -> &Control {
-        let offset = self.offset(self.shape.control_offset(0));
-        // SAFETY: inside the mapping and aligned by the layout; what changes in it are atomics.
-        unsafe { &*self.mapping.as_ptr().add(offset).cast() }
-    }
-
-    fn offset(&self, offset: u64) -> usize {
-        usize::try_from(offset).unwrap_or(0)
-    }
-
-    fn read<T: Copy>(&self, offset: usize) -> T {
-        assert!(offset + size_of::<T>() <= self.mapping.len());
-        // SAFETY: inside the mapping; any bytes are a valid header.
-        unsafe {
-            self.mapping
-                .as_ptr()
-                .add(offset)
-                .cast::<T>()
-                .read_unaligned()
-        }
     }
 }

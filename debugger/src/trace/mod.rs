@@ -13,6 +13,7 @@ pub mod functions;
 pub mod phases;
 pub mod query;
 pub mod recording;
+pub mod records;
 pub mod report;
 pub mod requests;
 pub mod sites;

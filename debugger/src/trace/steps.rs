@@ -12,6 +12,7 @@ use crate::addr::Addr;
 pub struct Steps<'a> {
     table: &'a SiteTable,
     clock: u32,
+    switches: u64,
     records: Vec<u64>,
 }
 
@@ -77,6 +78,7 @@ impl<'a> Steps<'a> {
         Self {
             table,
             clock: 0,
+            switches: 0,
             records: Vec::new(),
         }
     }
@@ -84,7 +86,8 @@ impl<'a> Steps<'a> {
     /// Two tasks that are never switched between: tells the fold that the application is running.
     pub fn in_app(&mut self) {
         self.push(Kind::Switch, 0);
-        self.records.extend([2, 1]);
+        self.records.extend([2, 1, self.switches]);
+        self.switches += 1;
         self.push(Kind::AppEntry, 0);
     }
 
@@ -243,7 +246,7 @@ mod tests {
         step(WORK + 2, &[0xc3], ENTRY + 3);
         step(ENTRY + 3, &[0xc3], APP + 9);
         let mut fold = Fold::new(table.functions.clone());
-        fold.take(&steps.take());
+        fold.take(0, 0, &steps.take());
         let run = Run {
             mode: Mode::Bypass.into(),
             engine: "stub".to_owned(),

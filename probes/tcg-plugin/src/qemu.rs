@@ -1,9 +1,13 @@
-//! QEMU's plugin interface, version 1, as far as this plugin uses it.
+//! QEMU's plugin interface, versions 1 (QEMU 7.2) to the current one, as far as this plugin uses it.
 //!
-//! Looked up in the running QEMU by name rather than linked: the plugin then also loads into a test
-//! program, and a QEMU that lacks a function is named in an error, not refused by the dynamic linker.
-//! Declared here and not taken from a crate: version 1 is some twenty functions and none of them will
-//! change any more.
+//! Looked up in the running QEMU by name rather than linked: so one file serves all versions, it also
+//! loads into a test program, and a QEMU that lacks a function is named in an error, not refused by the
+//! dynamic linker. Declared here and not taken from a crate: it is some twenty functions, and what
+//! changed between versions is three of them:
+//!
+//! - version 2 (QEMU 9.0) adds to a counter of each vCPU, in a scoreboard, in place of one at an address;
+//! - version 3 (QEMU 9.1) copies an instruction's bytes, where it used to point to them;
+//! - version 2 refuses plugins that say they were written for version 1: [`version`] says what it finds.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::sync::atomic::AtomicU64;
@@ -37,32 +41,43 @@ pub type OnVcpu = extern "C" fn(Id, c_uint);
 pub type OnBlock = extern "C" fn(Id, Block);
 pub type OnExit = extern "C" fn(Id, *mut c_void);
 pub type OnExecution = extern "C" fn(c_uint, *mut c_void);
+/// What QEMU is to call.
+#[derive(Clone, Copy, Debug)]
+pub struct Callbacks {
+    pub on_vcpu: OnVcpu,
+    pub on_block: OnBlock,
+    pub on_idle: OnVcpu,
+    pub on_exit: OnExit,
+}
+
 pub type OnAccess = extern "C" fn(c_uint, u32, u64, *mut c_void);
 
 /// The callback reads no registers.
 pub const NO_REGISTERS: c_int = 0;
 /// `QEMU_PLUGIN_INLINE_ADD_U64`
 const ADD_U64: c_int = 0;
+/// The first version that copies an instruction's bytes.
+const COPIES: c_int = 3;
 /// `QEMU_PLUGIN_MEM_RW`. Asked for reads alone, QEMU 7.2 makes no call in a block where another
 /// instruction is asked for writes alone: seen with the two of `__switch_to_asm`.
 const READS_AND_WRITES: c_int = 3;
 
 macro_rules! api {
-    ($($field:ident: $name:literal => fn($($arg:ty),*) $(-> $result:ty)?;)*) => {
-        /// Functions of the QEMU that loaded this plugin.
+    ($(#[$doc:meta])* $api:ident: $($field:ident: $name:literal => fn($($arg:ty),*) $(-> $result:ty)?;)*) => {
+        $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
-        pub struct Api {
+        struct $api {
             $($field: unsafe extern "C" fn($($arg),*) $(-> $result)?,)*
         }
 
-        impl Api {
+        impl $api {
             /// Finds each function; the name of the first that is not there otherwise.
-            pub fn find() -> Result<Self, &'static str> {
+            fn find() -> Result<Self, &'static str> {
                 Ok(Self {
                     $($field: {
                         let found = find($name).ok_or($name)?;
                         // SAFETY: QEMU exports a function of this type under this name in every version
-                        // that takes plugins of version 1.
+                        // that exports it.
                         unsafe {
                             std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($arg),*) $(-> $result)?>(found)
                         }
@@ -74,18 +89,135 @@ macro_rules! api {
 }
 
 api! {
+    /// What all versions have.
+    Common:
+    on_vcpu: "qemu_plugin_register_vcpu_init_cb" => fn(Id, OnVcpu);
     on_block: "qemu_plugin_register_vcpu_tb_trans_cb" => fn(Id, OnBlock);
     on_idle: "qemu_plugin_register_vcpu_idle_cb" => fn(Id, OnVcpu);
     on_exit: "qemu_plugin_register_atexit_cb" => fn(Id, OnExit, *mut c_void);
-    block_add: "qemu_plugin_register_vcpu_tb_exec_inline" => fn(Block, c_int, *mut c_void, u64);
     block_length: "qemu_plugin_tb_n_insns" => fn(Block) -> usize;
     block_instruction: "qemu_plugin_tb_get_insn" => fn(Block, usize) -> Instruction;
     on_execution: "qemu_plugin_register_vcpu_insn_exec_cb" => fn(Instruction, OnExecution, c_int, *mut c_void);
-    instruction_add: "qemu_plugin_register_vcpu_insn_exec_inline" => fn(Instruction, c_int, *mut c_void, u64);
+    on_block_execution: "qemu_plugin_register_vcpu_tb_exec_cb" => fn(Block, OnExecution, c_int, *mut c_void);
     on_access: "qemu_plugin_register_vcpu_mem_cb" => fn(Instruction, OnAccess, c_int, c_int, *mut c_void);
     address: "qemu_plugin_insn_vaddr" => fn(Instruction) -> u64;
-    bytes: "qemu_plugin_insn_data" => fn(Instruction) -> *const c_void;
     size: "qemu_plugin_insn_size" => fn(Instruction) -> usize;
+}
+
+api! {
+    /// Version 1: a counter at an address, the same for all vCPUs.
+    Shared:
+    block_add: "qemu_plugin_register_vcpu_tb_exec_inline" => fn(Block, c_int, *mut c_void, u64);
+    instruction_add: "qemu_plugin_register_vcpu_insn_exec_inline" => fn(Instruction, c_int, *mut c_void, u64);
+}
+
+api! {
+    /// Version 2: a counter of each vCPU.
+    PerVcpu:
+    new: "qemu_plugin_scoreboard_new" => fn(usize) -> *mut c_void;
+    find_vcpu: "qemu_plugin_scoreboard_find" => fn(*mut c_void, c_uint) -> *mut c_void;
+    block_add: "qemu_plugin_register_vcpu_tb_exec_inline_per_vcpu" => fn(Block, c_int, Entry, u64);
+    instruction_add: "qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu" => fn(Instruction, c_int, Entry, u64);
+}
+
+/// `qemu_plugin_u64`: a number in each vCPU's part of a scoreboard.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    scoreboard: *mut c_void,
+    offset: usize,
+}
+
+type PointsToBytes = unsafe extern "C" fn(Instruction) -> *const c_void;
+type CopiesBytes = unsafe extern "C" fn(Instruction, *mut c_void, usize) -> usize;
+
+#[derive(Clone, Copy, Debug)]
+enum Bytes {
+    Points(PointsToBytes),
+    Copies(CopiesBytes),
+}
+
+/// How a vCPU's instructions are counted.
+#[derive(Clone, Copy, Debug)]
+enum Counting {
+    /// QEMU's code adds to this one, whichever vCPU runs it.
+    Inline(Shared, &'static AtomicU64),
+    /// A callback adds: nothing inline is a vCPU's own.
+    Call(OnExecution),
+    /// QEMU's code adds to the vCPU's part of a scoreboard.
+    PerVcpu(PerVcpu, Entry),
+}
+
+/// Functions of the QEMU that loaded this plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct Api {
+    common: Common,
+    bytes: Bytes,
+    counting: Counting,
+}
+
+// SAFETY: QEMU's functions and its scoreboard may be used from every thread that QEMU calls us on.
+unsafe impl Send for Api {}
+// SAFETY: as above.
+unsafe impl Sync for Api {}
+
+/// The version of the interface that the QEMU around us has, as far as it matters here.
+#[must_use]
+pub fn version() -> c_int {
+    match find("qemu_plugin_scoreboard_new") {
+        Some(_) => 2,
+        None => 1,
+    }
+}
+
+impl Api {
+    /// `current`: the version that QEMU says it has. Where it has no counters of each vCPU's own, it adds
+    /// to `one`, the clock of the only vCPU; of several, `count` is called to add.
+    ///
+    /// # Errors
+    /// The name of a function that QEMU lacks.
+    pub fn find(
+        current: c_int,
+        one: Option<&'static AtomicU64>,
+        count: OnExecution,
+    ) -> Result<Self, &'static str> {
+        let data = find("qemu_plugin_insn_data").ok_or("qemu_plugin_insn_data")?;
+        // SAFETY: the types that it has before and from that version on.
+        let bytes = unsafe {
+            if current >= COPIES {
+                Bytes::Copies(std::mem::transmute::<*mut c_void, CopiesBytes>(data))
+            } else {
+                Bytes::Points(std::mem::transmute::<*mut c_void, PointsToBytes>(data))
+            }
+        };
+        let counting = match one {
+            _ if version() >= 2 => {
+                let api = PerVcpu::find()?;
+                // SAFETY: a scoreboard of one number per vCPU, kept as long as QEMU runs.
+                let scoreboard = unsafe { (api.new)(size_of::<u64>()) };
+                let offset = 0;
+                Counting::PerVcpu(api, Entry { scoreboard, offset })
+            }
+            Some(clock) => Counting::Inline(Shared::find()?, clock),
+            None => Counting::Call(count),
+        };
+        Ok(Self {
+            common: Common::find()?,
+            bytes,
+            counting,
+        })
+    }
+
+    /// QEMU's own counter of a vCPU that it has told of, where it has one. It may move while another vCPU
+    /// is made.
+    #[must_use]
+    pub fn counter(&self, vcpu: c_uint) -> Option<&'static AtomicU64> {
+        let Counting::PerVcpu(api, entry) = self.counting else {
+            return None;
+        };
+        // SAFETY: QEMU has told of that vCPU. Its number is aligned, and only its thread changes it.
+        Some(unsafe { &*(api.find_vcpu)(entry.scoreboard, vcpu).cast() })
+    }
 }
 
 unsafe extern "C" {
@@ -120,65 +252,97 @@ pub unsafe fn arguments(argc: c_int, argv: *const *const c_char) -> Vec<(String,
 /// Safe faces over the calls below: a block and its instructions live while QEMU translates it, which is
 /// while these are used.
 impl Api {
-    pub fn register(&self, id: Id, on_block: OnBlock, on_idle: OnVcpu, on_exit: OnExit) {
+    pub fn register(&self, id: Id, callbacks: &Callbacks) {
         // SAFETY: QEMU keeps the pointers; the functions live as long as the plugin is loaded.
         unsafe {
-            (self.on_block)(id, on_block);
-            (self.on_idle)(id, on_idle);
-            (self.on_exit)(id, on_exit, std::ptr::null_mut());
+            (self.common.on_vcpu)(id, callbacks.on_vcpu);
+            (self.common.on_block)(id, callbacks.on_block);
+            (self.common.on_idle)(id, callbacks.on_idle);
+            (self.common.on_exit)(id, callbacks.on_exit, std::ptr::null_mut());
         }
     }
 
     pub fn length(&self, block: Block) -> usize {
         // SAFETY: QEMU passed the block to the translation callback we are in.
-        unsafe { (self.block_length)(block) }
+        unsafe { (self.common.block_length)(block) }
     }
 
     pub fn instruction(&self, block: Block, index: usize) -> Instruction {
         // SAFETY: as above; the callers' index is below the block's length.
-        unsafe { (self.block_instruction)(block, index) }
+        unsafe { (self.common.block_instruction)(block, index) }
     }
 
     pub fn address(&self, instruction: Instruction) -> u64 {
         // SAFETY: as above.
-        unsafe { (self.address)(instruction) }
+        unsafe { (self.common.address)(instruction) }
     }
 
     /// Copies at most 15 bytes, the most an instruction has.
     pub fn bytes(&self, instruction: Instruction, into: &mut [u8; 16]) -> usize {
         // SAFETY: as above.
-        let size = unsafe { (self.size)(instruction) }.min(15);
-        // SAFETY: as above.
-        let from = unsafe { (self.bytes)(instruction) };
-        if from.is_null() {
-            return 0;
+        let size = unsafe { (self.common.size)(instruction) }.min(15);
+        match self.bytes {
+            Bytes::Copies(copy) => {
+                // SAFETY: as above; `into` is longer.
+                unsafe { copy(instruction, into.as_mut_ptr().cast(), size) }.min(size)
+            }
+            Bytes::Points(point) => {
+                // SAFETY: as above.
+                let from = unsafe { point(instruction) };
+                if from.is_null() {
+                    return 0;
+                }
+                // SAFETY: QEMU keeps `size` bytes of the instruction there, and `into` is longer.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(from.cast::<u8>(), into.as_mut_ptr(), size);
+                }
+                size
+            }
         }
-        // SAFETY: QEMU keeps `size` bytes of the instruction there, and `into` is longer.
-        unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), into.as_mut_ptr(), size) };
-        size
     }
 
-    /// Adds to a counter each time the block is begun.
-    pub fn count_block(&self, block: Block, counter: &'static AtomicU64, by: u64) {
-        // SAFETY: the counter is a static; QEMU's generated code adds to it, on the one vCPU's thread.
-        unsafe { (self.block_add)(block, ADD_U64, counter.as_ptr().cast(), by) }
+    /// Counts so many instructions each time the block is begun.
+    pub fn count_block(&self, block: Block, by: u64) {
+        // SAFETY: the counters outlive the guest; each is added to by its vCPU's thread alone.
+        unsafe {
+            match self.counting {
+                Counting::Inline(api, clock) => {
+                    (api.block_add)(block, ADD_U64, clock.as_ptr().cast(), by);
+                }
+                Counting::PerVcpu(api, entry) => (api.block_add)(block, ADD_U64, entry, by),
+                Counting::Call(call) => {
+                    let on_block = self.common.on_block_execution;
+                    on_block(block, call, NO_REGISTERS, by as *mut c_void);
+                }
+            }
+        }
     }
 
-    /// Adds one to a counter each time the instruction is executed.
-    pub fn count_instruction(&self, instruction: Instruction, counter: &'static AtomicU64) {
-        // SAFETY: the counter is a static; QEMU's generated code adds to it, on the one vCPU's thread.
-        unsafe { (self.instruction_add)(instruction, ADD_U64, counter.as_ptr().cast(), 1) }
+    /// Counts one each time the instruction is executed, after the calls asked for so far.
+    pub fn count_instruction(&self, instruction: Instruction) {
+        // SAFETY: as above.
+        unsafe {
+            match self.counting {
+                Counting::Inline(api, clock) => {
+                    (api.instruction_add)(instruction, ADD_U64, clock.as_ptr().cast(), 1);
+                }
+                Counting::PerVcpu(api, entry) => {
+                    (api.instruction_add)(instruction, ADD_U64, entry, 1);
+                }
+                Counting::Call(call) => self.call_at(instruction, call, 1),
+            }
+        }
     }
 
     pub fn call_at(&self, instruction: Instruction, call: OnExecution, data: u64) {
         // SAFETY: the number is handed back as it is, never followed.
-        unsafe { (self.on_execution)(instruction, call, NO_REGISTERS, data as *mut c_void) }
+        unsafe { (self.common.on_execution)(instruction, call, NO_REGISTERS, data as *mut c_void) }
     }
 
     /// For an instruction with one access, whichever it is.
     pub fn call_on_access(&self, instruction: Instruction, call: OnAccess, data: u64) {
         let data = data as *mut c_void;
         // SAFETY: the number is handed back as it is, never followed.
-        unsafe { (self.on_access)(instruction, call, NO_REGISTERS, READS_AND_WRITES, data) }
+        unsafe { (self.common.on_access)(instruction, call, NO_REGISTERS, READS_AND_WRITES, data) }
     }
 }

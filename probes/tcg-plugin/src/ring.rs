@@ -1,13 +1,16 @@
 //! The writing end of a vCPU's ring.
 //!
 //! The lossless policy makes the guest wait for room. It does not wait for the dead: when the reading
-//! process is gone, records are dropped and counted, so that QEMU can end.
+//! process is gone, records are dropped and counted, so that QEMU can end. The flight policy takes the
+//! room of the oldest records.
 
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use wire::{Control, Header, Policy, Shape, State};
+use wire::layout::{CHUNK_HEADER_BYTES, RECORD_BYTES, SEQUENCE_OFFSET, USED_OFFSET};
+use wire::record::SWITCH_NUMBERS;
+use wire::{Control, Header, Policy, Shape, Taken, Word};
 
 /// Between two looks at the reader's ring.
 const NAP: Duration = Duration::from_micros(20);
@@ -24,6 +27,8 @@ pub struct Ring {
     /// The clock at the chunk's start.
     base: u64,
     start: *mut u64,
+    /// The chunk's number, once one was begun.
+    chunk: u64,
     mapping: *mut u8,
     shape: Shape,
     vcpu: u32,
@@ -31,6 +36,15 @@ pub struct Ring {
     /// Where records go that there is no room for.
     scratch: Box<[u64]>,
     dropping: bool,
+}
+
+/// A switch of tasks, as it is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Switch {
+    pub word: Word,
+    /// Where the stack pointers of the two tasks lie.
+    pub from: u64,
+    pub to: u64,
 }
 
 impl Ring {
@@ -43,6 +57,7 @@ impl Ring {
             end: ptr::null_mut(),
             base: 0,
             start: ptr::null_mut(),
+            chunk: 0,
             mapping,
             shape,
             vcpu,
@@ -59,95 +74,147 @@ impl Ring {
         }
         // The low half of the clock.
         let raw = u64::from(word) << 32 | clock & 0xffff_ffff;
-        // SAFETY: `next` is below `end`, inside the chunk that is ours until it is published.
+        // SAFETY: `next` is below `end`, inside the chunk that is ours until it is taken.
         unsafe {
             *self.next = raw;
             self.next = self.next.add(1);
         }
     }
 
-    /// A switch and its addresses, never parted by the end of a chunk.
-    pub fn push_switch(&mut self, clock: u64, word: u32, from: u64, to: u64) {
-        if (self.end as usize).wrapping_sub(self.next as usize) < 24 {
+    /// A switch, never parted by the end of a chunk, and readable at once: `order` counts the switches of
+    /// all vCPUs, and the reader passes no switch by whose number is not the next one. The number is taken
+    /// when there is room for it: nobody waits for room while others wait for its number.
+    pub fn push_switch(&mut self, clock: u64, switch: Switch, order: &AtomicU64) {
+        let room = (self.end as usize).wrapping_sub(self.next as usize) / RECORD_BYTES;
+        if room < 1 + SWITCH_NUMBERS {
             self.turn(clock);
         }
-        self.push(clock, word);
-        for address in [from, to] {
-            // SAFETY: there was room for three, and `push` took one.
+        self.push(clock, switch.word.0);
+        let number = order.fetch_add(1, Ordering::AcqRel);
+        for whole in [switch.from, switch.to, number] {
+            // SAFETY: there was room for all, and `push` took one.
             unsafe {
-                *self.next = address;
+                *self.next = whole;
                 self.next = self.next.add(1);
             }
         }
+        self.publish();
     }
 
-    /// Hands over what there is of a chunk.
-    pub fn flush(&mut self, clock: u64) {
-        if self.next != self.start {
-            self.turn(clock);
+    /// Lets the reader have what there is of a chunk.
+    pub fn publish(&mut self) {
+        if !self.dropping && !self.start.is_null() {
+            let used = self.shared(self.chunk, USED_OFFSET);
+            used.store(self.filled(), Ordering::Release);
         }
     }
 
-    pub fn finish(&mut self, clock: u64) {
-        self.flush(clock);
-        let header = self.header();
-        header.insns.store(clock, Ordering::Relaxed);
-        header
-            .state
-            .store(State::Finished as u32, Ordering::Release);
+    /// The last records.
+    pub fn finish(&mut self) {
+        self.publish();
+        if self.dropping {
+            self.count_lost(self.filled());
+            self.next = self.start;
+        }
     }
 
-    /// Publishes the chunk, waits for room for another one and begins it.
+    fn filled(&self) -> u32 {
+        let bytes = (self.next as usize).wrapping_sub(self.start as usize);
+        u32::try_from(bytes / RECORD_BYTES).unwrap_or(0)
+    }
+
+    fn count_lost(&mut self, records: u32) {
+        self.lost += u64::from(records);
+        self.control().lost.store(self.lost, Ordering::Release);
+    }
+
+    /// Finishes the chunk, sees to room for another one and begins it.
     #[cold]
     fn turn(&mut self, clock: u64) {
-        let control = self.control();
-        let mut head = control.head.load(Ordering::Relaxed);
-        let bytes = (self.next as usize).wrapping_sub(self.start as usize);
-        let used = u32::try_from(bytes / wire::layout::RECORD_BYTES).unwrap_or(0);
         if self.dropping {
-            self.lost += u64::from(used);
-            control.lost.store(self.lost, Ordering::Relaxed);
-        } else if used > 0 {
-            self.field::<u32>(head, 24).store_plain(used);
-            head += 1;
-            control.head.store(head, Ordering::Release);
+            self.count_lost(self.filled());
+        } else if !self.start.is_null() {
+            self.publish();
+            self.chunk += 1;
+            self.control().head.store(self.chunk, Ordering::Release);
         }
-        self.dropping = !self.wait_for_room(head);
-        self.begin(head, clock);
+        self.dropping = !self.has_room();
+        self.begin(clock);
     }
 
-    fn begin(&mut self, head: u64, clock: u64) {
+    fn begin(&mut self, clock: u64) {
         self.base = clock;
         if self.dropping {
             self.start = self.scratch.as_mut_ptr();
         } else {
-            self.field::<u64>(head, 0).store_plain(head);
-            self.field::<u64>(head, 8).store_plain(clock);
-            self.field::<u64>(head, 16).store_plain(self.lost);
-            self.field::<u32>(head, 24).store_plain(0);
-            self.field::<u32>(head, 28).store_plain(self.vcpu);
-            self.start = self.field::<u64>(head, wire::layout::CHUNK_HEADER_BYTES).0;
+            let chunk = self.chunk;
+            self.shared(chunk, USED_OFFSET).store(0, Ordering::Relaxed);
+            self.field::<u64>(chunk, 8).store_plain(clock);
+            self.field::<u64>(chunk, 16).store_plain(self.lost);
+            self.field::<u32>(chunk, 28).store_plain(self.vcpu);
+            // After the count: a reader that finds this number finds this chunk's records.
+            self.sequence(chunk).store(chunk, Ordering::Release);
+            self.start = self.field::<u64>(chunk, CHUNK_HEADER_BYTES).0;
         }
         self.next = self.start;
         // SAFETY: a chunk and the scratch have that many records.
         self.end = unsafe { self.start.add(self.shape.chunk_records as usize) };
     }
 
-    /// False: there is none, and what comes next is dropped.
-    fn wait_for_room(&self, head: u64) -> bool {
-        let (control, header) = (self.control(), self.header());
-        let full = || head - control.tail.load(Ordering::Acquire) >= u64::from(self.shape.chunks);
-        let closed = || header.closed.load(Ordering::Relaxed) != 0;
-        if !full() {
+    /// False: there is no room, and what comes next is dropped.
+    fn has_room(&mut self) -> bool {
+        let closed = self.header().closed.load(Ordering::Relaxed) != 0;
+        if closed {
+            false
+        } else if self.header().policy == Policy::Flight as u32 {
+            self.make_room();
+            true
+        } else {
+            self.wait_for_room()
+        }
+    }
+
+    fn is_full(&self, taken: Taken) -> bool {
+        self.chunk - taken.chunks >= u64::from(self.shape.chunks)
+    }
+
+    fn taken(&self) -> Taken {
+        Taken::unpack(self.control().tail.load(Ordering::Acquire))
+    }
+
+    /// Drops the oldest chunk where there is no room.
+    fn make_room(&mut self) {
+        let mut taken = self.taken();
+        while self.is_full(taken) {
+            let next = Taken {
+                chunks: taken.chunks + 1,
+                records: 0,
+            };
+            let used = self.shared(taken.chunks, USED_OFFSET);
+            let left = used.load(Ordering::Relaxed).saturating_sub(taken.records);
+            // The reader may be as quick.
+            let mine = self.control().tail.compare_exchange(
+                taken.pack(),
+                next.pack(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            if mine.is_ok() {
+                self.count_lost(left);
+            }
+            taken = self.taken();
+        }
+    }
+
+    fn wait_for_room(&self) -> bool {
+        if !self.is_full(self.taken()) {
             return true;
         }
-        if closed() || header.policy == Policy::Flight as u32 {
-            return false;
-        }
+        let (control, header) = (self.control(), self.header());
         let began = Instant::now();
         let mut checked = began;
-        while full() {
-            if closed() {
+        while self.is_full(self.taken()) {
+            if header.closed.load(Ordering::Relaxed) != 0 {
                 return false;
             }
             std::thread::sleep(NAP);
@@ -165,8 +232,8 @@ impl Ring {
         true
     }
 
-    fn header(&self) -> &Header {
-        // SAFETY: the mapping begins with a header and outlives the ring.
+    fn header(&self) -> &'static Header {
+        // SAFETY: the mapping begins with a header and is never unmapped.
         unsafe { &*self.mapping.cast() }
     }
 
@@ -174,6 +241,16 @@ impl Ring {
         let offset = usize::try_from(self.shape.control_offset(self.vcpu)).unwrap_or(0);
         // SAFETY: inside the mapping, aligned, and its fields are atomics; it is never unmapped.
         unsafe { &*self.mapping.add(offset).cast() }
+    }
+
+    fn shared(&self, chunk: u64, offset: usize) -> &AtomicU32 {
+        // SAFETY: inside the mapping and aligned; the reader only loads it.
+        unsafe { &*self.field::<AtomicU32>(chunk, offset).0 }
+    }
+
+    fn sequence(&self, chunk: u64) -> &AtomicU64 {
+        // SAFETY: as above.
+        unsafe { &*self.field::<AtomicU64>(chunk, SEQUENCE_OFFSET).0 }
     }
 
     fn field<T>(&self, chunk: u64, offset: usize) -> Field<T> {
@@ -188,7 +265,7 @@ struct Field<T>(*mut T);
 
 impl<T> Field<T> {
     fn store_plain(self, value: T) {
-        // SAFETY: in a chunk that the reader does not look at until it is published.
+        // SAFETY: in a chunk that the reader does not look at until it finds records there.
         unsafe { self.0.write(value) }
     }
 }

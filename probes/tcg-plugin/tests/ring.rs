@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use uklscope_tcg::ring::Ring;
-use wire::{Chunk, Control, Header, Kind, Policy, Shape, Word};
+use uklscope_tcg::ring::{Ring, Switch};
+use wire::{Chunk, Control, Header, Kind, Policy, Shape, Taken, Word};
 
 const SHAPE: Shape = Shape {
     vcpus: 1,
@@ -34,14 +34,20 @@ impl Mapping {
         unsafe { Ring::new(self.0.as_mut_ptr().cast(), SHAPE, 0) }
     }
 
+    fn close(&self) {
+        // SAFETY: the header lies at the start.
+        let header: &Header = unsafe { &*self.0[0].as_ptr().cast() };
+        header.closed.store(1, Ordering::Relaxed);
+    }
+
     fn control(&self) -> &Control {
         // SAFETY: the control line lies behind the header's page.
         unsafe { &*self.0[1].as_ptr().cast() }
     }
 
-    fn header(&self) -> &Header {
-        // SAFETY: the header lies at the start.
-        unsafe { &*self.0[0].as_ptr().cast() }
+    fn take(&self, chunks: u64, records: u32) {
+        let taken = Taken { chunks, records };
+        self.control().tail.store(taken.pack(), Ordering::Release);
     }
 
     /// The stamps of a chunk, its sequence number, clock and losses.
@@ -67,15 +73,19 @@ fn push(ring: &mut Ring, stamps: impl IntoIterator<Item = u64>) {
 }
 
 #[test]
-fn chunks_are_published_when_full_and_when_flushed() {
+fn what_is_published_can_be_read_before_the_chunk_is_full() {
     let mut mapping = Mapping::new(Policy::Lossless, std::process::id());
     let mut ring = mapping.ring();
     push(&mut ring, 10..15);
     assert_eq!(mapping.control().head.load(Ordering::Relaxed), 1);
     assert_eq!(mapping.chunk(0), (vec![10, 11, 12, 13], [0, 10, 0]));
-    mapping.control().tail.store(1, Ordering::Relaxed);
-    ring.flush(15);
+    assert_eq!(mapping.chunk(1), (vec![], [1, 14, 0]));
+    ring.publish();
     assert_eq!(mapping.chunk(1), (vec![14], [1, 14, 0]));
+    push(&mut ring, [15]);
+    ring.publish();
+    assert_eq!(mapping.chunk(1), (vec![14, 15], [1, 14, 0]));
+    assert_eq!(mapping.control().head.load(Ordering::Relaxed), 1);
 }
 
 #[test]
@@ -83,39 +93,57 @@ fn a_stamp_too_far_from_its_chunks_start_begins_another() {
     let mut mapping = Mapping::new(Policy::Lossless, std::process::id());
     let mut ring = mapping.ring();
     push(&mut ring, [5, 1 << 33]);
+    ring.publish();
     assert_eq!(mapping.chunk(0).0, [5]);
-    mapping.control().tail.store(1, Ordering::Relaxed);
-    ring.flush(1 << 33);
     assert_eq!(mapping.chunk(1).1, [1, 1 << 33, 0]);
 }
 
 #[test]
-fn a_switch_is_not_parted_from_its_addresses() {
+fn a_switch_is_published_at_once_whole_and_in_its_order() {
     let mut mapping = Mapping::new(Policy::Lossless, std::process::id());
     let mut ring = mapping.ring();
-    push(&mut ring, [1, 2]);
-    ring.push_switch(3, Word::new(Kind::Switch, 0).0, 0xaaaa, 0xbbbb);
-    assert_eq!(mapping.chunk(0).0, [1, 2]);
-    mapping.control().tail.store(1, Ordering::Relaxed);
-    ring.flush(4);
-    assert_eq!(mapping.chunk(1).0, [3, 0xaaaa, 0xbbbb]);
+    let order = AtomicU64::new(0xcccc);
+    push(&mut ring, [1]);
+    let switch = Switch {
+        word: Word::new(Kind::Switch, 0),
+        from: 0xaaaa,
+        to: 0xbbbb,
+    };
+    ring.push_switch(3, switch, &order);
+    // There was no room for it behind the record.
+    assert_eq!(mapping.chunk(0).0, [1]);
+    assert_eq!(mapping.chunk(1).0, [3, 0xaaaa, 0xbbbb, 0xcccc]);
+    assert_eq!(order.load(Ordering::Relaxed), 0xcccd);
 }
 
 #[test]
-fn flight_counts_every_record_that_it_drops() {
+fn flight_keeps_the_newest_and_counts_every_record_that_it_drops() {
     let mut mapping = Mapping::new(Policy::Flight, std::process::id());
     let mut ring = mapping.ring();
     push(&mut ring, 0..8);
-    // Both chunks are full and nobody reads: these twelve go nowhere.
-    push(&mut ring, 8..20);
-    assert_eq!(mapping.control().head.load(Ordering::Relaxed), 2);
-    assert_eq!(mapping.chunk(0).0, [0, 1, 2, 3]);
-    mapping.control().tail.store(2, Ordering::Relaxed);
-    push(&mut ring, [20]);
-    ring.finish(21);
-    assert_eq!(mapping.control().lost.load(Ordering::Relaxed), 12);
-    assert_eq!(mapping.chunk(2), (vec![20], [2, 20, 12]));
-    assert_eq!(mapping.header().insns.load(Ordering::Relaxed), 21);
+    // One record of the first chunk was read; the other three and the second chunk make room.
+    mapping.take(0, 1);
+    push(&mut ring, 8..13);
+    assert_eq!(mapping.control().lost.load(Ordering::Relaxed), 3 + 4);
+    let tail = mapping.control().tail.load(Ordering::Relaxed);
+    let oldest = Taken {
+        chunks: 2,
+        records: 0,
+    };
+    assert_eq!(Taken::unpack(tail), oldest);
+    ring.finish();
+    assert_eq!(mapping.chunk(2), (vec![8, 9, 10, 11], [2, 8, 3]));
+    assert_eq!(mapping.chunk(3), (vec![12], [3, 12, 7]));
+}
+
+#[test]
+fn a_reader_that_takes_no_more_makes_records_be_dropped_and_counted() {
+    let mut mapping = Mapping::new(Policy::Lossless, std::process::id());
+    let mut ring = mapping.ring();
+    mapping.close();
+    push(&mut ring, 0..6);
+    ring.finish();
+    assert_eq!(mapping.control().lost.load(Ordering::Relaxed), 6);
 }
 
 #[test]
@@ -127,7 +155,7 @@ fn lossless_waits_for_the_reader_and_counts_the_wait() {
     std::thread::scope(|scope| {
         scope.spawn(move || {
             std::thread::sleep(Duration::from_millis(20));
-            mapping.control().tail.store(1, Ordering::Release);
+            mapping.take(1, 0);
         });
         push(&mut ring, [8]);
     });

@@ -4,7 +4,7 @@
 #define UKLSCOPE_WIRE_H
 
 #define UKLSCOPE_MAGIC 0x45434152544c4b55ULL
-#define UKLSCOPE_VERSION 1
+#define UKLSCOPE_VERSION 2
 #define UKLSCOPE_HEADER_BYTES 4096
 #define UKLSCOPE_CONTROL_BYTES 256
 #define UKLSCOPE_CHUNK_HEADER_BYTES 64
@@ -26,7 +26,8 @@
 #define UKLSCOPE_KIND_APP_RETURN 11
 #define UKLSCOPE_KIND_APP_JUMP 12
 #define UKLSCOPE_KIND_SWITCH 13
-#define UKLSCOPE_SWITCH_ADDRESSES 2
+#define UKLSCOPE_KIND_RESUME 14
+#define UKLSCOPE_SWITCH_NUMBERS 3
 #define UKLSCOPE_SITE_LABEL 1
 #define UKLSCOPE_SITE_SWITCHES 2
 #define UKLSCOPE_SITE_END 4
@@ -45,6 +46,8 @@ typedef uint64_t uklscope_u64;
 
 /* kind << 28 | function */
 #define UKLSCOPE_WORD(kind, function) ((uklscope_u32)(kind) << 28 | (function))
+/* what a control's tail holds: whole chunks << 24 | records of the next one */
+#define UKLSCOPE_TAKEN_CHUNKS(tail) ((tail) >> 24)
 /* word << 32 | low half of the clock */
 #define UKLSCOPE_RECORD(word, clock) ((uklscope_u64)(word) << 32 | (uklscope_u32)(clock))
 
@@ -54,6 +57,7 @@ struct uklscope_header {
 	uklscope_u64 sites_offset, sites, total_bytes;
 	uklscope_u32 state, closed;
 	uklscope_u64 insns;
+	uklscope_u32 gate;
 };
 
 struct uklscope_control {

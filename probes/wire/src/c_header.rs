@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::layout::{CHUNK_HEADER_BYTES, CONTROL_BYTES, HEADER_BYTES, Policy, State};
-use crate::record::{Kind, SWITCH_ADDRESSES};
+use crate::record::{Kind, SWITCH_NUMBERS};
 use crate::site::SiteFlags;
 use crate::{MAGIC, VERSION};
 
@@ -35,7 +35,7 @@ pub fn header() -> String {
             &format!("{}", kind as u32),
         );
     }
-    define("SWITCH_ADDRESSES", &format!("{SWITCH_ADDRESSES}"));
+    define("SWITCH_NUMBERS", &format!("{SWITCH_NUMBERS}"));
     define("SITE_LABEL", &format!("{}", SiteFlags::LABEL));
     define("SITE_SWITCHES", &format!("{}", SiteFlags::SWITCHES));
     define("SITE_END", &format!("{}", SiteFlags::END));
@@ -58,6 +58,8 @@ typedef uint64_t uklscope_u64;
 
 /* kind << 28 | function */
 #define UKLSCOPE_WORD(kind, function) ((uklscope_u32)(kind) << 28 | (function))
+/* what a control's tail holds: whole chunks << 24 | records of the next one */
+#define UKLSCOPE_TAKEN_CHUNKS(tail) ((tail) >> 24)
 /* word << 32 | low half of the clock */
 #define UKLSCOPE_RECORD(word, clock) ((uklscope_u64)(word) << 32 | (uklscope_u32)(clock))
 
@@ -67,6 +69,7 @@ struct uklscope_header {
 	uklscope_u64 sites_offset, sites, total_bytes;
 	uklscope_u32 state, closed;
 	uklscope_u64 insns;
+	uklscope_u32 gate;
 };
 
 struct uklscope_control {

@@ -19,7 +19,7 @@ pub enum Policy {
     /// The guest waits; the time is counted.
     #[default]
     Lossless = 0,
-    /// Records are dropped; each is counted.
+    /// The oldest records make room; each is counted.
     Flight = 1,
 }
 
@@ -33,7 +33,7 @@ pub enum State {
     Finished = 2,
 }
 
-/// At offset 0. Written by the debugger before the probe starts, but for `state` and `insns`.
+/// At offset 0. Written by the debugger before the probe starts, but for the atomics.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Header {
@@ -52,15 +52,17 @@ pub struct Header {
     pub state: AtomicU32,
     /// Set by the reader to say that it takes nothing more: the probe drops what comes.
     pub closed: AtomicU32,
-    /// Instructions executed in all, written at the end.
+    /// Instructions executed by all vCPUs, written at the end.
     pub insns: AtomicU64,
+    /// Raised by one to start recording and to stop it: odd is on. Either end may.
+    pub gate: AtomicU32,
 }
 
-/// One per vCPU. A ring holds `head - tail` chunks that were published and not taken yet.
+/// One per vCPU. A ring holds the chunks from the tail's to the head's, which is being filled.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Control {
-    /// Chunks published.
+    /// Chunks that are finished.
     pub head: AtomicU64,
     /// Times the guest waited for the reader.
     pub waits: AtomicU64,
@@ -68,7 +70,8 @@ pub struct Control {
     /// Records dropped.
     pub lost: AtomicU64,
     probe_line: [u64; 12],
-    /// Chunks taken.
+    /// What was taken, as [`Taken`] packs it. The debugger moves it on; under [`Policy::Flight`] the probe
+    /// does too, by compare and exchange, to drop the oldest chunk.
     pub tail: AtomicU64,
     reader_line: [u64; 15],
 }
@@ -77,17 +80,49 @@ pub struct Control {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct ChunkHeader {
-    /// Counts a vCPU's chunks from 0.
+    /// Counts a vCPU's chunks from 0. Written, with release, when the chunk is begun, after `used`.
     pub sequence: u64,
     /// The whole clock when the chunk was begun; its records lie less than 2³² after it.
     pub clock: u64,
-    /// Records dropped by this vCPU before the chunk.
+    /// Records dropped by this vCPU before the chunk was begun.
     pub lost: u64,
+    /// Records that can be read. Raised by the probe, with release, while it fills the chunk.
     pub used: u32,
     pub vcpu: u32,
     reserved: [u64; 4],
 }
 
+/// Where in a chunk its sequence number and its count of records lie, for ends that share them.
+pub const SEQUENCE_OFFSET: usize = 0;
+pub const USED_OFFSET: usize = 24;
+
+/// How far a ring was read: so many whole chunks, and records of the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    pub chunks: u64,
+    pub records: u32,
+}
+
+/// A chunk has fewer records than this.
+const RECORDS_BITS: u32 = 24;
+
+impl Taken {
+    #[must_use]
+    pub const fn pack(self) -> u64 {
+        self.chunks << RECORDS_BITS | self.records as u64
+    }
+
+    #[must_use]
+    pub const fn unpack(packed: u64) -> Self {
+        Self {
+            chunks: packed >> RECORDS_BITS,
+            records: (packed & ((1 << RECORDS_BITS) - 1)) as u32,
+        }
+    }
+}
+
+const _: () = assert!(core::mem::offset_of!(ChunkHeader, sequence) == SEQUENCE_OFFSET);
+const _: () = assert!(core::mem::offset_of!(ChunkHeader, used) == USED_OFFSET);
 const _: () = assert!(size_of::<Control>() == CONTROL_BYTES);
 const _: () = assert!(size_of::<ChunkHeader>() == CHUNK_HEADER_BYTES);
 const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
@@ -230,7 +265,11 @@ impl Shape {
         };
         within("vCPUs", self.vcpus.into(), 1 << 12)?;
         within("chunks", self.chunks.into(), 1 << 16)?;
-        within("records per chunk", self.chunk_records.into(), 1 << 24)?;
+        within(
+            "records per chunk",
+            self.chunk_records.into(),
+            (1 << RECORDS_BITS) - 1,
+        )?;
         if self.sites > 1 << 28 {
             return Err(Damage::Size("sites", self.sites));
         }
@@ -277,7 +316,7 @@ impl<'a> Chunk<'a> {
         Ok(Self { header, records })
     }
 
-    /// Each eight bytes as a number; after a switch two of them are addresses.
+    /// Each eight bytes as a number; the three after a switch are whole numbers.
     pub fn raw(&self) -> impl Iterator<Item = u64> + 'a {
         self.records.chunks_exact(RECORD_BYTES).map(|bytes| {
             let mut raw = [0; 8];

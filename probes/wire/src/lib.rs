@@ -9,7 +9,11 @@
 //!        Site × sites     sorted by address: what the probe is to look for
 //! ```
 //!
-//! A record is eight bytes: the low half of the instruction clock, and a site word (see [`record`]).
+//! A record is eight bytes: the low half of its vCPU's instruction clock, and a site word (see [`record`]).
+//! Each vCPU writes a ring of its own; what orders the rings is a number in each switch of tasks, and a
+//! switch can be read as soon as it is written, so that nobody waits for one that lies in a chunk that is
+//! not full yet.
+//!
 //! Everything is little-endian and naturally aligned, as on the x86-64 that both ends run on.
 #![no_std]
 
@@ -21,7 +25,7 @@ pub mod record;
 pub mod site;
 
 pub use c_header::header;
-pub use layout::{Chunk, ChunkHeader, Control, Damage, Header, Policy, Shape, State};
+pub use layout::{Chunk, ChunkHeader, Control, Damage, Header, Policy, Shape, State, Taken};
 pub use record::{Kind, Record, Word};
 pub use site::{Site, SiteFlags};
 
@@ -29,4 +33,4 @@ pub use site::{Site, SiteFlags};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"UKLTRACE");
 
 /// Raised whenever a reader of the former layout would misread the new one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -33,9 +33,13 @@ pub enum Kind {
     AppEntry = 10,
     AppReturn = 11,
     AppJump = 12,
-    /// The stack is switched. Two more records follow, holding whole addresses: where the previous task's
-    /// stack pointer was stored (0 where that was not seen), and where the next one's was loaded from.
+    /// The stack is switched. Three whole numbers follow: where the previous task's stack pointer was
+    /// stored (0 where that was not seen), where the next one's was loaded from, and how many switches all
+    /// vCPUs had made before: what puts their rings in order.
     Switch = 13,
+    /// Recording goes on: what came before on this vCPU was not recorded, but for switches and the starts
+    /// of tasks. In place of a function: the [`crate::Header::gate`] that is open.
+    Resume = 14,
 }
 
 /// The upper half of a record: a kind and the number of a function in the site table.
@@ -43,8 +47,8 @@ pub enum Kind {
 #[repr(transparent)]
 pub struct Word(pub u32);
 
-/// The records that follow a [`Kind::Switch`] and belong to it.
-pub const SWITCH_ADDRESSES: usize = 2;
+/// The numbers that follow a [`Kind::Switch`] and belong to it.
+pub const SWITCH_NUMBERS: usize = 3;
 
 /// The number of the function that holds what lies in none.
 pub const NO_FUNCTION: u32 = 0;
@@ -63,7 +67,7 @@ pub struct Record {
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Entry,
         Self::Return,
         Self::Jump,
@@ -77,12 +81,13 @@ impl Kind {
         Self::AppReturn,
         Self::AppJump,
         Self::Switch,
+        Self::Resume,
     ];
 
     #[must_use]
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {
-            1..=13 => Some(Self::ALL[number as usize - 1]),
+            1..=14 => Some(Self::ALL[number as usize - 1]),
             _ => None,
         }
     }
@@ -103,6 +108,7 @@ impl Kind {
             Self::AppReturn => "APP_RETURN",
             Self::AppJump => "APP_JUMP",
             Self::Switch => "SWITCH",
+            Self::Resume => "RESUME",
         }
     }
 

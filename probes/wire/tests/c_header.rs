@@ -33,6 +33,7 @@ fn c_lays_the_structures_out_alike() {
          _Static_assert(sizeof(struct uklscope_control) == {}, \"control\");\n\
          _Static_assert(sizeof(struct uklscope_chunk) == {}, \"chunk\");\n\
          _Static_assert(__builtin_offsetof(struct uklscope_header, state) == 56, \"state\");\n\
+         _Static_assert(__builtin_offsetof(struct uklscope_header, gate) == 72, \"gate\");\n\
          _Static_assert(__builtin_offsetof(struct uklscope_control, tail) == 128, \"tail\");\n\
          _Static_assert(sizeof(struct uklscope_site) == {}, \"site\");\n",
         path().display(),

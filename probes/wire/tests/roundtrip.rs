@@ -2,7 +2,7 @@
 
 use proptest::prelude::{Strategy, any, proptest};
 use proptest::{prop_assert, prop_assert_eq};
-use wire::{Chunk, Damage, Kind, Policy, Record, Shape, Site, Word};
+use wire::{Chunk, Damage, Kind, Policy, Record, Shape, Site, Taken, Word};
 
 fn a_kind() -> impl Strategy<Value = Kind> {
     (0..Kind::ALL.len()).prop_map(|i| Kind::ALL[i])
@@ -42,6 +42,15 @@ proptest! {
     fn sites_read_back(address in any::<u64>(), kind in a_kind(), function in 0u32..1 << 28, flags in any::<u32>()) {
         let site = Site::new(address, kind, function, flags);
         prop_assert_eq!(Site::decode(&site.encode()), Some(site));
+    }
+
+    #[test]
+    fn what_was_taken_reads_back_and_sorts(chunks in 0u64..1 << 40, records in 0u32..(1 << 24) - 1) {
+        let taken = Taken { chunks, records };
+        prop_assert_eq!(Taken::unpack(taken.pack()), taken);
+        let later = Taken { records: records + 1, ..taken };
+        let next = Taken { chunks: chunks + 1, records: 0 };
+        prop_assert!(taken.pack() < later.pack() && later.pack() < next.pack());
     }
 
     #[test]

@@ -3,7 +3,12 @@
 //! Every task has a stack of open crossings: a system call, the page fault that interrupts it, the
 //! interrupt that interrupts that. Each walks its own path through the [`trie`]; what an inner one or
 //! another task takes is cut out of the outer one.
+//!
+//! Every vCPU has a [`cursor`] of its own over the one trie and the one table of tasks. Their records are
+//! taken in the order they come, but for switches of tasks, which all vCPUs number: none is passed before
+//! its turn, so that a task is put away on one vCPU before it goes on on another.
 
+mod cursor;
 mod path;
 mod report;
 mod requests;
@@ -12,15 +17,16 @@ mod trie;
 
 use std::sync::Arc;
 
-use wire::record::{FIRST_SPECIAL, SWITCH_ADDRESSES};
+use wire::record::{FIRST_SPECIAL, SWITCH_NUMBERS};
 use wire::{Kind, Word};
 
 use super::functions::Functions;
 use crate::crossing::RequestSpec;
+use cursor::{Cursor, State};
 use path::Shapes;
 use requests::Counter;
-use tasks::{Open, Tasks};
-use trie::{GOES_ON, NodeId, ROOT, Trie};
+use tasks::{Open, Switch, TaskId, Tasks};
+use trie::{GOES_ON, ROOT, Trie};
 
 pub use report::Run;
 
@@ -35,49 +41,30 @@ pub struct Fold {
     functions: Functions,
     trie: Trie,
     tasks: Tasks,
+    /// By vCPU.
+    cursors: Vec<Cursor>,
+    /// The number of the switch that comes next.
+    next_switch: u64,
+    /// Which opening of the gate the records are of.
+    gate: u32,
     /// How often each ending was reached: undisturbed, and with something cut out.
     counts: Vec<[u64; 2]>,
     shapes: Shapes,
-    state: State,
-    /// Of the innermost open crossing, while walking.
-    node: NodeId,
-    /// The low half of the clock at its last step, moved on by what was cut out.
-    last: u32,
-    /// Addresses still to come after a switch, and the first of them.
-    pending: Pending,
     full_syscall: u32,
-    /// The whole clock, as far as it was followed.
-    now: u64,
     /// Where requests are counted.
     requests: Option<Counter>,
     /// Records seen.
     pub events: u64,
-    /// Chunks that did not follow the one before.
+    /// Places where records are missing.
     pub gaps: u64,
+    /// Places where recording was off.
+    pub pauses: u64,
     /// Crossings given up because the records contradict each other.
     pub broken: u64,
     /// Crossings not kept for want of room.
     pub overflow: u64,
     /// Crossings not kept because they have too many steps.
     pub long: u64,
-}
-
-/// Where the running task is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// In a crossing.
-    Walking,
-    /// In the application.
-    App,
-    /// In the kernel, on nobody's behalf that is known.
-    Elsewhere,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Pending {
-    left: usize,
-    clock: u32,
-    from: u64,
 }
 
 impl Fold {
@@ -90,17 +77,16 @@ impl Fold {
             functions,
             trie: Trie::new(),
             tasks: Tasks::default(),
+            cursors: Vec::new(),
+            next_switch: 0,
+            gate: 0,
             counts: Vec::new(),
             shapes: Shapes::new(profile),
-            state: State::Elsewhere,
-            node: ROOT,
-            last: 0,
-            pending: Pending::default(),
             full_syscall: full_syscall.unwrap_or(u32::MAX),
-            now: 0,
             requests: None,
             events: 0,
             gaps: 0,
+            pauses: 0,
             broken: 0,
             overflow: 0,
             long: 0,
@@ -114,56 +100,106 @@ impl Fold {
         self
     }
 
-    /// Takes a chunk's records, in order.
-    pub fn take(&mut self, records: &[u64]) {
-        self.events += records.len() as u64;
-        let mut at = 0;
-        while at < records.len() {
-            if self.pending.left > 0 {
-                self.address(records[at]);
-                at += 1;
-                continue;
-            }
-            let state = self.state;
-            at += match state {
-                State::Walking => self.walk(&records[at..]),
-                State::App => self.run_app(&records[at..]),
-                State::Elsewhere => Self::skip_steps(&records[at..]),
+    /// Takes records of a vCPU, in order; `clock` is its whole clock at or before the first of them.
+    ///
+    /// Returns how many were taken. The rest, from a switch on whose turn it is not yet, is to be given
+    /// again when more of the other vCPUs was taken.
+    pub fn take(&mut self, vcpu: usize, clock: u64, records: &[u64]) -> usize {
+        self.add_vcpus(vcpu);
+        let mut at = self.cursors[vcpu];
+        at.now = at.now.max(clock);
+        at.waits_for = None;
+        let taken = self.run(&mut at, records);
+        self.cursors[vcpu] = at;
+        self.events += taken as u64;
+        taken
+    }
+
+    fn add_vcpus(&mut self, last: usize) {
+        for vcpu in self.cursors.len()..=last {
+            self.cursors.push(Cursor::new(vcpu));
+            self.tasks.add_vcpu();
+        }
+    }
+
+    fn run(&mut self, at: &mut Cursor, records: &[u64]) -> usize {
+        let mut taken = 0;
+        while taken < records.len() {
+            let state = at.state;
+            taken += match state {
+                State::Walking => self.walk(at, &records[taken..]),
+                State::App => self.run_app(at, &records[taken..]),
+                State::Elsewhere => Self::skip_steps(&records[taken..]),
             };
-            if state != self.state {
+            if state != at.state {
                 // The crossing has ended: what follows is for the state it left.
                 continue;
             }
-            if let Some(record) = records.get(at) {
-                let record = wire::Record::decode(*record);
-                self.special(record.word, record.clock);
-                at += 1;
+            let Some((raw, rest)) = records[taken..].split_first() else {
+                break;
+            };
+            let record = wire::Record::decode(*raw);
+            if record.word.kind() == Some(Kind::Switch) {
+                let Some(numbers) = rest.first_chunk::<SWITCH_NUMBERS>() else {
+                    break;
+                };
+                if !self.switch(at, record.clock, *numbers) {
+                    break;
+                }
+                taken += SWITCH_NUMBERS;
+            } else {
+                self.special(at, record.word, record.clock);
             }
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Records of a vCPU are missing, before what is given next.
+    pub fn gap(&mut self, vcpu: usize) {
+        self.gaps += 1;
+        self.abandon(vcpu);
+    }
+
+    /// What a vCPU runs, and where that task is, is unknown from here on.
+    pub fn abandon(&mut self, vcpu: usize) {
+        self.add_vcpus(vcpu);
+        let at = &mut self.cursors[vcpu];
+        at.lose();
+        let (task, gave_up) = self.tasks.lose(at.task, vcpu);
+        at.task = task;
+        self.give_up_turns(u64::from(gave_up));
+    }
+
+    /// Whether records wait for a switch that was not given yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.cursors.iter().any(|at| at.waits_for.is_some())
+    }
+
+    /// The switches that others wait for are missing: goes on with the first that is there. What sleeps
+    /// may have been anywhere since.
+    pub fn pass_missing_switches(&mut self) {
+        let there = self.cursors.iter().filter_map(|at| at.waits_for).min();
+        if let Some(number) = there {
+            self.next_switch = number;
+            let running: Vec<TaskId> = self.cursors.iter().map(|at| at.task).collect();
+            let turns = self.tasks.forget(&running);
+            self.give_up_turns(turns);
         }
     }
 
-    /// Records are missing.
-    pub fn gap(&mut self) {
-        self.gaps += 1;
-        self.abandon();
-    }
-
-    /// Whatever is open is unknown from here on.
-    pub fn abandon(&mut self) {
-        let turns = self.tasks.forget();
+    fn give_up_turns(&mut self, turns: u64) {
         if let Some(requests) = &mut self.requests {
             requests.lost += turns;
         }
-        self.pending = Pending::default();
-        self.state = State::Elsewhere;
-        self.node = ROOT;
     }
 
     /// Steps along the path; returns how many records were taken, up to one that is no step.
     #[inline]
-    fn walk(&mut self, records: &[u64]) -> usize {
+    fn walk(&mut self, at: &mut Cursor, records: &[u64]) -> usize {
         const HIGH: u64 = 0xffff_ffff_0000_0000;
-        let (mut node, mut last) = (self.node, self.last);
+        let (mut node, mut last) = (at.node, at.last);
         let mut taken = 0;
         for raw in records {
             if raw >> 32 >= u64::from(FIRST_SPECIAL) {
@@ -186,24 +222,24 @@ impl Fold {
                 } else {
                     self.long += 1;
                 }
-                self.give_up(clock);
+                self.give_up(at, clock);
                 return taken;
             };
             if self.trie.hot[node as usize].end != GOES_ON {
-                self.node = node;
-                self.close(clock);
-                if self.state != State::Walking {
+                at.node = node;
+                self.close(at, clock);
+                if at.state != State::Walking {
                     return taken;
                 }
-                (node, last) = (self.node, self.last);
+                (node, last) = (at.node, at.last);
             }
         }
-        (self.node, self.last) = (node, last);
+        (at.node, at.last) = (node, last);
         taken
     }
 
     /// Steps in the application's code; returns how many records were taken.
-    fn run_app(&mut self, records: &[u64]) -> usize {
+    fn run_app(&mut self, at: &mut Cursor, records: &[u64]) -> usize {
         let app = |raw: &&u64| {
             matches!(
                 Word((*raw >> 32) as u32).kind(),
@@ -214,7 +250,7 @@ impl Fold {
         let Some(requests) = &self.requests else {
             return steps.count();
         };
-        let server = &mut self.tasks.current_mut().server;
+        let server = &mut self.tasks.get_mut(at.task).server;
         let mut taken = 0;
         for raw in steps {
             let record = wire::Record::decode(*raw);
@@ -227,25 +263,17 @@ impl Fold {
     }
 
     /// The application's code goes on from here.
-    fn go_on_in_app(&mut self, clock: u32) {
-        self.state = State::App;
-        self.tasks.current_mut().server.enter(clock);
+    fn go_on_in_app(&mut self, at: &mut Cursor, clock: u32) {
+        at.state = State::App;
+        self.tasks.get_mut(at.task).server.enter(clock);
     }
 
     /// A step in the application's code that was not expected there.
-    fn app_step(&mut self, kind: Kind, word: Word, clock: u32) {
+    fn app_step(&mut self, at: &mut Cursor, kind: Kind, word: Word, clock: u32) {
         if let Some(requests) = &self.requests {
-            let server = &mut self.tasks.current_mut().server;
+            let server = &mut self.tasks.get_mut(at.task).server;
             server.step(kind, word.function(), clock, requests);
         }
-    }
-
-    /// The whole clock, from its low half: called more often than that wraps.
-    fn wide(&mut self, clock: u32) -> u64 {
-        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
-        let since = clock.wrapping_sub(self.now as u32);
-        self.now += u64::from(since);
-        self.now
     }
 
     fn skip_steps(records: &[u64]) -> usize {
@@ -254,68 +282,63 @@ impl Fold {
     }
 
     /// A record that changes which path is walked.
-    fn special(&mut self, word: Word, clock: u32) {
+    fn special(&mut self, at: &mut Cursor, word: Word, clock: u32) {
         let Some(kind) = word.kind() else {
             self.broken += 1;
             return;
         };
-        self.wide(clock);
+        at.wide(clock);
         let entered = matches!(
             kind,
             Kind::SyscallEntry | Kind::FaultEntry | Kind::InterruptEntry
         );
-        if entered && self.state == State::Elsewhere && !self.tasks.current().is_followed() {
+        if entered && at.state == State::Elsewhere && !self.tasks.get(at.task).is_followed() {
             // A ring-3 neighbour's of the application, a kernel thread's, or inside of what was given up.
             return;
         }
         match kind {
             // The latter: a function of the kernel, entered from the application, by bypass or shortcut.
-            Kind::SyscallEntry | Kind::Entry => self.open(word, clock, true),
+            Kind::SyscallEntry | Kind::Entry => self.open(at, word, clock, true),
             Kind::FaultEntry | Kind::InterruptEntry => {
-                let counts = self.tasks.current().counts();
-                self.open(word, clock, counts);
+                let counts = self.tasks.get(at.task).counts();
+                self.open(at, word, clock, counts);
             }
             Kind::TaskStart => {
-                self.tasks.current_mut().start();
-                self.state = State::Elsewhere;
+                self.tasks.get_mut(at.task).start();
+                at.state = State::Elsewhere;
             }
             // The way back to an application that was never seen to leave.
             Kind::Sysret | Kind::Iret => {
-                if self.tasks.current().is_followed() {
-                    self.go_on_in_app(clock);
+                if self.tasks.get(at.task).is_followed() {
+                    self.go_on_in_app(at, clock);
                 }
             }
-            Kind::AppEntry | Kind::AppReturn | Kind::AppJump => self.in_app(kind, word, clock),
-            Kind::Switch => {
-                self.pending = Pending {
-                    left: SWITCH_ADDRESSES,
-                    clock,
-                    from: 0,
-                }
-            }
-            Kind::Return | Kind::Jump => {}
+            Kind::AppEntry | Kind::AppReturn | Kind::AppJump => self.in_app(at, kind, word, clock),
+            Kind::Resume => self.resumed(at, word.function()),
+            // A switch was taken before it comes here.
+            Kind::Switch | Kind::Return | Kind::Jump => {}
         }
     }
 
-    fn open(&mut self, word: Word, clock: u32, counted: bool) {
-        let (node, last, walking) = (self.node, self.last, self.state == State::Walking);
-        let task = self.tasks.current_mut();
+    fn open(&mut self, at: &mut Cursor, word: Word, clock: u32, counted: bool) {
+        let (node, last, walking) = (at.node, at.last, at.state == State::Walking);
+        let task = self.tasks.get_mut(at.task);
         if walking {
             task.pause(node, last);
-        } else if self.state == State::App
+        } else if at.state == State::App
             && let Some(requests) = &self.requests
         {
             task.server.leave(clock, requests);
         }
         task.push(Open::new(clock, counted));
-        self.node = self.trie.step(ROOT, trie::key(word.0, 0), &self.functions);
-        self.last = clock;
-        self.state = State::Walking;
+        at.node = self.trie.step(ROOT, trie::key(word.0, 0), &self.functions);
+        at.last = clock;
+        at.state = State::Walking;
     }
 
     /// The innermost crossing ended at its node.
-    fn close(&mut self, clock: u32) {
-        let end = self.trie.hot[self.node as usize].end as usize - 1;
+    fn close(&mut self, at: &mut Cursor, clock: u32) {
+        let end = self.trie.hot[at.node as usize].end as usize - 1;
         while self.counts.len() < self.trie.endings.len() {
             let ending = self.trie.endings[self.counts.len()];
             let (steps, phases) = self.shapes.learn(&self.trie, ending, &self.functions);
@@ -326,8 +349,8 @@ impl Fold {
             }
             self.counts.push([0; 2]);
         }
-        let now = self.wide(clock);
-        let task = self.tasks.current_mut();
+        let now = at.wide(clock);
+        let task = self.tasks.get_mut(at.task);
         let Some(open) = task.pop() else { return };
         if open.counted {
             self.counts[end][usize::from(open.cut)] += 1;
@@ -343,97 +366,121 @@ impl Fold {
         if self.shapes.is_sigreturn(end) {
             began = task.drop_signal().unwrap_or(began);
         }
-        self.resume(began, clock);
+        self.resume(at, began, clock);
     }
 
     /// Goes on with what the crossing that began and ended then had interrupted.
-    fn resume(&mut self, began: u32, ended: u32) {
-        let task = self.tasks.current_mut();
+    fn resume(&mut self, at: &mut Cursor, began: u32, ended: u32) {
+        let task = self.tasks.get_mut(at.task);
         match task.resume(ended.wrapping_sub(began)) {
             Some((node, last)) => {
-                (self.node, self.last) = (node, last);
-                self.state = State::Walking;
+                (at.node, at.last) = (node, last);
+                at.state = State::Walking;
             }
-            None if task.is_followed() => self.go_on_in_app(ended),
-            None => self.state = State::Elsewhere,
+            None if task.is_followed() => self.go_on_in_app(at, ended),
+            None => at.state = State::Elsewhere,
         }
     }
 
-    fn give_up(&mut self, clock: u32) {
-        let task = self.tasks.current_mut();
-        task.clear();
-        if task.server.forget()
-            && let Some(requests) = &mut self.requests
-        {
-            requests.lost += 1;
-        }
-        task.lost = true;
-        self.last = clock;
-        self.state = State::Elsewhere;
+    fn give_up(&mut self, at: &mut Cursor, clock: u32) {
+        let task = self.tasks.get_mut(at.task);
+        let gave_up = task.forget();
+        self.give_up_turns(u64::from(gave_up));
+        at.last = clock;
+        at.state = State::Elsewhere;
     }
 
     /// The application's code is running.
-    fn in_app(&mut self, kind: Kind, word: Word, clock: u32) {
-        match self.state {
+    fn in_app(&mut self, at: &mut Cursor, kind: Kind, word: Word, clock: u32) {
+        match at.state {
             State::App => {}
             State::Elsewhere => {
                 if self.tasks.any() {
-                    self.found_in_app(kind, word, clock);
+                    self.found_in_app(at, kind, word, clock);
                 }
             }
-            State::Walking if self.trie.is_call(self.node) => {
-                let interrupted = self.tasks.current().top_cut();
+            State::Walking if self.trie.is_call(at.node) => {
+                let interrupted = self.tasks.get(at.task).top_cut();
                 if interrupted && word.function() != self.full_syscall {
                     // A signal's handler runs before the call goes on.
-                    let (node, last) = (self.node, self.last);
-                    let task = self.tasks.current_mut();
+                    let (node, last) = (at.node, at.last);
+                    let task = self.tasks.get_mut(at.task);
                     task.pause(node, last);
                     task.push(Open::signal(clock));
-                    self.go_on_in_app(clock);
+                    self.go_on_in_app(at, clock);
                 } else {
                     // Without a return: the call falls to the full path.
-                    let key = trie::left_to_app(clock.wrapping_sub(self.last));
-                    self.node = self.trie.step(self.node, key, &self.functions);
-                    self.close(clock);
+                    let key = trie::left_to_app(clock.wrapping_sub(at.last));
+                    at.node = self.trie.step(at.node, key, &self.functions);
+                    self.close(at, clock);
                 }
-                self.app_step(kind, word, clock);
+                self.app_step(at, kind, word, clock);
             }
             State::Walking => {
                 self.broken += 1;
-                self.give_up(clock);
-                self.found_in_app(kind, word, clock);
+                self.give_up(at, clock);
+                self.found_in_app(at, kind, word, clock);
             }
         }
     }
 
     /// Wherever the task was: its own code is running.
-    fn found_in_app(&mut self, kind: Kind, word: Word, clock: u32) {
-        let task = self.tasks.current_mut();
+    fn found_in_app(&mut self, at: &mut Cursor, kind: Kind, word: Word, clock: u32) {
+        let task = self.tasks.get_mut(at.task);
         (task.user, task.lost) = (true, false);
-        self.go_on_in_app(clock);
-        self.app_step(kind, word, clock);
+        self.go_on_in_app(at, clock);
+        self.app_step(at, kind, word, clock);
     }
 
-    fn address(&mut self, address: u64) {
-        self.pending.left -= 1;
-        if self.pending.left > 0 {
-            self.pending.from = address;
-            return;
+    /// False: it is not its turn.
+    fn switch(&mut self, at: &mut Cursor, clock: u32, numbers: [u64; SWITCH_NUMBERS]) -> bool {
+        let [from, to, number] = numbers;
+        if number > self.next_switch {
+            at.waits_for = Some(number);
+            return false;
         }
-        let Pending { clock, from, .. } = self.pending;
-        let (node, last, walking) = (self.node, self.last, self.state == State::Walking);
-        if walking {
-            self.tasks.current_mut().pause(node, last);
+        self.next_switch = number.saturating_add(1);
+        if at.gate != self.gate {
+            // What it did since recording was off is not known yet, and will not be.
+            let gave_up = self.tasks.get_mut(at.task).forget();
+            self.give_up_turns(u64::from(gave_up));
+        } else if at.state == State::Walking {
+            self.tasks.get_mut(at.task).pause(at.node, at.last);
         }
-        self.tasks.switch(from, address, clock, self.now);
-        self.resume(clock, clock);
+        let switch = Switch {
+            from,
+            to,
+            vcpu: at.vcpu,
+            clock,
+            now: at.wide(clock),
+        };
+        at.task = self.tasks.switch(at.task, &switch);
+        self.resume(at, clock, clock);
         // What is left to be told from `resume` is whether the new task was in the application: a task is
         // never switched to there.
-        if self.state == State::App {
-            self.state = State::Elsewhere;
+        if at.state == State::App {
+            at.state = State::Elsewhere;
         }
+        true
+    }
+
+    /// Recording was off: where any task has got to meanwhile is unknown. Each vCPU says so before what it
+    /// records next, and says which opening of the gate that is.
+    fn resumed(&mut self, at: &mut Cursor, gate: u32) {
+        let mut turns = u64::from(self.tasks.get_mut(at.task).forget());
+        if self.gate != gate {
+            self.gate = gate;
+            self.pauses += 1;
+            let running: Vec<TaskId> = self.cursors.iter().map(|at| at.task).collect();
+            turns += self.tasks.forget(&running);
+        }
+        at.gate = gate;
+        at.lose();
+        self.give_up_turns(turns);
     }
 }
 
+#[cfg(test)]
+mod smp_tests;
 #[cfg(test)]
 mod tests;

@@ -137,6 +137,10 @@ impl Fold {
             "gaps in the records: the crossings around them are not counted",
         );
         note(
+            self.pauses,
+            "times recording had been off: what happened then is not counted",
+        );
+        note(
             self.broken,
             "times the records contradicted each other: those crossings are not counted",
         );

@@ -188,7 +188,7 @@ impl Counter {
             phases.add(&self.endings[*ending as usize].phases);
         }
         let own = app + phases.total();
-        if own + turn.interrupts + turn.others != now - turn.began {
+        if own + turn.interrupts + turn.others != now.wrapping_sub(turn.began) {
             self.unbalanced += 1;
             return;
         }
@@ -339,15 +339,6 @@ impl Turn {
 }
 
 impl Server {
-    pub(super) const fn new() -> Self {
-        Self {
-            frames: Vec::new(),
-            since: 0,
-            jumped: None,
-            turn: None,
-        }
-    }
-
     /// The application's code goes on.
     pub(super) const fn enter(&mut self, clock: u32) {
         self.since = clock;
@@ -422,9 +413,16 @@ impl Server {
         }
     }
 
-    pub(super) fn back(&mut self, now: u64) {
+    /// What other tasks did meanwhile is known where they did it on the same vCPU; the clocks of two tell
+    /// nothing of each other.
+    pub(super) fn back(&mut self, now: u64, same_vcpu: bool) {
         if let Some(turn) = &mut self.turn {
-            turn.others += now - turn.away;
+            let away = now.wrapping_sub(turn.away);
+            if same_vcpu {
+                turn.others += away;
+            } else {
+                turn.began = turn.began.wrapping_add(away);
+            }
         }
     }
 

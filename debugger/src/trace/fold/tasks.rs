@@ -1,4 +1,8 @@
 //! Tasks, by where their stack pointers are kept while they sleep, and their open crossings.
+//!
+//! A task may go on on another vCPU than the one it was switched away on, and their clocks differ. All
+//! stamps of a task are differences to its vCPU's clock: when it is switched to, they are moved by the
+//! difference of the two clocks, and instructions since a step stay what they were.
 
 use std::collections::HashMap;
 
@@ -31,17 +35,44 @@ pub(super) struct Task {
     pub(super) user: bool,
     /// A crossing of it was given up: it is in the application again when its code is seen.
     pub(super) lost: bool,
-    /// The clock when it was switched away.
+    /// The clock when it was switched away, and the vCPU whose clock that is.
     away: u32,
+    away_on: usize,
     /// What its own code does.
     pub(super) server: Server,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    by_address: HashMap<u64, usize>,
-    all: Vec<Task>,
-    current: usize,
+    by_address: HashMap<u64, TaskId>,
+    named: Vec<Task>,
+    /// By vCPU: what runs there while it is not known which task that is.
+    nobody: Vec<Task>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TaskId {
+    Named(usize),
+    /// The one that runs on that vCPU, whichever it is.
+    Nobody(usize),
+}
+
+/// A switch of tasks on a vCPU.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Switch {
+    /// Where the two stack pointers are kept; `from` is 0 where that was not seen.
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) vcpu: usize,
+    /// The vCPU's clock: its low half, and the whole of it.
+    pub(super) clock: u32,
+    pub(super) now: u64,
+}
+
+impl TaskId {
+    pub(super) const fn nobody(vcpu: usize) -> Self {
+        Self::Nobody(vcpu)
+    }
 }
 
 impl Open {
@@ -116,8 +147,20 @@ impl Task {
         Some(signal.began)
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Where it is is not known, until its own code is seen; whether a turn of a server was given up.
+    pub(super) fn forget(&mut self) -> bool {
         self.open.clear();
+        self.lost = true;
+        self.server.forget()
+    }
+
+    /// It goes on, on whichever vCPU.
+    fn come_back(&mut self, switch: &Switch) {
+        let away = switch.clock.wrapping_sub(self.away);
+        self.server.back(switch.now, self.away_on == switch.vcpu);
+        if let Some(open) = self.open.last_mut() {
+            open.last = open.last.wrapping_add(away);
+        }
     }
 
     fn open_now(&self) -> usize {
@@ -126,15 +169,23 @@ impl Task {
 }
 
 impl Tasks {
-    pub(super) fn current(&self) -> &Task {
-        self.all.get(self.current).unwrap_or(&NOBODY)
+    /// Makes room for a vCPU's tasks.
+    pub(super) fn add_vcpu(&mut self) {
+        self.nobody.push(Task::default());
     }
 
-    pub(super) fn current_mut(&mut self) -> &mut Task {
-        if self.all.is_empty() {
-            self.all.push(Task::default());
+    pub(super) fn get(&self, task: TaskId) -> &Task {
+        match task {
+            TaskId::Named(at) => &self.named[at],
+            TaskId::Nobody(vcpu) => &self.nobody[vcpu],
         }
-        &mut self.all[self.current]
+    }
+
+    pub(super) fn get_mut(&mut self, task: TaskId) -> &mut Task {
+        match task {
+            TaskId::Named(at) => &mut self.named[at],
+            TaskId::Nobody(vcpu) => &mut self.nobody[vcpu],
+        }
     }
 
     /// Whether tasks are told apart yet.
@@ -142,53 +193,64 @@ impl Tasks {
         !self.by_address.is_empty()
     }
 
-    /// From the task whose stack pointer was stored at `from` to the one whose was loaded from `to`;
-    /// `now` is the whole clock.
-    pub(super) fn switch(&mut self, from: u64, to: u64, clock: u32, now: u64) {
-        self.current_mut().away = clock;
-        self.current_mut().server.away(now);
-        if from != 0 {
-            // The task that ran before any switch is named by the first one.
-            self.by_address.entry(from).or_insert(self.current);
+    fn at_address(&mut self, address: u64) -> TaskId {
+        let new = TaskId::Named(self.named.len());
+        let task = *self.by_address.entry(address).or_insert(new);
+        if task == new {
+            self.named.push(Task::default());
         }
-        let new = self.all.len();
-        self.current = *self.by_address.entry(to).or_insert(new);
-        if self.current == new {
-            self.all.push(Task {
-                away: clock,
-                ..Task::default()
-            });
-        }
-        let task = self.current_mut();
-        let away = clock.wrapping_sub(task.away);
-        task.server.back(now);
-        if let Some(open) = task.open.last_mut() {
-            open.last = open.last.wrapping_add(away);
-        }
+        task
     }
 
-    /// Everything that is open; the tasks stay known.
+    /// From the task that `running` is to the one that runs now.
+    pub(super) fn switch(&mut self, running: TaskId, switch: &Switch) -> TaskId {
+        let left = if switch.from == 0 {
+            running
+        } else {
+            self.at_address(switch.from)
+        };
+        if left != running {
+            // What ran is known by its name only now; if it was taken for another task, that one is lost.
+            let ran = std::mem::take(self.get_mut(running));
+            let taken_for = self.get_mut(running);
+            (taken_for.user, taken_for.lost) = (ran.user, true);
+            *self.get_mut(left) = ran;
+        }
+        let left = self.get_mut(left);
+        (left.away, left.away_on) = (switch.clock, switch.vcpu);
+        left.server.away(switch.now);
+        let known = self.named.len();
+        let next = self.at_address(switch.to);
+        if next != TaskId::Named(known) {
+            self.get_mut(next).come_back(switch);
+        }
+        next
+    }
+
+    /// What a vCPU runs from here on is not known, and neither is where the task is that it ran.
+    ///
+    /// Returns whether a server's turn was given up.
+    pub(super) fn lose(&mut self, running: TaskId, vcpu: usize) -> (TaskId, bool) {
+        let gave_up = self.get_mut(running).forget();
+        let nobody = TaskId::Nobody(vcpu);
+        *self.get_mut(nobody) = Task::default();
+        (nobody, gave_up)
+    }
+
+    /// Where every task is, but for those that run, is not known; the tasks stay known.
     ///
     /// Returns how many turns of servers were given up.
-    pub(super) fn forget(&mut self) -> u64 {
-        let mut turns = 0;
-        for task in &mut self.all {
-            task.clear();
-            task.lost = true;
-            turns += u64::from(task.server.forget());
-        }
-        turns
+    pub(super) fn forget(&mut self, running: &[TaskId]) -> u64 {
+        let sleeping = self
+            .named
+            .iter_mut()
+            .enumerate()
+            .filter(|(at, _)| !running.contains(&TaskId::Named(*at)));
+        sleeping.map(|(_, task)| u64::from(task.forget())).sum()
     }
 
     pub(super) fn open_now(&self) -> usize {
-        self.all.iter().map(Task::open_now).sum()
+        let all = self.named.iter().chain(&self.nobody);
+        all.map(Task::open_now).sum()
     }
 }
-
-static NOBODY: Task = Task {
-    open: Vec::new(),
-    user: false,
-    lost: false,
-    away: 0,
-    server: Server::new(),
-};

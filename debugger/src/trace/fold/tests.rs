@@ -53,8 +53,10 @@ fn word(kind: Kind, name: &str) -> Word {
 }
 
 /// Writes records as a probe would.
+#[derive(Default)]
 pub(super) struct Tape {
     clock: u32,
+    switches: u64,
     pub(super) raw: Vec<u64>,
 }
 
@@ -63,11 +65,26 @@ impl Tape {
     pub(super) fn in_app() -> Self {
         let mut tape = Self {
             clock: 1000,
-            raw: Vec::new(),
+            ..Self::default()
         };
         tape.switch(0xa0, 0xb0);
         tape.after(1, Kind::AppEntry, "main");
         tape
+    }
+
+    /// Not known to be anywhere.
+    pub(super) fn at(clock: u32) -> Self {
+        Self {
+            clock,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn resume(&mut self, gate: u32) -> &mut Self {
+        let word = Word::new(Kind::Resume, gate);
+        let clock = self.clock;
+        self.raw.push(Record { clock, word }.encode());
+        self
     }
 
     pub(super) fn after(&mut self, instructions: u32, kind: Kind, name: &str) -> &mut Self {
@@ -83,8 +100,25 @@ impl Tape {
     }
 
     pub(super) fn switch(&mut self, from: u64, to: u64) -> &mut Self {
-        self.after(0, Kind::Switch, "");
-        self.raw.extend([from, to]);
+        self.switch_after(0, from, to)
+    }
+
+    pub(super) fn switch_after(&mut self, instructions: u32, from: u64, to: u64) -> &mut Self {
+        let number = self.switches;
+        self.switches += 1;
+        self.numbered_switch(instructions, from, to, number)
+    }
+
+    /// As one of several vCPUs does it.
+    pub(super) fn numbered_switch(
+        &mut self,
+        instructions: u32,
+        from: u64,
+        to: u64,
+        number: u64,
+    ) -> &mut Self {
+        self.after(instructions, Kind::Switch, "");
+        self.raw.extend([from, to, number]);
         self
     }
 
@@ -106,7 +140,7 @@ impl Tape {
 
     fn report(&self) -> Report {
         let mut fold = Fold::new(functions());
-        fold.take(&self.raw);
+        fold.take(0, 0, &self.raw);
         report(&fold)
     }
 }
@@ -218,16 +252,14 @@ fn a_call_that_sleeps_resumes_its_own_path() {
     let mut tape = Tape::in_app();
     tape.read_up()
         .after(2, Kind::Entry, "__switch_to_asm")
-        .after(6, Kind::Switch, "");
-    tape.raw.extend([0xb0, 0xc0]);
+        .switch_after(6, 0xb0, 0xc0);
     // The other task makes a whole call of its own, and sleeps where the first one did.
     tape.after(4, Kind::Return, "__switch_to_asm")
         .after(900, Kind::AppEntry, "main");
     tape.read_up().read_down();
     tape.read_up()
         .after(2, Kind::Entry, "__switch_to_asm")
-        .after(6, Kind::Switch, "");
-    tape.raw.extend([0xc0, 0xb0]);
+        .switch_after(6, 0xc0, 0xb0);
     tape.after(4, Kind::Return, "__switch_to_asm").read_down();
     let report = tape.report();
     let slept = report
@@ -359,10 +391,7 @@ fn a_fault_of_the_application_is_a_crossing_and_one_of_the_kernel_alone_is_none(
             "asm_exc_page_fault",
         );
     };
-    let mut kernel = Tape {
-        clock: 0,
-        raw: Vec::new(),
-    };
+    let mut kernel = Tape::default();
     fault(&mut kernel);
     assert!(kernel.report().classes.is_empty());
     let mut app = Tape::in_app();
@@ -502,18 +531,18 @@ fn a_gap_drops_what_is_open_and_is_said() {
     let mut fold = Fold::new(functions());
     let mut before = Tape::in_app();
     before.read_up();
-    fold.take(&before.raw);
-    fold.gap();
+    fold.take(0, 0, &before.raw);
+    fold.gap(0);
     let mut after = Tape {
         clock: 7,
-        raw: Vec::new(),
+        ..Tape::default()
     };
     after
         .read_down()
         .after(5, Kind::AppEntry, "main")
         .read_up()
         .read_down();
-    fold.take(&after.raw);
+    fold.take(0, 0, &after.raw);
     let report = report(&fold);
     assert_eq!(only(&report).count, 1);
     assert!(
@@ -536,13 +565,12 @@ proptest! {
     #[test]
     fn records_may_come_in_pieces(cut in 0usize..40) {
         let mut tape = Tape::in_app();
-        tape.read_up().after(2, Kind::Switch, "");
-        tape.raw.extend([0xb0, 0xc0]);
+        tape.read_up().switch_after(2, 0xb0, 0xc0);
         tape.after(4, Kind::Return, "x").switch(0xc0, 0xb0).read_down().read_up().read_down();
         let cut = cut.min(tape.raw.len());
         let mut fold = Fold::new(functions());
-        fold.take(&tape.raw[..cut]);
-        fold.take(&tape.raw[cut..]);
+        let taken = fold.take(0, 0, &tape.raw[..cut]);
+        fold.take(0, 0, &tape.raw[taken..]);
         prop_assert_eq!(report(&fold), tape.report());
     }
 
@@ -553,7 +581,7 @@ proptest! {
             .into_iter()
             .map(|(kind, function, clock)| u64::from(kind << 28 | function) << 32 | u64::from(clock % 1000))
             .collect();
-        fold.take(&raw);
+        fold.take(0, 0, &raw);
         for class in report(&fold).classes {
             prop_assert_eq!(class.path.total, class.instructions);
             prop_assert!(class.min <= class.instructions && class.instructions <= class.max);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use wire::record::SWITCH_ADDRESSES as NUMBERS;
+use wire::record::SWITCH_NUMBERS as NUMBERS;
 use wire::{Kind, Record};
 
 use super::layout::Stretch;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use wire::record::SWITCH_ADDRESSES as NUMBERS;
+use wire::record::SWITCH_NUMBERS as NUMBERS;
 use wire::{Kind, Record};
 
 use crate::trace::functions::Functions;
@@ -294,6 +294,10 @@ impl Walk {
         clock: u64,
         follow: &mut impl Follow,
     ) {
+        if kind == Kind::Resume {
+            // What came before was not recorded.
+            return self.gap(vcpu, clock);
+        }
         let cpu = &mut self.cpus[vcpu];
         let same_stamp = clock == cpu.clock;
         let jumped = cpu.jumped && same_stamp;
@@ -342,6 +346,7 @@ impl Walk {
                 self.resume(vcpu);
             }
             Kind::Switch => cpu.pending = NUMBERS,
+            Kind::Resume => {}
         }
     }
 

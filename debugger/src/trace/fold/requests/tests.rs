@@ -15,7 +15,7 @@ fn spec() -> RequestSpec {
 
 fn fold(raw: &[u64]) -> Requests {
     let mut fold = Fold::new(functions()).with_requests(Some(&spec()));
-    fold.take(raw);
+    fold.take(0, 0, raw);
     report(&fold).requests.unwrap()
 }
 
@@ -92,8 +92,8 @@ fn a_gap_gives_the_turn_up_and_says_so() {
     let mut tape = Tape::in_app();
     tape.read().handle();
     let mut fold = Fold::new(functions()).with_requests(Some(&spec()));
-    fold.take(&tape.raw);
-    fold.gap();
+    fold.take(0, 0, &tape.raw);
+    fold.gap(0);
     let requests = report(&fold).requests.unwrap();
     assert_eq!((requests.lost, requests.kinds.len()), (1, 0));
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::proptest;
 use proptest::{prop_assert, prop_assert_eq};
-use wire::record::SWITCH_ADDRESSES as NUMBERS;
+use wire::record::SWITCH_NUMBERS as NUMBERS;
 use wire::{Kind, Record, Word};
 
 use super::super::*;
