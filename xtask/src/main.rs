@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod docs;
+mod exports;
 mod fuzz;
 mod image;
 mod packages;
@@ -35,6 +36,8 @@ enum Task {
     Tidy,
     /// Makes the generated pages and headers again
     Docs(docs::Args),
+    /// Reads what is exported of a recording with the formats' own readers
+    Exports(exports::Args),
     /// Runs the decoders' fuzz targets
     Fuzz(fuzz::Args),
 }
@@ -59,6 +62,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Soak(args) => soak::run(&args),
         Task::Tidy => tidy::run(),
         Task::Docs(args) => docs::run(&args),
+        Task::Exports(args) => exports::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
     }
 }

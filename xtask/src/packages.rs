@@ -11,7 +11,7 @@ use crate::progress::{self, Step};
 const LINUX_SOURCE: &str = "linux-source-6.1";
 
 /// Package, and what it is for.
-const NEEDED: [(&str, &str); 15] = [
+const NEEDED: [(&str, &str); 16] = [
     (LINUX_SOURCE, "the kernel's source"),
     ("gcc", "compiler"),
     ("g++", "the driver of the fuzz targets"),
@@ -26,6 +26,7 @@ const NEEDED: [(&str, &str); 15] = [
     ("dpkg-dev", "unpacking the sources of demos"),
     ("xz-utils", "unpacking the kernel's source"),
     ("qemu-system-x86", "booting the image"),
+    ("python3-venv", "the readers of exported files, in tests"),
     ("tcl", "Redis's own tests"),
 ];
 
@@ -99,6 +100,7 @@ fn provided(package: &str) -> bool {
         "libelf-dev" => ("", "/usr/include/gelf.h"),
         "xz-utils" => ("xz", ""),
         "tcl" => ("tclsh", ""),
+        "python3-venv" => return has_venv(),
         "dpkg-dev" => ("dpkg-source", ""),
         "qemu-system-x86" => ("qemu-system-x86_64", ""),
         other => (other, ""),
@@ -109,6 +111,14 @@ fn provided(package: &str) -> bool {
         })
     };
     (!file.is_empty() && std::path::Path::new(file).exists()) || (!command.is_empty() && in_path())
+}
+
+fn has_venv() -> bool {
+    Command::new("python3")
+        .args(["-c", "import ensurepip, venv"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// What to put before a command that needs root; none where root is out of reach without a password.

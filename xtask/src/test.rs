@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::image::repository;
-use crate::{docs, fuzz, image, packages, progress, soak, suites, tidy};
+use crate::{docs, exports, fuzz, image, packages, progress, soak, suites, tidy};
 
 /// Seconds for each fuzz target: enough to see that it runs and finds nothing at once.
 const FUZZ_SECONDS: u64 = 5;
@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &["build", "--release", "--workspace"],
     )?;
     docs::run(&docs::Args { check: true })?;
+    exports::run(&exports::Args::default())?;
     image::build_every(&args.options)?;
     image::stock()?;
     suites::quick(&args.options)?;

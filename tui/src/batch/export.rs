@@ -1,12 +1,13 @@
 //! `uklscope export`: a recording in the format of another tool.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use debugger::trace::export::{csv, folded};
-use debugger::trace::report::Report;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use debugger::session::trace_file;
+use debugger::trace::export::{FORMATS, Format, How, Source, Timeline};
 
 use super::report;
 use super::wanted::Wanted;
@@ -15,24 +16,32 @@ use super::wanted::Wanted;
 pub struct ExportArgs {
     /// A recording made by 'uklscope trace' or 'uklscope compare'.
     pub file: PathBuf,
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    pub to: Format,
+    #[arg(long, value_name = "FORMAT", value_parser = formats())]
+    pub to: &'static Format,
     /// Only this call.
     #[arg(long, value_name = "NAME")]
     pub call: Option<String>,
     #[command(flatten)]
     pub wanted: Wanted,
+    /// Calls from here on, of the clock of each vCPU: instructions since it started.
+    #[arg(long, value_name = "INSTRUCTION", default_value_t = 0)]
+    pub from: u64,
+    /// Calls up to here.
+    #[arg(long, value_name = "INSTRUCTION", default_value_t = u64::MAX, hide_default_value = true)]
+    pub until: u64,
+    /// The classes of crossings, also where the recording keeps its records.
+    #[arg(long, conflicts_with_all = ["from", "until"])]
+    pub classes: bool,
     /// Where to; else to standard output.
     #[arg(short, value_name = "OUT")]
     pub out: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// A stack and its instructions a line: flamegraph.pl, inferno, speedscope.
-    Folded,
-    /// A line for each function of each path, for spreadsheets and data bases.
-    Csv,
+/// Of the table of formats.
+fn formats() -> impl TypedValueParser<Value = &'static Format> {
+    let values = FORMATS.map(|format| PossibleValue::new(format.name).help(format.about));
+    let named = |name: String| Format::named(&name).ok_or("no such format");
+    PossibleValuesParser::new(values).try_map(named)
 }
 
 /// # Errors
@@ -41,50 +50,120 @@ pub fn run(args: &ExportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
     if json {
         bail!("exporting: --to names the format; 'uklscope report FILE --json' prints JSON");
     }
-    let mut runs = report::open(&args.file)?.runs;
+    let mut recording = report::open(&args.file)?;
     if let Some(call) = &args.call {
-        for run in &mut runs {
+        for run in &mut recording.runs {
             run.classes.retain(|class| class.call == *call);
         }
-        if runs.iter().all(|run| run.classes.is_empty()) {
+        if recording.runs.iter().all(|run| run.classes.is_empty()) {
             bail!(
                 "exporting {call}: {} has no such call; 'uklscope report' lists those it has",
                 args.file.display()
             );
         }
     }
-    args.wanted.keep(&mut runs, &args.file)?;
-    match &args.out {
-        Some(path) => to_file(&runs, args.to, path),
-        None => write(&runs, args.to, out),
+    args.wanted.keep(&mut recording.runs, &args.file)?;
+    let timeline = timeline(args)?;
+    let source = Source {
+        recording: &recording,
+        timeline: timeline.as_ref(),
+    };
+    match (args.to.how, &args.out) {
+        (How::File(write), None) => Ok(write(&source, out)?),
+        (How::File(write), Some(path)) => to_file(path, |file| Ok(write(&source, file)?)),
+        (How::Folder(files), Some(folder)) => {
+            let what = || format!("making the folder {}", folder.display());
+            fs::create_dir_all(folder).with_context(what)?;
+            for (name, write) in files {
+                to_file(&folder.join(name), |file| Ok(write(&source, file)?))?;
+            }
+            Ok(())
+        }
+        (How::Folder(files), None) => {
+            let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+            bail!(
+                "exporting to {}: it is a folder of {}; name the folder with -o",
+                args.to.name,
+                names.join(" and ")
+            )
+        }
     }
 }
 
-fn to_file(runs: &[Report], format: Format, path: &Path) -> anyhow::Result<()> {
+/// Beyond this the file is of no use to any reader, and the calls fill gigabytes of memory.
+const MOST_RECORDS: u64 = 20_000_000;
+
+/// The calls along the clock, where the format and the recording have them and nothing else is asked for.
+fn timeline(args: &ExportArgs) -> anyhow::Result<Option<Timeline>> {
+    let range = args.from..args.until;
+    let asked = range != (0..u64::MAX);
+    if asked && !args.to.line {
+        bail!(
+            "exporting to {}: it has no line for --from and --until; perfetto and chrome have",
+            args.to.name
+        );
+    }
+    let some = args.call.is_some() || args.wanted.query.is_some();
+    if some && asked {
+        bail!(
+            "exporting calls: --from and --until take all calls; --call and --where choose classes"
+        );
+    }
+    if !args.to.line || args.classes || some {
+        return Ok(None);
+    }
+    let stored = trace_file::open(&args.file)?;
+    if !stored.has_records() {
+        if asked {
+            bail!(
+                "exporting calls: {} keeps classes alone, no records; 'uklscope trace -o FILE' keeps them",
+                args.file.display()
+            );
+        }
+        return Ok(None);
+    }
+    let records = Timeline::records(&stored, &range);
+    if records > MOST_RECORDS {
+        bail!(
+            "exporting calls: {} has {records} records there, more than {MOST_RECORDS}; narrow it by --from and --until, \
+             or take --classes",
+            args.file.display()
+        );
+    }
+    let (timeline, issues) = Timeline::of(&stored, &range);
+    for issue in issues {
+        let _ = writeln!(std::io::stderr(), "{}: {issue}", args.file.display());
+    }
+    Ok(Some(timeline))
+}
+
+fn to_file(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let what = || format!("writing {}", path.display());
     let mut file = BufWriter::new(File::create(path).with_context(what)?);
-    write(runs, format, &mut file).with_context(what)?;
+    write(&mut file).with_context(what)?;
     file.flush().with_context(what)
-}
-
-fn write(runs: &[Report], format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
-    match format {
-        Format::Folded => out.write_all(folded(runs).as_bytes())?,
-        Format::Csv => csv(runs, out)?,
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn exported(to: Format, call: Option<&str>) -> anyhow::Result<String> {
+    fn builtin() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/builtin.uklrec")
+    }
+
+    fn exported(to: &str, call: Option<&str>) -> anyhow::Result<String> {
         let args = ExportArgs {
-            file: Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/builtin.uklrec"),
-            to,
+            file: builtin(),
+            to: Format::named(to).unwrap(),
             call: call.map(str::to_owned),
             wanted: Wanted::default(),
+            from: 0,
+            until: u64::MAX,
+            classes: false,
             out: None,
         };
         let mut out = Vec::new();
@@ -94,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_call_is_exported_with_all_its_instructions() {
-        let folded = exported(Format::Folded, Some("getppid")).unwrap();
+        let folded = exported("folded", Some("getppid")).unwrap();
         let weight = |line: &str| line.rsplit(' ').next()?.parse::<u64>().ok();
         let of = |mode: &str| -> u64 {
             let lines = folded.lines().filter(|line| line.starts_with(mode));
@@ -102,11 +181,34 @@ mod tests {
         };
         // 1,000 calls of so many instructions.
         assert_eq!((of("linux;"), of("bypass;")), (191_000, 87_000));
-        let csv = exported(Format::Csv, Some("getppid")).unwrap();
+        let csv = exported("csv", Some("getppid")).unwrap();
         assert!(csv.lines().count() > 10 && csv.starts_with("mode,class,kind,call,"));
-        let error = exported(Format::Csv, Some("nosuch"))
-            .unwrap_err()
-            .to_string();
+        let error = exported("csv", Some("nosuch")).unwrap_err().to_string();
         assert!(error.contains("no such call"), "{error}");
+    }
+
+    #[test]
+    fn a_format_of_several_files_wants_a_folder() {
+        let error = exported("parquet", None).unwrap_err().to_string();
+        assert!(error.contains("-o"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let args = ExportArgs {
+            file: builtin(),
+            to: Format::named("parquet").unwrap(),
+            call: None,
+            wanted: Wanted::default(),
+            from: 0,
+            until: u64::MAX,
+            classes: false,
+            out: Some(folder.path().join("new")),
+        };
+        run(&args, false, &mut Vec::new()).unwrap();
+        for name in ["crossings.parquet", "path_nodes.parquet"] {
+            let bytes = fs::read(folder.path().join("new").join(name)).unwrap();
+            assert!(
+                bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"),
+                "{name}"
+            );
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: what tracing costs and what a server answers, on this machine, now.
 
+mod exact;
 mod figures;
 mod gdb;
 mod locals;
 mod print;
+mod rivals;
 mod run;
 mod serve;
 mod step;
@@ -21,8 +23,10 @@ pub(crate) struct Args {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 enum What {
-    /// A workload without a plugin, and with every function traced and folded
+    /// A workload without a plugin, with every function traced and folded, and with each rival
     Trace(trace::Args),
+    /// How many calls of the demos are in classes whose every member has the same count
+    Exact(exact::Args),
     /// Servers loaded from the host in each mode: throughput, latency and boot to first reply, as ratios to mode linux
     Serve(serve::Args),
     /// Steps of one instruction until the screen shows them, beside bare steps and gdb's
@@ -40,6 +44,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::Trace(args) => trace::run(args),
+        What::Exact(args) => exact::run(args),
         What::Serve(args) => serve::run(args),
         What::Step(args) => step::run(args),
         What::Symbols(args) => symbols::run(args),

@@ -12,10 +12,14 @@ use debugger::qemu::image::Image;
 use debugger::session::process::Qemu;
 use debugger::session::trace::{Scope, TraceOptions, trace};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Setup {
+use super::rivals::Rival;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Setup<'a> {
     Plain,
     Traced(Scope),
+    /// A plugin of QEMU's.
+    Rival(&'a Rival),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,7 +77,7 @@ pub(super) fn measure(
     image: &Image,
     mode: Mode,
     calls: u64,
-    setup: Setup,
+    setup: Setup<'_>,
     plugin: Option<&Path>,
 ) -> Result<Measured> {
     let mut watch = Watch {
@@ -84,9 +88,14 @@ pub(super) fn measure(
     };
     let before_run = children_cpu_seconds();
     let mut measured = match setup {
-        Setup::Plain => {
+        Setup::Plain | Setup::Rival(_) => {
+            let plugin = match setup {
+                Setup::Rival(rival) => Some(rival.as_argument()),
+                _ => None,
+            };
             let mut qemu = Qemu::start(&Machine {
                 gdb: GdbServer::None,
+                plugin,
                 ..Machine::of(image, mode, Some(calls))
             })?;
             qemu.monitor().execute("cont", None)?;

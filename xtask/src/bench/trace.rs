@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::figures::median;
 use super::gdb;
 use super::print::{self, Host};
+use super::rivals::{self, Rival};
 use super::run::{self, Measured, Setup};
 use crate::progress;
 
@@ -30,9 +31,9 @@ pub(super) struct Args {
     /// Runs of each setup, in turn; the medians are reported
     #[arg(long, default_value_t = 5)]
     repeats: usize,
-    /// Also run the plugin with no site, and with the boundary's alone
+    /// Leaves QEMU's own plugins out, which are fetched as source and compiled once
     #[arg(long)]
-    more: bool,
+    no_rivals: bool,
     /// The plugin; else beside this program
     #[arg(long)]
     plugin: Option<PathBuf>,
@@ -60,16 +61,33 @@ struct Report {
     lost: u64,
     guest_waits: u64,
     guest_waited_s: f64,
+    /// Of a record in memory.
+    bytes_per_event: usize,
+    /// The plugin counts instructions, and records nothing.
+    slowdown_clock_only: f64,
+    /// It records crossings alone.
+    slowdown_boundary_only: f64,
+    /// QEMU's own plugins, in the same rounds.
+    rivals: Vec<Beside>,
+    /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    slowdown_clock_only: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slowdown_boundary_only: Option<f64>,
+    rivals_missing: Option<String>,
     gdb_crossings_per_s: Option<f64>,
     /// Why there is no number of gdb's.
     #[serde(skip_serializing_if = "Option::is_none")]
     gdb_missing: Option<String>,
     #[serde(flatten)]
     host: Host,
+}
+
+/// What a rival costs, and what it does for it.
+#[derive(Serialize)]
+struct Beside {
+    name: &'static str,
+    does: &'static str,
+    seconds: f64,
+    slowdown: f64,
+    slowdown_cpu: f64,
 }
 
 /// # Errors
@@ -93,21 +111,30 @@ fn lines(report: &Report) -> Vec<String> {
             percent(report.slowdown_cpu)
         ),
     ];
-    if let (Some(clock), Some(boundary)) =
-        (report.slowdown_clock_only, report.slowdown_boundary_only)
-    {
+    lines.push(format!(
+        "clock alone                        {}",
+        percent(report.slowdown_clock_only)
+    ));
+    lines.push(format!(
+        "boundary alone                     {}",
+        percent(report.slowdown_boundary_only)
+    ));
+    for rival in &report.rivals {
         lines.push(format!(
-            "clock alone                        {}",
-            percent(clock)
-        ));
-        lines.push(format!(
-            "boundary alone                     {}",
-            percent(boundary)
+            "QEMU's {:<14} {:>8.3} s   {}  {}",
+            rival.name,
+            rival.seconds,
+            percent(rival.slowdown),
+            rival.does
         ));
     }
+    if let Some(why) = &report.rivals_missing {
+        lines.push(format!("QEMU's own plugins: not measured, {why}"));
+    }
     lines.push(format!(
-        "{:.1} million events a second, {} lost, the guest waited {:.3} s",
+        "{:.1} million events a second of {} bytes, {} lost, the guest waited {:.3} s",
         report.events_per_s / 1e6,
+        report.bytes_per_event,
         report.lost,
         report.guest_waited_s
     ));
@@ -120,10 +147,15 @@ fn lines(report: &Report) -> Vec<String> {
 }
 
 fn measure(args: &Args, image: &Image) -> Result<Report> {
-    let mut setups = vec![Setup::Plain, Setup::Traced(Scope::Functions)];
-    if args.more {
-        setups.extend([Setup::Traced(Scope::Clock), Setup::Traced(Scope::Boundary)]);
-    }
+    let rivals = match args.no_rivals {
+        true => Err(anyhow::anyhow!("--no-rivals")),
+        false => rivals::qemus_own(),
+    };
+    let known = rivals.as_ref().map_or(&[][..], Vec::as_slice);
+    let scopes = [Scope::Functions, Scope::Clock, Scope::Boundary];
+    let mut setups = vec![Setup::Plain];
+    setups.extend(scopes.map(Setup::Traced));
+    setups.extend(known.iter().map(Setup::Rival));
     let mut runs: Vec<Vec<Measured>> = vec![Vec::new(); setups.len()];
     for round in 0..args.repeats.max(1) {
         let step = progress::Step::start(format!("round {} of {}", round + 1, args.repeats.max(1)));
@@ -147,7 +179,14 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
             .fold(f64::INFINITY, f64::min)
     };
     let cpu = |of: usize| median(runs[of].iter().map(|run| run.cpu_seconds).collect());
-    let slowdown = |of: usize| runs.get(of).map(|_| seconds(of) / seconds(0));
+    let slowdown = |of: usize| seconds(of) / seconds(0);
+    let beside = |(at, rival): (usize, &Rival)| Beside {
+        name: rival.name,
+        does: rival.does,
+        seconds: seconds(at),
+        slowdown: slowdown(at),
+        slowdown_cpu: cpu(at) / cpu(0),
+    };
     let traced = &runs[1];
     let sum = |count: fn(&Measured) -> u64| traced.iter().map(count).sum::<u64>();
     Ok(Report {
@@ -158,7 +197,7 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
         repeats: args.repeats.max(1),
         plain_s: seconds(0),
         traced_s: seconds(1),
-        slowdown: seconds(1) / seconds(0),
+        slowdown: slowdown(1),
         slowdown_of_fastest: fastest(1) / fastest(0),
         slowdown_cpu: cpu(1) / cpu(0),
         events: traced.first().map_or(0, |run| run.events),
@@ -171,8 +210,11 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
         lost: sum(|run| run.lost),
         guest_waits: sum(|run| run.waits),
         guest_waited_s: sum(|run| run.waited_ns) as f64 / 1e9,
+        bytes_per_event: size_of::<wire::Record>(),
         slowdown_clock_only: slowdown(2),
         slowdown_boundary_only: slowdown(3),
+        rivals: (1 + scopes.len()..).zip(known).map(beside).collect(),
+        rivals_missing: rivals.as_ref().err().map(|error| format!("{error:#}")),
         gdb_missing: gdb.as_ref().err().map(|error| format!("{error:#}")),
         gdb_crossings_per_s: gdb.ok(),
         host: Host::now(),

@@ -19,12 +19,20 @@ use crate::progress::Step;
 /// When apt is not there, has no source for it, or fails.
 pub(crate) fn fetch_source(store: &Store, package: &str, option: &str) -> Result<()> {
     let other = format!("give a tree or tarball with {option}");
+    source(store, package, &other)
+}
+
+/// The same; `other` is what else to do where that fails.
+///
+/// # Errors
+/// As [`fetch_source`].
+pub(crate) fn source(store: &Store, package: &str, other: &str) -> Result<()> {
     fetch(
         store,
         "deb-src",
         &["source", "--download-only"],
         package,
-        &other,
+        other,
     )
 }
 

@@ -29,9 +29,11 @@ use anyhow::{Context, Result, bail};
 use debugger::qemu::image::{Files, Image, MANIFEST, Manifest, SCHEMA, Versions};
 use object::Object;
 
+pub(crate) use self::apt::{program as fetch_package, source as fetch_source_package};
+pub(crate) use self::command::{logged, output, remove};
 use self::demo::Demo;
-pub(crate) use self::places::repository;
-use self::places::{Key, Store, folder, write_whole};
+use self::places::write_whole;
+pub(crate) use self::places::{Key, Store, folder, repository};
 use self::programs::Programs;
 pub(crate) use self::variant::Variant;
 use crate::{packages, progress};

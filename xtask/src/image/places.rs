@@ -37,6 +37,11 @@ impl Store {
     }
 
     #[must_use]
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    #[must_use]
     pub(crate) fn sources(&self) -> PathBuf {
         self.root.join("sources")
     }

@@ -1,0 +1,162 @@
+//! That the counts are true: the same in every run, and beside what was measured on hardware as the book says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use debugger::crossing::Mode;
+use debugger::qemu::image::Image;
+use debugger::session::store;
+use debugger::session::trace::{TraceOptions, trace};
+use debugger::trace::diff;
+use debugger::trace::report::Report;
+
+const CALLS: [&str; 5] = ["getppid", "read", "write", "sendto", "recvfrom"];
+const EACH: u64 = 1000;
+
+fn image() -> Image {
+    store::image("syscalls").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn traced(mode: Mode) -> Report {
+    let mut options = TraceOptions::new(mode);
+    options.calls = Some(EACH);
+    let report = trace(&image(), &options, &AtomicBool::new(false), &mut |_| ())
+        .unwrap_or_else(|error| panic!("{error}"))
+        .report;
+    assert_eq!(report.lost, 0, "{mode}");
+    report
+}
+
+/// The exact count of a call's most frequent class that nothing interrupted.
+fn instructions(report: &Report, call: &str) -> u64 {
+    let calls = diff::calls(report);
+    let class = calls.into_iter().find(|class| class.call == call);
+    let class = class.unwrap_or_else(|| panic!("{call} is not in mode {}", report.mode));
+    assert!(
+        class.exact && !class.interrupted,
+        "{call} in mode {}",
+        report.mode
+    );
+    class.instructions
+}
+
+/// How often each path was taken, interrupted or not: interrupts come when they like.
+fn taken(report: &Report, call: &str) -> u64 {
+    let of_that = report.classes.iter().filter(|class| class.call == call);
+    of_that.map(|class| class.count).sum()
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn another_run_has_the_same_classes_and_counts() {
+    for mode in Mode::ALL {
+        let (one, other) = (traced(mode), traced(mode));
+        for call in CALLS {
+            let what = format!("{call} in mode {mode}");
+            assert_eq!(taken(&one, call), EACH, "{what}");
+            assert_eq!(taken(&other, call), EACH, "{what}");
+            assert_eq!(
+                instructions(&one, call),
+                instructions(&other, call),
+                "{what}"
+            );
+            let [one, other] = [&one, &other].map(|run| {
+                let calls = diff::calls(run);
+                let class = calls.into_iter().find(|class| class.call == call);
+                class.map(|class| (class.id.clone(), class.path.clone()))
+            });
+            assert_eq!(one, other, "{what}");
+        }
+    }
+}
+
+/// A row of the book's table: nanoseconds on hardware in linux, ukl and bypass, and our instructions.
+struct Row {
+    call: String,
+    ns: [f64; 3],
+    instructions: [u64; 3],
+}
+
+fn rows(page: &str) -> Vec<Row> {
+    let row = |line: &str| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let call = cells.first().filter(|call| CALLS.contains(call))?;
+        let ns: Vec<f64> = cells
+            .get(1..4)?
+            .iter()
+            .flat_map(|cell| cell.parse())
+            .collect();
+        let counts: Vec<u64> = cells
+            .get(4..)?
+            .iter()
+            .flat_map(|cell| cell.parse())
+            .collect();
+        Some(Row {
+            call: (*call).to_owned(),
+            ns: ns.try_into().ok()?,
+            instructions: counts.try_into().ok()?,
+        })
+    };
+    page.lines().filter_map(row).collect()
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn what_the_book_says_of_counts_beside_time_is_so() {
+    let page =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/concepts/counts-and-time.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = rows(&page);
+    assert_eq!(rows.len(), CALLS.len());
+    let runs = [Mode::Linux, Mode::Ukl, Mode::Bypass].map(traced);
+    let mut measured = BTreeMap::new();
+    for row in &rows {
+        let counts = [0, 1, 2].map(|mode| instructions(&runs[mode], &row.call));
+        assert!(
+            counts.is_sorted_by(|more, less| more > less),
+            "{} {counts:?}",
+            row.call
+        );
+        assert!(
+            row.ns.is_sorted_by(|more, less| more > less),
+            "{} {:?}",
+            row.call,
+            row.ns
+        );
+        measured.insert(row.call.as_str(), counts);
+    }
+    for (more, less) in [(0, 1), (1, 2)] {
+        let savings = measured.values().map(|counts| counts[more] - counts[less]);
+        let savings: std::collections::BTreeSet<u64> = savings.collect();
+        assert_eq!(savings.len(), 1, "the same for every call: {savings:?}");
+        let ns: Vec<f64> = rows.iter().map(|row| row.ns[more] - row.ns[less]).collect();
+        let smallest = ns.iter().copied().fold(f64::INFINITY, f64::min);
+        let largest = ns.iter().copied().fold(0.0, f64::max);
+        let said = format!("{smallest:.0} to {largest:.0} ns");
+        assert!(page.contains(&said), "{said}");
+        let saving = savings.into_iter().next().unwrap_or_default();
+        if of_the_books_versions(&page) {
+            assert!(page.contains(&format!("{saving} instructions")), "{saving}");
+        }
+    }
+    // Another compiler or kernel makes other code.
+    if of_the_books_versions(&page) {
+        for row in &rows {
+            assert_eq!(
+                measured[row.call.as_str()],
+                row.instructions,
+                "{}",
+                row.call
+            );
+        }
+    }
+}
+
+/// Whether the image was built of the kernel and by the compiler that the page names.
+fn of_the_books_versions(page: &str) -> bool {
+    let versions = image().manifest.versions;
+    let kernel = versions.kernel.split(' ').next().unwrap_or_default();
+    let compiler = versions.compiler.rsplit(' ').next().unwrap_or_default();
+    page.contains(&format!("kernel {kernel}, gcc {compiler}"))
+}
