@@ -50,6 +50,8 @@ pub enum Event {
     Trace(TraceNews),
     /// The same program in several modes, side by side.
     Compared(std::sync::Arc<crate::trace::report::Comparison>),
+    /// Runs whose records were kept.
+    Recorded(std::sync::Arc<crate::trace::recording::Stored>),
     /// The watch expressions as of this stop, or of a change of them: all, by number.
     Watched(Vec<Watched>),
     /// The target runs, and its memory can be read all the same: what is shown can be asked for again.

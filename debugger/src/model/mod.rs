@@ -21,6 +21,8 @@ pub use slot::Slot;
 pub use values::{Node, Path, Values};
 pub use work::Works;
 
+use std::sync::Arc;
+
 use values::When;
 
 use crate::command::Command;
@@ -29,6 +31,7 @@ use crate::event::{
     MemoryDump, RegionInfo, Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, TaskInfo,
     ThreadInfo, Watched, Why,
 };
+use crate::trace::recording::Stored;
 
 #[derive(Debug, Default)]
 pub struct Model {
@@ -63,6 +66,8 @@ pub struct Model {
     pub words: Slot<MemoryDump>,
     pub found: Slot<Found>,
     pub crossings: Crossings,
+    /// The runs whose records can be looked at.
+    pub recorded: Option<Arc<Stored>>,
     pub console: Console,
     pub log: Log,
     pub works: Works,
@@ -89,6 +94,7 @@ impl Model {
             Event::Work(work) => self.works.news(work),
             Event::Trace(news) => self.crossings.news(news),
             Event::Compared(comparison) => self.crossings.compared(comparison),
+            Event::Recorded(stored) => self.recorded = Some(stored),
             Event::Watched(watched) => self.watched = watched,
             Event::Pulse => self.run.pulsed(),
             Event::Looking(looking) => {
@@ -116,7 +122,11 @@ impl Model {
     /// state and its serial line are not those of the target on the screen.
     pub fn traced(&mut self, event: Event) {
         match event {
-            Event::Trace(_) | Event::Compared(_) | Event::Work(_) | Event::Notice(_) => {
+            Event::Trace(_)
+            | Event::Compared(_)
+            | Event::Recorded(_)
+            | Event::Work(_)
+            | Event::Notice(_) => {
                 self.apply(event);
             }
             Event::Run(crate::event::Run::Ended(why)) => {

@@ -369,7 +369,7 @@ fn end(child: &mut Child) {
 }
 
 /// `$UKLSCOPE_QEMU` in place of the one on the path.
-fn program(machine: &Machine) -> PathBuf {
+pub(super) fn program(machine: &Machine) -> PathBuf {
     let named = std::env::var_os(QEMU_VARIABLE).filter(|name| !name.is_empty());
     match named {
         Some(named) if machine.program == Path::new(PROGRAM) => PathBuf::from(named),

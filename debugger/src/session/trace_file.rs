@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use crate::qemu::image::Image;
-use crate::trace::recording::{Head, Issue, NoRecording, Recording, Stored};
+use crate::trace::recording::{Bytes, Head, Issue, NoRecording, Recording, Stored};
 use crate::trace::report::Report;
 
 #[derive(Debug, thiserror::Error)]
@@ -130,27 +130,11 @@ pub(super) fn part_name(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// A file's bytes: mapped, or read where that cannot be.
-#[derive(Debug)]
-pub enum Bytes {
-    Mapped(Mmap),
-    Read(Vec<u8>),
-}
-
-impl AsRef<[u8]> for Bytes {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Read(bytes) => bytes,
-        }
-    }
-}
-
 /// A recording to be looked at: its reports are read, its records only where they are asked for.
 ///
 /// # Errors
 /// When there is no such file, or it is no recording.
-pub fn open(path: &Path) -> Result<Stored<Bytes>, RecordingError> {
+pub fn open(path: &Path) -> Result<Stored, RecordingError> {
     let read = |source| RecordingError::Read {
         path: path.to_owned(),
         source,

@@ -6,14 +6,26 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::trace_file::{RecordingError, part_name};
-use crate::trace::recording::{Chunk, Head, Made, Writer};
+use super::process;
+use super::trace::{TraceOptions, Traced, trace_and_record};
+use super::trace_error::TraceError;
+use super::trace_file::{self, RecordingError, part_name};
+use crate::event::Event;
+use crate::profile::Profile;
+use crate::qemu::arguments::Machine;
+use crate::qemu::image::Image;
+use crate::trace::recording::{Chunk, Head, Made, Stored, Writer};
+use crate::trace::records::Recorder;
 use crate::trace::report::Report;
+use crate::trace::sites::SiteTable;
 
 /// Chunks that may wait: 4 MiB.
 const WAITING: usize = 64;
@@ -50,6 +62,10 @@ pub struct Keeper {
     /// Buffers that have been written.
     free: Receiver<Vec<u64>>,
     thread: Option<JoinHandle<io::Result<Kept>>>,
+    /// How the run is made that begins next.
+    next: Option<Made>,
+    /// Set to end a run whose records cannot be written.
+    cancel: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Message {
@@ -63,11 +79,16 @@ impl std::fmt::Debug for Message {
 }
 
 impl Keeper {
-    /// Begins a recording beside that name, which it gets when it is whole.
+    /// Begins a recording beside that name, which it gets when it is whole. `cancel` is set when it cannot
+    /// be written any more.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn begin(path: &Path, head: &Head) -> Result<Self, RecordingError> {
+    pub fn begin(
+        path: &Path,
+        head: &Head,
+        cancel: Arc<AtomicBool>,
+    ) -> Result<Self, RecordingError> {
         // A pipe or a device is written to as it is.
         let special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
         let part = if special {
@@ -98,6 +119,8 @@ impl Keeper {
             send: Some(send),
             free,
             thread: Some(thread),
+            next: None,
+            cancel,
         })
     }
 
@@ -107,21 +130,9 @@ impl Keeper {
         &self.part
     }
 
-    /// A run begins.
-    pub fn run(&mut self, made: Made) {
-        self.send(Message::Run(Box::new(made)));
-    }
-
-    /// Takes records, and waits for room. False: they cannot be written, as [`Keeper::finish`] tells.
-    pub fn take(&mut self, chunk: Chunk<'_>) -> bool {
-        let mut records = self.free.try_recv().unwrap_or_default();
-        records.clear();
-        records.extend(chunk.records);
-        let head = Chunk {
-            records: &[],
-            ..chunk
-        };
-        self.send(Message::Chunk(Copied { head, records }))
+    /// The next run is made so; its functions are told when it begins.
+    pub fn next(&mut self, made: Made) {
+        self.next = Some(made);
     }
 
     /// The run ends.
@@ -154,10 +165,36 @@ impl Keeper {
         })
     }
 
-    fn send(&self, message: Message) -> bool {
-        self.send
-            .as_ref()
-            .is_some_and(|send| send.send(message).is_ok())
+    /// Waits for room. Why it cannot be written is told by [`Keeper::finish`].
+    fn send(&self, message: Message) {
+        let sent = self.send.as_ref().map(|send| send.send(message));
+        if !matches!(sent, Some(Ok(()))) {
+            self.cancel.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Recorder for Keeper {
+    fn begin(&mut self, table: &SiteTable) {
+        if let Some(mut made) = self.next.take() {
+            made.profile = (**table.functions.profile()).clone();
+            made.functions = Made::named(&table.functions, &table.sites);
+            self.send(Message::Run(Box::new(made)));
+        }
+    }
+
+    fn take(&mut self, chunk: Chunk<'_>) {
+        let mut copy = self.free.try_recv().unwrap_or_default();
+        copy.clear();
+        copy.extend(chunk.records);
+        let head = Chunk {
+            records: &[],
+            ..chunk
+        };
+        self.send(Message::Chunk(Copied {
+            head,
+            records: copy,
+        }));
     }
 }
 
@@ -193,4 +230,62 @@ fn write(
     let _ = file.sync_all();
     kept.bytes = file.metadata()?.len();
     Ok(kept)
+}
+
+/// Traces as [`trace_and_record`], and keeps the records as the recording's next run.
+///
+/// # Errors
+/// As [`trace_and_record`]; what was written of the run stays without a report.
+pub fn trace_into(
+    image: &Image,
+    options: &TraceOptions,
+    keeper: &mut Keeper,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Traced, TraceError> {
+    keeper.next(Made {
+        mode: options.setup.clone(),
+        engine: "plugin".to_owned(),
+        qemu: qemu_version(&options.machine(image)),
+        plugin: format!("{}, layout {}", env!("CARGO_PKG_VERSION"), wire::VERSION),
+        append: options.machine(image).append,
+        profile: (*Profile::linux()).clone(),
+        request: image.manifest.request.clone(),
+        functions: Vec::new(),
+    });
+    let cancel = Arc::clone(&keeper.cancel);
+    let traced = trace_and_record(image, options, &cancel, tell, keeper)?;
+    keeper.report(traced.report.clone());
+    Ok(traced)
+}
+
+/// Traces, and hands over the run with its records, which are in a file that has no name any more.
+///
+/// # Errors
+/// A sentence: what was tried, what was found, and the next step.
+pub fn trace_and_keep(
+    image: &Image,
+    options: &TraceOptions,
+    cancel: &Arc<AtomicBool>,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Stored, String> {
+    let said = |error: &dyn std::fmt::Display| error.to_string();
+    let folder = tempfile::tempdir().map_err(|error| {
+        format!("making a folder for the records: {error}; free some space in the folder for temporary files")
+    })?;
+    let path = folder.path().join("run.uklrec");
+    let mut keeper = Keeper::begin(&path, &trace_file::head(image), Arc::clone(cancel))
+        .map_err(|error| said(&error))?;
+    trace_into(image, options, &mut keeper, tell).map_err(|error| said(&error))?;
+    keeper.finish().map_err(|error| said(&error))?;
+    trace_file::open(&path).map_err(|error| said(&error))
+}
+
+/// What QEMU says of itself; empty where it cannot be asked.
+fn qemu_version(machine: &Machine) -> String {
+    let said = Command::new(process::program(machine))
+        .arg("--version")
+        .output();
+    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let first = said.unwrap_or_default();
+    first.lines().next().unwrap_or_default().to_owned()
 }

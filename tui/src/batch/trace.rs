@@ -4,12 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use debugger::addr::Insns;
 use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::session::stub_trace::{trace_attached, trace_by_stub};
 use debugger::session::target::Endpoint;
 use debugger::session::trace::{TraceOptions, Traced, site_table, trace};
-use debugger::session::trace_file::{recording, recording_of, save};
+use debugger::session::trace_file::{head, recording, recording_of, save};
+use debugger::session::trace_keep::{Keeper, trace_into};
 
 use super::trace_text::{self, By};
 use super::tracing::{Progress, cancel_by_signal, duration};
@@ -41,6 +43,9 @@ pub struct TraceArgs {
     /// Where the recording goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Keep the report alone, without the records that it was made of.
+    #[arg(long, requires = "output")]
+    pub no_records: bool,
     #[command(flatten)]
     pub wanted: Wanted,
     #[command(flatten)]
@@ -83,11 +88,46 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     options.duration = args.duration.as_deref().map(duration).transpose()?;
     options.slow_clock = args.slow_clock;
     options.flight = args.flight;
+    let keeps = args.engine == Engine::Plugin && !args.no_records;
+    if let Some(path) = args.output.as_deref().filter(|_| keeps) {
+        return recorded(args, &image, &options, path, json, out);
+    }
     let traced = run_engine(args.engine, &image, &options)?;
     if let Some(path) = &args.output {
         save(path, &recording(&image, vec![traced.report.clone()]))?;
     }
     print(args, &traced, json, out)
+}
+
+/// With all records.
+fn recorded(
+    args: &TraceArgs,
+    image: &Image,
+    options: &TraceOptions,
+    path: &Path,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut progress = Progress::default();
+    let mut keeper = Keeper::begin(path, &head(image), cancel_by_signal()?)?;
+    let traced = trace_into(image, options, &mut keeper, &mut |event| {
+        progress.event(&options.setup, &event);
+    });
+    drop(progress);
+    let kept = keeper.finish()?;
+    let traced = traced?;
+    print(args, &traced, json, out)?;
+    if !json {
+        let each = kept.bytes as f64 / kept.records.max(1) as f64;
+        let busy = kept.busy.as_secs_f64();
+        writeln!(
+            out,
+            "{} records kept in {} bytes, {each:.2} a record; writing them took {busy:.2} s beside the run",
+            Insns(kept.records),
+            Insns(kept.bytes)
+        )?;
+    }
+    Ok(())
 }
 
 fn print(args: &TraceArgs, traced: &Traced, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {

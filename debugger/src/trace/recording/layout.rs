@@ -50,8 +50,8 @@ pub struct Made {
     /// The versions of QEMU, and of the probe.
     pub qemu: String,
     pub plugin: String,
-    /// QEMU's program and arguments.
-    pub command: Vec<String>,
+    /// The kernel's command line.
+    pub append: String,
     /// The names of the kernel's family, and which part of a path each is.
     #[serde(with = "as_json")]
     pub profile: Profile,

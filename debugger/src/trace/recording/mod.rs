@@ -13,6 +13,7 @@
 
 mod codec;
 mod events;
+mod find;
 mod frame;
 mod index;
 mod layout;
@@ -25,8 +26,9 @@ use std::io;
 use super::report::Report;
 
 pub use events::{Event, Events, What};
+pub use find::Search;
 pub use layout::{Filter, Head, Made, Named, Stretch};
-pub use stored::{Run, Stored};
+pub use stored::{Bytes, Run, Stored};
 pub use writer::{Chunk, Writer};
 
 const MAGIC: &[u8; 6] = b"UKLREC";

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use memmap2::Mmap;
+
 use super::events::Events;
 use super::frame::Block;
 use super::index::{self, Found, unpacked};
@@ -22,9 +24,24 @@ const MOST_RECORDS: u32 = 1 << 24;
 /// Buckets of a scale that are made anew.
 const MOST_MENDED: u64 = 1 << 20;
 
-/// Over bytes in memory or a mapped file.
+/// A file's bytes: mapped, or read where that cannot be.
 #[derive(Debug)]
-pub struct Stored<B> {
+pub enum Bytes {
+    Mapped(Mmap),
+    Read(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Read(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Stored<B = Bytes> {
     bytes: B,
     head: Head,
     runs: Vec<Run>,
@@ -127,6 +144,10 @@ impl<B: AsRef<[u8]>> Stored<B> {
             }
         }
         Ok(stored)
+    }
+
+    pub(super) const fn bytes(&self) -> &B {
+        &self.bytes
     }
 
     #[must_use]

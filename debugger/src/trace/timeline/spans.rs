@@ -27,9 +27,8 @@ pub struct Span {
 pub struct Spans {
     range: Range<u64>,
     vcpu: u32,
-    pub(crate) list: Vec<Span>,
-    /// Where a task began to run: clock and task.
-    pub(crate) turns: Vec<(u64, u32)>,
+    list: Vec<Span>,
+    turns: Vec<(u64, u32)>,
 }
 
 impl Spans {
@@ -41,6 +40,12 @@ impl Spans {
             list: Vec::new(),
             turns: Vec::new(),
         }
+    }
+
+    /// Where a task began to run: clock and task.
+    #[must_use]
+    pub fn turns(&self) -> &[(u64, u32)] {
+        &self.turns
     }
 
     /// Outer calls before those they made.

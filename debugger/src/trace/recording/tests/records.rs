@@ -32,7 +32,7 @@ fn made() -> Made {
         engine: "plugin".to_owned(),
         qemu: "7.2".to_owned(),
         plugin: "0".to_owned(),
-        command: vec!["qemu-system-x86_64".to_owned()],
+        append: "ukl.mode=ukl".to_owned(),
         profile: (*Profile::recognise(|name| name == "__ukl_text_start")).clone(),
         request: None,
         functions: names
