@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use debugger::crossing::CrossingKind;
 use debugger::trace::recording::Recording;
 use debugger::trace::report::{Node, Report};
 
@@ -19,7 +20,7 @@ pub(super) struct Run {
     /// Origin → what its functions executed, over all crossings.
     pub(super) origins: BTreeMap<String, u64>,
     /// Kind → call → instructions of one crossing of each class.
-    pub(super) tracks: BTreeMap<String, BTreeMap<String, u64>>,
+    pub(super) tracks: BTreeMap<CrossingKind, BTreeMap<String, u64>>,
 }
 
 pub(super) fn runs(recording: &Recording) -> Vec<Run> {
@@ -40,7 +41,7 @@ fn of(report: &Report) -> Run {
         run.crossings += class.count;
         run.instructions += class.count * class.instructions;
         add(&class.path, class.count, &mut run);
-        let track = run.tracks.entry(class.kind.to_string()).or_default();
+        let track = run.tracks.entry(class.kind).or_default();
         *track.entry(class.call.clone()).or_default() += class.instructions;
     }
     run

@@ -206,7 +206,10 @@ fn perfetto(readers: &Readers, file: &Path, runs: &[Run]) -> Result<()> {
         let kind = track["name"].as_str().unwrap_or_default().to_owned();
         found.push((kind, numbers(&track["outermost"])?));
     }
-    let expected: Vec<_> = runs.iter().flat_map(|run| run.tracks.clone()).collect();
+    let tracks = runs.iter().flat_map(|run| &run.tracks);
+    let expected: Vec<_> = tracks
+        .map(|(kind, calls)| (kind.to_string(), calls.clone()))
+        .collect();
     same("outermost slices by track", found, expected)?;
     let slices = runs.iter().map(|run| run.classes + run.nodes).sum::<u64>();
     same("slices", number(&trace, "slices")?, slices)
