@@ -117,12 +117,11 @@ impl Readers {
             let mut command = Command::new(&node);
             command.arg(package.join("dist/profiler-cli.js"));
             command.env("PROFILER_CLI_SESSION_DIR", folder.path());
-            command.args(["--session", "exported"]);
             command
         };
         // Its own `load` starts this beside itself and waits half a second for it: too short on a busy machine.
         let mut daemon = command();
-        daemon.arg("--daemon").arg(file);
+        daemon.arg("--daemon").arg(file).args(SESSION);
         let _daemon = Daemon(
             daemon
                 .stdout(Stdio::null())
@@ -134,7 +133,7 @@ impl Readers {
             let began = Instant::now();
             loop {
                 let mut ask = command();
-                ask.args(*question).arg("--json");
+                ask.args(*question).arg("--json").args(SESSION);
                 match read(ask, "the Firefox Profiler") {
                     Err(error) if still_starting(&error) && began.elapsed() < START => {
                         std::thread::sleep(Duration::from_millis(50));
@@ -168,6 +167,8 @@ impl Drop for Daemon {
         let _ = self.0.wait();
     }
 }
+
+const SESSION: [&str; 2] = ["--session", "exported"];
 
 /// How long a reader may take to start and load.
 const START: Duration = Duration::from_secs(60);
