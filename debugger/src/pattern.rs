@@ -16,6 +16,12 @@ impl Pattern {
         }
     }
 
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         if self.whole {

@@ -17,6 +17,7 @@ use crate::event::{Event, TraceNews};
 use crate::qemu::arguments::{GdbServer, Machine, Plugin};
 use crate::qemu::image::Image;
 use crate::symbols::{Kind, Symbols};
+use crate::trace::filter::Filter;
 use crate::trace::fold::{Fold, Run};
 use crate::trace::records::{NoRecorder, Recorder};
 use crate::trace::report::Report;
@@ -27,7 +28,7 @@ pub struct TraceOptions {
     pub setup: Setup,
     /// Operations the application is asked for.
     pub calls: Option<u64>,
-    /// Ends the run after this long.
+    /// Ends the run after this long, from when it is recorded.
     pub duration: Option<Duration>,
     /// The vCPUs of the machine.
     pub smp: u32,
@@ -36,6 +37,8 @@ pub struct TraceOptions {
     /// Counts every instruction by an addition of its own: slow, to check the fast clock.
     pub slow_clock: bool,
     pub scope: Scope,
+    /// Which functions are recorded, and what starts and stops it.
+    pub filter: Filter,
     /// The plugin's file; looked for when not given.
     pub plugin: Option<PathBuf>,
     /// A table of the kernel's family, in place of the one that its symbols choose.
@@ -65,6 +68,7 @@ impl TraceOptions {
             flight: false,
             slow_clock: false,
             scope: Scope::default(),
+            filter: Filter::default(),
             plugin: None,
             profile: None,
         }
@@ -145,7 +149,7 @@ pub fn trace_and_record(
     let twin = (options.setup.mode == Mode::Linux).then(|| image.twin());
     let profile = options.profile.as_deref();
     let (table, _) = site_table(&image.vmlinux(), twin.as_deref(), profile)?;
-    let table = match options.scope {
+    let mut table = match options.scope {
         Scope::Functions => table,
         Scope::Boundary => table.boundary(),
         Scope::Clock => SiteTable::default(),
@@ -155,7 +159,9 @@ pub fn trace_and_record(
     } else {
         Policy::Lossless
     };
-    let mut ring = Ring::new(options.smp, &table.sites, policy)
+    options.filter.mark(&mut table)?;
+    let on = !options.filter.begins_off();
+    let mut ring = Ring::new(options.smp, &table.sites, policy, on)
         .map_err(|source| TraceError::Ring { source })?;
     recorder.begin(&table);
     let fold = Fold::new(table.functions).with_requests(image.manifest.request.as_ref());
@@ -170,6 +176,7 @@ pub fn trace_and_record(
         guest,
         serial: Vec::new(),
         began: Instant::now(),
+        recording: None,
         cancelled: false,
     };
     run.follow(cancel, tell);
@@ -268,6 +275,8 @@ struct Running<'a> {
     guest: Qemu,
     serial: Vec<u8>,
     began: Instant,
+    /// Since when it is recorded.
+    recording: Option<Instant>,
     cancelled: bool,
 }
 
@@ -284,10 +293,11 @@ impl Running<'_> {
                 self.ring.drain_last(&mut self.fold, self.recorder);
                 return;
             }
-            let over = self
-                .options
-                .duration
-                .is_some_and(|limit| self.began.elapsed() >= limit);
+            if self.recording.is_none() && self.ring.was_on() {
+                self.recording = Some(Instant::now());
+            }
+            let elapsed = self.recording.map(|since| since.elapsed());
+            let over = elapsed >= self.options.duration && self.options.duration.is_some();
             if asked.is_none() && (over || cancel.load(Ordering::Relaxed)) {
                 self.cancelled = true;
                 asked = Some(Instant::now());
@@ -343,6 +353,9 @@ impl Running<'_> {
                 waited.as_secs_f64()
             ));
         }
+        if self.recording.is_none() && self.options.filter.begins_off() {
+            notes.push("nothing was recorded: no function of --start-at was entered".to_owned());
+        }
         if self.cancelled {
             notes.push("the run was ended before the guest powered off".to_owned());
         }
@@ -363,7 +376,8 @@ impl Running<'_> {
             self.serial.extend(bytes);
         }
         let report = self.report(MOST_CLASSES);
-        if report.classes.is_empty() && !self.cancelled && self.options.scope != Scope::Clock {
+        let whole = !self.cancelled && self.options.filter == Filter::default();
+        if report.classes.is_empty() && whole && self.options.scope != Scope::Clock {
             let text = String::from_utf8_lossy(&self.serial).into_owned();
             return Err(TraceError::NoCrossing {
                 image: image.manifest.name.clone(),

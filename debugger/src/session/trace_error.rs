@@ -31,6 +31,8 @@ pub enum TraceError {
         mode: Mode,
         has: Vec<Mode>,
     },
+    #[error("tracing: {0}")]
+    Filter(#[from] crate::trace::filter::Nothing),
     #[error("making shared memory for the records: {source}; free some memory")]
     Ring { source: io::Error },
     #[error("{source}; {}", advice(source))]
@@ -80,7 +82,7 @@ fn advice(error: &QemuError) -> &'static str {
         _ => "",
     };
     if said.contains("API version") || said.contains("plugin version") {
-        "this plugin is written for interface 1 of QEMU 7.2 to 8.2; with another one use '--engine stub'"
+        "the plugin is for QEMU 7.2 and later; with another one use '--engine stub'"
     } else if said.contains("plugin") {
         "the plugin needs a QEMU built with plugins, as Debian's is; without one use '--engine stub'"
     } else {

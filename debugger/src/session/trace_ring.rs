@@ -50,7 +50,8 @@ pub struct RingCounts {
 }
 
 impl Ring {
-    pub(super) fn new(vcpus: u32, sites: &[Site], policy: Policy) -> io::Result<Self> {
+    /// `on`: it is recorded from the start.
+    pub(super) fn new(vcpus: u32, sites: &[Site], policy: Policy, on: bool) -> io::Result<Self> {
         let shape = Shape {
             vcpus,
             chunks: CHUNKS,
@@ -80,7 +81,7 @@ impl Ring {
             readers,
             stuck: 0,
         };
-        ring.header().gate.store(1, Ordering::Release);
+        ring.header().gate.store(u32::from(on), Ordering::Release);
         Ok(ring)
     }
 
@@ -112,6 +113,11 @@ impl Ring {
                 fold.pass_missing_switches();
             }
         }
+    }
+
+    /// Whether it has been recorded at any time.
+    pub(super) fn was_on(&self) -> bool {
+        self.header().gate.load(Ordering::Relaxed) > 0
     }
 
     /// Lets a probe that waits for room go on, without records.

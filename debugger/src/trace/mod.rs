@@ -8,6 +8,7 @@ pub mod diff;
 mod examples;
 pub mod expectations;
 pub mod export;
+pub mod filter;
 pub mod fold;
 pub mod functions;
 pub mod phases;

@@ -221,6 +221,9 @@ impl Plugin {
                         let data = pack(word, rest - i16::from(after));
                         api.call_at(instruction, vcpu::on_record, data);
                     }
+                    What::Gate { open } => {
+                        api.call_at(instruction, vcpu::on_gate, u64::from(open));
+                    }
                     What::StackSaved => {
                         api.call_on_access(instruction, vcpu::on_stack_saved, 0);
                     }

@@ -28,6 +28,8 @@ pub struct Hook {
 pub enum What {
     /// Write a record. `after`: its stamp counts the instruction itself.
     Record { word: Word, after: bool },
+    /// Start recording, or stop it.
+    Gate { open: bool },
     /// The address it writes is where a task's stack pointer is kept.
     StackSaved,
     /// The address it reads is where the next task's stack pointer is kept.
@@ -109,17 +111,27 @@ pub fn hooks(block: &[Listed], sites: Sites<'_>, out: &mut Vec<Hook>) {
             .filter(|site| site.address == listed.address)
             && site.flags & SiteFlags::END == 0
         {
-            if at > 0 && site.flags & SiteFlags::LABEL == 0 {
+            for (flag, open) in [(SiteFlags::STOPS, false), (SiteFlags::STARTS, true)] {
+                if site.flags & flag != 0 {
+                    let what = What::Gate { open };
+                    out.push(Hook { at, what });
+                }
+            }
+            let before = next.checked_sub(1).and_then(|i| sites.0.get(i));
+            let from_quiet = before.is_some_and(is_quiet);
+            if at > 0 && site.flags & (SiteFlags::LABEL | SiteFlags::QUIET) == 0 && !from_quiet {
                 // Fallen into, not called: told as a jump to it.
                 out.push(Hook {
                     at,
                     what: record(jump_kind(site), site, false),
                 });
             }
-            out.push(Hook {
-                at,
-                what: record(entry_kind(site), site, false),
-            });
+            if !is_quiet(site) {
+                out.push(Hook {
+                    at,
+                    what: record(entry_kind(site), site, false),
+                });
+            }
         }
         let inside = next
             .checked_sub(usize::from(
@@ -151,6 +163,10 @@ fn record(kind: Kind, site: &Site, after: bool) -> What {
     }
 }
 
+fn is_quiet(site: &Site) -> bool {
+    site.flags & SiteFlags::QUIET != 0
+}
+
 fn entry_kind(site: &Site) -> Kind {
     site.word().kind().unwrap_or(Kind::Entry)
 }
@@ -175,6 +191,10 @@ fn flow(last: &Listed, sites: Sites<'_>) -> Option<What> {
             after: true,
         })
     };
+    if inside.is_some_and(is_quiet) {
+        // A function that it jumps to is its caller's call.
+        return None;
+    }
     let kernel = inside.is_some() && !app;
     let has = |flag| inside.is_some_and(|site| site.flags & flag != 0);
     let (leaves, returns) = (has(SiteFlags::LEAVES), has(SiteFlags::RETURNS));
@@ -193,6 +213,13 @@ fn flow(last: &Listed, sites: Sites<'_>) -> Option<What> {
             let target = sites.starting_at(instruction.near_branch_target())?;
             if target.flags & SiteFlags::LABEL != 0 {
                 return None;
+            }
+            if is_quiet(target) {
+                // What is executed there is the caller's of this one: as far as is recorded it returns.
+                // Whether a conditional jump is taken is not seen.
+                let always = instruction.flow_control() == FlowControl::UnconditionalBranch;
+                let returns = if app { Kind::AppReturn } else { Kind::Return };
+                return always.then(|| after(returns)).flatten();
             }
             after(if app { Kind::AppJump } else { Kind::Jump })
         }

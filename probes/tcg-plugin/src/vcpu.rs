@@ -8,7 +8,7 @@ use std::ffi::{c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use wire::Word;
+use wire::{Header, Kind, Word};
 
 use crate::mapping::Mapping;
 use crate::ring::{Ring, Switch};
@@ -22,6 +22,9 @@ pub struct Clock(pub AtomicU64);
 struct Vcpu {
     clock: &'static AtomicU64,
     ring: Ring,
+    header: &'static Header,
+    /// The opening of the gate that its records are of.
+    gate: u32,
     /// Where the stack pointer of the task being switched from was stored.
     saved_at: u64,
 }
@@ -44,6 +47,9 @@ pub fn set_up(mapping: &Mapping, clocks: &'static [Clock]) {
             Cell(UnsafeCell::new(Vcpu {
                 clock: &clock.0,
                 ring: mapping.ring(number),
+                header: mapping.header(),
+                // What is recorded from the first opening on follows nothing that was not.
+                gate: 1,
                 saved_at: 0,
             }))
         })
@@ -81,6 +87,31 @@ impl Vcpu {
     }
 }
 
+impl Vcpu {
+    /// Whether to record. Nearly nothing where the gate is as it was.
+    #[inline]
+    fn records(&mut self, stamp: u64, word: u32) -> bool {
+        let gate = self.header.gate.load(Ordering::Relaxed);
+        gate == self.gate || self.gate_was_moved(gate, stamp, word)
+    }
+
+    #[cold]
+    fn gate_was_moved(&mut self, gate: u32, stamp: u64, word: u32) -> bool {
+        let kind = Word(word).kind();
+        if !is_open(gate) {
+            // Who runs is followed all the time.
+            return matches!(kind, Some(Kind::Switch | Kind::TaskStart));
+        }
+        self.gate = gate;
+        self.ring.push(stamp, Word::new(Kind::Resume, gate).0);
+        true
+    }
+}
+
+const fn is_open(gate: u32) -> bool {
+    gate & 1 == 1
+}
+
 /// A word, and how many instructions the clock is ahead of the stamp: the data of a callback.
 #[must_use]
 pub fn pack(word: Word, ahead: i16) -> u64 {
@@ -105,7 +136,27 @@ pub extern "C" fn on_record(number: c_uint, data: *mut c_void) {
     // SAFETY: called on the vCPU's own thread, which is in no other callback of ours.
     let vcpu = unsafe { &mut *vcpu(number) };
     let (stamp, word) = vcpu.unpack(data);
-    vcpu.ring.push(stamp, word);
+    if vcpu.records(stamp, word) {
+        vcpu.ring.push(stamp, word);
+    }
+}
+
+/// Starts recording, or stops it, on all vCPUs.
+pub extern "C" fn on_gate(number: c_uint, open: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let gate = vcpu.header.gate.load(Ordering::Relaxed);
+    let wanted = !open.is_null();
+    if is_open(gate) != wanted {
+        // Another vCPU, or the debugger, may be as quick.
+        let _ = vcpu.header.gate.compare_exchange(
+            gate,
+            gate.wrapping_add(1),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        vcpu.ring.publish();
+    }
 }
 
 pub extern "C" fn on_stack_saved(number: c_uint, _info: u32, address: u64, _data: *mut c_void) {
@@ -122,7 +173,9 @@ pub extern "C" fn on_stack_loaded(number: c_uint, _info: u32, address: u64, data
         from: std::mem::take(&mut vcpu.saved_at),
         to: address,
     };
-    vcpu.ring.push_switch(stamp, switch, &SWITCHES);
+    if vcpu.records(stamp, word) {
+        vcpu.ring.push_switch(stamp, switch, &SWITCHES);
+    }
 }
 
 /// A vCPU that sleeps should not sit on what it recorded.

@@ -175,3 +175,37 @@ fn a_phantom_at_the_end_is_not_counted() {
     // A whole instruction that ends at the page's end.
     assert_eq!(executed(&[before, listed(0x1fff, NOP)]), 2);
 }
+
+#[test]
+fn what_is_left_out_is_its_callers() {
+    let sites = [
+        Site::new(BASE, Kind::Entry, 5, SiteFlags::QUIET),
+        Site::new(BASE + 0x40, Kind::Entry, 6, 0),
+        Site::new(BASE + 0x80, Kind::Entry, 7, 0),
+    ];
+    check(&block(BASE, &[NOP, RET]), &sites, &[]);
+    // A jump from there to one that is recorded is a call of its caller's.
+    check(&block(BASE + 0x10, &[&[0xeb, 0x2e]]), &sites, &[]);
+    // A jump to it leaves the function that jumps; a conditional one may not.
+    let back = [(0, record(Kind::Return, 6, true))];
+    check(&block(BASE + 0x50, &[&[0xeb, 0xae]]), &sites, &back);
+    check(&block(BASE + 0x50, &[&[0x74, 0xae]]), &sites, &[]);
+    // Fallen into from there.
+    let entered = [(1, record(Kind::Entry, 6, false))];
+    check(&block(BASE + 0x3f, &[NOP, NOP]), &sites, &entered);
+}
+
+#[test]
+fn recording_stops_before_and_starts_before_what_tells_so() {
+    let both = SiteFlags::STARTS | SiteFlags::QUIET;
+    let sites = [
+        Site::new(BASE, Kind::Entry, 5, SiteFlags::STOPS),
+        Site::new(BASE + 1, Kind::Entry, 6, both),
+    ];
+    let expected = [
+        (0, What::Gate { open: false }),
+        (0, record(Kind::Entry, 5, false)),
+        (1, What::Gate { open: true }),
+    ];
+    check(&block(BASE, &[NOP, NOP]), &sites, &expected);
+}

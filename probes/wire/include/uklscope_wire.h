@@ -33,6 +33,9 @@
 #define UKLSCOPE_SITE_END 4
 #define UKLSCOPE_SITE_LEAVES 8
 #define UKLSCOPE_SITE_RETURNS 16
+#define UKLSCOPE_SITE_QUIET 32
+#define UKLSCOPE_SITE_STARTS 64
+#define UKLSCOPE_SITE_STOPS 128
 
 #ifdef __KERNEL__
 #include <linux/types.h>

@@ -41,6 +41,9 @@ pub fn header() -> String {
     define("SITE_END", &format!("{}", SiteFlags::END));
     define("SITE_LEAVES", &format!("{}", SiteFlags::LEAVES));
     define("SITE_RETURNS", &format!("{}", SiteFlags::RETURNS));
+    define("SITE_QUIET", &format!("{}", SiteFlags::QUIET));
+    define("SITE_STARTS", &format!("{}", SiteFlags::STARTS));
+    define("SITE_STOPS", &format!("{}", SiteFlags::STOPS));
     text.push_str(STRUCTS);
     text
 }

@@ -27,6 +27,12 @@ impl SiteFlags {
     pub const LEAVES: u32 = 8;
     /// A return or an indirect jump here leaves the kernel: it is recorded as an `iret` would be.
     pub const RETURNS: u32 = 16;
+    /// Its entries and returns are not recorded: its instructions are its caller's.
+    pub const QUIET: u32 = 32;
+    /// Recording starts when it is entered.
+    pub const STARTS: u32 = 64;
+    /// Recording stops when it is entered.
+    pub const STOPS: u32 = 128;
 }
 
 pub const SITE_BYTES: usize = 16;

@@ -12,6 +12,7 @@ use debugger::session::target::Endpoint;
 use debugger::session::trace::{TraceOptions, Traced, site_table, trace};
 use debugger::session::trace_file::{head, recording, recording_of, save};
 use debugger::session::trace_keep::{Keeper, trace_into};
+use debugger::trace::filter::{Filter, Wanted as Functions};
 
 use super::trace_text::{self, By};
 use super::tracing::{Progress, cancel_by_signal, duration};
@@ -28,10 +29,22 @@ pub struct TraceArgs {
     /// Stop after this long, such as 5s.
     #[arg(long = "for", value_name = "TIME")]
     pub duration: Option<String>,
+    /// Record from when one of these functions is entered: names, *, ?, or kernel:net; --for counts from then.
+    #[arg(long, value_name = "FUNCTIONS", value_delimiter = ',')]
+    pub start_at: Vec<Functions>,
+    /// Stop when one of these is entered, until one of --start-at is.
+    #[arg(long, value_name = "FUNCTIONS", value_delimiter = ',')]
+    pub stop_at: Vec<Functions>,
+    /// Record these of the kernel's functions alone; the others' instructions are their callers'.
+    #[arg(long, value_name = "FUNCTIONS", value_delimiter = ',')]
+    pub only: Vec<Functions>,
+    /// Do not record these of the kernel's functions.
+    #[arg(long, value_name = "FUNCTIONS", value_delimiter = ',')]
+    pub not: Vec<Functions>,
     /// plugin: every function, exactly; stub: breakpoints, on anything, slowly.
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
-    /// Drop records rather than make the guest wait; each is counted.
+    /// Drop the oldest records rather than make the guest wait; each is counted.
     #[arg(long)]
     pub flight: bool,
     /// Fail if a record was lost.
@@ -88,6 +101,18 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     options.duration = args.duration.as_deref().map(duration).transpose()?;
     options.slow_clock = args.slow_clock;
     options.flight = args.flight;
+    options.filter = Filter {
+        only: args.only.clone(),
+        not: args.not.clone(),
+        start_at: args.start_at.clone(),
+        stop_at: args.stop_at.clone(),
+    };
+    if args.engine == Engine::Stub && options.filter != Filter::default() {
+        bail!(
+            "tracing {} by the stub: it records every function of what it steps; leave --only, --not, --start-at and --stop-at out",
+            args.image
+        );
+    }
     let keeps = args.engine == Engine::Plugin && !args.no_records;
     if let Some(path) = args.output.as_deref().filter(|_| keeps) {
         return recorded(args, &image, &options, path, json, out);

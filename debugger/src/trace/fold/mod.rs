@@ -28,6 +28,7 @@ use requests::Counter;
 use tasks::{Open, Switch, TaskId, Tasks};
 use trie::{GOES_ON, ROOT, Trie};
 
+pub(super) use path::IMPLEMENTATION;
 pub use report::Run;
 
 /// The paths that are kept; a node takes about 40 bytes. What comes beyond is counted by call only.

@@ -63,7 +63,7 @@ const PROTOCOLS: &[(&str, &str)] = &[
 ];
 
 /// Every implementation of a system call begins so.
-const IMPLEMENTATION: &str = "__x64_sys_";
+pub(in crate::trace) const IMPLEMENTATION: &str = "__x64_sys_";
 
 /// The call of a bypass that was not taken.
 pub(super) const FULL_PATH: &str = "(full path)";

@@ -1,0 +1,228 @@
+//! Which functions are recorded, and which ones start and stop it: marks in the site table, so that what is
+//! not wanted costs the guest nothing.
+
+use wire::{Kind, SiteFlags};
+
+use super::fold::IMPLEMENTATION;
+use super::functions::Function;
+use super::sites::SiteTable;
+use crate::origin::Origin;
+use crate::pattern::Pattern;
+
+/// Functions, by name, by `*` and `?` in it, or by where they come from: `kernel`, `kernel:net`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Origin(Origin),
+    Kernel,
+    Name(String),
+    Glob(Pattern),
+}
+
+/// What is asked for of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// These alone are recorded, where there are any.
+    pub only: Vec<Wanted>,
+    /// These are not.
+    pub not: Vec<Wanted>,
+    /// Recording begins when one of these is entered; it is off until then.
+    pub start_at: Vec<Wanted>,
+    /// Recording ends when one of these is entered, until one of the former is.
+    pub stop_at: Vec<Wanted>,
+}
+
+/// What was asked for and names no function.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{option} '{wanted}' is no function that is recorded; 'uklscope symbols IMAGE {wanted}' finds names"
+)]
+pub struct Nothing {
+    pub option: &'static str,
+    pub wanted: String,
+}
+
+impl std::str::FromStr for Wanted {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match (text, text.parse::<Origin>()) {
+            ("kernel", _) => Self::Kernel,
+            (_, Ok(origin)) => Self::Origin(origin),
+            _ if text.contains(['*', '?']) => Self::Glob(Pattern::new(text)),
+            _ => Self::Name(text.to_owned()),
+        })
+    }
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Origin(origin) => origin.fmt(f),
+            Self::Kernel => f.write_str("kernel"),
+            Self::Name(name) => f.write_str(name),
+            Self::Glob(pattern) => f.write_str(pattern.text()),
+        }
+    }
+}
+
+impl Wanted {
+    fn is(&self, function: &Function) -> bool {
+        match self {
+            Self::Origin(origin) => function.origin == *origin,
+            Self::Kernel => function.origin.is_kernel_side(),
+            Self::Name(name) => function.name == *name,
+            Self::Glob(pattern) => pattern.matches(&function.name),
+        }
+    }
+}
+
+impl Filter {
+    /// Whether recording is off until a function is entered.
+    #[must_use]
+    pub const fn begins_off(&self) -> bool {
+        !self.start_at.is_empty()
+    }
+
+    /// Marks the table's sites.
+    ///
+    /// What a crossing begins and ends by, the application's functions and those that a system call is
+    /// named by are always recorded: without them nothing would be known of where control is.
+    ///
+    /// # Errors
+    /// When something that was asked for names nothing.
+    pub fn mark(&self, table: &mut SiteTable) -> Result<(), Nothing> {
+        let lists = [
+            ("--only", &self.only),
+            ("--not", &self.not),
+            ("--start-at", &self.start_at),
+            ("--stop-at", &self.stop_at),
+        ];
+        for (option, list) in lists {
+            let there = |wanted: &&Wanted| table.functions.iter().skip(1).any(|one| wanted.is(one));
+            if let Some(wanted) = list.iter().find(|wanted| !there(wanted)) {
+                let wanted = wanted.to_string();
+                return Err(Nothing { option, wanted });
+            }
+        }
+        let any = |list: &[Wanted], one: &Function| list.iter().any(|wanted| wanted.is(one));
+        for site in &mut table.sites {
+            if site.flags & SiteFlags::END != 0 {
+                continue;
+            }
+            let function = table.functions.get(site.word().function());
+            let unwanted =
+                !self.only.is_empty() && !any(&self.only, function) || any(&self.not, function);
+            let kept = SiteFlags::LEAVES | SiteFlags::SWITCHES | SiteFlags::RETURNS;
+            let may_be_left_out = site.word().kind() == Some(Kind::Entry)
+                && site.flags & kept == 0
+                && !function.name.starts_with(IMPLEMENTATION);
+            if unwanted && may_be_left_out {
+                site.flags |= SiteFlags::QUIET;
+            }
+            if any(&self.start_at, function) {
+                site.flags |= SiteFlags::STARTS;
+            }
+            if any(&self.stop_at, function) {
+                site.flags |= SiteFlags::STOPS;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::Site;
+
+    use super::*;
+    use crate::trace::functions::Functions;
+
+    fn table() -> SiteTable {
+        let mut functions = Functions::default();
+        let mut sites = Vec::new();
+        let all = [
+            (
+                "entry_SYSCALL_64",
+                "entry",
+                Kind::SyscallEntry,
+                SiteFlags::LEAVES,
+            ),
+            ("__x64_sys_read", "kernel:fs", Kind::Entry, 0),
+            ("vfs_read", "kernel:fs", Kind::Entry, 0),
+            ("tcp_push", "kernel:net", Kind::Entry, 0),
+            ("main", "app", Kind::AppEntry, 0),
+        ];
+        for (at, (name, origin, kind, flags)) in all.into_iter().enumerate() {
+            let number = functions.push(Function {
+                name: name.to_owned(),
+                origin: origin.parse().unwrap(),
+                label: false,
+                file: None,
+            });
+            sites.push(Site::new(0x1000 * (at as u64 + 1), kind, number, flags));
+        }
+        SiteTable { sites, functions }
+    }
+
+    fn wanted(list: &str) -> Vec<Wanted> {
+        let names = list.split(',').filter(|name| !name.is_empty());
+        names.map(|name| name.parse().unwrap()).collect()
+    }
+
+    /// Names of the functions that are left out.
+    fn check(only: &str, not: &str, expected: &[&str]) {
+        let mut table = table();
+        let filter = Filter {
+            only: wanted(only),
+            not: wanted(not),
+            ..Filter::default()
+        };
+        filter.mark(&mut table).unwrap();
+        let quiet = table
+            .sites
+            .iter()
+            .filter(|site| site.flags & SiteFlags::QUIET != 0);
+        let names: Vec<_> = quiet
+            .map(|site| table.functions.get(site.word().function()).name.as_str())
+            .collect();
+        assert_eq!(names, expected, "--only {only} --not {not}");
+    }
+
+    #[test]
+    fn functions_are_left_out_but_for_those_that_tell_where_control_is() {
+        check("", "", &[]);
+        check("tcp_push", "", &["vfs_read"]);
+        check("kernel:fs", "", &["tcp_push"]);
+        check("", "kernel", &["vfs_read", "tcp_push"]);
+        check("kernel", "tcp_*,main", &["tcp_push"]);
+    }
+
+    #[test]
+    fn a_trigger_is_a_mark_of_its_own() {
+        let mut table = table();
+        let filter = Filter {
+            start_at: wanted("vfs_*"),
+            stop_at: wanted("main"),
+            ..Filter::default()
+        };
+        assert!(filter.begins_off());
+        filter.mark(&mut table).unwrap();
+        let flags: Vec<_> = table.sites.iter().map(|site| site.flags).collect();
+        let (starts, stops) = (SiteFlags::STARTS, SiteFlags::STOPS);
+        assert_eq!(flags, [SiteFlags::LEAVES, 0, starts, 0, stops]);
+    }
+
+    #[test]
+    fn what_names_nothing_is_an_error() {
+        let filter = Filter {
+            only: wanted("vfs_read,vfs_raed"),
+            ..Filter::default()
+        };
+        let error = filter.mark(&mut table()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("--only 'vfs_raed' is no function")
+        );
+    }
+}
