@@ -35,7 +35,8 @@ pub struct Format {
     pub how: How,
 }
 
-type WriteTo = fn(&Source<'_>, &mut dyn Write) -> Result<(), ExportError>;
+/// Writes what is exported as one file.
+pub type WriteTo = fn(&Source<'_>, &mut dyn Write) -> Result<(), ExportError>;
 
 /// What is exported.
 #[derive(Clone, Copy, Debug)]

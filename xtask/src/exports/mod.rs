@@ -7,11 +7,12 @@ mod readers;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use debugger::session::trace_file;
-use debugger::trace::export::{Format, How, Source};
+use debugger::trace::export::{Format, How, Source, WriteTo};
 use debugger::trace::recording::Recording;
 use serde_json::Value;
 
@@ -87,18 +88,18 @@ fn checked(readers: &Readers, recording: &Recording, name: &str, check: Check) -
 
 /// The file or folder of a format.
 fn written(recording: &Recording, format: &Format, folder: &Path) -> Result<PathBuf> {
+    let create = |name: &str, write: WriteTo| -> Result<PathBuf> {
+        let path = folder.join(name);
+        let mut file = BufWriter::new(File::create(&path)?);
+        write(&Source::of(recording), &mut file)?;
+        file.flush()?;
+        Ok(path)
+    };
     match format.how {
-        How::File(write) => {
-            let path = folder.join(format.name);
-            write(&Source::of(recording), &mut File::create(&path)?)?;
-            Ok(path)
-        }
+        How::File(write) => create(format.name, write),
         How::Folder(files) => {
             for (name, write) in files {
-                write(
-                    &Source::of(recording),
-                    &mut File::create(folder.join(name))?,
-                )?;
+                create(name, *write)?;
             }
             Ok(folder.to_owned())
         }
