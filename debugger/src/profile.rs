@@ -121,6 +121,7 @@ pub struct Calls {
     pub exit_work: Names,
     pub full_path: Names,
     pub full_path_return: Names,
+    pub gate: Names,
     pub shortcut_prefix: String,
     pub shortcut_service: String,
     pub arrival_prefix: String,

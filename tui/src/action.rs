@@ -167,6 +167,8 @@ pub const TABLE: &[Action] = &[
     action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace(Traced::ThisMode)]),
     action(Scope::Screen(Screen::Crossings), "compare modes", &["T"], "trace each mode", "trace the image in each mode, one after the other, and compare them", |_, _| vec![Effect::Trace(Traced::EachMode)]),
     action(Scope::Screen(Screen::Crossings), "requests", &["r"], "", "what a server does per request, or the crossings again", |ui, _| below(ui, PanelId::Requests)),
+    action(Scope::Screen(Screen::Crossings), "counts", &["c"], "counts", "how many of the marked crossings took how many instructions, or the modes again", |ui, _| below(ui, PanelId::Counts)),
+    action(Scope::Screen(Screen::Crossings), "sites", &["s"], "sites", "which places of the application and which tasks made the crossings, or the modes again", |ui, _| below(ui, PanelId::Sites)),
     action(Scope::Screen(Screen::Crossings), "advice", &["a"], "advice", "which call to bypass or shorten next, or the crossings again", |ui, _| below(ui, PanelId::Advice)),
     action(Scope::Screen(Screen::Crossings), "filter", &["/"], "filter", "only crossings that a query holds for: a text, kind=syscall insns>2000; Tab completes", query),
     action(Scope::Panel(PanelId::Tree), "fold", &["Enter"], "fold", "fold or unfold the marked call", |ui, m| ui.act(&Act::Enter, m)),
@@ -329,8 +331,11 @@ fn focus(ui: &mut Ui, panel: PanelId) -> Vec<Effect> {
 
 /// One of the panels below the crossings, or the crossings again.
 fn below(ui: &mut Ui, panel: PanelId) -> Vec<Effect> {
-    let shown = ui.focus() == panel;
-    focus(ui, if shown { PanelId::Classes } else { panel })
+    if ui.focus() == panel {
+        ui.set_focus(PanelId::Modes);
+        return focus(ui, PanelId::Classes);
+    }
+    focus(ui, panel)
 }
 
 fn edit(ui: &mut Ui, model: &Model) -> Vec<Effect> {

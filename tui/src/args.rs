@@ -63,6 +63,8 @@ pub enum Command {
     Export(batch::export::ExportArgs),
     /// Trace an image in each mode and print them side by side.
     Compare(batch::compare::CompareArgs),
+    /// Every place where the application's code leaves it, known before the first boot.
+    Sites(batch::sites::SitesArgs),
     /// The address-space map.
     Space(batch::space::SpaceArgs),
     /// Symbols with origin, address, size and source; homonyms side by side.
@@ -206,6 +208,7 @@ impl Args {
             Some(Command::Check(args)) => batch::check::run(&args, json, out),
             Some(Command::Export(args)) => batch::export::run(&args, json, out),
             Some(Command::Compare(args)) => batch::compare::run(&args, json, out),
+            Some(Command::Sites(args)) => batch::sites::run(&args, json, out),
             Some(Command::Space(args)) => batch::space::run(&args, json, out),
             Some(Command::Symbols(args)) => batch::symbols::run(&args, json, out),
             Some(Command::Images) => batch::images::run(json, out),

@@ -45,6 +45,8 @@ pub struct Wanted<'a> {
     pub focus: PanelId,
     /// The panel that a shared place shows when none of its panels has the focus.
     pub tab: PanelId,
+    /// The panel below the crossings while these have the focus.
+    pub below: PanelId,
     pub shares: &'a Shares,
 }
 
@@ -102,12 +104,19 @@ pub fn layout(size: Rect, wanted: Wanted<'_>) -> Layout {
                 ]
             }
             Screen::Crossings => {
-                let (name, id, rows) = match focus {
-                    PanelId::Requests | PanelId::Advice => ("requests", focus, body.height / 2),
-                    _ => ("modes", PanelId::Modes, 7),
+                let shown = match focus {
+                    PanelId::Classes => wanted.below,
+                    other => other,
+                };
+                let (name, rows) = match shown {
+                    PanelId::Modes => ("modes", 7),
+                    _ => ("below crossings", body.height / 2),
                 };
                 let (table, below) = cuts.last_rows(name, body, rows);
-                vec![place(PanelId::Classes, table, &[]), place(id, below, &[])]
+                vec![
+                    place(PanelId::Classes, table, &[]),
+                    place(shown, below, &[]),
+                ]
             }
             Screen::Path if body.width >= WIDE => {
                 let (tree, ladder) = cuts.columns("ladder", body, body.width / 2);
@@ -291,7 +300,7 @@ mod tests {
             let focus = screen.panels()[focus % screen.panels().len()];
             let mut shares = Shares::new();
             let wanted = |shares: &Shares| {
-                layout(size, Wanted { screen, focus, tab: PanelId::Why, shares })
+                layout(size, Wanted { screen, focus, tab: PanelId::Why, below: PanelId::Modes, shares })
             };
             let mut layout = wanted(&shares);
             for (which, share) in moved {
@@ -324,6 +333,7 @@ mod tests {
                 screen: Screen::Debug,
                 focus: PanelId::Source,
                 tab: PanelId::Why,
+                below: PanelId::Modes,
                 shares,
             };
             layout(Rect::new(0, 0, 80, 24), wanted)

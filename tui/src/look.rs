@@ -4,7 +4,7 @@ use debugger::crossing::CrossingKind;
 use debugger::event::RegionInfo;
 use debugger::model::Model;
 use debugger::trace::query::Crossing;
-use debugger::trace::report::{Class, Pair};
+use debugger::trace::report::{Class, Node, Pair};
 
 use crate::filter::Filter;
 use crate::panels::held::Held;
@@ -90,9 +90,9 @@ impl Look {
         let Some(report) = model.crossings.report() else {
             return Vec::new();
         };
-        let (mode, query) = (&report.mode, self.crossings.query());
-        let holds = |class: &&Class| query.holds(Crossing { mode, class });
-        report.classes.iter().filter(holds).collect()
+        let query = self.crossings.query();
+        let holds = |class: &&Class| query.holds(Crossing::of(report, class));
+        under_their_path(report.classes.iter().filter(holds).collect())
     }
 
     /// The row of the marked class; the first where it is gone.
@@ -120,4 +120,48 @@ impl Look {
         let pairs: Vec<&Pair> = model.crossings.pairs(call).collect();
         pairs.get(self.pair % pairs.len().max(1)).copied()
     }
+}
+
+/// Interrupted crossings stand right below those that took the same path and were not.
+fn under_their_path(classes: Vec<&Class>) -> Vec<&Class> {
+    let (cut, whole): (Vec<&Class>, Vec<&Class>) =
+        classes.iter().partition(|class| class.interrupted);
+    let mut placed = vec![false; cut.len()];
+    let mut rows = Vec::with_capacity(classes.len());
+    for class in whole {
+        rows.push(class);
+        for (cut, placed) in cut.iter().zip(&mut placed) {
+            if !*placed && is_of(cut, class) {
+                *placed = true;
+                rows.push(*cut);
+            }
+        }
+    }
+    // What has none stays where its count puts it.
+    let alone = cut.iter().zip(placed).filter(|(_, placed)| !placed);
+    for (class, _) in alone {
+        let less = |row: &&Class| !row.interrupted && row.count < class.count;
+        let at = rows.iter().position(less).unwrap_or(rows.len());
+        rows.insert(at, *class);
+    }
+    rows
+}
+
+/// Whether crossings are the interrupted ones of that path.
+#[must_use]
+pub fn is_of(cut: &Class, whole: &Class) -> bool {
+    let same = cut.kind == whole.kind && cut.call == whole.call;
+    same && cut.interrupted && !whole.interrupted && same_shape(&cut.path, &whole.path)
+}
+
+fn same_shape(a: &Node, b: &Node) -> bool {
+    // A stack of its own: a path may be deep.
+    let mut left = vec![(a, b)];
+    while let Some((a, b)) = left.pop() {
+        if a.symbol != b.symbol || a.children.len() != b.children.len() {
+            return false;
+        }
+        left.extend(a.children.iter().zip(&b.children));
+    }
+    true
 }

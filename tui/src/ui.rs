@@ -51,6 +51,8 @@ pub struct Ui {
     focus: [PanelId; 6],
     /// What Debug's shared place shows while the focus is elsewhere.
     tab: PanelId,
+    /// What stands below the crossings while these have the focus.
+    below: PanelId,
     /// The text last looked for: `/` and Enter look again.
     pub sought: String,
     /// The line being typed was begun by a panel, which shows what comes of it.
@@ -79,6 +81,7 @@ impl Ui {
             dragged: None,
             focus: Screen::ALL.map(|screen| screen.panels()[0]),
             tab: PanelId::Why,
+            below: PanelId::Modes,
             sought: String::new(),
             of_panel: false,
             by_hand: false,
@@ -100,6 +103,9 @@ impl Ui {
         }
         if is_shared(panel) {
             self.tab = panel;
+        }
+        if panel != PanelId::Classes && Screen::Crossings.panels().contains(&panel) {
+            self.below = panel;
         }
     }
 
@@ -131,6 +137,7 @@ impl Ui {
             screen: self.screen,
             focus: self.focus(),
             tab: self.tab,
+            below: self.below,
             shares: &self.shares,
         };
         layout(self.size, wanted)

@@ -23,6 +23,14 @@ fn advice_stands_below_the_crossings() {
 }
 
 #[test]
+fn the_counts_of_a_class_and_who_made_them_stand_below_too() {
+    assert_snapshot!("counts_small", screen("3 Down Down c", SMALL));
+    assert_snapshot!("counts_large", screen("3 Down Down c", LARGE));
+    assert_snapshot!("sites_small", screen("3 s", SMALL));
+    assert_snapshot!("sites_large", screen("3 s", LARGE));
+}
+
+#[test]
 fn a_query_is_typed_on_the_key_line() {
     let typed = screen("3 / kind=int Tab Space insns>", SMALL);
     assert_snapshot!("crossings_query_small", typed);

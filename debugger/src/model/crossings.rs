@@ -15,21 +15,34 @@ pub struct Crossings {
     /// The run that is shown; its figures move while it runs.
     pub news: Option<TraceNews>,
     pub comparison: Option<Arc<Comparison>>,
-    /// Class id → how many came between one piece of news and the next, oldest first.
+    /// Class id → how many came each second between one piece of news and the next, oldest first.
     rates: BTreeMap<String, VecDeque<u64>>,
 }
 
 impl Crossings {
     pub(super) fn news(&mut self, news: TraceNews) {
-        let old = self.news.as_ref().map(|known| known.report.clone());
+        let (old, interval) = match &self.news {
+            Some(known) => (Some(known.report.clone()), interval(known, &news)),
+            None => (None, interval_of(news.events, &news)),
+        };
+        let before: BTreeMap<&str, u64> = old
+            .iter()
+            .flat_map(|report| &report.classes)
+            .map(|known| (known.id.as_str(), known.count))
+            .collect();
         for class in &news.report.classes {
-            let before = old
-                .iter()
-                .flat_map(|report| &report.classes)
-                .find(|known| known.id == class.id && known.kind == class.kind)
-                .map_or(0, |known| known.count);
+            let Some(seconds) = interval else {
+                continue;
+            };
+            let before = before.get(class.id.as_str()).copied().unwrap_or(0);
+            let came = class.count.saturating_sub(before);
             let rates = self.rates.entry(class.id.clone()).or_default();
-            rates.push_back(class.count.saturating_sub(before));
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a rate is positive, and its fraction is not shown"
+            )]
+            rates.push_back((came as f64 / seconds).round() as u64);
             if rates.len() > KEPT_RATES {
                 rates.pop_front();
             }
@@ -63,6 +76,7 @@ impl Crossings {
         self.news.as_ref().is_some_and(|news| news.running)
     }
 
+    /// Crossings a second, oldest first.
     pub fn rates(&self, class: &Class) -> impl Iterator<Item = u64> + '_ {
         self.rates.get(&class.id).into_iter().flatten().copied()
     }
@@ -89,6 +103,17 @@ impl Crossings {
             .flat_map(|comparison| &comparison.pairs)
             .filter(move |pair| pair.call == call)
     }
+}
+
+/// Seconds from one piece of news to the next.
+fn interval(known: &TraceNews, news: &TraceNews) -> Option<f64> {
+    interval_of(news.events.checked_sub(known.events)?, news)
+}
+
+/// The rate of events is of the time since the news before. `None`: nothing came, or it is no live news.
+fn interval_of(events: u64, news: &TraceNews) -> Option<f64> {
+    let seconds = events as f64 / news.events_per_s;
+    (news.events_per_s > 0.0 && seconds > 0.0).then_some(seconds)
 }
 
 fn dominant<'a>(report: &'a Report, call: &str) -> Option<&'a Class> {

@@ -17,6 +17,7 @@ use crate::event::{Event, TraceNews};
 use crate::qemu::arguments::{GdbServer, Machine, Plugin};
 use crate::qemu::image::Image;
 use crate::symbols::{Kind, Symbols};
+use crate::trace::call_sites::call_sites;
 use crate::trace::filter::Filter;
 use crate::trace::fold::{Fold, Run};
 use crate::trace::records::{NoRecorder, Recorder};
@@ -164,7 +165,9 @@ pub fn trace_and_record(
     let mut ring = Ring::new(options.smp, &table.sites, policy, on)
         .map_err(|source| TraceError::Ring { source })?;
     recorder.begin(&table);
-    let fold = Fold::new(table.functions).with_requests(image.manifest.request.as_ref());
+    let fold = Fold::new(table.functions)
+        .with_call_sites(table.calls)
+        .with_requests(image.manifest.request.as_ref());
     let mut guest = Qemu::start(&machine(image, options, plugin, &ring))?;
     // From here on the records are read: the guest need not wait for this program to be ready.
     guest.monitor().execute("cont", None)?;
@@ -237,10 +240,9 @@ pub fn site_table(
             global: symbol.global,
             file: symbol.file,
         });
-    Ok((
-        SiteTable::build(code, &ranges, symbols.profile()),
-        ranges.app_text,
-    ))
+    let mut table = SiteTable::build(code, &ranges, symbols.profile());
+    table.calls = call_sites(&symbols);
+    Ok((table, ranges.app_text))
 }
 
 /// `$UKLSCOPE_PLUGIN`, else beside the program, or one folder up where tests run.

@@ -27,6 +27,7 @@ pub(super) fn class(kind: CrossingKind, call: &str, path: Node) -> Class {
         min: path.total,
         max: path.total,
         interrupted: false,
+        counts: Vec::new(),
         phases: Phases::default(),
         path,
     }
@@ -41,6 +42,8 @@ pub(super) fn report(mode: Mode, classes: Vec<Class>) -> Report {
         events: 0,
         engine: "plugin".to_owned(),
         classes,
+        sites: Vec::new(),
+        uses: Vec::new(),
         requests: None,
         notes: Vec::new(),
     }

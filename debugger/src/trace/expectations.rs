@@ -126,8 +126,7 @@ impl Expectations {
     /// Keeps the operations that a query holds for: as they were found, else as they are expected.
     pub fn keep(&mut self, query: &Query, runs: &[Report]) {
         self.operations.retain(|expected| {
-            let mode = &expected.mode;
-            let holds = |class: &Class| query.holds(Crossing { mode, class });
+            let holds = |class: &Class| query.holds(Crossing::alone(&expected.mode, class));
             match expected.found(runs) {
                 Some(class) => holds(class),
                 None => expected.class().is_ok_and(|class| holds(&class)),
@@ -205,6 +204,7 @@ impl Expected {
             min: self.instructions,
             max: self.instructions,
             interrupted: false,
+            counts: Vec::new(),
             phases: Phases::default(),
             path: read_path(&self.path).map_err(|line| NoExpectations::Path {
                 mode: self.mode.clone(),

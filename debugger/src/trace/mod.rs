@@ -3,6 +3,7 @@
 //! [`sites`] says what a probe is to report; [`fold`] makes a [`report`] of the records.
 
 pub mod advise;
+pub mod call_sites;
 pub mod diff;
 #[cfg(test)]
 mod examples;

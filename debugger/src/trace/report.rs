@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::call_sites::CallSite;
 use super::requests::{RequestPair, Requests};
 use crate::crossing::{CrossingKind, Setup};
 use crate::origin::Origin;
@@ -25,6 +26,12 @@ pub struct Report {
     pub engine: String,
     /// Most frequent first.
     pub classes: Vec<Class>,
+    /// The places of the application's own code that crossings were made by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<CallSite>,
+    /// Who made how many crossings of each class, the most first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<Use>,
     /// By kind, where the image says what a request is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Requests>,
@@ -49,8 +56,34 @@ pub struct Class {
     pub max: u64,
     /// An interrupt, fault or task switch was cut out of the path.
     pub interrupted: bool,
+    /// How many crossings took how many instructions, by these; empty where all took the same. Of very
+    /// many only the most frequent: then the crossings are fewer than `count`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Count>,
     pub phases: Phases,
     pub path: Node,
+}
+
+/// Crossings of a class that one task made from one place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// Its id.
+    pub class: String,
+    /// The index in [`Report::sites`] of the last call that left the application's own code before; none where
+    /// none was seen.
+    pub site: Option<usize>,
+    /// Tasks are numbered as they are first seen.
+    pub task: u32,
+    pub count: u64,
+    /// In all of them.
+    pub instructions: u64,
+}
+
+/// Crossings of a class that took the same number of instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    pub instructions: u64,
+    pub crossings: u64,
 }
 
 /// Own instructions of the path, by phase; their sum is the path's total.

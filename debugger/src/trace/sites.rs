@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wire::{Kind, Site, SiteFlags};
 
+use super::call_sites::CallSite;
 use super::functions::{Function, Functions};
 use crate::addr::{Addr, AddrRange, AddrRanges};
 use crate::origin::Origin;
@@ -32,6 +33,8 @@ pub struct Ranges {
 pub struct SiteTable {
     pub sites: Vec<Site>,
     pub functions: Functions,
+    /// Where the application's code leaves it.
+    pub calls: Vec<CallSite>,
 }
 
 /// Assembly that is called, though it has no type.
@@ -69,6 +72,7 @@ impl SiteTable {
         let mut table = Self {
             sites: Vec::new(),
             functions: Functions::of(Arc::clone(profile)),
+            calls: Vec::new(),
         };
         for (i, symbol) in code.iter().enumerate() {
             table.add(symbol, ranges, profile);
@@ -109,6 +113,7 @@ impl SiteTable {
         Self {
             sites,
             functions: self.functions,
+            calls: Vec::new(),
         }
     }
 
@@ -124,6 +129,9 @@ impl SiteTable {
         let mut flags = if label { SiteFlags::LABEL } else { 0 };
         if symbol.name == SWITCHER {
             flags |= SiteFlags::SWITCHES;
+        }
+        if kind == Kind::AppEntry && symbol.origin == Origin::App {
+            flags |= SiteFlags::OWN;
         }
         // The last instruction of the way back by a return leaves the kernel.
         if profile.calls.returns_to_app.has(symbol.name) {

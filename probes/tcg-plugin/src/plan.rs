@@ -148,11 +148,10 @@ pub fn hooks(block: &[Listed], sites: Sites<'_>, out: &mut Vec<Hook>) {
         }
     }
     // Whatever changes the flow ends a block.
-    if let Some(what) = block.last().and_then(|last| flow(last, sites)) {
-        out.push(Hook {
-            at: block.len() - 1,
-            what,
-        });
+    if let Some(last) = block.last() {
+        let at = block.len() - 1;
+        let both = [leaves_own(last, sites), flow(last, sites)];
+        out.extend(both.into_iter().flatten().map(|what| Hook { at, what }));
     }
 }
 
@@ -177,6 +176,31 @@ fn jump_kind(site: &Site) -> Kind {
     } else {
         Kind::Jump
     }
+}
+
+/// Whether the last instruction of a block leaves the application's own code by a call, or by a jump that
+/// may stand for one: `leaving` in the debugger's trace/call_sites.rs lists the same.
+fn leaves_own(last: &Listed, sites: Sites<'_>) -> Option<What> {
+    let own = |site: &&Site| site.flags & SiteFlags::OWN != 0;
+    sites.containing(last.address).filter(own)?;
+    let instruction = decoder(last).decode();
+    let stays = |to: Option<&Site>| to.filter(own).is_some();
+    let target = instruction.near_branch_target();
+    let leaves = match instruction.flow_control() {
+        FlowControl::Call if instruction.mnemonic() == Mnemonic::Syscall => true,
+        FlowControl::Call => !stays(sites.containing(target)),
+        FlowControl::IndirectCall => true,
+        FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch => {
+            let to = sites.starting_at(target);
+            to.is_some() && !stays(to)
+        }
+        FlowControl::IndirectBranch => instruction.memory_index() == Register::None,
+        _ => false,
+    };
+    leaves.then(|| What::Record {
+        word: Word::new(Kind::AppCall, Word::place(last.address)),
+        after: true,
+    })
 }
 
 /// What the last instruction of a block does, where it is to be recorded.

@@ -114,6 +114,36 @@ fn jumps_to_functions_and_by_registers_may_be_tail_calls() {
 }
 
 #[test]
+fn a_call_that_leaves_the_application_s_own_code_is_recorded_with_its_place() {
+    let sites = [
+        Site::new(BASE, Kind::AppEntry, 5, SiteFlags::OWN),
+        Site::new(BASE + 0x40, Kind::AppEntry, 6, SiteFlags::OWN),
+        Site::new(BASE + 0x60, Kind::AppEntry, 7, 0),
+        Site::new(BASE + 0x80, Kind::Entry, 8, 0),
+    ];
+    let from = BASE + 0x10;
+    let call = record(Kind::AppCall, Word::place(from), true);
+    let to = |target: u8| [0xe8, target - 5 - 0x10, 0, 0, 0];
+    check(&block(from, &[&to(0x44)]), &sites, &[]);
+    check(&block(from, &[&to(0x60)]), &sites, &[(0, call)]);
+    check(&block(from, &[&to(0x80)]), &sites, &[(0, call)]);
+    check(&block(from, &[&[0xff, 0xd0]]), &sites, &[(0, call)]);
+    check(&block(from, &[&[0x0f, 0x05]]), &sites, &[(0, call)]);
+    // A jump to another's beginning stands for a call and a return.
+    let jump = record(Kind::AppJump, 5, true);
+    let to = |target: u8| [0xeb, target - 2 - 0x10];
+    check(&block(from, &[&to(0x60)]), &sites, &[(0, call), (0, jump)]);
+    check(&block(from, &[&to(0x40)]), &sites, &[(0, jump)]);
+    check(&block(from, &[&to(0x61)]), &sites, &[]);
+    check(&block(from, &[JMP_RAX]), &sites, &[(0, call), (0, jump)]);
+    // A switch goes on in a table of its own.
+    let table = [0xff, 0x24, 0xc5, 0, 0, 0, 0];
+    check(&block(from, &[&table]), &sites, &[(0, jump)]);
+    // The libc's calls are not the application's own.
+    check(&block(BASE + 0x65, &[&[0xff, 0xd0]]), &sites, &[]);
+}
+
+#[test]
 fn only_the_entry_code_leaves_the_kernel() {
     let leaving = [Site::new(BASE, Kind::Entry, 5, SiteFlags::LEAVES)];
     let plain = [Site::new(BASE, Kind::Entry, 5, 0)];

@@ -44,6 +44,7 @@ pub fn header() -> String {
     define("SITE_QUIET", &format!("{}", SiteFlags::QUIET));
     define("SITE_STARTS", &format!("{}", SiteFlags::STARTS));
     define("SITE_STOPS", &format!("{}", SiteFlags::STOPS));
+    define("SITE_OWN", &format!("{}", SiteFlags::OWN));
     text.push_str(STRUCTS);
     text
 }

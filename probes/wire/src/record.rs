@@ -40,6 +40,9 @@ pub enum Kind {
     /// Recording goes on: what came before on this vCPU was not recorded, but for switches and the starts
     /// of tasks. In place of a function: the [`crate::Header::gate`] that is open.
     Resume = 14,
+    /// A call, or a jump in place of one, by which the application's own code is left. In place of a
+    /// function: [`Word::place`].
+    AppCall = 15,
 }
 
 /// The upper half of a record: a kind and the number of a function in the site table.
@@ -67,7 +70,7 @@ pub struct Record {
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Entry,
         Self::Return,
         Self::Jump,
@@ -82,12 +85,13 @@ impl Kind {
         Self::AppJump,
         Self::Switch,
         Self::Resume,
+        Self::AppCall,
     ];
 
     #[must_use]
     pub const fn from_number(number: u32) -> Option<Self> {
         match number {
-            1..=14 => Some(Self::ALL[number as usize - 1]),
+            1..=15 => Some(Self::ALL[number as usize - 1]),
             _ => None,
         }
     }
@@ -109,6 +113,7 @@ impl Kind {
             Self::AppJump => "APP_JUMP",
             Self::Switch => "SWITCH",
             Self::Resume => "RESUME",
+            Self::AppCall => "APP_CALL",
         }
     }
 
@@ -132,6 +137,13 @@ impl Word {
     #[must_use]
     pub const fn new(kind: Kind, function: u32) -> Self {
         Self((kind as u32) << 28 | (function & (FUNCTIONS - 1)))
+    }
+
+    /// The low 28 bits of an instruction's address: they tell those of one program apart.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits")]
+    pub const fn place(address: u64) -> u32 {
+        address as u32 & (FUNCTIONS - 1)
     }
 
     /// `None`: no probe writes this.

@@ -33,6 +33,8 @@ impl SiteFlags {
     pub const STARTS: u32 = 64;
     /// Recording stops when it is entered.
     pub const STOPS: u32 = 128;
+    /// The application's own code, not its libc's: the calls that leave it are recorded.
+    pub const OWN: u32 = 256;
 }
 
 pub const SITE_BYTES: usize = 16;

@@ -12,6 +12,8 @@ pub mod images;
 pub mod report;
 pub mod request_text;
 pub mod session;
+mod site_text;
+pub mod sites;
 pub mod space;
 pub mod space_text;
 mod stop_text;

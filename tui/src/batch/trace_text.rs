@@ -7,7 +7,7 @@ use debugger::crossing::Setup;
 use debugger::trace::diff;
 use debugger::trace::report::{Class, Comparison, Pair, Phases, Report, Row, Verdict};
 
-use super::request_text;
+use super::{request_text, site_text};
 
 /// What a row of a report's table is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -18,6 +18,10 @@ pub enum By {
     /// Each path of its own.
     Class,
     Phase,
+    /// The places of the application's own code that crossings were made by.
+    Site,
+    /// Who made them.
+    Task,
     /// What a server does for a request, where the image says what one is.
     Request,
 }
@@ -42,6 +46,8 @@ pub fn report(report: &Report, by: By) -> Vec<String> {
         By::Class => report.classes.iter().map(class_line).collect(),
         By::Kind => kinds(report),
         By::Phase => phases(report),
+        By::Site => site_text::sites(report),
+        By::Task => site_text::tasks(report),
         By::Request => request_text::calls(report),
     });
     if matches!(by, By::Call | By::Class) {

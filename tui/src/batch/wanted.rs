@@ -53,10 +53,9 @@ impl Wanted {
                 let named = class.call == call || class.kind == CrossingKind::Shortcut;
                 class.kind == kind && class.instructions == total && named
             };
-            let mode = &run.mode;
             classes
                 .find(is_it)
-                .is_some_and(|class| query.holds(Crossing { mode, class }))
+                .is_some_and(|class| query.holds(Crossing::of(run, class)))
         };
         pairs.retain(|pair| {
             holds(a, pair.kind_a, pair.a, &pair.call) || holds(b, pair.kind_b, pair.b, &pair.call)

@@ -10,7 +10,7 @@ use debugger::addr::Insns;
 
 use super::listing::{find, moved, say};
 use super::{Act, Effect, Panel, Screen, View};
-use crate::look::Look;
+use crate::look::{Look, is_of};
 use crate::theme::Theme;
 use crate::widgets::bar::{PHASE_GLYPHS, sparkline, stacked};
 use crate::widgets::cursor::Cursor;
@@ -23,7 +23,9 @@ pub struct Classes {
     cursor: Cursor,
 }
 
-const BAR: usize = 14;
+const BAR: usize = 10;
+/// Pieces of news in a rate's curve.
+const RECENT: usize = 6;
 
 const COLUMNS: &[Column] = &[
     Column {
@@ -69,8 +71,15 @@ const COLUMNS: &[Column] = &[
         rank: 2,
     },
     Column {
+        title: "per s",
+        width: 9,
+        right: true,
+        fill: false,
+        rank: 3,
+    },
+    Column {
         title: "rate",
-        width: 8,
+        width: RECENT,
         right: false,
         fill: false,
         rank: 3,
@@ -166,7 +175,9 @@ impl Panel for Classes {
         let cursor = self.cursor(view.look, &classes, height.max(1));
         let top = cursor.top(classes.len(), height);
         for (row, class) in classes.iter().skip(top).take(height).enumerate() {
-            table::row(buf, body, row, COLUMNS, &fitted, &cells(class, view));
+            let above = (top + row).checked_sub(1).map(|above| classes[above]);
+            let cells = cells(class, above, view);
+            table::row(buf, body, row, COLUMNS, &fitted, &cells);
             if top + row == cursor.row(classes.len()) {
                 text::paint(buf, body, row, view.theme.selected(view.focused));
             }
@@ -174,14 +185,18 @@ impl Panel for Classes {
     }
 }
 
-fn cells(class: &Class, view: View<'_>) -> Vec<Vec<Span<'static>>> {
+fn cells(class: &Class, above: Option<&Class>, view: View<'_>) -> Vec<Vec<Span<'static>>> {
     let rates: Vec<u64> = view.model.crossings.rates(class).collect();
-    let recent = &rates[rates.len().saturating_sub(8)..];
-    let call = if class.interrupted {
-        format!("{} (cut)", class.call)
-    } else {
+    let recent = &rates[rates.len().saturating_sub(RECENT)..];
+    let call = if !class.interrupted {
         class.call.clone()
+    } else if above.is_some_and(|above| is_of(class, above)) {
+        "└ interrupted".to_owned()
+    } else {
+        format!("{} (cut)", class.call)
     };
+    let tracing = view.model.crossings.is_tracing();
+    let now = rates.last().filter(|_| tracing);
     let exact = if class.exact {
         Span::styled("exact", view.theme.good())
     } else {
@@ -194,6 +209,9 @@ fn cells(class: &Class, view: View<'_>) -> Vec<Vec<Span<'static>>> {
         vec![Span::raw(Insns(class.instructions).to_string())],
         vec![exact],
         phases(class, view.theme, BAR),
+        vec![Span::raw(
+            now.map_or_else(String::new, |rate| Insns(*rate).to_string()),
+        )],
         vec![Span::raw(if recent.len() > 1 {
             sparkline(recent)
         } else {

@@ -12,6 +12,7 @@ pub mod advice;
 pub mod backtrace;
 pub mod breakpoints;
 pub mod classes;
+pub mod counts;
 pub mod disassembly;
 pub mod held;
 pub mod ladder;
@@ -24,6 +25,7 @@ pub mod regions;
 pub mod registers;
 pub mod requests;
 pub mod serial;
+pub mod sites;
 pub mod source;
 pub mod strip;
 pub mod tasks;
@@ -60,8 +62,10 @@ pub enum PanelId {
     Walk,
     Classes,
     Modes,
+    Counts,
     Requests,
     Advice,
+    Sites,
     Tree,
     Ladder,
     Serial,
@@ -160,8 +164,10 @@ pub struct Panels {
     pub walk: walk::Walk,
     pub classes: classes::Classes,
     pub modes: modes::Modes,
+    pub counts: counts::Counts,
     pub requests: requests::Requests,
     pub advice: advice::Advice,
+    pub sites: sites::Sites,
     pub tree: tree::Tree,
     pub ladder: ladder::Ladder,
     pub serial: serial::Serial,
@@ -223,8 +229,10 @@ impl Screen {
             Self::Crossings => &[
                 PanelId::Classes,
                 PanelId::Modes,
+                PanelId::Counts,
                 PanelId::Requests,
                 PanelId::Advice,
+                PanelId::Sites,
             ],
             Self::Path => &[PanelId::Tree, PanelId::Ladder],
             Self::Console => &[PanelId::Serial],
@@ -252,8 +260,10 @@ impl PanelId {
             Self::Walk => "address",
             Self::Classes => "crossings",
             Self::Modes => "modes",
+            Self::Counts => "counts",
             Self::Requests => "requests",
             Self::Advice => "advice",
+            Self::Sites => "sites",
             Self::Tree => "path",
             Self::Ladder => "ladder",
             Self::Serial => "serial line",
@@ -281,8 +291,10 @@ impl Panels {
             PanelId::Walk => &self.walk,
             PanelId::Classes => &self.classes,
             PanelId::Modes => &self.modes,
+            PanelId::Counts => &self.counts,
             PanelId::Requests => &self.requests,
             PanelId::Advice => &self.advice,
+            PanelId::Sites => &self.sites,
             PanelId::Tree => &self.tree,
             PanelId::Ladder => &self.ladder,
             PanelId::Serial => &self.serial,
@@ -307,8 +319,10 @@ impl Panels {
             PanelId::Walk => &mut self.walk,
             PanelId::Classes => &mut self.classes,
             PanelId::Modes => &mut self.modes,
+            PanelId::Counts => &mut self.counts,
             PanelId::Requests => &mut self.requests,
             PanelId::Advice => &mut self.advice,
+            PanelId::Sites => &mut self.sites,
             PanelId::Tree => &mut self.tree,
             PanelId::Ladder => &mut self.ladder,
             PanelId::Serial => &mut self.serial,

@@ -62,8 +62,9 @@ impl Tree {
 
 /// Every function in the order of execution, and the row of each one's caller.
 fn flat<'a>(class: &'a Class, model: &Model, query: &Query) -> (Vec<Row<'a>>, Vec<usize>) {
-    let setup = model.crossings.report().map(|report| &report.mode);
-    let meant = |at: At<'_>| setup.is_none_or(|mode| query.holds_at(Crossing { mode, class }, at));
+    let report = model.crossings.report();
+    let meant =
+        |at: At<'_>| report.is_none_or(|report| query.holds_at(Crossing::of(report, class), at));
     let (mut rows, mut callers) = (Vec::new(), Vec::new());
     // A stack of its own: a path may be deep.
     let mut left = vec![(&class.path, Vec::new(), 0)];

@@ -11,8 +11,9 @@ use debugger::event::{
     Register, Run, SourceWindow, Stop, StopReason, TargetInfo, TraceNews, Vcpu,
 };
 use debugger::origin::Origin;
+use debugger::trace::call_sites::{CallSite, Enters, How};
 use debugger::trace::report::{
-    Class, Comparison, Node, Pair, Phases, Report, Row, SCHEMA, Verdict,
+    Class, Comparison, Count, Node, Pair, Phases, Report, Row, SCHEMA, Use, Verdict,
 };
 use debugger::trace::requests::{Part, Parts, Request, Requests, Typical};
 
@@ -305,8 +306,28 @@ fn write_class(mode: Mode) -> Class {
         min: path.total,
         max: path.total,
         interrupted: false,
+        counts: Vec::new(),
         phases,
         path,
+    }
+}
+
+fn count((instructions, crossings): (u64, u64)) -> Count {
+    Count {
+        instructions,
+        crossings,
+    }
+}
+
+fn site() -> CallSite {
+    CallSite {
+        address: Addr(0xffff_ffff_8160_11cd),
+        caller: "bench_write".to_owned(),
+        file: Some("/demo/main.c".to_owned()),
+        line: Some(68),
+        how: How::Call,
+        target: None,
+        enters: Enters::Maybe,
     }
 }
 
@@ -322,7 +343,17 @@ fn report(mode: Mode) -> Report {
         min: 1411,
         max: 3310,
         interrupted: false,
+        counts: [(1411, 60), (1720, 180), (3310, 10)].map(count).into(),
         ..write.clone()
+    };
+    let mut cut = write.clone();
+    (cut.id, cut.count, cut.interrupted) = ("5f3b".to_owned(), 41, true);
+    let made = Use {
+        class: write.id.clone(),
+        site: Some(0),
+        task: 2,
+        count: write.count,
+        instructions: write.count * write.instructions,
     };
     Report {
         schema: SCHEMA,
@@ -331,7 +362,9 @@ fn report(mode: Mode) -> Report {
         insns: 142_900_000,
         events: 4_000_000,
         engine: "plugin".to_owned(),
-        classes: vec![write, timer],
+        classes: vec![write, timer, cut],
+        sites: vec![site()],
+        uses: vec![made],
         requests: None,
         notes: Vec::new(),
     }

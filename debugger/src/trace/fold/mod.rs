@@ -14,12 +14,14 @@ mod report;
 mod requests;
 mod tasks;
 mod trie;
+mod uses;
 
 use std::sync::Arc;
 
 use wire::record::{FIRST_SPECIAL, SWITCH_NUMBERS};
 use wire::{Kind, Word};
 
+use super::call_sites::CallSite;
 use super::functions::Functions;
 use crate::crossing::RequestSpec;
 use cursor::{Cursor, State};
@@ -27,6 +29,7 @@ use path::Shapes;
 use requests::Counter;
 use tasks::{Open, Switch, TaskId, Tasks};
 use trie::{GOES_ON, ROOT, Trie};
+use uses::Uses;
 
 pub(super) use path::IMPLEMENTATION;
 pub use report::Run;
@@ -50,6 +53,8 @@ pub struct Fold {
     gate: u32,
     /// How often each ending was reached: undisturbed, and with something cut out.
     counts: Vec<[u64; 2]>,
+    /// By whom they were made.
+    uses: Uses,
     shapes: Shapes,
     full_syscall: u32,
     /// Where requests are counted.
@@ -82,6 +87,7 @@ impl Fold {
             next_switch: 0,
             gate: 0,
             counts: Vec::new(),
+            uses: Uses::default(),
             shapes: Shapes::new(profile),
             full_syscall: full_syscall.unwrap_or(u32::MAX),
             requests: None,
@@ -98,6 +104,13 @@ impl Fold {
     #[must_use]
     pub fn with_requests(mut self, spec: Option<&RequestSpec>) -> Self {
         self.requests = spec.map(|spec| Counter::new(spec.clone(), &self.functions));
+        self
+    }
+
+    /// Names the places that crossings are made from.
+    #[must_use]
+    pub fn with_call_sites(mut self, sites: Vec<CallSite>) -> Self {
+        self.uses = Uses::of(sites);
         self
     }
 
@@ -315,6 +328,7 @@ impl Fold {
                 }
             }
             Kind::AppEntry | Kind::AppReturn | Kind::AppJump => self.in_app(at, kind, word, clock),
+            Kind::AppCall => self.tasks.get_mut(at.task).place = word.function(),
             Kind::Resume => self.resumed(at, word.function()),
             // A switch was taken before it comes here.
             Kind::Switch | Kind::Return | Kind::Jump => {}
@@ -355,6 +369,12 @@ impl Fold {
         let Some(open) = task.pop() else { return };
         if open.counted {
             self.counts[end][usize::from(open.cut)] += 1;
+            if self.trie.is_made(at.node) {
+                let learnt = self.shapes.endings[end];
+                let class = (learnt.class, open.cut);
+                self.uses
+                    .add(class, at.task.number(), task.place, learnt.total);
+            }
             if let Some(requests) = &mut self.requests {
                 requests.closed(&mut task.server, end, now);
             }

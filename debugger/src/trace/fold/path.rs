@@ -286,6 +286,12 @@ fn absorb(into: &mut Node, other: &Node) {
 }
 
 impl Trie {
+    /// Whether the application made the crossing, and did not suffer it.
+    pub(super) fn is_made(&self, node: NodeId) -> bool {
+        let kind = self.kind(self.bottom(self.cold[node as usize].frame));
+        !matches!(kind, Some(Kind::FaultEntry | Kind::InterruptEntry))
+    }
+
     /// Whether a crossing that stands at this node began by a call, and so ends by a return.
     pub(super) fn is_call(&self, node: NodeId) -> bool {
         node != ROOT && self.ends_by_return(self.cold[node as usize].frame)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::path::{Fnv, steps, tree};
 use super::{Fold, LONGEST, MOST_NODES};
 use crate::crossing::Setup;
-use crate::trace::report::{Class, Report, SCHEMA};
+use crate::trace::report::{Class, Count, Report, SCHEMA};
 
 /// What the records do not say about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,24 @@ struct Variant {
     /// The most frequent ending with this count, and how often it was reached.
     ending: usize,
     of_ending: u64,
+}
+
+/// Different counts of a class that are listed.
+const MOST_COUNTS: usize = 256;
+
+fn counts(totals: &BTreeMap<u64, Variant>) -> Vec<Count> {
+    if totals.len() < 2 {
+        return Vec::new();
+    }
+    let all = totals.iter().map(|(total, variant)| Count {
+        instructions: *total,
+        crossings: variant.count,
+    });
+    let mut counts: Vec<Count> = all.collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.crossings));
+    counts.truncate(MOST_COUNTS);
+    counts.sort_by_key(|count| count.instructions);
+    counts
 }
 
 impl Fold {
@@ -68,11 +86,15 @@ impl Fold {
                 rare.len()
             )
         });
-        let classes: Vec<Class> = order
-            .into_iter()
-            .take(most)
-            .filter_map(|(count, (class, cut), totals)| self.class(*class, *cut, count, totals))
-            .collect();
+        let mut ids: BTreeMap<(usize, bool), String> = BTreeMap::new();
+        let mut classes: Vec<Class> = Vec::new();
+        for (count, (class, cut), totals) in order.into_iter().take(most) {
+            if let Some(found) = self.class(*class, *cut, count, totals) {
+                ids.insert((*class, *cut == 1), found.id.clone());
+                classes.push(found);
+            }
+        }
+        let (sites, uses) = self.uses.list(|class, cut| ids.get(&(class, cut)).cloned());
         Report {
             schema: SCHEMA,
             mode: run.mode.clone(),
@@ -81,6 +103,8 @@ impl Fold {
             events: self.events,
             engine: run.engine.clone(),
             classes,
+            sites,
+            uses,
             requests: self
                 .requests
                 .as_ref()
@@ -116,6 +140,7 @@ impl Fold {
             min,
             max,
             interrupted: cut == 1,
+            counts: counts(totals),
             phases,
             path: tree(&steps, &self.functions)?,
         })

@@ -31,6 +31,8 @@ const DEEPEST: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Task {
     open: Vec<Open>,
+    /// The last call that left the application's own code, as [`wire::Word::place`].
+    pub(super) place: u32,
     /// Its own code was seen.
     pub(super) user: bool,
     /// A crossing of it was given up: it is in the application again when its code is seen.
@@ -72,6 +74,14 @@ pub(super) struct Switch {
 impl TaskId {
     pub(super) const fn nobody(vcpu: usize) -> Self {
         Self::Nobody(vcpu)
+    }
+
+    /// From 1 in the order in which they are seen; 0 while it is not known which it is.
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::Named(at) => u32::try_from(at + 1).unwrap_or(u32::MAX),
+            Self::Nobody(_) => 0,
+        }
     }
 }
 

@@ -236,14 +236,14 @@ impl Trie {
         self.kind(self.bottom(frame)) == Some(Kind::Entry)
     }
 
-    fn bottom(&self, mut frame: NodeId) -> NodeId {
+    pub(super) fn bottom(&self, mut frame: NodeId) -> NodeId {
         while self.cold[frame as usize].outer != ROOT {
             frame = self.cold[frame as usize].outer;
         }
         frame
     }
 
-    fn kind(&self, node: NodeId) -> Option<Kind> {
+    pub(super) fn kind(&self, node: NodeId) -> Option<Kind> {
         parts(self.hot[node as usize].key).0.kind()
     }
 

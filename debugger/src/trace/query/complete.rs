@@ -43,8 +43,8 @@ impl Field {
         let sign = match self.get {
             Get::Flag(_) => "",
             Get::Number(_) | Get::NodeNumber(_) => ">",
-            Get::Text(_) | Get::NodeText(_) => "~",
-            Get::Kind(_) | Get::Mode(_) | Get::NodeOrigin(_) => "=",
+            Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => "~",
+            Get::Kind(_) | Get::Mode(_) | Get::NodeOrigin(_) | Get::UseNumber(_) => "=",
         };
         format!("{}{sign}", self.name)
     }
@@ -59,7 +59,7 @@ impl Field {
                 let others = ["app", "libc", "entry", "kernel", "unknown"];
                 others.map(str::to_owned).into_iter().chain(parts).collect()
             }
-            Get::Number(_) | Get::NodeNumber(_) | Get::Text(_) | Get::NodeText(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 }

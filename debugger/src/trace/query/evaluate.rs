@@ -1,16 +1,37 @@
 //! Whether a query holds for a class of crossings, or for a function on its path.
 
+use std::borrow::Cow;
+
 use super::field::{Get, Subject};
 use super::{Expr, OneOrigin, Query, Test, Value};
 use crate::crossing::Setup;
 use crate::origin::Origin;
-use crate::trace::report::{Class, Node, Report};
+use crate::trace::call_sites::CallSite;
+use crate::trace::report::{Class, Node, Report, Use};
 
 /// A class of crossings in its run.
 #[derive(Clone, Copy, Debug)]
 pub struct Crossing<'a> {
     pub mode: &'a Setup,
     pub class: &'a Class,
+    made: Made<'a>,
+}
+
+/// By whom.
+#[derive(Clone, Copy, Debug)]
+enum Made<'a> {
+    /// Nobody has seen.
+    Unknown,
+    /// By all that the run has for the class.
+    All(&'a Report),
+    One(By<'a>),
+}
+
+/// Who made some of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct By<'a> {
+    pub made: &'a Use,
+    pub site: Option<&'a CallSite>,
 }
 
 /// A function on the path.
@@ -19,6 +40,56 @@ pub struct At<'a> {
     pub node: &'a Node,
     /// How many callers it has on the path.
     pub depth: u64,
+}
+
+impl<'a> Crossing<'a> {
+    #[must_use]
+    pub const fn of(report: &'a Report, class: &'a Class) -> Self {
+        Self {
+            mode: &report.mode,
+            class,
+            made: Made::All(report),
+        }
+    }
+
+    /// Of no run.
+    #[must_use]
+    pub const fn alone(mode: &'a Setup, class: &'a Class) -> Self {
+        Self {
+            mode,
+            class,
+            made: Made::Unknown,
+        }
+    }
+
+    /// Whether it holds for one of those who made them.
+    fn some_by(&self, holds: impl Fn(&By<'a>) -> bool) -> bool {
+        match &self.made {
+            Made::Unknown => false,
+            Made::One(by) => holds(by),
+            Made::All(report) => By::all(report, &self.class.id).any(|by| holds(&by)),
+        }
+    }
+}
+
+impl<'a> By<'a> {
+    fn all(report: &'a Report, class: &'a str) -> impl Iterator<Item = Self> {
+        let uses = report.uses.iter().filter(move |made| made.class == class);
+        uses.map(|made| Self {
+            made,
+            site: made.site.and_then(|site| report.sites.get(site)),
+        })
+    }
+
+    pub(super) fn place(&self) -> Cow<'a, str> {
+        self.site
+            .map_or(Cow::Borrowed(""), |site| site.place().into())
+    }
+
+    pub(super) fn caller(&self) -> Cow<'a, str> {
+        self.site
+            .map_or(Cow::Borrowed(""), |site| site.caller.as_str().into())
+    }
 }
 
 impl Query {
@@ -38,17 +109,50 @@ impl Query {
             .is_none_or(|root| root.holds(crossing, Some(at)))
     }
 
-    /// Keeps the classes it holds for; how many there were.
+    /// Keeps the classes it holds for; how many there were. Where it asks who made them, those alone
+    /// are counted from then on.
     pub fn keep(&self, report: &mut Report) -> usize {
         let before = report.classes.len();
-        let mode = &report.mode;
-        let holds = |class: &Class| self.holds(Crossing { mode, class });
-        report.classes.retain(holds);
+        let mut kept = Vec::with_capacity(before);
+        for class in &report.classes {
+            if !self.asks_by_whom() {
+                kept.extend(
+                    self.holds(Crossing::of(report, class))
+                        .then(|| class.clone()),
+                );
+                continue;
+            }
+            let by = By::all(report, &class.id).filter(|by| {
+                self.holds(Crossing {
+                    made: Made::One(*by),
+                    ..Crossing::of(report, class)
+                })
+            });
+            let count = by.map(|by| by.made.count).sum();
+            kept.extend((count > 0).then(|| Class {
+                count,
+                ..class.clone()
+            }));
+        }
+        report.classes = kept;
         before
+    }
+
+    fn asks_by_whom(&self) -> bool {
+        self.root.as_ref().is_some_and(Expr::asks_by_whom)
     }
 }
 
 impl Expr {
+    fn asks_by_whom(&self) -> bool {
+        match self {
+            Self::All(parts) | Self::Either(parts) => parts.iter().any(Self::asks_by_whom),
+            Self::Not(part) => part.asks_by_whom(),
+            Self::Test(test) => test.field.subject() == Subject::Use,
+            Self::Word(_) => false,
+        }
+    }
+
     fn holds(&self, crossing: Crossing<'_>, at: Option<At<'_>>) -> bool {
         match self {
             Self::All(parts) => {
@@ -105,6 +209,8 @@ impl Test {
             Get::Text(get) | Get::Kind(get) | Get::Mode(get) => self.value.is_text(&get(&crossing)),
             Get::NodeNumber(get) => some(crossing, at, |at| self.value.is_number(get(&at))),
             Get::NodeText(get) => some(crossing, at, |at| self.value.is_text(get(&at))),
+            Get::UseNumber(get) => crossing.some_by(|by| self.value.is_number(get(by))),
+            Get::UseText(get) => crossing.some_by(|by| self.value.is_text(&get(by))),
             Get::NodeOrigin(get) => some(crossing, at, |at| self.value.is_origin(get(&at))),
         }
     }

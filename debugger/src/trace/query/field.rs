@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::evaluate::{At, Crossing};
+use super::evaluate::{At, By, Crossing};
 use crate::origin::Origin;
 
 /// What can be asked about.
@@ -21,6 +21,8 @@ pub enum Subject {
     Crossing,
     /// A function on the path.
     Node,
+    /// Who made the crossings.
+    Use,
 }
 
 /// How its value is found, and so what it can be compared with.
@@ -35,6 +37,8 @@ pub(super) enum Get {
     NodeNumber(fn(&At<'_>) -> u64),
     NodeText(for<'a> fn(&At<'a>) -> &'a str),
     NodeOrigin(fn(&At<'_>) -> Origin),
+    UseNumber(fn(&By<'_>) -> u64),
+    UseText(for<'a> fn(&By<'a>) -> Cow<'a, str>),
 }
 
 const fn field(name: &'static str, get: Get, help: &'static str) -> Field {
@@ -70,6 +74,9 @@ pub const FIELDS: &[Field] = &[
     field("phase.exit_work", Get::Number(|c| c.class.phases.exit_work), "instructions of the work on exit"),
     field("phase.exit", Get::Number(|c| c.class.phases.exit), "instructions of the exit assembly"),
     field("phase.boundary", Get::Number(|c| c.class.phases.boundary()), "all of these but service and copy: the way in and out"),
+    field("site", Get::UseText(|by| by.place()), "the place of the application's own code that made the crossing: `main.c:42`"),
+    field("caller", Get::UseText(|by| by.caller()), "the application's function that this place lies in: `main`"),
+    field("task", Get::UseNumber(|by| by.made.task.into()), "the task that made the crossing, numbered as they are first seen"),
     also(field("node", Get::NodeText(|n| &n.node.symbol), "a function on the path, by its symbol"), &["symbol"]),
     field("origin", Get::NodeOrigin(|n| n.node.origin), "what a function on the path belongs to: `entry`, `kernel:net`; `kernel` is any part of the kernel"),
     field("file", Get::NodeText(|n| n.node.file.as_deref().unwrap_or_default()), "the source file that a function on the path is defined in: `net/ipv4/tcp.c`"),
@@ -90,6 +97,7 @@ impl Field {
     pub const fn subject(&self) -> Subject {
         match self.get {
             Get::NodeNumber(_) | Get::NodeText(_) | Get::NodeOrigin(_) => Subject::Node,
+            Get::UseNumber(_) | Get::UseText(_) => Subject::Use,
             _ => Subject::Crossing,
         }
     }
@@ -98,9 +106,9 @@ impl Field {
     #[must_use]
     pub const fn values(&self) -> &'static str {
         match self.get {
-            Get::Number(_) | Get::NodeNumber(_) => "number",
+            Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => "number",
             Get::Flag(_) => "true or false",
-            Get::Text(_) | Get::NodeText(_) => "text",
+            Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => "text",
             Get::Kind(_) => "kind",
             Get::Mode(_) => "mode",
             Get::NodeOrigin(_) => "origin",
@@ -111,7 +119,7 @@ impl Field {
     #[must_use]
     pub const fn operators(&self) -> &'static str {
         match self.get {
-            Get::Number(_) | Get::NodeNumber(_) => "= != < <= > >=",
+            Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => "= != < <= > >=",
             Get::Flag(_) => "= !=",
             _ => "= != ~ !~",
         }

@@ -322,7 +322,7 @@ fn how(field: &'static Field, operator: Operator) -> Result<How, Wrong> {
         Operator::AtLeast => How::Compares(Compare::AtLeast),
     };
     let fits = match field.get {
-        Get::Number(_) | Get::NodeNumber(_) => how != How::Matches,
+        Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => how != How::Matches,
         Get::Flag(_) => false,
         _ => how == How::Matches,
     };
@@ -336,7 +336,7 @@ fn value(field: &Field, how: How, text: String) -> Result<Value, Wrong> {
         How::Compares(compare) => compare,
     };
     Ok(match field.get {
-        Get::Number(_) | Get::NodeNumber(_) => {
+        Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => {
             let digits = text.replace([',', '_'], "");
             match digits.parse() {
                 Ok(number) => Value::Number(compare, number),
@@ -350,7 +350,7 @@ fn value(field: &Field, how: How, text: String) -> Result<Value, Wrong> {
         Get::Mode(_) => Value::Text(text.parse::<Setup>()?.to_string()),
         Get::NodeOrigin(_) if text == "kernel" => Value::Origin(OneOrigin::Kernel),
         Get::NodeOrigin(_) => Value::Origin(OneOrigin::This(text.parse().map_err(Wrong::Origin)?)),
-        Get::Kind(_) | Get::Text(_) | Get::NodeText(_) => Value::Text(text),
+        Get::Kind(_) | Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => Value::Text(text),
     })
 }
 

@@ -26,6 +26,8 @@ in a function's symbol; between quotes so does a field's name.
 Conditions side by side must all hold; `and` may stand between them. `or` binds weaker, `not` stronger, parentheses strongest.
 `a!=b` is `not a=b`, and `a!~b` is `not a~b`.
 
+Conditions about who made the crossings count those alone: `--where site~^main` keeps of each class what was made there.
+
 Where crossings are asked for, a condition about functions holds if one of the path meets it, and `not` says that none does.
 Conditions about functions that stand together are about one and the same: `origin=kernel:net own>50` wants a function of the
 network that executes more than 50 instructions itself. In parentheses of their own they may be about different ones: `(node=tcp_push)
@@ -38,6 +40,7 @@ pub fn reference() -> String {
     let mut text = HEAD.to_owned();
     for (subject, title) in [
         (Subject::Crossing, "Of a class of crossings"),
+        (Subject::Use, "Of who made the crossings"),
         (Subject::Node, "Of a function on the path"),
     ] {
         let _ = write!(

@@ -37,10 +37,7 @@ fn send() -> Class {
 
 fn holds(text: &str) -> bool {
     let (mode, class) = (Setup::from(Mode::Bypass), send());
-    let crossing = Crossing {
-        mode: &mode,
-        class: &class,
-    };
+    let crossing = Crossing::alone(&mode, &class);
     query(text).holds(crossing)
 }
 
@@ -100,10 +97,7 @@ fn conditions_about_functions_that_stand_together_are_about_one() {
 #[test]
 fn a_function_is_asked_for_itself() {
     let (mode, class) = (Setup::from(Mode::Linux), send());
-    let crossing = Crossing {
-        mode: &mode,
-        class: &class,
-    };
+    let crossing = Crossing::alone(&mode, &class);
     let holds = |text: &str, at: usize| {
         let at = At {
             node: &class.path.children[at],
@@ -190,9 +184,9 @@ fn every_field_is_in_the_book_is_completed_and_can_be_asked_for() {
     for field in FIELDS {
         assert!(book.contains(&format!("`{}`", field.name)), "{field:?}");
         let value = match field.get {
-            Get::Number(_) | Get::NodeNumber(_) => "5",
+            Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => "5",
             Get::Flag(_) => "true",
-            Get::Text(_) | Get::NodeText(_) => "x",
+            Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => "x",
             Get::Kind(_) => "fault",
             Get::Mode(_) => "ukl",
             Get::NodeOrigin(_) => "app",
@@ -239,10 +233,12 @@ fn test() -> impl Strategy<Value = Expr> {
     (field, compare, 0u64.., text(), any::<bool>()).prop_map(
         |(field, compare, number, text, flag)| {
             let value = match field.get {
-                Get::Number(_) | Get::NodeNumber(_) => Value::Number(compare, number),
+                Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => {
+                    Value::Number(compare, number)
+                }
                 Get::Flag(_) => Value::Flag(flag),
                 _ if flag => Value::Pattern(Box::new(Regex::new(&regex::escape(&text)).unwrap())),
-                Get::Text(_) | Get::NodeText(_) => Value::Text(text),
+                Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => Value::Text(text),
                 Get::Kind(_) => Value::Text("bypass".to_owned()),
                 Get::Mode(_) => Value::Text("ukl+ret".to_owned()),
                 Get::NodeOrigin(_) => match number % 2 {

@@ -19,6 +19,7 @@ fn run(classes: u64) -> Report {
         min: 87,
         max: 87,
         interrupted: false,
+        counts: Vec::new(),
         phases: Phases::default(),
         path: Node {
             symbol: "ukl_bypass_syscall".to_owned(),
@@ -38,6 +39,8 @@ fn run(classes: u64) -> Report {
         events: 2,
         engine: "plugin".to_owned(),
         classes: (0..classes).map(class).collect(),
+        sites: Vec::new(),
+        uses: Vec::new(),
         requests: None,
         notes: vec!["a note".to_owned()],
     }

@@ -346,7 +346,8 @@ impl Walk {
                 self.resume(vcpu);
             }
             Kind::Switch => cpu.pending = NUMBERS,
-            Kind::Resume => {}
+            // The functions say enough.
+            Kind::Resume | Kind::AppCall => {}
         }
     }
 
