@@ -126,6 +126,7 @@ pub fn layout(size: Rect, wanted: Wanted<'_>) -> Layout {
                 ]
             }
             Screen::Path => vec![place(focus, body, panels)],
+            Screen::Timeline => vec![place(PanelId::Timeline, body, &[])],
             Screen::Console => vec![place(PanelId::Serial, body, &[])],
             Screen::Memory => {
                 let below = if tall { 8 } else { 5 };

@@ -10,7 +10,7 @@ use debugger::session::store;
 use debugger::session::trace_compare::side_by_side;
 use debugger::session::trace_file;
 use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt};
-use debugger::trace::recording::Recording;
+use debugger::trace::recording::{Recording, Stored};
 
 use crate::args::{AttachArgs, OpenArgs, RunArgs, ScreenArgs};
 use crate::batch::session as opened;
@@ -75,7 +75,7 @@ pub fn last(look: ScreenArgs) -> anyhow::Result<()> {
 /// # Errors
 /// When a file is no recording.
 pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
-    let (recording, issues) = read(&args.files)?;
+    let (recording, issues, kept) = read(&args.files)?;
     let names: Vec<String> = args
         .files
         .iter()
@@ -83,7 +83,9 @@ pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
     let name = format!("recording {}", names.join(" "));
-    show_recording(told(&recording, name, issues), None, look)
+    let mut events = told(&recording, name, issues);
+    events.extend(kept.map(|stored| Event::Recorded(Arc::new(stored))));
+    show_recording(events, None, look)
 }
 
 /// `uklscope attach`
@@ -182,24 +184,27 @@ fn chosen(ui: &mut Ui, look: ScreenArgs) {
     }
 }
 
-/// The runs of all files, in their order; the issues name their file.
-fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>)> {
+/// The runs of all files, in their order; the issues name their file. Of several files with records the
+/// first is given.
+fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>, Option<Stored>)> {
     let mut whole: Option<Recording> = None;
+    let mut kept: Option<Stored> = None;
     let mut issues = Vec::new();
     for file in files {
-        let (recording, found) = trace_file::load(file)?;
-        issues.extend(
-            found
-                .into_iter()
-                .map(|issue| format!("{}: {issue}", file.display())),
-        );
+        let stored = trace_file::open(file)?;
+        let recording = stored.recording();
+        let found = stored.issues().iter();
+        issues.extend(found.map(|issue| format!("{}: {issue}", file.display())));
+        if stored.has_records() && kept.is_none() {
+            kept = Some(stored);
+        }
         match &mut whole {
             Some(whole) => whole.runs.extend(recording.runs),
             None => whole = Some(recording),
         }
     }
     let whole = whole.context("opening recordings: no file is given; name one")?;
-    Ok((whole, issues))
+    Ok((whole, issues, kept))
 }
 
 /// What a recording says, as the events of a session that has ended.

@@ -10,8 +10,9 @@ use debugger::crossing::Setup;
 use debugger::event::{Event, Run, TraceNews, Work};
 use debugger::qemu::image::Image;
 use debugger::session::BootOptions;
-use debugger::session::trace::{TraceOptions, trace};
+use debugger::session::trace::TraceOptions;
 use debugger::session::trace_compare::compare;
+use debugger::session::trace_keep::trace_and_keep;
 
 use crate::panels::Traced;
 
@@ -96,14 +97,14 @@ impl Tracer {
 fn one(
     image: &Image,
     options: &TraceOptions,
-    cancel: &AtomicBool,
+    cancel: &Arc<AtomicBool>,
     tell: &impl Fn(Event),
 ) -> Result<(), String> {
     let name = format!("{NAME} {}", options.setup);
     tell(work(&name, (0, 0), false));
-    let traced = trace(image, options, cancel, &mut |event| tell(event));
+    let kept = trace_and_keep(image, options, cancel, &mut |event| tell(event));
     tell(work(&name, (0, 0), true));
-    traced.map_err(|error| error.to_string())?;
+    tell(Event::Recorded(Arc::new(kept?)));
     Ok(())
 }
 

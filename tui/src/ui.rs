@@ -48,7 +48,7 @@ pub struct Ui {
     /// The border that the mouse has got hold of.
     pub dragged: Option<Border>,
     /// The panel with the focus, for each screen.
-    focus: [PanelId; 6],
+    focus: [PanelId; Screen::ALL.len()],
     /// What Debug's shared place shows while the focus is elsewhere.
     tab: PanelId,
     /// What stands below the crossings while these have the focus.
@@ -238,6 +238,15 @@ impl Ui {
             .map_or(Rect::ZERO, |place| place.body);
         let look = &mut self.look;
         self.panels.get_mut(panel).act(act, model, look, body)
+    }
+
+    /// The body of the panel with the focus.
+    #[must_use]
+    pub fn body(&self) -> Rect {
+        let focus = self.focus();
+        let places = self.layout().places;
+        let place = places.iter().find(|place| place.id == focus);
+        place.map_or(Rect::ZERO, |place| place.body)
     }
 
     /// The marked row of the panel with the focus as it is shown, or all rows where none is marked.

@@ -384,6 +384,13 @@ fn mouse(ui: &mut Ui, model: &Model, event: MouseEvent) -> Vec<Effect> {
         ui.dragged = borders.find(|border| border.line.contains(at)).copied();
     }
     ui.said = None;
+    if wheel != 0 && place.id == PanelId::Timeline {
+        let zoom = Act::Zoom {
+            into: wheel < 0,
+            column: Some(usize::from(at.x.saturating_sub(place.body.x))),
+        };
+        return ui.act_on(place.id, &zoom, model);
+    }
     if wheel != 0 {
         return ui.act_on(place.id, &Act::Step(wheel), model);
     }

@@ -153,12 +153,14 @@ pub fn open(path: &Path) -> Result<Stored, RecordingError> {
     })
 }
 
-/// What can be read of a recording's reports, and what is missing.
+/// What can be read of a recording's reports, and what is missing. The report of a run that was not written
+/// to its end is made of its records.
 ///
 /// # Errors
 /// When there is no such file, or it is no recording.
 pub fn load(path: &Path) -> Result<(Recording, Vec<Issue>), RecordingError> {
-    let stored = open(path)?;
+    let mut stored = open(path)?;
+    stored.refold();
     Ok((stored.recording(), stored.issues().to_vec()))
 }
 

@@ -21,7 +21,7 @@ pub(super) fn moved(cursor: &mut Cursor, act: &Act, len: usize, area: Rect) -> b
         Act::Home => cursor.go(0, len, height),
         Act::End => cursor.go(len.saturating_sub(1), len, height),
         Act::Click(row, _) => cursor.go(cursor.top(len, height) + row, len, height),
-        Act::Side(_) | Act::Enter | Act::Find(_) => return false,
+        Act::Side(_) | Act::Enter | Act::Find(_) | Act::Zoom { .. } => return false,
     }
     true
 }
@@ -56,7 +56,7 @@ pub(super) fn awaited(view: View<'_>) -> &'static str {
     if model.run.answers() || model.is_live() {
         "…"
     } else if model.target.as_ref().is_some_and(is_recording) {
-        "a recording holds crossings alone (screens 3 and 4); 'uklscope run IMAGE' boots an image"
+        "a recording holds crossings and records alone (screens 3, 4 and 6); 'uklscope run IMAGE' boots an image"
     } else if model.run.has_ended() {
         "the target has ended"
     } else {

@@ -118,7 +118,7 @@ impl Panel for Log {
                     None => return vec![Effect::Say(format!("'{needle}' is in no line"))],
                 }
             }
-            Act::Side(_) | Act::Enter | Act::Click(..) => self.back,
+            Act::Side(_) | Act::Enter | Act::Click(..) | Act::Zoom { .. } => self.back,
         }
         .min(most);
         Vec::new()

@@ -243,6 +243,7 @@ impl Panel for Memory {
                 self.cursor = 0;
                 self.sought = None;
             }
+            Act::Zoom { .. } => {}
             Act::Find(needle) => {
                 let Some(at) = self.marked(model) else {
                     return Vec::new();

@@ -29,6 +29,7 @@ pub mod sites;
 pub mod source;
 pub mod strip;
 pub mod tasks;
+pub mod timeline;
 pub mod tree;
 pub mod values;
 pub mod walk;
@@ -41,6 +42,7 @@ pub enum Screen {
     Space,
     Crossings,
     Path,
+    Timeline,
     Console,
     Memory,
 }
@@ -68,6 +70,7 @@ pub enum PanelId {
     Sites,
     Tree,
     Ladder,
+    Timeline,
     Serial,
     Memory,
 }
@@ -88,6 +91,11 @@ pub enum Act {
     Click(usize, usize),
     /// To the next row that holds this text, ignoring case.
     Find(String),
+    /// Nearer or further, around a column of the panel or what is marked.
+    Zoom {
+        into: bool,
+        column: Option<usize>,
+    },
 }
 
 /// What a panel or an action asks of the rest.
@@ -170,16 +178,18 @@ pub struct Panels {
     pub sites: sites::Sites,
     pub tree: tree::Tree,
     pub ladder: ladder::Ladder,
+    pub timeline: timeline::Timeline,
     pub serial: serial::Serial,
     pub memory: memory::Memory,
 }
 
 impl Screen {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Debug,
         Self::Space,
         Self::Crossings,
         Self::Path,
+        Self::Timeline,
         Self::Console,
         Self::Memory,
     ];
@@ -191,12 +201,13 @@ impl Screen {
             Self::Space => "Space",
             Self::Crossings => "Crossings",
             Self::Path => "Path",
+            Self::Timeline => "Timeline",
             Self::Console => "Console",
             Self::Memory => "Memory",
         }
     }
 
-    /// 5 and 6 are kept for the flame graph and the timeline.
+    /// 5 is kept for the flame graph.
     #[must_use]
     pub const fn digit(self) -> char {
         match self {
@@ -204,6 +215,7 @@ impl Screen {
             Self::Space => '2',
             Self::Crossings => '3',
             Self::Path => '4',
+            Self::Timeline => '6',
             Self::Console => '7',
             Self::Memory => '8',
         }
@@ -235,6 +247,7 @@ impl Screen {
                 PanelId::Sites,
             ],
             Self::Path => &[PanelId::Tree, PanelId::Ladder],
+            Self::Timeline => &[PanelId::Timeline],
             Self::Console => &[PanelId::Serial],
             Self::Memory => &[PanelId::Memory],
         }
@@ -266,6 +279,7 @@ impl PanelId {
             Self::Sites => "sites",
             Self::Tree => "path",
             Self::Ladder => "ladder",
+            Self::Timeline => "timeline",
             Self::Serial => "serial line",
             Self::Memory => "memory",
         }
@@ -297,6 +311,7 @@ impl Panels {
             PanelId::Sites => &self.sites,
             PanelId::Tree => &self.tree,
             PanelId::Ladder => &self.ladder,
+            PanelId::Timeline => &self.timeline,
             PanelId::Serial => &self.serial,
             PanelId::Memory => &self.memory,
         }
@@ -325,6 +340,7 @@ impl Panels {
             PanelId::Sites => &mut self.sites,
             PanelId::Tree => &mut self.tree,
             PanelId::Ladder => &mut self.ladder,
+            PanelId::Timeline => &mut self.timeline,
             PanelId::Serial => &mut self.serial,
             PanelId::Memory => &mut self.memory,
         }

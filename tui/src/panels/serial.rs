@@ -63,7 +63,7 @@ impl Panel for Serial {
                     None => return vec![Effect::Say(format!("'{needle}' was not printed"))],
                 }
             }
-            Act::Side(_) | Act::Enter | Act::Click(..) => return Vec::new(),
+            Act::Side(_) | Act::Enter | Act::Click(..) | Act::Zoom { .. } => return Vec::new(),
         };
         self.top = (to < last).then(|| to.max(console.dropped));
         Vec::new()

@@ -208,7 +208,7 @@ impl Panel for Source {
                 };
                 window.first + u32::try_from(found).unwrap_or(0)
             }
-            Act::Side(_) | Act::Enter => return Vec::new(),
+            Act::Side(_) | Act::Enter | Act::Zoom { .. } => return Vec::new(),
         };
         self.hold(model, window, to);
         match act {

@@ -77,7 +77,7 @@ impl Panel for Strip {
             Act::Enter => at.unwrap_or(0),
             Act::Home => 0,
             Act::End => bands.len().saturating_sub(1),
-            Act::Page(_) | Act::Click(..) | Act::Find(_) => return Vec::new(),
+            Act::Page(_) | Act::Click(..) | Act::Find(_) | Act::Zoom { .. } => return Vec::new(),
         };
         let chosen = bands.get(to).cloned();
         // Enter on the band that is open closes it.

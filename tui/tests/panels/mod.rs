@@ -11,6 +11,8 @@ use tui::panels::PanelId;
 
 use crate::stage::{self, Stage};
 
+mod timeline;
+
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (200, 50);
 

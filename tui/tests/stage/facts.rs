@@ -331,7 +331,7 @@ fn site() -> CallSite {
     }
 }
 
-fn report(mode: Mode) -> Report {
+pub(crate) fn report(mode: Mode) -> Report {
     let write = write_class(mode);
     let timer = Class {
         id: "77aa".to_owned(),

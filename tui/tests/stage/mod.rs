@@ -12,6 +12,7 @@ use tui::ui::{Guest, Ui};
 use tui::update;
 
 pub(crate) mod facts;
+pub(crate) mod recorded;
 pub(crate) mod space;
 pub(crate) mod stops;
 pub(crate) mod tasks;

@@ -18,6 +18,7 @@ mod frame;
 mod index;
 mod layout;
 mod old;
+mod refold;
 mod stored;
 mod writer;
 

@@ -146,6 +146,11 @@ impl<B: AsRef<[u8]>> Stored<B> {
         Ok(stored)
     }
 
+    pub(super) fn mended(&mut self, run: usize, report: Report, issue: Issue) {
+        self.runs[run].report = Some(report);
+        self.issues.push(issue);
+    }
+
     pub(super) const fn bytes(&self) -> &B {
         &self.bytes
     }

@@ -330,6 +330,31 @@ fn cut_at_any_byte_it_gives_what_is_whole() {
     assert_eq!(most, tape.raw.len());
 }
 
+/// A run that was cut off is folded as far as it was written.
+#[test]
+fn what_was_cut_off_is_reported_from_its_records() {
+    let tape = tape(40);
+    let bytes = write(&tape, 37, 64, &[]);
+    let whole = Stored::open(bytes.clone()).unwrap();
+    let (last, _) = *whole.runs()[0].stretches[0].last().unwrap();
+    let mut cut = Stored::open(bytes[..last + 5].to_vec()).unwrap();
+    assert!(cut.recording().runs.is_empty());
+    cut.refold();
+    let report = &cut.recording().runs[0];
+    assert_eq!(report.events, raw(&cut).len() as u64);
+    let calls = report
+        .classes
+        .iter()
+        .filter(|class| class.call == "getppid");
+    let calls: Vec<_> = calls.map(|class| class.instructions).collect();
+    assert_eq!(calls, [33]);
+    assert!(
+        cut.issues()
+            .iter()
+            .any(|issue| matches!(issue, Issue::Refolded { run: 1, .. }))
+    );
+}
+
 /// A wrong byte anywhere is told, at the latest when what it lies in is read, and costs its block alone.
 #[test]
 fn a_wrong_byte_is_told_and_passed_over() {
