@@ -62,6 +62,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     docs::run(&docs::Args { check: true })?;
     exports::run(&exports::Args::default())?;
     image::build_every(&args.options)?;
+    image::with_probes("syscalls", &args.options)?;
     image::stock()?;
     suites::quick(&args.options)?;
     soak::quick(&args.options)?;

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapMut, MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::addr::PhysAddr;
@@ -91,6 +91,23 @@ impl SharedMemory {
             (at, skip) = (at + 8, 0);
         }
         true
+    }
+
+    /// Whole pages of it, to be written as well.
+    ///
+    /// # Errors
+    /// When not all of it is memory, or it is not ours to write.
+    pub(super) fn map(&self, at: PhysAddr, len: usize) -> io::Result<MmapMut> {
+        let none = || io::Error::other(format!("{len} bytes at {at} are not all memory"));
+        let offset = self.offset(at, len as u64).ok_or_else(none)?;
+        // SAFETY: the file keeps its length. The guest writes it meanwhile: whoever maps it says which
+        // words both ends use, and how.
+        unsafe {
+            MmapOptions::new()
+                .offset(offset as u64)
+                .len(len)
+                .map_mut(&self.file)
+        }
     }
 
     /// Which physical memory lies at a place of the file.

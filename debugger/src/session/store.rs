@@ -50,7 +50,11 @@ fn list(known: &[String]) -> String {
 }
 
 /// What follows the name of an image, by the option that makes such images.
-const VARIANTS: [(&str, &str); 2] = [("+debug", "--debug-kernel"), ("+voluntary", "--voluntary")];
+const VARIANTS: [(&str, &str); 3] = [
+    ("+debug", "--debug-kernel"),
+    ("+voluntary", "--voluntary"),
+    ("+probes", "--probes"),
+];
 
 fn next_step(name: &str, known: &[String]) -> String {
     let built = VARIANTS.iter().find_map(|(suffix, option)| {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use wire::Policy;
 
+use super::guest_probes::GuestProbes;
 use super::process::Qemu;
 use super::profile_file;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
@@ -14,7 +15,7 @@ use super::trace_ring::{Ring, RingCounts};
 use crate::addr::{AddrRange, AddrRanges};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews};
-use crate::qemu::arguments::{GdbServer, Machine, Plugin};
+use crate::qemu::arguments::{Accelerator, GdbServer, Machine, Plugin};
 use crate::qemu::image::Image;
 use crate::symbols::{Kind, Symbols};
 use crate::trace::call_sites::call_sites;
@@ -40,6 +41,11 @@ pub struct TraceOptions {
     pub scope: Scope,
     /// Which functions are recorded, and what starts and stops it.
     pub filter: Filter,
+    /// By the probes in the guest: functions of the kernel that are recorded too, by name, with `*`, apart by
+    /// commas.
+    pub functions: String,
+    /// By the probes: what runs the guest.
+    pub accelerator: Accelerator,
     /// The plugin's file; looked for when not given.
     pub plugin: Option<PathBuf>,
     /// A table of the kernel's family, in place of the one that its symbols choose.
@@ -70,6 +76,8 @@ impl TraceOptions {
             slow_clock: false,
             scope: Scope::default(),
             filter: Filter::default(),
+            functions: String::new(),
+            accelerator: Accelerator::default(),
             plugin: None,
             profile: None,
         }
@@ -136,13 +144,7 @@ pub fn trace_and_record(
     tell: &mut dyn FnMut(Event),
     recorder: &mut dyn Recorder,
 ) -> Result<Traced, TraceError> {
-    if !image.manifest.modes.contains(&options.setup.mode) {
-        return Err(TraceError::NoMode {
-            image: image.manifest.name.clone(),
-            mode: options.setup.mode,
-            has: image.manifest.modes.clone(),
-        });
-    }
+    check_mode(image, options)?;
     let plugin = match &options.plugin {
         Some(path) => path.clone(),
         None => find_plugin()?,
@@ -173,7 +175,9 @@ pub fn trace_and_record(
     guest.monitor().execute("cont", None)?;
     let mut run = Running {
         options,
+        engine: "plugin",
         ring: &mut ring,
+        probes: None,
         recorder,
         fold,
         guest,
@@ -181,16 +185,21 @@ pub fn trace_and_record(
         began: Instant::now(),
         recording: None,
         cancelled: false,
+        notes: Vec::new(),
     };
     run.follow(cancel, tell);
-    let traced = run.finish(image)?;
-    tell(Event::Trace(TraceNews {
-        report: Arc::new(traced.report.clone()),
-        events: traced.report.events,
-        events_per_s: 0.0,
-        running: false,
-    }));
-    Ok(traced)
+    run.finish(image, tell)
+}
+
+pub(super) fn check_mode(image: &Image, options: &TraceOptions) -> Result<(), TraceError> {
+    if image.manifest.modes.contains(&options.setup.mode) {
+        return Ok(());
+    }
+    Err(TraceError::NoMode {
+        image: image.manifest.name.clone(),
+        mode: options.setup.mode,
+        has: image.manifest.modes.clone(),
+    })
 }
 
 fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) -> Machine {
@@ -219,11 +228,23 @@ pub fn site_table(
     twin: Option<&Path>,
     profile: Option<&Path>,
 ) -> Result<(SiteTable, AddrRanges), TraceError> {
+    Ok(table_of(&open_symbols(vmlinux, twin, profile)?))
+}
+
+pub(super) fn open_symbols(
+    vmlinux: &Path,
+    twin: Option<&Path>,
+    profile: Option<&Path>,
+) -> Result<Symbols, TraceError> {
     let own = profile.map(profile_file::read).transpose()?;
-    let mut symbols = Symbols::open(vmlinux, twin)?;
-    if let Some(own) = own {
-        symbols = symbols.with_profile(own);
-    }
+    let symbols = Symbols::open(vmlinux, twin)?;
+    Ok(match own {
+        Some(own) => symbols.with_profile(own),
+        None => symbols,
+    })
+}
+
+pub(super) fn table_of(symbols: &Symbols) -> (SiteTable, AddrRanges) {
     let boundary = symbols.boundary();
     let ranges = Ranges {
         app_text: boundary.app_text.clone(),
@@ -241,8 +262,8 @@ pub fn site_table(
             file: symbol.file,
         });
     let mut table = SiteTable::build(code, &ranges, symbols.profile());
-    table.calls = call_sites(&symbols);
-    Ok((table, ranges.app_text))
+    table.calls = call_sites(symbols);
+    (table, ranges.app_text)
 }
 
 /// `$UKLSCOPE_PLUGIN`, else beside the program, or one folder up where tests run.
@@ -269,22 +290,26 @@ fn find_plugin() -> Result<PathBuf, TraceError> {
     }
 }
 
-struct Running<'a> {
-    options: &'a TraceOptions,
-    ring: &'a mut Ring,
-    recorder: &'a mut dyn Recorder,
-    fold: Fold,
-    guest: Qemu,
-    serial: Vec<u8>,
-    began: Instant,
+pub(super) struct Running<'a> {
+    pub(super) options: &'a TraceOptions,
+    pub(super) engine: &'static str,
+    pub(super) ring: &'a mut Ring,
+    /// What is told to stop before the guest is ended.
+    pub(super) probes: Option<GuestProbes>,
+    pub(super) recorder: &'a mut dyn Recorder,
+    pub(super) fold: Fold,
+    pub(super) guest: Qemu,
+    pub(super) serial: Vec<u8>,
+    pub(super) began: Instant,
     /// Since when it is recorded.
-    recording: Option<Instant>,
-    cancelled: bool,
+    pub(super) recording: Option<Instant>,
+    pub(super) cancelled: bool,
+    pub(super) notes: Vec<String>,
 }
 
 impl Running<'_> {
     /// Folds until the guest has ended.
-    fn follow(&mut self, cancel: &AtomicBool, tell: &mut dyn FnMut(Event)) {
+    pub(super) fn follow(&mut self, cancel: &AtomicBool, tell: &mut dyn FnMut(Event)) {
         let mut told = (Instant::now(), 0);
         let mut asked: Option<Instant> = None;
         loop {
@@ -303,6 +328,14 @@ impl Running<'_> {
             if asked.is_none() && (over || cancel.load(Ordering::Relaxed)) {
                 self.cancelled = true;
                 asked = Some(Instant::now());
+                match &mut self.probes {
+                    // The guest hands over what it has; nothing of this can be too long.
+                    Some(probes) => drop(probes.request(0, "")),
+                    None => self.ask_to_end(),
+                }
+            }
+            if asked.is_some() && self.probes.as_ref().is_some_and(GuestProbes::has_answered) {
+                self.probes = None;
                 self.ask_to_end();
             }
             if asked.is_some_and(|asked| asked.elapsed() > FAREWELL) {
@@ -337,7 +370,7 @@ impl Running<'_> {
         }
     }
 
-    fn take_serial(&mut self, tell: &mut dyn FnMut(Event)) {
+    pub(super) fn take_serial(&mut self, tell: &mut dyn FnMut(Event)) {
         while let Ok(bytes) = self.guest.serial().try_recv() {
             self.serial.extend(&bytes);
             tell(Event::Serial(bytes));
@@ -346,7 +379,7 @@ impl Running<'_> {
 
     fn report(&self, classes: usize) -> Report {
         let counts = self.ring.counts();
-        let mut notes = Vec::new();
+        let mut notes = self.notes.clone();
         if counts.waits > 0 {
             let waited = Duration::from_nanos(counts.waited_ns);
             notes.push(format!(
@@ -363,7 +396,7 @@ impl Running<'_> {
         }
         let run = Run {
             mode: self.options.setup.clone(),
-            engine: "plugin".to_owned(),
+            engine: self.engine.to_owned(),
             lost: counts.lost,
             insns: counts.insns,
             notes,
@@ -371,7 +404,11 @@ impl Running<'_> {
         self.fold.report(&run, classes)
     }
 
-    fn finish(mut self, image: &Image) -> Result<Traced, TraceError> {
+    pub(super) fn finish(
+        mut self,
+        image: &Image,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<Traced, TraceError> {
         let wall = self.began.elapsed();
         // Its output is at its end: what it wrote last may still be on its way here.
         while let Ok(bytes) = self.guest.serial().recv_timeout(FAREWELL) {
@@ -389,6 +426,12 @@ impl Running<'_> {
                 ended: self.guest.ended().unwrap_or_default(),
             });
         }
+        tell(Event::Trace(TraceNews {
+            report: Arc::new(report.clone()),
+            events: report.events,
+            events_per_s: 0.0,
+            running: false,
+        }));
         Ok(Traced {
             report,
             serial: std::mem::take(&mut self.serial),

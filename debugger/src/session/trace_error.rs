@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::guest_probes::ProbesError;
 use super::monitor::MonitorError;
 use super::process::QemuError;
 use super::target::TargetError;
@@ -42,6 +43,10 @@ pub enum TraceError {
     },
     #[error("starting the traced guest: {0}; run it again")]
     Monitor(#[from] MonitorError),
+    #[error(transparent)]
+    Probes(#[from] ProbesError),
+    #[error("making shared memory for the guest: {source}; free some memory")]
+    Memory { source: io::Error },
     #[error("tracing by the stub: {0}")]
     Target(#[from] TargetError),
     #[error("tracing by the stub: this QEMU was started without one; start it with -gdb")]

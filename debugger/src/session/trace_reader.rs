@@ -4,12 +4,14 @@
 //! flight policy the probe may take its room back at any time, so it is copied first, and the copy counts
 //! if what was copied is still there afterwards.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use wire::layout::{CHUNK_HEADER_BYTES, SEQUENCE_OFFSET, USED_OFFSET};
 use wire::{Control, Policy, Shape, Taken};
 
 use crate::trace::fold::Fold;
+use crate::trace::places::Places;
 use crate::trace::recording::Chunk;
 use crate::trace::records::Recorder;
 
@@ -24,6 +26,9 @@ pub(super) struct Reader {
     /// Records dropped before those taken last.
     lost: u64,
     copied: Copied,
+    /// What the numbers of functions in the records mean, where they are not the site table's.
+    places: Option<Arc<Places>>,
+    placed: Vec<u64>,
 }
 
 /// What was copied and not taken by the fold yet.
@@ -67,6 +72,17 @@ impl Reader {
                 records: Vec::new(),
                 taken: 0,
             },
+            places: None,
+            placed: Vec::new(),
+        }
+    }
+
+    /// The records name functions by where they lie.
+    #[must_use]
+    pub(super) fn with_places(self, places: Arc<Places>) -> Self {
+        Self {
+            places: Some(places),
+            ..self
         }
     }
 
@@ -102,6 +118,13 @@ impl Reader {
         if raw.is_empty() {
             return None;
         }
+        let raw = match &self.places {
+            Some(places) => {
+                places.replace(raw, &mut self.placed);
+                &self.placed
+            }
+            None => raw,
+        };
         let taken = fold.take(self.vcpu as usize, head.clock, raw);
         if taken > 0 {
             recorder.take(Chunk {

@@ -6,14 +6,17 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use memmap2::MmapMut;
 use rustix::fs::{MemfdFlags, memfd_create};
 use wire::{Header, Policy, Shape, Site};
 
+use super::guest_probes::GuestRing;
 use super::trace_reader::Reader;
 use crate::trace::fold::Fold;
+use crate::trace::places::Places;
 use crate::trace::records::Recorder;
 
 /// 64 chunks of 8,184 records (64 KiB with their header): 4 MiB for each vCPU, some ten milliseconds of a
@@ -23,8 +26,8 @@ const CHUNK_RECORDS: u32 = 8184;
 
 #[derive(Debug)]
 pub(super) struct Ring {
-    /// Keeps the descriptor open that the probe's path names.
-    file: File,
+    /// Keeps the descriptor open that the probe's path names; none in a guest's memory.
+    file: Option<File>,
     mapping: MmapMut,
     policy: Policy,
     /// By vCPU.
@@ -75,7 +78,7 @@ impl Ring {
             .map(|vcpu| unsafe { Reader::new(mapping.as_ptr(), shape, policy, vcpu) })
             .collect();
         let ring = Self {
-            file,
+            file: Some(file),
             mapping,
             policy,
             readers,
@@ -85,9 +88,27 @@ impl Ring {
         Ok(ring)
     }
 
+    /// In a guest's memory, where its kernel has made it and writes it.
+    pub(super) fn in_guest(ring: GuestRing, places: &Arc<Places>, policy: Policy) -> Self {
+        let GuestRing { mapping, shape } = ring;
+        let reader = |vcpu| {
+            // SAFETY: a mapping of that shape, which lives as long as the readers.
+            let reader = unsafe { Reader::new(mapping.as_ptr(), shape, policy, vcpu) };
+            reader.with_places(Arc::clone(places))
+        };
+        Self {
+            readers: (0..shape.vcpus).map(reader).collect(),
+            file: None,
+            mapping,
+            policy,
+            stuck: 0,
+        }
+    }
+
     /// A path by which another process of this user opens the mapping, as long as this process lives.
     pub(super) fn path(&self) -> String {
-        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+        let file = self.file.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        format!("/proc/{}/fd/{file}", std::process::id())
     }
 
     /// Hands what there is of every vCPU to the fold and to the recorder; how many records that were.

@@ -45,6 +45,7 @@ pub(super) fn report(mode: Mode, classes: Vec<Class>) -> Report {
         sites: Vec::new(),
         uses: Vec::new(),
         requests: None,
+        times: None,
         notes: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call_sites::CallSite;
 use super::requests::{RequestPair, Requests};
+use super::times::Measured;
 use crate::crossing::{CrossingKind, Setup};
 use crate::origin::Origin;
 
@@ -35,6 +36,9 @@ pub struct Report {
     /// By kind, where the image says what a request is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Requests>,
+    /// How long the classes took, where that was measured and instructions were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<Measured>,
     /// What a reader must know to believe the figures: crossings cut off at the ends, faults inside paths.
     pub notes: Vec<String>,
 }
@@ -48,9 +52,10 @@ pub struct Class {
     /// `getppid`, `tcp_sendmsg`, `asm_exc_page_fault`.
     pub call: String,
     pub count: u64,
-    /// The most frequent count of instructions in the kernel, from its first to the return.
+    /// The most frequent count of instructions in the kernel, from its first to the return; 0 where they were
+    /// not counted.
     pub instructions: u64,
-    /// Every member has that count.
+    /// Every member has that count; never where they were not counted.
     pub exact: bool,
     pub min: u64,
     pub max: u64,

@@ -38,7 +38,11 @@
 #define UKLSCOPE_SITE_STARTS 64
 #define UKLSCOPE_SITE_STOPS 128
 #define UKLSCOPE_SITE_OWN 256
+#define UKLSCOPE_PROBES_MAGIC 0x45424f52504c4b55ULL
+#define UKLSCOPE_WANT_BOUNDARY 1
+#define UKLSCOPE_WANT_FUNCTIONS 2
 
+#ifndef __ASSEMBLY__
 #ifdef __KERNEL__
 #include <linux/types.h>
 typedef u32 uklscope_u32;
@@ -82,4 +86,18 @@ struct uklscope_site {
 	uklscope_u32 word, flags;
 };
 
+struct uklscope_probes {
+	/* From the guest. */
+	uklscope_u64 magic, ring, ring_bytes;
+	uklscope_u32 version, tsc_khz, cost_probe, cost_inside, cost_between, answer;
+	int error;
+	char refused[64];
+	char from_guest[2048 - 116];
+	/* To the guest. */
+	uklscope_u32 request, want;
+	char names[1024];
+	char to_guest[4096 - 2048 - 8 - 1024];
+};
+
+#endif /* __ASSEMBLY__ */
 #endif

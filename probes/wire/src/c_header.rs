@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::string::String;
 
+use crate::guest::{PROBES_MAGIC, STRUCT, WANT_BOUNDARY, WANT_FUNCTIONS};
 use crate::layout::{CHUNK_HEADER_BYTES, CONTROL_BYTES, HEADER_BYTES, Policy, State};
 use crate::record::{Kind, SWITCH_NUMBERS};
 use crate::site::SiteFlags;
@@ -45,7 +46,13 @@ pub fn header() -> String {
     define("SITE_STARTS", &format!("{}", SiteFlags::STARTS));
     define("SITE_STOPS", &format!("{}", SiteFlags::STOPS));
     define("SITE_OWN", &format!("{}", SiteFlags::OWN));
+    define("PROBES_MAGIC", &format!("{PROBES_MAGIC:#018x}ULL"));
+    define("WANT_BOUNDARY", &format!("{WANT_BOUNDARY}"));
+    define("WANT_FUNCTIONS", &format!("{WANT_FUNCTIONS}"));
+    text.push_str("\n#ifndef __ASSEMBLY__");
     text.push_str(STRUCTS);
+    text.push_str(STRUCT);
+    text.push_str("\n#endif /* __ASSEMBLY__ */\n#endif\n");
     text
 }
 
@@ -92,6 +99,4 @@ struct uklscope_site {
 	uklscope_u64 address;
 	uklscope_u32 word, flags;
 };
-
-#endif
 ";

@@ -20,6 +20,7 @@
 extern crate alloc;
 
 pub mod c_header;
+pub mod guest;
 pub mod layout;
 pub mod record;
 pub mod site;

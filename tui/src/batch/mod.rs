@@ -20,6 +20,7 @@ mod stop_text;
 pub mod stub;
 pub mod symbols;
 pub mod text;
+mod times_text;
 pub mod trace;
 pub mod trace_text;
 pub mod tracing;

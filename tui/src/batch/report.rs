@@ -3,9 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
+
 use debugger::session::trace_file::load;
 use debugger::trace::recording::Recording;
+use debugger::trace::times::joined::join;
 
+use super::times_text;
 use super::trace_text::{self, By};
 use super::wanted::Wanted;
 
@@ -18,6 +22,10 @@ pub struct ReportArgs {
     pub by: By,
     #[command(flatten)]
     pub wanted: Wanted,
+    /// Beside the instructions of FILE the times of this recording, made of the same image with
+    /// 'uklscope trace --engine probes'.
+    #[arg(long, value_name = "TIMES")]
+    pub times: Option<PathBuf>,
 }
 
 /// Prints the tables, or one JSON document: the run's report, a list of them where there are several.
@@ -27,6 +35,9 @@ pub struct ReportArgs {
 pub fn run(args: &ReportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut recording = open(&args.file)?;
     args.wanted.keep(&mut recording.runs, &args.file)?;
+    if let Some(times) = &args.times {
+        return joined(&args.file, &recording, times, json, out);
+    }
     if json {
         match recording.runs.as_slice() {
             [run] => serde_json::to_writer(&mut *out, run)?,
@@ -43,6 +54,55 @@ pub fn run(args: &ReportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
     for run in &recording.runs {
         writeln!(out)?;
         for line in trace_text::report(run, args.by) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Two clocks: each run's calls with the times of the other recording's run in the same mode.
+fn joined(
+    file: &Path,
+    counted: &Recording,
+    times: &Path,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let timed = open(times)?;
+    let (file, times) = (file.display(), times.display());
+    let has_times = timed.runs.iter().any(|run| run.times.is_some());
+    if !has_times {
+        bail!(
+            "joining {file} with {times}: the latter has no times; record them with 'uklscope trace IMAGE+probes \
+             --engine probes -o {times}'"
+        );
+    }
+    if counted.runs.iter().any(|run| run.times.is_some()) {
+        bail!(
+            "joining {file} with {times}: the former has times, not instructions; record it with the plugin"
+        );
+    }
+    let pairs = counted.runs.iter().filter_map(|run| {
+        let same = timed.runs.iter().find(|other| other.mode == run.mode)?;
+        join(run, same)
+    });
+    let pairs: Vec<_> = pairs.collect();
+    if pairs.is_empty() {
+        bail!("joining {file} with {times}: no mode is in both; record both in one mode");
+    }
+    if json {
+        serde_json::to_writer(&mut *out, &pairs)?;
+        return Ok(writeln!(out)?);
+    }
+    if counted.head.build_id != timed.head.build_id {
+        writeln!(
+            out,
+            "note: two builds: instructions of {} {}, times of {} {}",
+            counted.head.image, counted.head.build_id, timed.head.image, timed.head.build_id
+        )?;
+    }
+    for pair in &pairs {
+        for line in times_text::joined(pair) {
             writeln!(out, "{line}")?;
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use debugger::addr::Insns;
+use debugger::qemu::arguments::Accelerator;
 use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::session::stub_trace::{trace_attached, trace_by_stub};
@@ -12,6 +13,7 @@ use debugger::session::target::Endpoint;
 use debugger::session::trace::{TraceOptions, Traced, site_table, trace};
 use debugger::session::trace_file::{head, recording, recording_of, save};
 use debugger::session::trace_keep::{Keeper, trace_into};
+use debugger::session::trace_probes::trace_by_probes;
 use debugger::trace::filter::{Filter, Wanted as Functions};
 
 use super::trace_text::{self, By};
@@ -41,9 +43,18 @@ pub struct TraceArgs {
     /// Do not record these of the kernel's functions.
     #[arg(long, value_name = "FUNCTIONS", value_delimiter = ',')]
     pub not: Vec<Functions>,
-    /// plugin: every function, exactly; stub: breakpoints, on anything, slowly.
+    /// plugin: every function, exactly; probes: times, by probes in the kernel of an image NAME+probes; stub:
+    /// breakpoints, on anything, slowly.
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
+    /// By probes: record these functions of the kernel too, by name, with '*', apart by commas.
+    #[arg(
+        long,
+        value_name = "NAMES",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub functions: String,
     /// Drop the oldest records rather than make the guest wait; each is counted.
     #[arg(long)]
     pub flight: bool,
@@ -71,6 +82,7 @@ pub struct TraceArgs {
 pub enum Engine {
     #[default]
     Plugin,
+    Probes,
     Stub,
 }
 
@@ -82,7 +94,16 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     if let Some(vmlinux) = &args.boot.vmlinux {
         return attached(args, vmlinux, json, out);
     }
-    let image = image(&args.image, &args.boot)?;
+    let image = match args.engine {
+        Engine::Probes => stored(&args.image, &args.boot)?,
+        Engine::Plugin | Engine::Stub => image(&args.image, &args.boot)?,
+    };
+    if args.engine != Engine::Probes && !args.functions.is_empty() {
+        bail!(
+            "tracing {}: --functions is for --engine probes; the plugin records every function",
+            args.image
+        );
+    }
     if args.engine == Engine::Stub && args.boot.smp != 1 {
         bail!(
             "tracing {} by the stub: it steps one vCPU; leave --smp out",
@@ -107,12 +128,18 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         start_at: args.start_at.clone(),
         stop_at: args.stop_at.clone(),
     };
-    if args.engine == Engine::Stub && options.filter != Filter::default() {
+    if args.engine != Engine::Plugin && options.filter != Filter::default() {
         bail!(
-            "tracing {} by the stub: it records every function of what it steps; leave --only, --not, --start-at and --stop-at out",
+            "tracing {}: --only, --not, --start-at and --stop-at are for the plugin; leave them out, or choose functions \
+             for --engine probes with --functions",
             args.image
         );
     }
+    options.functions.clone_from(&args.functions);
+    options.accelerator = match args.boot.accel {
+        Accel::Tcg => Accelerator::Tcg,
+        Accel::Kvm => Accelerator::Kvm,
+    };
     let keeps = args.engine == Engine::Plugin && !args.no_records;
     if let Some(path) = args.output.as_deref().filter(|_| keeps) {
         return recorded(args, &image, &options, path, json, out);
@@ -220,6 +247,7 @@ fn run_engine(engine: Engine, image: &Image, options: &TraceOptions) -> anyhow::
     let mut tell = |event| progress.event(&options.setup, &event);
     Ok(match engine {
         Engine::Plugin => trace(image, options, &cancel, &mut tell)?,
+        Engine::Probes => trace_by_probes(image, options, &cancel, &mut tell)?,
         Engine::Stub => trace_by_stub(image, options, &cancel, &mut tell)?,
     })
 }
@@ -232,6 +260,10 @@ pub fn image(name: &str, boot: &Boot) -> anyhow::Result<Image> {
     if boot.accel != Accel::Tcg {
         bail!("tracing {name}: instructions are counted by TCG; leave --accel out");
     }
+    stored(name, boot)
+}
+
+fn stored(name: &str, boot: &Boot) -> anyhow::Result<Image> {
     if boot.kernel.is_some() {
         bail!(
             "tracing --kernel: a traced run needs an image with its manifest; see 'cargo xtask image'"

@@ -7,7 +7,7 @@ use debugger::crossing::Setup;
 use debugger::trace::diff;
 use debugger::trace::report::{Class, Comparison, Pair, Phases, Report, Row, Verdict};
 
-use super::{request_text, site_text};
+use super::{request_text, site_text, times_text};
 
 /// What a row of a report's table is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -40,6 +40,10 @@ pub fn report(report: &Report, by: By) -> Vec<String> {
         report.lost
     )];
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
+    if let Some(times) = &report.times {
+        lines.extend(times_text::table(report, times, by));
+        return lines;
+    }
     lines.push(String::new());
     lines.extend(match by {
         By::Call => calls(report),

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use super::command::{logged, output, remove, tool, version};
 use super::patches;
-use super::places::{Key, Store, beside, repository, write_whole};
+use super::places::{Key, Store, beside, entries, repository, write_whole};
 use super::sources::{self, MadeFor, Source};
 use super::variant::Variant;
 use crate::progress::Step;
@@ -42,9 +42,14 @@ pub(crate) struct Built {
 /// When a patch or the configuration cannot be read, or a tool is missing.
 pub(crate) fn key(source: &Source, variant: Variant) -> Result<String> {
     let kernel = repository().join("kernel");
+    let additions = variant.additions();
+    let additions = additions.map_or(Vec::new(), |added| {
+        vec![added.patches, added.tree, added.wire]
+    });
     Ok(Key::default()
         .text(&source.version)
         .folder(&kernel.join("patches"))?
+        .files(&additions)?
         .files(&variant.fragments())?
         .text(&version("gcc")?)
         .text(&version("ld")?)
@@ -90,6 +95,13 @@ pub(crate) fn prepare(
             option: "--linux-source",
         };
         patches::apply(&part, &repository().join("kernel/patches"), &subject)?;
+        if let Some(added) = variant.additions() {
+            patches::apply(&part, &added.patches, &subject)?;
+            lay_over(&added.tree, &part)?;
+            let wire = part.join("include/linux/uklscope_wire.h");
+            fs::copy(&added.wire, &wire)
+                .with_context(|| format!("copying to {}", wire.display()))?;
+        }
         step.done();
         let step = Step::start("configuring the kernel");
         configure(&part, variant, &first_log)?;
@@ -152,6 +164,19 @@ fn make(tree: &Path) -> Command {
     make
 }
 
+/// Copies a folder's files into the same folders of a tree.
+fn lay_over(from: &Path, tree: &Path) -> Result<()> {
+    for entry in entries(from)? {
+        let to = tree.join(entry.file_name().unwrap_or_default());
+        if entry.is_dir() {
+            lay_over(&entry, &to)?;
+        } else {
+            fs::copy(&entry, &to).with_context(|| format!("copying to {}", to.display()))?;
+        }
+    }
+    Ok(())
+}
+
 fn release(tree: &Path) -> Result<String> {
     let mut make = tool("make");
     make.args(["-s", "kernelversion", "-C"]).arg(tree);
@@ -179,10 +204,12 @@ fn configure(tree: &Path, variant: Variant, log: &Path) -> Result<()> {
     let path = tree.join(".config");
     let config =
         fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    for fragment in fragments {
-        let asked = fs::read_to_string(&fragment)
-            .with_context(|| format!("reading {}", fragment.display()))?;
-        let lost = lost(&asked, &config);
+    let read = |fragment: &PathBuf| {
+        fs::read_to_string(fragment).with_context(|| format!("reading {}", fragment.display()))
+    };
+    let texts = fragments.iter().map(read).collect::<Result<Vec<_>>>()?;
+    for (i, (fragment, asked)) in fragments.iter().zip(&texts).enumerate() {
+        let lost = lost(asked, &texts[i + 1..], &config);
         if !lost.is_empty() {
             bail!(
                 "{what}: {} asks for {}, and Kconfig dropped it; look at what it depends on",
@@ -194,12 +221,18 @@ fn configure(tree: &Path, variant: Variant, log: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The lines of a fragment that the final configuration does not hold: Kconfig drops silently what it cannot grant.
-fn lost(asked: &str, config: &str) -> Vec<String> {
+/// The lines of a fragment that the final configuration does not hold, but for those that a later fragment changes:
+/// Kconfig drops silently what it cannot grant.
+fn lost(asked: &str, later: &[String], config: &str) -> Vec<String> {
+    let changed = |line: &str| {
+        let name = line.split_inclusive('=').next().unwrap_or(line);
+        let mut lines = later.iter().flat_map(|text| text.lines());
+        lines.any(|line| line.starts_with(name))
+    };
     asked
         .lines()
         .map(str::trim)
-        .filter(|line| line.starts_with("CONFIG_"))
+        .filter(|line| line.starts_with("CONFIG_") && !changed(line))
         .filter(|line| match line.strip_suffix("=n") {
             Some(name) => config
                 .lines()
@@ -220,13 +253,19 @@ mod tests {
         assert_eq!(
             lost(
                 "# why\nCONFIG_A=y\nCONFIG_B=n\nCONFIG_C=8\nCONFIG_E=n\n",
+                &[],
                 config
             ),
             Vec::<String>::new()
         );
         assert_eq!(
-            lost("CONFIG_B=y\nCONFIG_C=9\nCONFIG_D=n\n", config),
+            lost("CONFIG_B=y\nCONFIG_C=9\nCONFIG_D=n\n", &[], config),
             ["CONFIG_B=y", "CONFIG_C=9", "CONFIG_D=n"]
+        );
+        let later = ["# over it\nCONFIG_D=y\n".to_owned()];
+        assert_eq!(
+            lost("CONFIG_C=9\nCONFIG_D=n\n", &later, config),
+            ["CONFIG_C=9"]
         );
     }
 }

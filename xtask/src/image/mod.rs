@@ -89,6 +89,14 @@ impl Options {
     pub(crate) const fn variant(&self) -> Variant {
         self.kernel.variant()
     }
+
+    /// The same for kernels with probes.
+    fn with_probes(&self) -> Self {
+        Self {
+            kernel: variant::Choice::probes(),
+            ..self.clone()
+        }
+    }
 }
 
 fn given_source(text: &str) -> Result<(String, PathBuf), String> {
@@ -135,6 +143,14 @@ pub(crate) fn build_every(options: &Options) -> Result<Vec<PathBuf>> {
     let demos = demo::all()?;
     let names: Vec<&str> = demos.iter().map(|demo| demo.name.as_str()).collect();
     build_all(&names, options)
+}
+
+/// The image with a kernel that has probes.
+///
+/// # Errors
+/// As [`build_all`].
+pub(crate) fn with_probes(name: &str, options: &Options) -> Result<Vec<PathBuf>> {
+    build_all(&[name], &options.with_probes())
 }
 
 /// Fetches Debian's own kernel, where it is not there yet.

@@ -16,6 +16,16 @@ pub(crate) enum Variant {
     Voluntary,
     /// Memory, locks and contexts checked at run time; preempted voluntarily.
     Debug,
+    /// With probes at the ways in and out, and the kernel's own function tracers.
+    Probes,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Additions {
+    pub(crate) patches: PathBuf,
+    pub(crate) tree: PathBuf,
+    /// The layout of the records, for C.
+    pub(crate) wire: PathBuf,
 }
 
 /// The choice as options of a command.
@@ -27,15 +37,30 @@ pub(crate) struct Choice {
     /// A kernel with voluntary preemption: the image NAME+voluntary
     #[arg(long, conflicts_with = "debug_kernel")]
     voluntary: bool,
+    /// A kernel with probes, for `uklscope trace --engine probes`: the image NAME+probes
+    #[arg(long, conflicts_with_all = ["debug_kernel", "voluntary"])]
+    probes: bool,
 }
 
 impl Choice {
+    pub(crate) const fn probes() -> Self {
+        Self {
+            debug_kernel: false,
+            voluntary: false,
+            probes: true,
+        }
+    }
+
     #[must_use]
     pub(crate) const fn variant(self) -> Variant {
-        match (self.debug_kernel, self.voluntary) {
-            (true, _) => Variant::Debug,
-            (false, true) => Variant::Voluntary,
-            (false, false) => Variant::Plain,
+        if self.debug_kernel {
+            Variant::Debug
+        } else if self.voluntary {
+            Variant::Voluntary
+        } else if self.probes {
+            Variant::Probes
+        } else {
+            Variant::Plain
         }
     }
 }
@@ -48,6 +73,7 @@ impl Variant {
             Self::Plain => "",
             Self::Voluntary => "+voluntary",
             Self::Debug => "+debug",
+            Self::Probes => "+probes",
         }
     }
 
@@ -64,6 +90,7 @@ impl Variant {
             Self::Plain => &["ukl"],
             Self::Voluntary => &["ukl", "voluntary"],
             Self::Debug => &["ukl", "voluntary", "debug"],
+            Self::Probes => &["ukl", "probes"],
         };
         let folder = repository().join("kernel/config");
         names
@@ -72,11 +99,25 @@ impl Variant {
             .collect()
     }
 
+    /// What the kernel's source gets beside the series: patches over it, and folders laid over the tree. The
+    /// other kernels are built without, so that nothing of it can change what is measured there.
+    #[must_use]
+    pub(crate) fn additions(self) -> Option<Additions> {
+        (self == Self::Probes).then(|| {
+            let guest = repository().join("probes/guest");
+            Additions {
+                patches: guest.join("patches"),
+                tree: guest.join("tree"),
+                wire: repository().join("probes/wire/include/uklscope_wire.h"),
+            }
+        })
+    }
+
     /// The guest's memory, for a demo that asks for so much.
     #[must_use]
     pub(crate) fn memory_mib(self, asked: u32) -> u32 {
         match self {
-            Self::Plain | Self::Voluntary => asked,
+            Self::Plain | Self::Voluntary | Self::Probes => asked,
             Self::Debug => asked.saturating_mul(2).max(DEBUG_MEMORY_MIB),
         }
     }

@@ -9,6 +9,7 @@
 //! its turn, so that a task is put away on one vCPU before it goes on on another.
 
 mod cursor;
+mod measured;
 mod path;
 mod report;
 mod requests;
@@ -24,7 +25,9 @@ use wire::{Kind, Word};
 use super::call_sites::CallSite;
 use super::functions::Functions;
 use crate::crossing::RequestSpec;
+use crate::trace::times::Clock;
 use cursor::{Cursor, State};
+use measured::Measured;
 use path::Shapes;
 use requests::Counter;
 use tasks::{Open, Switch, TaskId, Tasks};
@@ -59,6 +62,8 @@ pub struct Fold {
     full_syscall: u32,
     /// Where requests are counted.
     requests: Option<Counter>,
+    /// The clock tells time, not instructions: where that is folded.
+    measured: Option<Measured>,
     /// Records seen.
     pub events: u64,
     /// Places where records are missing.
@@ -91,6 +96,7 @@ impl Fold {
             shapes: Shapes::new(profile),
             full_syscall: full_syscall.unwrap_or(u32::MAX),
             requests: None,
+            measured: None,
             events: 0,
             gaps: 0,
             pauses: 0,
@@ -111,6 +117,15 @@ impl Fold {
     #[must_use]
     pub fn with_call_sites(mut self, sites: Vec<CallSite>) -> Self {
         self.uses = Uses::of(sites);
+        self
+    }
+
+    /// The records' clock tells time: paths are told apart by their steps alone, and instructions are not
+    /// known. Not with requests, which are counted in instructions.
+    #[must_use]
+    pub fn with_times(mut self, clock: Clock) -> Self {
+        self.requests = None;
+        self.measured = Some(Measured::new(clock));
         self
     }
 
@@ -141,7 +156,10 @@ impl Fold {
         while taken < records.len() {
             let state = at.state;
             taken += match state {
-                State::Walking => self.walk(at, &records[taken..]),
+                State::Walking if self.measured.is_some() => {
+                    self.walk::<true>(at, &records[taken..])
+                }
+                State::Walking => self.walk::<false>(at, &records[taken..]),
                 State::App => self.run_app(at, &records[taken..]),
                 State::Elsewhere => Self::skip_steps(&records[taken..]),
             };
@@ -211,7 +229,7 @@ impl Fold {
 
     /// Steps along the path; returns how many records were taken, up to one that is no step.
     #[inline]
-    fn walk(&mut self, at: &mut Cursor, records: &[u64]) -> usize {
+    fn walk<const TIMES: bool>(&mut self, at: &mut Cursor, records: &[u64]) -> usize {
         const HIGH: u64 = 0xffff_ffff_0000_0000;
         let (mut node, mut last) = (at.node, at.last);
         let mut taken = 0;
@@ -222,7 +240,8 @@ impl Fold {
             taken += 1;
             #[expect(clippy::cast_possible_truncation, reason = "the low half")]
             let clock = *raw as u32;
-            let key = raw & HIGH | u64::from(clock.wrapping_sub(last));
+            let took = clock.wrapping_sub(last);
+            let key = raw & HIGH | if TIMES { 0 } else { u64::from(took) };
             last = clock;
             let next = self.trie.hot[node as usize].next;
             let hot = &self.trie.hot[next as usize];
@@ -239,6 +258,9 @@ impl Fold {
                 self.give_up(at, clock);
                 return taken;
             };
+            if TIMES {
+                self.tasks.get_mut(at.task).step_took(took);
+            }
             if self.trie.hot[node as usize].end != GOES_ON {
                 at.node = node;
                 self.close(at, clock);
@@ -345,7 +367,10 @@ impl Fold {
         {
             task.server.leave(clock, requests);
         }
-        task.push(Open::new(clock, counted));
+        let took = self.measured.as_mut().map(Measured::opening);
+        let mut open = Open::new(clock, counted);
+        open.took = took.unwrap_or_default();
+        task.push(open);
         at.node = self.trie.step(ROOT, trie::key(word.0, 0), &self.functions);
         at.last = clock;
         at.state = State::Walking;
@@ -362,6 +387,9 @@ impl Fold {
                 let key = &self.shapes.classes[learnt.class];
                 requests.learn(&steps, phases, learnt.class, key);
             }
+            if let Some(measured) = &mut self.measured {
+                measured.learn(&self.trie, ending, &steps, &self.functions);
+            }
             self.counts.push([0; 2]);
         }
         let now = at.wide(clock);
@@ -377,6 +405,9 @@ impl Fold {
             }
             if let Some(requests) = &mut self.requests {
                 requests.closed(&mut task.server, end, now);
+            }
+            if let Some(measured) = &mut self.measured {
+                measured.close(end, open.cut, open.took);
             }
         }
         if self.shapes.is_exec(end) {
@@ -431,7 +462,12 @@ impl Fold {
                     self.go_on_in_app(at, clock);
                 } else {
                     // Without a return: the call falls to the full path.
-                    let key = trie::left_to_app(clock.wrapping_sub(at.last));
+                    let mut took = clock.wrapping_sub(at.last);
+                    if self.measured.is_some() {
+                        self.tasks.get_mut(at.task).step_took(took);
+                        took = 0;
+                    }
+                    let key = trie::left_to_app(took);
                     at.node = self.trie.step(at.node, key, &self.functions);
                     self.close(at, clock);
                 }

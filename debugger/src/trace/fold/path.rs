@@ -18,7 +18,7 @@ pub(super) struct Step {
     node: NodeId,
     pub(super) function: u32,
     /// Index of the step it is shown under.
-    parent: Option<usize>,
+    pub(super) parent: Option<usize>,
     pub(super) depth: u32,
     pub(super) own: u64,
     phase: (Phase, Phase),
@@ -159,7 +159,7 @@ pub(super) fn steps(
 }
 
 /// Nodes are numbered in the order they are made, so steps are sorted by node.
-fn index(steps: &[Step], node: NodeId) -> Option<usize> {
+pub(super) fn index(steps: &[Step], node: NodeId) -> Option<usize> {
     steps.binary_search_by_key(&node, |step| step.node).ok()
 }
 

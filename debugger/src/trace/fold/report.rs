@@ -6,6 +6,7 @@ use super::path::{Fnv, steps, tree};
 use super::{Fold, LONGEST, MOST_NODES};
 use crate::crossing::Setup;
 use crate::trace::report::{Class, Count, Report, SCHEMA};
+use crate::trace::times::{ClassTimes, Measured};
 
 /// What the records do not say about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,11 +88,18 @@ impl Fold {
             )
         });
         let mut ids: BTreeMap<(usize, bool), String> = BTreeMap::new();
+        let mut times = self.measured.as_ref().map(|measured| Measured {
+            clock: measured.clock.clone(),
+            classes: Vec::new(),
+        });
         let mut classes: Vec<Class> = Vec::new();
-        for (count, (class, cut), totals) in order.into_iter().take(most) {
-            if let Some(found) = self.class(*class, *cut, count, totals) {
-                ids.insert((*class, *cut == 1), found.id.clone());
-                classes.push(found);
+        for (count, (at, cut), totals) in order.into_iter().take(most) {
+            if let Some(class) = self.class(*at, *cut, count, totals) {
+                if let Some(times) = &mut times {
+                    times.classes.extend(self.times(*at, *cut, &class));
+                }
+                ids.insert((*at, *cut == 1), class.id.clone());
+                classes.push(class);
             }
         }
         let (sites, uses) = self.uses.list(|class, cut| ids.get(&(class, cut)).cloned());
@@ -105,6 +113,7 @@ impl Fold {
             classes,
             sites,
             uses,
+            times,
             requests: self
                 .requests
                 .as_ref()
@@ -136,13 +145,25 @@ impl Fold {
             call: key.call.clone(),
             count,
             instructions: *instructions,
-            exact: min == max,
+            exact: min == max && self.measured.is_none(),
             min,
             max,
             interrupted: cut == 1,
             counts: counts(totals),
             phases,
             path: tree(&steps, &self.functions)?,
+        })
+    }
+
+    /// How long the crossings of a class took.
+    fn times(&self, at: usize, cut: usize, class: &Class) -> Option<ClassTimes> {
+        let measured = self.measured.as_ref()?;
+        let endings = self.shapes.endings.iter().enumerate();
+        let endings = endings.filter(|(_, ending)| ending.class == at);
+        let times = measured.class(endings.map(|(ending, _)| ending), cut)?;
+        Some(ClassTimes {
+            id: class.id.clone(),
+            path: measured.tell(&times, &class.path)?,
         })
     }
 
@@ -178,6 +199,12 @@ impl Fold {
         note(
             self.long,
             &format!("crossings had more than {LONGEST} steps: they are not counted"),
+        );
+        note(
+            self.measured
+                .as_ref()
+                .map_or(0, |measured| measured.overflow),
+            "crossings took paths whose times there was no room for",
         );
         note(
             self.trie.unbalanced,

@@ -10,7 +10,7 @@ use super::requests::Server;
 use super::trie::{NodeId, ROOT};
 
 /// A crossing that has begun.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Open {
     /// Where it stands, while it does not run.
     node: NodeId,
@@ -23,6 +23,8 @@ pub(super) struct Open {
     pub(super) cut: bool,
     /// No crossing: the application's handler of a signal, which runs in the middle of one.
     signal: bool,
+    /// What each step took, where the clock tells time.
+    pub(super) took: Vec<u32>,
 }
 
 /// Deeper than any chain of faults and interrupts; what lies below was left by a `longjmp`.
@@ -94,10 +96,11 @@ impl Open {
             counted,
             cut: false,
             signal: false,
+            took: Vec::new(),
         }
     }
 
-    pub(super) const fn signal(began: u32) -> Self {
+    pub(super) fn signal(began: u32) -> Self {
         Self {
             signal: true,
             ..Self::new(began, false)
@@ -145,6 +148,12 @@ impl Task {
         open.last = open.last.wrapping_add(away);
         open.cut = true;
         Some((open.node, open.last))
+    }
+
+    pub(super) fn step_took(&mut self, ticks: u32) {
+        if let Some(open) = self.open.last_mut() {
+            open.took.push(ticks);
+        }
     }
 
     pub(super) fn top_cut(&self) -> bool {

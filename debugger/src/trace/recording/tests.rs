@@ -42,6 +42,7 @@ fn run(classes: u64) -> Report {
         sites: Vec::new(),
         uses: Vec::new(),
         requests: None,
+        times: None,
         notes: vec!["a note".to_owned()],
     }
 }

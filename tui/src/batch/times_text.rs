@@ -1,0 +1,189 @@
+//! Times as plain text: what the classes of a report took, and where.
+
+use debugger::addr::Insns;
+use debugger::trace::report::{Class, Report};
+use debugger::trace::times::joined::{Joined, JoinedRow};
+use debugger::trace::times::{Clock, Measured, TimedNode, Times, Unit};
+
+use super::trace_text::By;
+
+/// What stands in place of a report's table of instructions.
+#[must_use]
+pub(super) fn table(report: &Report, times: &Measured, by: By) -> Vec<String> {
+    let mut lines = vec![clock(&times.clock), String::new(), heading(&times.clock)];
+    let rows = rows(report, times);
+    match by {
+        By::Class => {
+            for (class, path) in &rows {
+                lines.push(line(class, &path.times, class.count));
+                lines.extend(tree(path, 1));
+            }
+        }
+        _ => {
+            let mut known: Vec<&Class> = Vec::new();
+            for (class, path) in &rows {
+                let same = |other: &&Class| other.kind == class.kind && other.call == class.call;
+                if known.iter().any(same) {
+                    continue;
+                }
+                known.push(class);
+                let all = report.classes.iter().filter(same);
+                let (count, classes) =
+                    all.fold((0, 0), |(count, n), one| (count + one.count, n + 1));
+                let mut text = line(class, &path.times, class.count);
+                if classes > 1 {
+                    text.push_str(&format!("   of {} in {classes} classes", Insns(count)));
+                }
+                lines.push(text);
+            }
+        }
+    }
+    lines
+}
+
+fn rows<'a>(report: &'a Report, times: &'a Measured) -> Vec<(&'a Class, &'a TimedNode)> {
+    let of = |class: &'a Class| {
+        let mut found = times.classes.iter().filter(|times| times.id == class.id);
+        found.next().map(|times| (class, &times.path))
+    };
+    report.classes.iter().filter_map(of).collect()
+}
+
+const fn unit(clock: &Clock) -> &'static str {
+    match clock.unit {
+        Unit::Ns => "ns",
+        Unit::Ticks => "ticks",
+    }
+}
+
+/// By what it was measured, and what was taken off.
+#[must_use]
+pub(super) fn clock(clock: &Clock) -> String {
+    let unit = unit(clock);
+    let cost = &clock.cost;
+    let mut text = format!("times in {unit} by {}", clock.about);
+    if clock.tsc_khz > 0 {
+        text.push_str(&format!(" ({:.0} MHz)", f64::from(clock.tsc_khz) / 1000.0));
+    }
+    text.push_str(&format!(
+        "; a pair of probes costs {:.0} {unit}",
+        cost.probe
+    ));
+    if cost.inside > 0.0 {
+        text.push_str(&format!(
+            ", a function {:.0} inside and {:.0} outside",
+            cost.inside, cost.between
+        ));
+    }
+    text + ": taken off"
+}
+
+fn heading(clock: &Clock) -> String {
+    format!(
+        "{:<10} {:<24} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  taken off",
+        "kind",
+        "call",
+        "count",
+        format!("mean {}", unit(clock)),
+        "min",
+        "p50",
+        "p90",
+        "p99",
+        "max"
+    )
+}
+
+fn line(class: &Class, times: &Times, count: u64) -> String {
+    let note = if class.interrupted {
+        " (interrupted)"
+    } else {
+        ""
+    };
+    let Times {
+        mean,
+        min,
+        p50,
+        p90,
+        p99,
+        max,
+        cost,
+        ..
+    } = times;
+    format!(
+        "{:<10} {:<24} {:>9} {mean:>9.0} {min:>9.0} {p50:>9.0} {p90:>9.0} {p99:>9.0} {max:>9.0} {cost:>10.0}{note}",
+        class.kind,
+        class.call,
+        Insns(count).to_string(),
+    )
+}
+
+fn tree(node: &TimedNode, depth: usize) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:>16.0} own {:>10.0}  {:>indent$}{} [{}]{}",
+        node.times.mean,
+        node.times.own,
+        "",
+        node.symbol,
+        node.origin,
+        if node.calls > 1 {
+            format!(" ×{}", node.calls)
+        } else {
+            String::new()
+        },
+        indent = depth * 2
+    )];
+    lines.extend(
+        node.children
+            .iter()
+            .flat_map(|child| tree(child, depth + 1)),
+    );
+    lines
+}
+
+/// Instructions and times side by side, a call after the other.
+#[must_use]
+pub(super) fn joined(joined: &Joined) -> Vec<String> {
+    let unit = unit(&joined.clock);
+    let mut lines = vec![format!("mode {}", joined.mode), clock(&joined.clock)];
+    for call in &joined.calls {
+        lines.push(String::new());
+        lines.push(format!(
+            "{} {}: {} instructions{}, counted in {} crossings, timed in {}",
+            call.kind,
+            call.call,
+            Insns(call.instructions),
+            if call.exact { ", exact" } else { "" },
+            Insns(call.counted),
+            Insns(call.timed)
+        ));
+        lines.push(format!(
+            "{:>8} {:>8} {:>12} {:>12}",
+            "own",
+            "total",
+            format!("own {unit}"),
+            format!("total {unit}")
+        ));
+        lines.extend(call.rows.iter().map(joined_row));
+    }
+    lines
+}
+
+fn joined_row(row: &JoinedRow) -> String {
+    let count = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), |n| n.to_string());
+    format!(
+        "{:>8} {:>8} {:>12.0} {:>12.0}  {:>depth$}{} [{}]{}",
+        count(row.own),
+        count(row.total),
+        row.own_time,
+        row.time,
+        "",
+        row.symbol,
+        row.origin,
+        if row.calls > 1 {
+            format!(" ×{}", row.calls)
+        } else {
+            String::new()
+        },
+        depth = row.depth as usize * 2
+    )
+}
