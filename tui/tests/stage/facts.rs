@@ -366,6 +366,7 @@ pub(crate) fn report(mode: Mode) -> Report {
         sites: vec![site()],
         uses: vec![made],
         requests: None,
+        times: None,
         notes: Vec::new(),
     }
 }
