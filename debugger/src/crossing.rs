@@ -170,6 +170,16 @@ impl PartialEq<Mode> for Setup {
 }
 
 impl Setup {
+    /// Whether an option is given, and not as 0.
+    #[must_use]
+    pub fn has(&self, option: &str) -> bool {
+        let given = self.options.iter().rev().find_map(|given| {
+            let (name, value) = given.split_once('=').unwrap_or((given, "1"));
+            (name == option).then_some(value)
+        });
+        given.is_some_and(|value| value != "0")
+    }
+
     /// For the kernel's command line, after its mode: `ukl.ret=1 ukl.bypass_limit=8`.
     #[must_use]
     pub fn append(&self) -> Option<String> {
@@ -266,6 +276,9 @@ mod tests {
             Some("ukl.bypass_limit=8 ukl.ret=1"),
         );
         assert!("ukl+ret".parse::<Setup>().unwrap() != Mode::Ukl);
+        let has = |text: &str, option| text.parse::<Setup>().unwrap().has(option);
+        assert!(has("ukl+ret", "ret") && has("ukl+ret=0+ret=1", "ret"));
+        assert!(!has("ukl+ret=0", "ret") && !has("ukl+ret", "re") && !has("ukl", "ret"));
         for wrong in ["", "fast", "ukl+", "ukl+ret=", "ukl+a b", "ukl+mode=linux"] {
             assert!(wrong.parse::<Setup>().is_err(), "{wrong}");
         }

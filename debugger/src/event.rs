@@ -2,6 +2,7 @@
 
 mod crossing;
 mod guest;
+mod instructions;
 mod machine;
 mod progress;
 mod space;
@@ -12,6 +13,7 @@ use serde::Serialize;
 
 pub use crossing::CallArgument;
 pub use guest::TaskInfo;
+pub use instructions::{Block, Instructions, Line, Listing};
 pub use machine::{
     CounterInfo, CpuInterrupts, CpuValue, GateInfo, InterruptInfo, PerCpuInfo, SegmentInfo,
 };
@@ -52,6 +54,8 @@ pub enum Event {
     Compared(std::sync::Arc<crate::trace::report::Comparison>),
     /// Runs whose records were kept.
     Recorded(std::sync::Arc<crate::trace::recording::Stored>),
+    /// One operation in two modes, stepped through.
+    Stepped(std::sync::Arc<Instructions>),
     /// The watch expressions as of this stop, or of a change of them: all, by number.
     Watched(Vec<Watched>),
     /// The target runs, and its memory can be read all the same: what is shown can be asked for again.

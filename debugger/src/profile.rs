@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::crossing::{CrossingKind, PhaseRule};
+use crate::crossing::{CrossingKind, Mode, Phase, PhaseRule};
 
 /// A table, as `profile/ukl.toml` holds it. What it does not have is not there in such kernels.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -36,6 +36,9 @@ pub struct Profile {
     /// Functions and beginnings of functions, and which part of a path each is.
     #[serde(default)]
     pub phases: BTreeMap<String, PhaseRule>,
+    /// The first that fits a row of a difference holds.
+    #[serde(default)]
+    pub reasons: Vec<Reason>,
     #[serde(default)]
     pub task: TaskRules,
     #[serde(default)]
@@ -126,6 +129,27 @@ pub struct Calls {
     pub shortcut_service: String,
     pub arrival_prefix: String,
     pub helpers: Names,
+}
+
+/// A part of paths that only some modes, kinds of crossings or options pass through: why it is in one path
+/// and not in another. A list that is left out is no condition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reason {
+    pub modes: Vec<Mode>,
+    pub kinds: Vec<CrossingKind>,
+    /// An option of the kernel's that must be given.
+    pub option: Option<String>,
+    /// One that must not be.
+    pub unless: Option<String>,
+    /// The functions that are passed through.
+    pub names: Names,
+    /// More of them, by what the table of phases says of their names.
+    pub phases: Vec<Phase>,
+    /// Functions of every path, whose own instructions are others there.
+    pub cost: Names,
+    /// Follows 'with' or 'without'.
+    pub what: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -174,6 +174,19 @@ pub const TABLE: &[Action] = &[
     action(Scope::Panel(PanelId::Tree), "fold", &["Enter"], "fold", "fold or unfold the marked call", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Tree), "filter functions", &["/"], "filter", "only functions that a query holds for, with their callers: a text, origin=kernel:net own>50", query),
     action(Scope::Panel(PanelId::Ladder), "other modes", &["m"], "other modes", "against the next mode", |ui, m| ui.act(&Act::Side(1), m)),
+    action(Scope::Screen(Screen::Path), "instructions", &["i"], "instructions", "what the ladder's marked function executed: steps through one call in both modes", instructions),
+    action(Scope::Panel(PanelId::Butterfly), "instructions of wing", &["i"], "instructions", "what the marked function executed: steps through one call in both modes", instructions),
+    action(Scope::Screen(Screen::Path), "butterfly of path", &["f"], "flame", "the same as a flame graph or a butterfly", flame_of_path),
+    action(Scope::Panel(PanelId::Flame), "zoom to frame", &["Enter"], "zoom", "let the marked frame take the whole width", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Flame), "zoom out", &["Backspace", "Esc"], "out", "end the search, else zoom out to the caller", |ui, m| out(ui.panels.flame.out(), ui, m)),
+    action(Scope::Panel(PanelId::Flame), "freeze", &["F", "Space"], "freeze", "let the picture of a live run stand still, or move again", |ui, m| ui.panels.flame.freeze(m)),
+    action(Scope::Panel(PanelId::Flame), "one call", &["p"], "one call", "the marked call of screen 3 alone, or all calls", |ui, _| { ui.panels.flame.narrow(); Vec::new() }),
+    action(Scope::Panel(PanelId::Flame), "butterfly", &["d"], "difference", "the marked call against another mode, as a butterfly", |ui, _| focus(ui, PanelId::Butterfly)),
+    action(Scope::Panel(PanelId::Butterfly), "zoom to wing", &["Enter"], "zoom", "let the marked frame take the whole width", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::Butterfly), "all wings", &["Backspace", "Esc"], "out", "zoom out again", |ui, m| out(ui.panels.butterfly.out(), ui, m)),
+    action(Scope::Panel(PanelId::Butterfly), "only changes", &["c"], "changes", "give room to what differs alone, or to all", |ui, _| { ui.panels.butterfly.switch(); Vec::new() }),
+    action(Scope::Panel(PanelId::Butterfly), "modes of butterfly", &["m"], "other modes", "against the next mode", |ui, m| ui.act_on(PanelId::Ladder, &Act::Side(1), m)),
+    action(Scope::Panel(PanelId::Butterfly), "flame graph", &["d"], "flame", "the flame graph of one run again", |ui, _| focus(ui, PanelId::Flame)),
     action(Scope::Screen(Screen::Timeline), "zoom in", &["+", "="], "nearer", "a quarter of what is seen, around the cursor", |ui, m| ui.act(&Act::Zoom { into: true, column: None }, m)),
     action(Scope::Screen(Screen::Timeline), "zoom out", &["-"], "further", "four times what is seen", |ui, m| ui.act(&Act::Zoom { into: false, column: None }, m)),
     action(Scope::Screen(Screen::Timeline), "path of crossing", &["Enter"], "path", "show the path of the crossing under the cursor", |ui, m| ui.act(&Act::Enter, m)),
@@ -194,6 +207,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Everywhere, "screen Space", &["2"], "", "the one address space", |_, _| vec![Effect::Show(Screen::Space)]),
     action(Scope::Everywhere, "screen Crossings", &["3"], "", "the crossings, counted", |_, _| vec![Effect::Show(Screen::Crossings)]),
     action(Scope::Everywhere, "screen Path", &["4"], "", "one crossing's path, and the ladder", |_, _| vec![Effect::Show(Screen::Path)]),
+    action(Scope::Everywhere, "screen Flame", &["5"], "", "a run as a flame graph, and two modes as a butterfly", |_, _| vec![Effect::Show(Screen::Flame)]),
     action(Scope::Everywhere, "screen Timeline", &["6"], "", "what ran when, from all of a run down to single calls", |_, _| vec![Effect::Show(Screen::Timeline)]),
     action(Scope::Everywhere, "screen Console", &["7"], "", "the guest's serial line", |_, _| vec![Effect::Show(Screen::Console)]),
     action(Scope::Everywhere, "screen Memory", &["8"], "", "memory in bytes and as text", |_, _| vec![Effect::Show(Screen::Memory)]),
@@ -345,6 +359,32 @@ fn below(ui: &mut Ui, panel: PanelId) -> Vec<Effect> {
         return focus(ui, PanelId::Classes);
     }
     focus(ui, panel)
+}
+
+fn instructions(ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    ui.show(Screen::Path);
+    ui.set_focus(PanelId::Instructions);
+    let wish = crate::panels::instructions::wish(model, &ui.look);
+    wish.map(Effect::Step).into_iter().collect()
+}
+
+/// The picture of what is looked at on the screen of paths.
+fn flame_of_path(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
+    let picture = match ui.focus() {
+        PanelId::Ladder => PanelId::Butterfly,
+        _ => PanelId::Flame,
+    };
+    ui.show(Screen::Flame);
+    focus(ui, picture)
+}
+
+/// Where there was nothing to go out of, the key gives up the work that is under way.
+fn out(was_in: bool, ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    if was_in {
+        Vec::new()
+    } else {
+        cancel(ui, model)
+    }
 }
 
 fn edit(ui: &mut Ui, model: &Model) -> Vec<Effect> {

@@ -119,13 +119,22 @@ pub fn layout(size: Rect, wanted: Wanted<'_>) -> Layout {
                 ]
             }
             Screen::Path if body.width >= WIDE => {
+                let (left, right) = match focus {
+                    PanelId::Instructions => (PanelId::Ladder, PanelId::Instructions),
+                    _ => (PanelId::Tree, PanelId::Ladder),
+                };
                 let (tree, ladder) = cuts.columns("ladder", body, body.width / 2);
+                vec![place(left, tree, &[]), place(right, ladder, &[])]
+            }
+            Screen::Path => vec![place(focus, body, panels)],
+            Screen::Flame if focus == PanelId::Butterfly && body.width >= WIDE && tall => {
+                let (picture, ladder) = cuts.last_rows("butterfly", body, body.height / 2);
                 vec![
-                    place(PanelId::Tree, tree, &[]),
+                    place(PanelId::Butterfly, picture, &[]),
                     place(PanelId::Ladder, ladder, &[]),
                 ]
             }
-            Screen::Path => vec![place(focus, body, panels)],
+            Screen::Flame => vec![place(focus, body, panels)],
             Screen::Timeline => vec![place(PanelId::Timeline, body, &[])],
             Screen::Console => vec![place(PanelId::Serial, body, &[])],
             Screen::Memory => {
@@ -293,7 +302,7 @@ mod tests {
     proptest! {
         #[test]
         fn places_fill_the_screen_and_do_not_overlap(
-            width in 0u16..260, height in 0u16..90, screen in 0usize..6, focus in 0usize..10,
+            width in 0u16..260, height in 0u16..90, screen in 0..Screen::ALL.len(), focus in 0usize..10,
             moved in prop::collection::vec((0usize..8, 0u16..1100), 0..6),
         ) {
             let size = Rect::new(0, 0, width, height);

@@ -24,6 +24,7 @@ pub mod panels;
 pub mod run;
 pub mod state;
 mod status;
+pub mod stepper;
 pub mod term;
 pub mod theme;
 pub mod tracer;

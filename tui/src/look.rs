@@ -43,6 +43,8 @@ pub struct Look {
     pub task: Option<Held<Task>>,
     /// Which of the pairs of modes the ladder shows.
     pub pair: usize,
+    /// Among that pair's rows.
+    pub rung: Cursor,
 }
 
 impl Look {

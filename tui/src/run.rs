@@ -21,6 +21,7 @@ use crate::action;
 use crate::pace::Pace;
 use crate::panels::{Effect, Traced};
 use crate::state;
+use crate::stepper::{Stepper, Wish};
 use crate::term::{Terminals, panicked_beside};
 use crate::tracer::Tracer;
 use crate::ui::Ui;
@@ -91,6 +92,7 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
         ui,
         model,
         subject,
+        stepper: Stepper::default(),
         sender,
         restoring: false,
         refused: 0,
@@ -185,6 +187,7 @@ struct Running {
     ui: Ui,
     model: Model,
     subject: Subject,
+    stepper: Stepper,
     sender: Sender<Message>,
     /// The last run's breakpoints are being set up.
     restoring: bool,
@@ -246,7 +249,13 @@ impl Running {
                     .apply(Event::Run(debugger::event::Run::Ended(why)));
             }
             Message::SessionEnded => {}
-            Message::Trace(event) => self.model.traced(event),
+            Message::Trace(event) => {
+                // It goes to the console too, which may not be in sight.
+                if let Event::Notice(words) = &event {
+                    self.ui.said = Some(words.clone());
+                }
+                self.model.traced(event);
+            }
             Message::Signal(number) => return Ok(Some(Left::BySignal(number))),
             Message::InputLost(error) => return Err(error).context("reading keys"),
         }
@@ -261,6 +270,7 @@ impl Running {
                 Effect::Say(words) => self.ui.said = Some(words),
                 Effect::Copy(text) => self.copy(&text),
                 Effect::Trace(which) => self.trace(which),
+                Effect::Step(wish) => self.step(wish),
                 Effect::Cancel(name) => self.cancel(&name),
                 Effect::Type(line) => self.type_line(line),
                 Effect::Edit(line) => self.ui.edit(&line),
@@ -402,7 +412,33 @@ impl Running {
         });
     }
 
+    /// Of the image that is on the screen, or that the recording was made of.
+    fn step(&mut self, wish: Wish) {
+        let Some(target) = &self.model.target else {
+            return;
+        };
+        if self.stepper.is_running() {
+            self.ui.said = Some("a call is being stepped through; Esc gives it up".to_owned());
+            return;
+        }
+        let image = target.name.clone();
+        let sender = self.sender.clone();
+        let started = self.stepper.start(image, wish, move |event| {
+            // The screen may have been left meanwhile.
+            let _ = sender.send(Message::Trace(event));
+        });
+        self.ui.said = Some(match started {
+            Ok(()) => {
+                "the image is booted in both modes, and one call of each stepped through".to_owned()
+            }
+            Err(error) => format!("starting the stepper: {error}; try again"),
+        });
+    }
+
     fn cancel(&mut self, name: &str) {
+        if Stepper::is_name(name) {
+            return self.stepper.stop();
+        }
         match &self.subject.tracer {
             Some(tracer) if Tracer::is_name(name) => tracer.stop(),
             _ => self.type_line(format!("cancel {name}")),

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use debugger::origin::Origin;
+use debugger::trace::flame::butterfly::Band;
 use ratatui::style::{Color, Modifier, Style};
 
 use crate::widgets::highlight::Token;
@@ -99,6 +100,32 @@ impl Theme {
             Origin::Kernel(_) => self.fg(Color::Yellow, 130, 227),
             Origin::Unknown => self.fg(Color::DarkGray, 244, 250),
         }
+    }
+
+    /// A frame of that origin: its colour as the background.
+    #[must_use]
+    pub fn frame(self, origin: Origin) -> Style {
+        filled(self.origin(origin))
+    }
+
+    /// What spans a part of a difference.
+    #[must_use]
+    pub const fn band(self, band: Band) -> Style {
+        match band {
+            Band::Removed => self.fg(Color::LightRed, 160, 208),
+            Band::Both => Style::new(),
+            Band::Added => self.fg(Color::LightBlue, 26, 117),
+        }
+    }
+
+    /// What a function itself adds to that part.
+    #[must_use]
+    pub fn solid(self, band: Band) -> Style {
+        match band {
+            Band::Both => filled(self.fg(Color::Gray, 250, 250)),
+            Band::Removed | Band::Added => filled(self.band(band)),
+        }
+        .remove_modifier(Modifier::DIM)
     }
 
     #[must_use]
@@ -198,6 +225,14 @@ impl Theme {
             3 => self.fg(Color::Cyan, 30, 43),
             _ => self.fg(Color::Yellow, 130, 227),
         }
+    }
+}
+
+/// The colour as the background, with what can be read on it.
+fn filled(style: Style) -> Style {
+    match style.fg {
+        Some(colour) => Style::new().bg(colour).fg(Color::Black),
+        None => style,
     }
 }
 

@@ -11,6 +11,7 @@ use ratatui::style::Color;
 use tui::panels::{PanelId, Screen};
 use tui::theme::Theme;
 
+mod flame;
 mod panels;
 mod room;
 mod stage;

@@ -4,6 +4,7 @@
 //! show it, and checks iced's lengths in a test.
 
 mod att;
+mod expensive;
 mod flow;
 mod intel;
 mod next;
@@ -11,6 +12,7 @@ mod next;
 use crate::addr::Addr;
 use crate::origin::Origin;
 
+pub use expensive::expensive;
 pub use flow::{Decoded, Flow, decode};
 pub use next::{Next, State};
 

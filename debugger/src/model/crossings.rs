@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::crossing::Setup;
-use crate::event::TraceNews;
+use crate::event::{Instructions, TraceNews};
 use crate::trace::report::{Class, Comparison, Pair, Report};
 
 /// News kept for a class's rate: what a sparkline of one table column can show.
@@ -15,6 +15,8 @@ pub struct Crossings {
     /// The run that is shown; its figures move while it runs.
     pub news: Option<TraceNews>,
     pub comparison: Option<Arc<Comparison>>,
+    /// One call in two modes, the last that was stepped through.
+    pub stepped: Option<Arc<Instructions>>,
     /// Class id → how many came each second between one piece of news and the next, oldest first.
     rates: BTreeMap<String, VecDeque<u64>>,
 }

@@ -95,6 +95,7 @@ impl Model {
             Event::Trace(news) => self.crossings.news(news),
             Event::Compared(comparison) => self.crossings.compared(comparison),
             Event::Recorded(stored) => self.recorded = Some(stored),
+            Event::Stepped(instructions) => self.crossings.stepped = Some(instructions),
             Event::Watched(watched) => self.watched = watched,
             Event::Pulse => self.run.pulsed(),
             Event::Looking(looking) => {
@@ -125,10 +126,9 @@ impl Model {
             Event::Trace(_)
             | Event::Compared(_)
             | Event::Recorded(_)
+            | Event::Stepped(_)
             | Event::Work(_)
-            | Event::Notice(_) => {
-                self.apply(event);
-            }
+            | Event::Notice(_) => self.apply(event),
             Event::Run(crate::event::Run::Ended(why)) => {
                 self.crossings.stopped();
                 self.log

@@ -35,6 +35,7 @@ pub mod handle;
 mod hit;
 mod inspect;
 mod instruction;
+pub mod instructions;
 mod jumps;
 mod kernel_memory;
 mod lines;

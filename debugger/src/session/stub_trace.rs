@@ -2,6 +2,8 @@
 //! back to the application. It works on anything one can attach to, and is slow: a crossing costs two
 //! round trips to be seen and two for each instruction to be counted.
 
+mod operation;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +25,8 @@ use crate::trace::fold::{Fold, Run};
 use crate::trace::report::Report;
 use crate::trace::sites::SiteTable;
 use crate::trace::steps::{Decoded, StackSwitch, Steps};
+
+pub use operation::{FunctionCode, Operation, Wanted, step_operation};
 
 /// Of each call so many are stepped, then one in [`THEN_EVERY`]; the others are only counted.
 const STEPPED_FIRST: u64 = 4;
@@ -82,23 +86,7 @@ fn trace_target(
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
-    let mut tracer = StubTracer {
-        target,
-        table,
-        app,
-        twin: twin(table),
-        syscall_entries: sites_of(table, Kind::SyscallEntry),
-        neighbours: 0,
-        setup: options.setup.clone(),
-        fold: Fold::new(table.functions.clone()),
-        steps: Steps::new(table),
-        code: HashMap::new(),
-        seen: HashMap::new(),
-        stepped: 0,
-        given_up: 0,
-        instructions: 0,
-        began: Instant::now(),
-    };
+    let mut tracer = tracer(target, (table, app), options);
     tracer.steps.in_app();
     tracer.plant()?;
     let outcome = tracer.follow(options, cancel, tell);
@@ -123,6 +111,32 @@ fn trace_target(
         counts,
         wall,
     })
+}
+
+fn tracer<'a>(
+    target: Target,
+    (table, app): (&'a SiteTable, AddrRanges),
+    options: &TraceOptions,
+) -> StubTracer<'a> {
+    StubTracer {
+        target,
+        table,
+        app,
+        twin: twin(table),
+        syscall_entries: sites_of(table, Kind::SyscallEntry),
+        neighbours: 0,
+        setup: options.setup.clone(),
+        fold: Fold::new(table.functions.clone()),
+        steps: Steps::new(table),
+        code: HashMap::new(),
+        seen: HashMap::new(),
+        log: None,
+        longest: MOST_STEPS,
+        stepped: 0,
+        given_up: 0,
+        instructions: 0,
+        began: Instant::now(),
+    }
 }
 
 fn sites_of(table: &SiteTable, kind: Kind) -> Vec<Addr> {
@@ -158,6 +172,10 @@ struct StubTracer<'a> {
     code: HashMap<Addr, Decoded>,
     /// Entry and call number → crossings seen.
     seen: HashMap<(Addr, u64), u64>,
+    /// The instructions that were stepped over, where they are wanted.
+    log: Option<Vec<Addr>>,
+    /// Steps after which a crossing is given up.
+    longest: u64,
     stepped: u64,
     given_up: u64,
     instructions: u64,
@@ -227,21 +245,28 @@ impl StubTracer<'_> {
         }
     }
 
-    /// The target stands at an entry.
-    fn crossing(&mut self, vcpu: Vcpu) -> Result<(), TargetError> {
+    /// The target stands at an entry: which one, and the call's number. `None`: a neighbour's.
+    fn entered(&mut self, vcpu: Vcpu) -> Result<Option<(Addr, u64)>, TargetError> {
         let registers = self.target.registers(vcpu)?;
         let Some(pc) = registers.pc() else {
-            return Ok(());
+            return Ok(None);
         };
         // The SYSCALL instruction leaves its return address in rcx: a neighbour's lies elsewhere.
         let caller = registers.get("rcx").map(Addr);
         let by_syscall = self.syscall_entries.contains(&pc);
         if by_syscall && !caller.is_some_and(|caller| self.is_apps(caller)) {
             self.neighbours += 1;
-            return Ok(());
+            return Ok(None);
         }
-        // The call's number; a shortcut's means nothing, and does no harm.
+        // A shortcut's number means nothing, and does no harm.
         let number = registers.get("rax").unwrap_or(0) & 0xffff_ffff;
+        Ok(Some((pc, number)))
+    }
+
+    fn crossing(&mut self, vcpu: Vcpu) -> Result<(), TargetError> {
+        let Some((pc, number)) = self.entered(vcpu)? else {
+            return Ok(());
+        };
         let seen = self.seen.entry((pc, number)).or_default();
         *seen += 1;
         if *seen > STEPPED_FIRST && !seen.is_multiple_of(THEN_EVERY) {
@@ -263,7 +288,7 @@ impl StubTracer<'_> {
     fn walk(&mut self, vcpu: Vcpu, entry: Addr) -> Result<bool, TargetError> {
         self.steps.enter(entry);
         let (mut pc, mut last) = (entry, Addr(0));
-        for _ in 0..MOST_STEPS {
+        for _ in 0..self.longest {
             let instruction = self.instruction(pc)?;
             let sleeps =
                 self.steps.switches(pc) && instruction.stack_switch() == Some(StackSwitch::Loads);
@@ -275,8 +300,13 @@ impl StubTracer<'_> {
             self.target.step(vcpu)?;
             let to = self.target.pc(vcpu)?;
             self.instructions += 1;
-            if repeats && to != pc {
+            let again = repeats && to != pc;
+            if again {
                 self.steps.repeated();
+            }
+            if let Some(log) = &mut self.log {
+                log.push(pc);
+                log.extend(again.then_some(pc));
             }
             self.steps.step(pc, &instruction, to);
             if !to.in_kernel_half() || self.app.contains(to) {
@@ -334,13 +364,16 @@ impl StubTracer<'_> {
             ));
         }
         notes.push("faults and interrupts are not traced by this engine".to_owned());
-        let run = Run {
+        self.fold.report(&self.run(notes), MOST_CLASSES)
+    }
+
+    fn run(&self, notes: Vec<String>) -> Run {
+        Run {
             mode: self.setup.clone(),
             engine: "stub".to_owned(),
             lost: 0,
             insns: self.instructions,
             notes,
-        };
-        self.fold.report(&run, MOST_CLASSES)
+        }
     }
 }

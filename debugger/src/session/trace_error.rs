@@ -7,7 +7,7 @@ use super::guest_probes::ProbesError;
 use super::monitor::MonitorError;
 use super::process::QemuError;
 use super::target::TargetError;
-use crate::crossing::Mode;
+use crate::crossing::{Mode, Setup};
 use crate::event::Failure;
 use crate::symbols::SymbolsError;
 
@@ -34,6 +34,15 @@ pub enum TraceError {
     },
     #[error("tracing: {0}")]
     Filter(#[from] crate::trace::filter::Nothing),
+    #[error(
+        "stepping through {call} of {image} in mode {mode}: the run ended without one that returned; \
+         'uklscope report' lists the calls of a recording"
+    )]
+    NotMade {
+        image: String,
+        mode: Setup,
+        call: String,
+    },
     #[error("making shared memory for the records: {source}; free some memory")]
     Ring { source: io::Error },
     #[error("{source}; {}", advice(source))]

@@ -1,11 +1,14 @@
 //! Two paths of the same call, aligned: what is the same, what is gone, what was added.
 //!
 //! Stacks must not be joined by their callers' names: a shortcut gives the function that does the work
-//! another caller, and unchanged work would show as removed and added. The two trees are laid out in
-//! the order of execution and aligned as sequences: functions that both have are anchors, in order, and
-//! a match is worth more under the same caller and with the same count.
+//! another caller, and unchanged work would show as removed and added. [`align`] aligns the two trees on
+//! the functions that both have.
+
+mod align;
+mod because;
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::report::{Class, Diff, Node, Pair, Report, Row, SCHEMA, Verdict};
 use crate::crossing::{CrossingKind, Setup};
@@ -22,10 +25,11 @@ struct Flat<'a> {
     calls: u64,
     depth: u32,
     parent: Option<usize>,
+    /// The first function that is not called from here, nor from there.
+    end: usize,
+    /// A hash of the names here and below.
+    shape: u64,
 }
-
-/// Larger tables are first cut at functions that occur once in either path: 64 MiB.
-const MOST_CELLS: usize = 16 << 20;
 
 /// Calls made fewer times than this belong to a program's start and end.
 pub const OFTEN: u64 = 10;
@@ -33,12 +37,18 @@ pub const OFTEN: u64 = 10;
 /// Every call that both runs made and that is worth comparing, the most frequent first.
 #[must_use]
 pub fn pairs(a: &Report, b: &Report) -> Vec<Pair> {
-    calls(a)
-        .into_iter()
-        .filter_map(|ours| {
-            let theirs = partner(ours, b)?;
-            Some(pair((ours, &a.mode), (theirs, &b.mode)))
-        })
+    let matches = matches(a, b).into_iter();
+    matches
+        .map(|(ours, theirs)| pair((ours, &a.mode), (theirs, &b.mode)))
+        .collect()
+}
+
+/// The classes that such pairs are of: the dominant ones.
+#[must_use]
+pub fn matches<'a>(a: &'a Report, b: &'a Report) -> Vec<(&'a Class, &'a Class)> {
+    let calls = calls(a).into_iter();
+    calls
+        .filter_map(|ours| Some((ours, partner(ours, b)?)))
         .collect()
 }
 
@@ -60,13 +70,7 @@ pub fn diff(a: &Report, b: &Report, call: Option<&str>) -> Diff {
 #[must_use]
 pub fn calls(report: &Report) -> Vec<&Class> {
     let mut best: Vec<&Class> = Vec::new();
-    let made = report.classes.iter().filter(|class| {
-        matches!(
-            class.kind,
-            CrossingKind::Syscall | CrossingKind::Bypass | CrossingKind::Shortcut
-        )
-    });
-    for class in made {
+    for class in report.classes.iter().filter(|class| is_made(class)) {
         match best.iter_mut().find(|other| other.call == class.call) {
             None => best.push(class),
             Some(other) => {
@@ -105,6 +109,28 @@ fn partner<'a>(class: &Class, other: &'a Report) -> Option<&'a Class> {
     }
 }
 
+/// Every class of another run that did the same: of the call's name, and by shortcut or instead of one.
+#[must_use]
+pub fn counterparts<'a>(class: &Class, other: &'a Report) -> Vec<&'a Class> {
+    let is_shortcut = |class: &Class| class.kind == CrossingKind::Shortcut;
+    let stands_for = |theirs: &Class| match (is_shortcut(class), is_shortcut(theirs)) {
+        (true, false) => is_made(theirs) && contains(&theirs.path, &class.call),
+        (false, true) => is_made(class) && contains(&class.path, &theirs.call),
+        _ => false,
+    };
+    let all = other.classes.iter();
+    all.filter(|theirs| theirs.call == class.call || stands_for(theirs))
+        .collect()
+}
+
+/// Asked for by the application.
+fn is_made(class: &Class) -> bool {
+    matches!(
+        class.kind,
+        CrossingKind::Syscall | CrossingKind::Bypass | CrossingKind::Shortcut
+    )
+}
+
 fn contains(node: &Node, symbol: &str) -> bool {
     node.symbol == symbol || node.children.iter().any(|child| contains(child, symbol))
 }
@@ -121,7 +147,7 @@ pub fn pair((a, mode_a): (&Class, &Setup), (b, mode_b): (&Class, &Setup)) -> Pai
     } else {
         &a.call
     };
-    Pair {
+    let mut pair = Pair {
         call: call.clone(),
         mode_a: mode_a.clone(),
         mode_b: mode_b.clone(),
@@ -134,7 +160,9 @@ pub fn pair((a, mode_a): (&Class, &Setup), (b, mode_b): (&Class, &Setup)) -> Pai
         balanced: a.instructions.checked_sub(removed).map(|rest| rest + added)
             == Some(b.instructions),
         rows,
-    }
+    };
+    because::explain(&mut pair);
+    pair
 }
 
 /// The ladder of two paths, in the order of execution.
@@ -142,7 +170,7 @@ pub fn pair((a, mode_a): (&Class, &Setup), (b, mode_b): (&Class, &Setup)) -> Pai
 pub fn rows(a: &Node, b: &Node) -> Vec<Row> {
     let mut names = HashMap::new();
     let (a, b) = (flatten(a, &mut names), flatten(b, &mut names));
-    let matches = align(&a, &b);
+    let matches = align::align(&a, &b);
     let in_b: HashMap<usize, usize> = matches.iter().copied().collect();
     let mut rows = Vec::with_capacity(a.len() + b.len() - matches.len());
     let (mut i, mut j) = (0, 0);
@@ -187,6 +215,7 @@ fn row(verdict: Verdict, a: Option<&Flat<'_>>, b: Option<&Flat<'_>>) -> Row {
         depth_b: b.map(|flat| flat.depth),
         a: a.map_or(0, |flat| flat.own),
         b: b.map_or(0, |flat| flat.own),
+        because: None,
     }
 }
 
@@ -203,6 +232,8 @@ fn flatten<'a>(root: &'a Node, names: &mut HashMap<&'a str, usize>) -> Vec<Flat<
             calls: node.calls,
             depth,
             parent,
+            end: 0,
+            shape: 0,
         });
         let at = flat.len() - 1;
         todo.extend(
@@ -212,145 +243,17 @@ fn flatten<'a>(root: &'a Node, names: &mut HashMap<&'a str, usize>) -> Vec<Flat<
                 .map(|child| (child, Some(at), depth + 1)),
         );
     }
+    let mut below = vec![DefaultHasher::new(); flat.len()];
+    for at in (0..flat.len()).rev() {
+        flat[at].end = flat[at].end.max(at + 1);
+        flat[at].name.hash(&mut below[at]);
+        flat[at].shape = below[at].finish();
+        if let Some(parent) = flat[at].parent {
+            flat[parent].end = flat[parent].end.max(flat[at].end);
+            flat[at].shape.hash(&mut below[parent]);
+        }
+    }
     flat
-}
-
-/// Pairs of indices, rising in both.
-fn align(a: &[Flat<'_>], b: &[Flat<'_>]) -> Vec<(usize, usize)> {
-    let mut out = Vec::new();
-    align_part(a, b, (0, a.len()), (0, b.len()), &mut out);
-    out
-}
-
-fn align_part(
-    a: &[Flat<'_>],
-    b: &[Flat<'_>],
-    (from_a, to_a): (usize, usize),
-    (from_b, to_b): (usize, usize),
-    out: &mut Vec<(usize, usize)>,
-) {
-    let (n, m) = (to_a - from_a, to_b - from_b);
-    if n == 0 || m == 0 {
-        return;
-    }
-    if n.saturating_mul(m) <= MOST_CELLS {
-        return align_whole(a, b, (from_a, to_a), (from_b, to_b), out);
-    }
-    let anchors = anchors(&a[from_a..to_a], &b[from_b..to_b]);
-    let (mut i, mut j) = (from_a, from_b);
-    for (at_a, at_b) in anchors {
-        let (at_a, at_b) = (from_a + at_a, from_b + at_b);
-        align_gap(a, b, (i, at_a), (j, at_b), out);
-        out.push((at_a, at_b));
-        (i, j) = (at_a + 1, at_b + 1);
-    }
-    align_gap(a, b, (i, to_a), (j, to_b), out);
-}
-
-/// Between two anchors; what is still too large there is taken as different.
-fn align_gap(
-    a: &[Flat<'_>],
-    b: &[Flat<'_>],
-    (from_a, to_a): (usize, usize),
-    (from_b, to_b): (usize, usize),
-    out: &mut Vec<(usize, usize)>,
-) {
-    if (to_a - from_a).saturating_mul(to_b - from_b) <= MOST_CELLS {
-        align_whole(a, b, (from_a, to_a), (from_b, to_b), out);
-    }
-}
-
-/// Functions that occur once in either path, as the longest chain that rises in both.
-fn anchors(a: &[Flat<'_>], b: &[Flat<'_>]) -> Vec<(usize, usize)> {
-    let once = |flats: &[Flat<'_>]| {
-        let mut places: HashMap<usize, Option<usize>> = HashMap::new();
-        for (at, flat) in flats.iter().enumerate() {
-            places
-                .entry(flat.name)
-                .and_modify(|place| *place = None)
-                .or_insert(Some(at));
-        }
-        places
-    };
-    let (in_a, in_b) = (once(a), once(b));
-    let mut both: Vec<(usize, usize)> = in_a
-        .iter()
-        .filter_map(|(name, at)| Some(((*at)?, (*in_b.get(name)?)?)))
-        .collect();
-    both.sort_unstable();
-    // The longest rising subsequence of the second numbers, by patience: the top of each pile, and
-    // where each came from.
-    let mut tops: Vec<usize> = Vec::new();
-    let mut before: Vec<Option<usize>> = vec![None; both.len()];
-    for at in 0..both.len() {
-        let pile = tops.partition_point(|top| both[*top].1 < both[at].1);
-        before[at] = pile.checked_sub(1).map(|pile| tops[pile]);
-        if pile == tops.len() {
-            tops.push(at);
-        } else {
-            tops[pile] = at;
-        }
-    }
-    let mut chain = Vec::new();
-    let mut at = tops.last().copied();
-    while let Some(this) = at {
-        chain.push(both[this]);
-        at = before[this];
-    }
-    chain.reverse();
-    chain
-}
-
-/// The alignment of greatest worth, by dynamic programming.
-fn align_whole(
-    a: &[Flat<'_>],
-    b: &[Flat<'_>],
-    (from_a, to_a): (usize, usize),
-    (from_b, to_b): (usize, usize),
-    out: &mut Vec<(usize, usize)>,
-) {
-    let (n, m) = (to_a - from_a, to_b - from_b);
-    let width = m + 1;
-    // best[i][j]: the greatest worth of what lies behind i and j.
-    let mut best = vec![0u32; (n + 1) * width];
-    for i in (0..n).rev() {
-        for j in (0..m).rev() {
-            let skip = best[(i + 1) * width + j].max(best[i * width + j + 1]);
-            let take = worth(a, b, from_a + i, from_b + j)
-                .map_or(0, |worth| worth + best[(i + 1) * width + j + 1]);
-            best[i * width + j] = skip.max(take);
-        }
-    }
-    let (mut i, mut j) = (0, 0);
-    while i < n && j < m {
-        let here = best[i * width + j];
-        let worth = worth(a, b, from_a + i, from_b + j);
-        if worth.is_some_and(|worth| here == worth + best[(i + 1) * width + j + 1]) {
-            out.push((from_a + i, from_b + j));
-            (i, j) = (i + 1, j + 1);
-        } else if here == best[(i + 1) * width + j] {
-            i += 1;
-        } else {
-            j += 1;
-        }
-    }
-}
-
-/// What it is worth to match two functions; `None`: they are different ones.
-fn worth(a: &[Flat<'_>], b: &[Flat<'_>], i: usize, j: usize) -> Option<u32> {
-    let (ours, theirs) = (&a[i], &b[j]);
-    if ours.name != theirs.name {
-        return None;
-    }
-    let same_caller = match (ours.parent, theirs.parent) {
-        (Some(p), Some(q)) => a[p].name == b[q].name,
-        (p, q) => p.is_none() && q.is_none(),
-    };
-    Some(
-        10 + 6 * u32::from(same_caller)
-            + 3 * u32::from(ours.own == theirs.own)
-            + u32::from(ours.calls == theirs.calls),
-    )
 }
 
 #[cfg(test)]

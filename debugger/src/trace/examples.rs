@@ -1,5 +1,7 @@
 //! Reports as small as tests want them.
 
+use proptest::prelude::Strategy;
+
 use super::report::{Class, Node, Phases, Report, SCHEMA};
 use crate::crossing::{CrossingKind, Mode};
 use crate::origin::Origin;
@@ -48,4 +50,14 @@ pub(super) fn report(mode: Mode, classes: Vec<Class>) -> Report {
         times: None,
         notes: Vec::new(),
     }
+}
+
+/// Of few functions, so that the same one is called in many places.
+pub(super) fn a_tree() -> impl Strategy<Value = Node> {
+    const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let leaf = (0usize..6, 0u64..9).prop_map(|(name, own)| node(NAMES[name], own, vec![]));
+    leaf.prop_recursive(5, 60, 6, |inner| {
+        (0usize..6, 0u64..9, proptest::collection::vec(inner, 0..6))
+            .prop_map(|(name, own, children)| node(NAMES[name], own, children))
+    })
 }

@@ -14,6 +14,7 @@ mod perfetto;
 mod slices;
 mod speedscope;
 mod stacks;
+mod svg;
 mod timeline;
 
 use std::io::{self, Write};
@@ -54,7 +55,7 @@ pub enum How {
     Folder(&'static [(&'static str, WriteTo)]),
 }
 
-pub const FORMATS: [Format; 7] = [
+pub const FORMATS: [Format; 8] = [
     Format {
         name: "folded",
         about: "A stack and its instructions a line: flamegraph.pl, inferno, speedscope",
@@ -84,6 +85,12 @@ pub const FORMATS: [Format; 7] = [
         about: "The same as Perfetto's own protobuf: ui.perfetto.dev, trace_processor",
         line: true,
         how: How::File(perfetto::write),
+    },
+    Format {
+        name: "svg",
+        about: "A flame graph of all modes side by side, which any browser shows",
+        line: false,
+        how: How::File(svg::write),
     },
     Format {
         name: "csv",

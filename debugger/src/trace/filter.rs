@@ -161,7 +161,11 @@ mod tests {
             });
             sites.push(Site::new(0x1000 * (at as u64 + 1), kind, number, flags));
         }
-        SiteTable { sites, functions }
+        SiteTable {
+            sites,
+            functions,
+            calls: Vec::new(),
+        }
     }
 
     fn wanted(list: &str) -> Vec<Wanted> {

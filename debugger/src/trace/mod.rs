@@ -10,6 +10,7 @@ mod examples;
 pub mod expectations;
 pub mod export;
 pub mod filter;
+pub mod flame;
 pub mod fold;
 pub mod functions;
 pub mod phases;

@@ -159,6 +159,9 @@ pub struct Row {
     /// Own instructions in each run; 0 where it did not run.
     pub a: u64,
     pub b: u64,
+    /// Which mode or option makes the difference; not there where nothing differs or it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
 }
 
 /// `uklscope diff`

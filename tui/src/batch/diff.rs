@@ -1,24 +1,41 @@
-//! `uklscope diff`: what differs between two recordings.
+//! `uklscope diff`: what differs between two recordings, or between two runs of one.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use debugger::crossing::Setup;
 use debugger::trace::diff::diff;
-use debugger::trace::report::Report;
+use debugger::trace::flame::svg;
 
+use super::instructions::{self, Side};
 use super::wanted::Wanted;
 use super::{report, trace_text};
 
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
     pub a: PathBuf,
-    pub b: PathBuf,
+    /// Else two runs of the first are compared.
+    pub b: Option<PathBuf>,
+    /// The modes of the two runs; else the first run of each recording.
+    #[arg(long, value_delimiter = ',', value_name = "MODE,MODE")]
+    pub modes: Vec<Setup>,
     /// Only this call.
     #[arg(long, value_name = "NAME")]
     pub call: Option<String>,
     #[command(flatten)]
     pub wanted: Wanted,
+    /// Draw it: what both execute in the middle, what is removed above it, what is added below, and the
+    /// ladder.
+    #[arg(long, value_name = "OUT.svg")]
+    pub svg: Option<PathBuf>,
+    /// The instructions of the functions that differ, and how often each ran: boots the image in both modes
+    /// and steps through one such call in each.
+    #[arg(long, requires = "call")]
+    pub instructions: bool,
+    /// Of this function alone.
+    #[arg(long, value_name = "NAME", requires = "instructions")]
+    pub symbol: Option<String>,
 }
 
 /// Prints ladder and ledger.
@@ -26,9 +43,9 @@ pub struct DiffArgs {
 /// # Errors
 /// When a recording cannot be read, or neither has the call.
 pub fn run(args: &DiffArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let (a, b) = (first_run(&args.a)?, first_run(&args.b)?);
-    let mut diff = diff(&a, &b, args.call.as_deref());
-    args.wanted.keep_pairs(&mut diff.pairs, &a, &b);
+    let (a, b) = runs(args)?;
+    let mut diff = diff(&a.run, &b.run, args.call.as_deref());
+    args.wanted.keep_pairs(&mut diff.pairs, &a.run, &b.run);
     if diff.pairs.is_empty() {
         let call = match (&args.call, &args.wanted.query) {
             (Some(call), None) => call.clone(),
@@ -37,10 +54,20 @@ pub fn run(args: &DiffArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
             (None, None) => "any call".to_owned(),
         };
         bail!(
-            "comparing {} with {}: there is not {call} in both; 'uklscope report' lists what is",
-            args.a.display(),
-            args.b.display()
+            "comparing {}: there is not {call} in both; 'uklscope report' lists what is",
+            names(args)
         );
+    }
+    if let Some(path) = &args.svg {
+        let heading = format!(
+            "{}: {} → {}, each function's own instructions",
+            a.head.image, a.run.mode, b.run.mode
+        );
+        std::fs::write(path, svg::difference(&diff.pairs, &heading))
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    if let (true, Some(call)) = (args.instructions, &args.call) {
+        return instructions::run((&a, &b), call, args.symbol.as_deref(), json, out);
     }
     if json {
         serde_json::to_writer(&mut *out, &diff)?;
@@ -58,9 +85,117 @@ pub fn run(args: &DiffArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
     Ok(())
 }
 
-fn first_run(path: &Path) -> anyhow::Result<Report> {
-    let runs = report::open(path)?.runs;
-    runs.into_iter()
-        .next()
-        .with_context(|| format!("reading {}: it holds no run; record again", path.display()))
+fn names(args: &DiffArgs) -> String {
+    match &args.b {
+        Some(b) => format!("{} with {}", args.a.display(), b.display()),
+        None => format!("two runs of {}", args.a.display()),
+    }
+}
+
+fn runs(args: &DiffArgs) -> anyhow::Result<(Side, Side)> {
+    let second = args.b.as_ref().unwrap_or(&args.a);
+    match args.modes.as_slice() {
+        [] if args.b.is_none() => bail!(
+            "comparing one recording, {}: which of its runs is not said; --modes linux,bypass names two, \
+             or name a second recording",
+            args.a.display()
+        ),
+        [] => Ok((a_run(&args.a, None)?, a_run(second, None)?)),
+        [a, b] => Ok((a_run(&args.a, Some(a))?, a_run(second, Some(b))?)),
+        other => bail!(
+            "comparing {}: --modes names {} modes; it takes two, as in --modes linux,bypass",
+            names(args),
+            other.len()
+        ),
+    }
+}
+
+/// The run in that mode, or the first.
+fn a_run(path: &Path, mode: Option<&Setup>) -> anyhow::Result<Side> {
+    let recording = report::open(path)?;
+    let (head, runs) = (recording.head, recording.runs);
+    let has: Vec<String> = runs.iter().map(|run| run.mode.to_string()).collect();
+    let mut runs = runs.into_iter();
+    let found = match mode {
+        Some(mode) => runs.find(|run| run.mode == *mode),
+        None => runs.next(),
+    };
+    let found = found.with_context(|| match mode {
+        Some(mode) => format!(
+            "reading {}: no run in mode {mode}; it has {}",
+            path.display(),
+            has.join(", ")
+        ),
+        None => format!("reading {}: it holds no run; record again", path.display()),
+    });
+    Ok(Side { head, run: found? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differ(args: &[&str]) -> anyhow::Result<String> {
+        let builtin = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/builtin.uklrec");
+        let builtin = builtin.to_string_lossy();
+        let args = ["uklscope", "diff", &builtin]
+            .into_iter()
+            .chain(args.iter().copied());
+        let args = <crate::args::Args as clap::Parser>::try_parse_from(args)?;
+        let mut out = Vec::new();
+        args.run(&mut out)?;
+        Ok(String::from_utf8(out)?)
+    }
+
+    #[test]
+    fn two_runs_of_one_recording_are_compared_and_told_why_they_differ() {
+        let text = differ(&["--modes", "linux,bypass", "--call", "getppid"]).unwrap();
+        assert!(
+            text.contains("getppid: linux 191 = bypass 87 + removed 146 − added 42"),
+            "{text}"
+        );
+        let row = text
+            .lines()
+            .find(|line| line.contains("syscall_enter_from_user_mode"));
+        let row = row.expect("the entry work is on the ladder");
+        assert!(
+            row.starts_with('-')
+                && row.ends_with("bypass: without entry work: tracing, seccomp, audit"),
+            "{row}"
+        );
+    }
+
+    #[test]
+    fn which_runs_are_meant_must_be_clear() {
+        for (args, said) in [
+            (&[][..], "--modes linux,bypass names two"),
+            (&["--modes", "linux"], "names 1 modes"),
+            (
+                &["--modes", "linux,ukl+ret"],
+                "no run in mode ukl+ret; it has linux, ukl,",
+            ),
+            (
+                &["--modes", "linux,ukl", "--call", "nosuch"],
+                "there is not nosuch in both",
+            ),
+        ] {
+            let error = differ(args).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_difference_is_drawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.svg");
+        let to = path.to_string_lossy().into_owned();
+        differ(&["--modes", "linux,shortcut", "--svg", &to]).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let document = roxmltree::Document::parse(&text).unwrap();
+        assert_eq!(document.root_element().tag_name().name(), "svg");
+        assert!(text.contains("recvmsg:tcp: linux syscall → shortcut shortcut"));
+        let missing = folder.path().join("none/a.svg");
+        let error = differ(&["--modes", "linux,ukl", "--svg", &missing.to_string_lossy()]);
+        assert!(error.unwrap_err().to_string().contains("writing"));
+    }
 }

@@ -9,6 +9,7 @@ pub mod exec;
 pub mod export;
 mod guest_text;
 pub mod images;
+pub mod instructions;
 pub mod report;
 pub mod request_text;
 pub mod session;

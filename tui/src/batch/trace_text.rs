@@ -232,8 +232,10 @@ fn rung(row: &Row) -> String {
     };
     let own = |depth: Option<u32>, own: u64| depth.map_or_else(String::new, |_| own.to_string());
     let depth = row.depth_b.or(row.depth_a).unwrap_or(0) as usize;
+    let because = row.because.as_ref();
+    let because = because.map_or_else(String::new, |because| format!("  {because}"));
     format!(
-        "{mark} {:>7} {:>7}  {:>depth$}{} [{}]",
+        "{mark} {:>7} {:>7}  {:>depth$}{} [{}]{because}",
         own(row.depth_a, row.a),
         own(row.depth_b, row.b),
         "",

@@ -148,6 +148,7 @@ impl Panel for Classes {
         if chosen != look.class {
             look.class = chosen;
             look.pair = 0;
+            look.rung = Cursor::default();
         }
         Vec::new()
     }

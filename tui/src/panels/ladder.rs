@@ -14,13 +14,12 @@ use crate::look::Look;
 use crate::widgets::cursor::Cursor;
 use crate::widgets::text;
 
+/// Its marked row is the butterfly's too.
 #[derive(Debug, Default)]
-pub struct Ladder {
-    cursor: Cursor,
-}
+pub struct Ladder;
 
-/// The rows of the panel that are not the ladder's: the heading and the ledger.
-const FRAME: u16 = 2;
+/// The rows of the panel that are not the ladder's: the heading, why the marked row differs, the ledger.
+const FRAME: u16 = 3;
 
 fn body(area: Rect) -> Rect {
     Rect::new(
@@ -49,6 +48,7 @@ impl Panel for Ladder {
                 0.. => (at + 1) % count.max(1),
                 _ => at.checked_sub(1).unwrap_or(count.saturating_sub(1)),
             };
+            look.rung = Cursor::default();
             return Vec::new();
         }
         let Some(pair) = look.pair(model) else {
@@ -57,29 +57,21 @@ impl Panel for Ladder {
         let len = pair.rows.len();
         if let Act::Find(needle) = act {
             let row = |at: usize| pair.rows[at].symbol.clone();
-            match find(self.cursor.row(len), len, needle, row) {
-                Some(found) => self
-                    .cursor
+            match find(look.rung.row(len), len, needle, row) {
+                Some(found) => look
+                    .rung
                     .go(found, len, usize::from(body(area).height).max(1)),
                 None => return vec![Effect::Say(format!("'{needle}' is not on this ladder"))],
             }
         } else {
-            moved(&mut self.cursor, act, len, body(area));
+            moved(&mut look.rung, act, len, body(area));
         }
         Vec::new()
     }
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
         let Some(pair) = view.look.pair(view.model) else {
-            let call = view.look.class(view.model).map(|class| class.call.as_str());
-            let words = match call {
-                Some(call) => format!(
-                    "{call} is known in one mode only: 'uklscope compare IMAGE' measures the \
-                     others, and 'uklscope open A B' opens recordings of several modes together"
-                ),
-                None => "the marked call against another mode".to_owned(),
-            };
-            return say(&words, view, area, buf);
+            return say(&other_modes(view), view, area, buf);
         };
         let half = usize::from(area.width) / 2;
         let heading = format!(
@@ -90,14 +82,20 @@ impl Panel for Ladder {
         text::put(buf, area, 0, Line::styled(heading, view.theme.key()));
         let body = body(area);
         let height = usize::from(body.height);
-        let top = self.cursor.top(pair.rows.len(), height);
+        let cursor = view.look.rung;
+        let top = cursor.top(pair.rows.len(), height);
         for (at, row) in pair.rows.iter().skip(top).take(height).enumerate() {
             text::put(buf, body, at, rung(row, view, half));
-            if top + at == self.cursor.row(pair.rows.len()) && view.focused {
-                text::paint(buf, body, at, view.theme.selected(true));
+            if top + at == cursor.row(pair.rows.len()) {
+                text::paint(buf, body, at, view.theme.selected(view.focused));
             }
         }
         let last = usize::from(area.height.saturating_sub(1));
+        let marked = pair.rows.get(cursor.row(pair.rows.len()));
+        if let Some(because) = marked.and_then(|row| row.because.as_deref()) {
+            let line = Line::styled(because, view.theme.dim());
+            text::put(buf, area, last.saturating_sub(1), line);
+        }
         text::put(buf, area, last, ledger(pair, view));
     }
 }
@@ -148,7 +146,19 @@ fn rung(row: &Row, view: View<'_>, half: usize) -> Line<'static> {
     ])
 }
 
-fn ledger(pair: &Pair, view: View<'_>) -> Line<'static> {
+/// Why there is no difference to be seen.
+pub(super) fn other_modes(view: View<'_>) -> String {
+    match view.look.class(view.model) {
+        Some(class) => format!(
+            "{} is known in one mode only: 'uklscope compare IMAGE' measures the others, and \
+             'uklscope open A B' opens recordings of several modes together",
+            class.call
+        ),
+        None => "the marked call against another mode".to_owned(),
+    }
+}
+
+pub(super) fn ledger(pair: &Pair, view: View<'_>) -> Line<'static> {
     let sum = format!(
         "{} − removed {} + added {} = {}",
         Insns(pair.a),

@@ -6,15 +6,19 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::look::Look;
+use crate::stepper::Wish;
 use crate::theme::Theme;
 
 pub mod advice;
 pub mod backtrace;
 pub mod breakpoints;
+pub mod butterfly;
 pub mod classes;
 pub mod counts;
 pub mod disassembly;
+pub mod flame;
 pub mod held;
+pub mod instructions;
 pub mod ladder;
 pub mod listing;
 pub mod locals;
@@ -42,6 +46,7 @@ pub enum Screen {
     Space,
     Crossings,
     Path,
+    Flame,
     Timeline,
     Console,
     Memory,
@@ -70,6 +75,9 @@ pub enum PanelId {
     Sites,
     Tree,
     Ladder,
+    Instructions,
+    Flame,
+    Butterfly,
     Timeline,
     Serial,
     Memory,
@@ -114,6 +122,8 @@ pub enum Effect {
     Copy(String),
     /// Starts traced runs of the image, or stops those that go on.
     Trace(Traced),
+    /// Steps through one call in two modes.
+    Step(Wish),
     /// Gives up the slow work of that name.
     Cancel(String),
     Leave,
@@ -178,17 +188,21 @@ pub struct Panels {
     pub sites: sites::Sites,
     pub tree: tree::Tree,
     pub ladder: ladder::Ladder,
+    pub instructions: instructions::Instructions,
+    pub flame: flame::Flame,
+    pub butterfly: butterfly::Butterfly,
     pub timeline: timeline::Timeline,
     pub serial: serial::Serial,
     pub memory: memory::Memory,
 }
 
 impl Screen {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Debug,
         Self::Space,
         Self::Crossings,
         Self::Path,
+        Self::Flame,
         Self::Timeline,
         Self::Console,
         Self::Memory,
@@ -201,13 +215,13 @@ impl Screen {
             Self::Space => "Space",
             Self::Crossings => "Crossings",
             Self::Path => "Path",
+            Self::Flame => "Flame",
             Self::Timeline => "Timeline",
             Self::Console => "Console",
             Self::Memory => "Memory",
         }
     }
 
-    /// 5 is kept for the flame graph.
     #[must_use]
     pub const fn digit(self) -> char {
         match self {
@@ -215,6 +229,7 @@ impl Screen {
             Self::Space => '2',
             Self::Crossings => '3',
             Self::Path => '4',
+            Self::Flame => '5',
             Self::Timeline => '6',
             Self::Console => '7',
             Self::Memory => '8',
@@ -246,7 +261,8 @@ impl Screen {
                 PanelId::Advice,
                 PanelId::Sites,
             ],
-            Self::Path => &[PanelId::Tree, PanelId::Ladder],
+            Self::Path => &[PanelId::Tree, PanelId::Ladder, PanelId::Instructions],
+            Self::Flame => &[PanelId::Flame, PanelId::Butterfly],
             Self::Timeline => &[PanelId::Timeline],
             Self::Console => &[PanelId::Serial],
             Self::Memory => &[PanelId::Memory],
@@ -279,6 +295,9 @@ impl PanelId {
             Self::Sites => "sites",
             Self::Tree => "path",
             Self::Ladder => "ladder",
+            Self::Instructions => "instructions",
+            Self::Flame => "flame",
+            Self::Butterfly => "butterfly",
             Self::Timeline => "timeline",
             Self::Serial => "serial line",
             Self::Memory => "memory",
@@ -311,6 +330,9 @@ impl Panels {
             PanelId::Sites => &self.sites,
             PanelId::Tree => &self.tree,
             PanelId::Ladder => &self.ladder,
+            PanelId::Instructions => &self.instructions,
+            PanelId::Flame => &self.flame,
+            PanelId::Butterfly => &self.butterfly,
             PanelId::Timeline => &self.timeline,
             PanelId::Serial => &self.serial,
             PanelId::Memory => &self.memory,
@@ -340,6 +362,9 @@ impl Panels {
             PanelId::Sites => &mut self.sites,
             PanelId::Tree => &mut self.tree,
             PanelId::Ladder => &mut self.ladder,
+            PanelId::Instructions => &mut self.instructions,
+            PanelId::Flame => &mut self.flame,
+            PanelId::Butterfly => &mut self.butterfly,
             PanelId::Timeline => &mut self.timeline,
             PanelId::Serial => &mut self.serial,
             PanelId::Memory => &mut self.memory,

@@ -3,6 +3,7 @@
 pub mod arrows;
 pub mod bar;
 pub mod cursor;
+pub mod frames;
 pub mod highlight;
 pub mod strip;
 pub mod table;

@@ -425,6 +425,7 @@ fn comparison() -> Comparison {
         depth_b: depths.1,
         a,
         b,
+        because: None,
     };
     let common = Origin::kernel_source("kernel/entry/common.c");
     let rows = vec![

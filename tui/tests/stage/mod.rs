@@ -66,6 +66,7 @@ impl Stage {
                 Effect::Show(screen) => self.ui.show(screen),
                 Effect::Say(words) => self.ui.said = Some(words),
                 Effect::Copy(text) => self.typed.push(format!("(copy {text})")),
+                Effect::Step(wish) => self.typed.push(format!("(step {wish:?})")),
                 Effect::Trace(which) => self.typed.push(format!("(trace {which:?})")),
                 Effect::Cancel(name) => self.type_line(format!("cancel {name}")),
                 Effect::Type(line) => self.type_line(line),

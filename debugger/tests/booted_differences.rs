@@ -1,0 +1,174 @@
+//! The ledger of every class of every demo, in every pair of its modes.
+
+use std::sync::atomic::AtomicBool;
+
+use debugger::crossing::Setup;
+use debugger::session::instructions::{Side, step_both};
+use debugger::session::store;
+use debugger::session::stub_trace::Wanted;
+use debugger::session::trace::{TraceOptions, trace};
+use debugger::trace::diff;
+use debugger::trace::report::{Pair, Report, Verdict};
+
+/// Those that end by themselves, and how often each is asked to do what it does.
+const DEMOS: [(&str, u64); 5] = [
+    ("syscalls", 500),
+    ("hello", 1),
+    ("exceptions", 20),
+    ("echo", 200),
+    ("crowd", 50),
+];
+
+/// Modes and options of the kernel's.
+const SETUPS: [&str; 6] = [
+    "linux",
+    "ukl",
+    "ukl+ret",
+    "bypass",
+    "bypass+bypass_limit=8",
+    "shortcut",
+];
+
+fn runs(image: &str, calls: u64) -> Vec<Report> {
+    let image = store::image(image).unwrap_or_else(|error| panic!("{error}"));
+    let setups = SETUPS.map(|setup| setup.parse::<Setup>().unwrap());
+    let has = |setup: &Setup| image.manifest.modes.contains(&setup.mode);
+    let traced = setups.into_iter().filter(has).map(|setup| {
+        let mut options = TraceOptions::new(setup);
+        options.calls = Some(calls);
+        trace(&image, &options, &AtomicBool::new(false), &mut |_| ())
+            .unwrap_or_else(|error| panic!("{error}"))
+            .report
+    });
+    traced.collect()
+}
+
+/// From the rows alone: `pair` has its own sum.
+fn check(pair: &Pair) {
+    let what = format!("{} from {} to {}", pair.call, pair.mode_a, pair.mode_b);
+    let sum = |of: fn(&debugger::trace::report::Row) -> u64| pair.rows.iter().map(of).sum::<u64>();
+    assert_eq!(sum(|row| row.a), pair.a, "{what}");
+    assert_eq!(sum(|row| row.b), pair.b, "{what}");
+    assert_eq!(
+        sum(|row| row.a.saturating_sub(row.b)),
+        pair.removed,
+        "{what}"
+    );
+    assert_eq!(sum(|row| row.b.saturating_sub(row.a)), pair.added, "{what}");
+    assert_eq!(pair.a - pair.removed + pair.added, pair.b, "{what}");
+    assert!(pair.balanced, "{what}");
+    for row in &pair.rows {
+        let is_right = match row.verdict {
+            Verdict::Same => row.a == row.b,
+            Verdict::Cost => row.a != row.b,
+            Verdict::Moved => row.depth_a.is_some() && row.depth_b.is_some(),
+            Verdict::Removed => row.depth_b.is_none() && row.b == 0,
+            Verdict::Added => row.depth_a.is_none() && row.a == 0,
+        };
+        assert!(is_right, "{what}: {row:?}");
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn the_ledger_balances_on_every_class_of_every_demo_in_every_pair_of_modes() {
+    for (image, calls) in DEMOS {
+        let runs = runs(image, calls);
+        let mut balanced = 0;
+        for (i, a) in runs.iter().enumerate() {
+            assert_eq!(a.lost, 0, "{image} in {}", a.mode);
+            for b in &runs[i..] {
+                for class in &a.classes {
+                    for theirs in diff::counterparts(class, b) {
+                        check(&diff::pair((class, &a.mode), (theirs, &b.mode)));
+                        check(&diff::pair((theirs, &b.mode), (class, &a.mode)));
+                        balanced += 2;
+                    }
+                }
+            }
+        }
+        assert!(balanced > 100, "{image}: {balanced} pairs of classes");
+    }
+}
+
+/// Between modes every row of a plain call has a reason: its path is known to its last function.
+#[test]
+#[ignore = "boots an image"]
+fn every_row_of_a_plain_call_that_differs_has_a_reason() {
+    let runs = runs("syscalls", 200);
+    for (i, a) in runs.iter().enumerate() {
+        for b in &runs[i + 1..] {
+            for pair in diff::pairs(a, b) {
+                if !["getppid", "read", "write", "sendto", "recvfrom"].contains(&pair.call.as_str())
+                {
+                    continue;
+                }
+                for row in pair.rows.iter().filter(|row| row.verdict != Verdict::Same) {
+                    let what = format!("{} from {} to {}: {row:?}", pair.call, a.mode, b.mode);
+                    let moved = row.verdict == Verdict::Moved && row.a == row.b;
+                    assert!(moved || row.because.is_some(), "{what}");
+                }
+            }
+        }
+    }
+}
+
+/// The slow engine sees the path that the fast one has folded, and each of its instructions.
+#[test]
+#[ignore = "boots an image"]
+fn the_instructions_of_a_function_are_as_many_as_its_count() {
+    let image = store::image("syscalls").unwrap_or_else(|error| panic!("{error}"));
+    let traced = |mode: &str| {
+        let mut options = TraceOptions::new(mode.parse::<Setup>().unwrap());
+        options.calls = Some(200);
+        trace(&image, &options, &AtomicBool::new(false), &mut |_| ())
+            .unwrap_or_else(|error| panic!("{error}"))
+            .report
+    };
+    let (a, b) = (traced("linux"), traced("bypass"));
+    let matches = diff::matches(&a, &b);
+    let (ours, theirs) = matches
+        .into_iter()
+        .find(|(ours, _)| ours.call == "getppid")
+        .unwrap();
+    let pair = diff::pair((ours, &a.mode), (theirs, &b.mode));
+    let wanted = [ours, theirs].map(|class| Wanted {
+        call: class.call.clone(),
+        id: class.id.clone(),
+        instructions: class.instructions,
+    });
+    let side = |setup, wanted| Side {
+        image: &image,
+        setup,
+        wanted,
+    };
+    let sides = (side(&a.mode, &wanted[0]), side(&b.mode, &wanted[1]));
+    let found = step_both("getppid", sides, &|_| true, &AtomicBool::new(false))
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert!(found.same_path_a && found.same_path_b);
+    let mut seen = 0;
+    for function in &found.functions {
+        let rows = pair.rows.iter().filter(|row| row.symbol == function.symbol);
+        let own = rows.fold((0, 0), |(a, b), row| (a + row.a, b + row.b));
+        assert_eq!((function.a, function.b), own, "{}", function.symbol);
+        seen += function.a + function.b;
+    }
+    assert_eq!(seen, pair.a + pair.b, "no instruction is left out");
+    let lines = || {
+        found
+            .functions
+            .iter()
+            .flat_map(|one| &one.blocks)
+            .flat_map(|block| &block.lines)
+    };
+    let ran = |text: &str| {
+        let those = lines().filter(|line| line.text.starts_with(text));
+        those.fold((0, 0), |(a, b), line| (a + line.a, b + line.b))
+    };
+    // Into the kernel and back: what a bypass leaves out.
+    assert_eq!((ran("swapgs"), ran("sysret")), ((2, 0), (1, 0)));
+    assert!(
+        lines().any(|line| line.expensive.is_some() && line.a == 0),
+        "what did not run is listed"
+    );
+}

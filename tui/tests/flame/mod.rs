@@ -1,0 +1,207 @@
+//! The flame graph and the butterfly, of the recording that is built in.
+
+use std::sync::Arc;
+
+use debugger::event::{Event, TraceNews};
+use debugger::trace::recording::Recording;
+use insta::assert_snapshot;
+use ratatui::crossterm::event::{
+    Event as Input, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
+use tui::open::told;
+use tui::panels::PanelId;
+
+use crate::stage::Stage;
+
+const SMALL: (u16, u16) = (80, 24);
+const LARGE: (u16, u16) = (200, 50);
+
+fn recorded((width, height): (u16, u16)) -> Stage {
+    let bytes = include_bytes!("../../assets/builtin.uklrec");
+    let (recording, issues) = Recording::decode(bytes).unwrap();
+    assert!(issues.is_empty());
+    let mut stage = Stage::new(width, height);
+    for event in told(&recording, "built-in recording".to_owned(), Vec::new()) {
+        stage.event(event);
+    }
+    stage
+}
+
+fn shown(size: (u16, u16), keys: &str) -> String {
+    let mut stage = recorded(size);
+    stage.keys(keys);
+    stage.text()
+}
+
+#[test]
+fn one_call_as_a_flame_graph() {
+    // All calls of the run are there too; one that waited is most of it.
+    assert_snapshot!("flame_small", shown(SMALL, "3 Down 5 p"));
+    assert_snapshot!("flame_large", shown(LARGE, "3 Down Down Down 5 p j j"));
+    let text = shown(SMALL, "5");
+    assert!(text.contains("flame of all calls in linux"), "{text}");
+    assert!(
+        text.contains("k syscall connect") || text.contains("e syscall connect"),
+        "{text}"
+    );
+}
+
+#[test]
+fn two_modes_as_a_butterfly() {
+    assert_snapshot!("butterfly_small", shown(SMALL, "3 5 d m"));
+    assert_snapshot!("butterfly_changes_small", shown(SMALL, "3 5 d m c l l"));
+    assert_snapshot!("butterfly_large", shown(LARGE, "3 Down 5 d m"));
+}
+
+#[test]
+fn frames_are_walked_and_zoomed_into() {
+    let mut stage = recorded(SMALL);
+    stage.keys("5 p j j");
+    let text = stage.text();
+    assert!(text.contains("e entry_SYSCALL_64 entry"), "{text}");
+    assert!(
+        text.contains("total 355,000  own 5,000  calls 1,000"),
+        "{text}"
+    );
+    stage.keys("j l");
+    let text = stage.text();
+    assert!(text.contains("e syscall_return_via_sysret entry"), "{text}");
+    stage.keys("h Enter");
+    let text = stage.text();
+    assert!(text.contains("in entry_SYSCALL_64_after_hwframe"), "{text}");
+    assert!(text.contains("100.00 % of this"), "{text}");
+    stage.keys("Backspace");
+    assert!(
+        stage.text().contains("in entry_SYSCALL_64]"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("Esc Esc Esc Esc");
+    assert!(!stage.text().contains(", in "), "{}", stage.text());
+    assert!(stage.typed.is_empty(), "{:?}", stage.typed);
+}
+
+#[test]
+fn a_search_tells_its_share() {
+    let mut stage = recorded(SMALL);
+    stage.keys("5 p / vfs_* Enter");
+    let text = stage.text();
+    // 1,000 calls of vfs_write with all it calls.
+    assert!(
+        text.contains("'vfs_*': 1 frames, 97,000 instructions, 27.32 % of all"),
+        "{text}"
+    );
+    assert!(
+        text.contains("k vfs_write kernel:fs"),
+        "the first match is marked: {text}"
+    );
+    stage.keys("/ no_such Enter");
+    assert_eq!(stage.ui.said.as_deref(), Some("'no_such' is in no frame"));
+    stage.keys("Esc");
+    assert!(!stage.text().contains("% of all\n'"), "{}", stage.text());
+}
+
+#[test]
+fn a_frozen_picture_stands_still_while_the_run_goes_on() {
+    let mut stage = recorded(SMALL);
+    stage.keys("5 p");
+    let mut news = stage.model.crossings.news.clone().unwrap();
+    let more = |news: &mut TraceNews| {
+        let mut report = (*news.report).clone();
+        for class in &mut report.classes {
+            class.count *= 2;
+        }
+        news.report = Arc::new(report);
+        news.running = true;
+        Event::Trace(news.clone())
+    };
+    stage.event(more(&mut news));
+    assert!(stage.text().contains("total 710,000"), "{}", stage.text());
+    stage.keys("F");
+    stage.event(more(&mut news));
+    let text = stage.text();
+    assert!(
+        text.contains("total 710,000") && text.contains(", frozen"),
+        "{text}"
+    );
+    stage.keys("Space");
+    let text = stage.text();
+    assert!(
+        text.contains("total 1,420,000") && text.contains(", live"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_mouse_marks_a_frame_and_zooms_into_it() {
+    let mut stage = recorded(SMALL);
+    stage.keys("5 p");
+    let layout = stage.ui.layout();
+    let place = layout
+        .places
+        .iter()
+        .find(|place| place.id == PanelId::Flame)
+        .unwrap();
+    let (column, row) = (place.body.x + 4, place.body.y + 3);
+    let mut click = || {
+        stage.input(&Input::Mouse(MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column,
+            row,
+            modifiers: KeyModifiers::NONE,
+        }));
+        stage.text()
+    };
+    let text = click();
+    assert!(!text.contains(", in "), "{text}");
+    let text = click();
+    assert!(text.contains(", in entry_SYSCALL_64"), "{text}");
+}
+
+#[test]
+fn butterfly_and_ladder_are_in_step() {
+    let mut stage = recorded(LARGE);
+    stage.keys("3 5 d m");
+    let first = stage.ui.look.rung;
+    stage.keys("l l l");
+    assert_ne!(stage.ui.look.rung, first);
+    let text = stage.text();
+    // The ladder stands below the picture, the ledger below both.
+    assert!(text.contains("ladder of write: linux │ bypass"), "{text}");
+    assert_eq!(
+        text.matches("balances to the instruction").count(),
+        2,
+        "{text}"
+    );
+    let row = stage.ui.look.rung.row(100);
+    stage.keys("4");
+    stage.ui.set_focus(PanelId::Ladder);
+    stage.keys("Down");
+    assert_eq!(stage.ui.look.rung.row(100), row + 1);
+    stage.keys("f");
+    assert_eq!(stage.ui.focus(), PanelId::Butterfly);
+    stage.keys("PgDn");
+    assert!(stage.text().contains("own "), "{}", stage.text());
+    stage.keys("Enter");
+    stage.keys("Esc j k Home End");
+}
+
+#[test]
+fn before_anything_was_traced_it_says_so() {
+    let mut stage = Stage::new(80, 24);
+    stage.keys("5");
+    assert!(
+        stage.text().contains("no crossings were traced yet"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("d");
+    assert!(
+        stage
+            .text()
+            .contains("the marked call against another mode"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("j k h l Enter Esc Home End PgDn c m");
+}
