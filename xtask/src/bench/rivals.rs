@@ -106,12 +106,15 @@ pub(super) fn qemus_own() -> Result<Vec<Rival>> {
         logged(command, what, &log, |_| {})
     };
     let tarball = tarball(&store.sources())?;
-    let wanted: Vec<String> = PLUGINS
+    // One source may be for several; tar wants to find each pattern anew.
+    let mut wanted: Vec<String> = PLUGINS
         .iter()
         .map(|(_, source, _, _)| *source)
         .chain([HEADER])
         .map(|path| format!("*/{path}"))
         .collect();
+    wanted.sort();
+    wanted.dedup();
     let tarball = tarball.to_string_lossy();
     let mut unpack = vec!["-xJf", &tarball, "--strip-components=1", "--wildcards"];
     unpack.extend(wanted.iter().map(String::as_str));
