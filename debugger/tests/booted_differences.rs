@@ -31,7 +31,7 @@ const SETUPS: [&str; 6] = [
 
 fn runs(image: &str, calls: u64) -> Vec<Report> {
     let image = store::image(image).unwrap_or_else(|error| panic!("{error}"));
-    let setups = SETUPS.map(|setup| setup.parse::<Setup>().unwrap());
+    let setups = SETUPS.map(|setup| setup.parse::<Setup>().expect("a setup"));
     let has = |setup: &Setup| image.manifest.modes.contains(&setup.mode);
     let traced = setups.into_iter().filter(has).map(|setup| {
         let mut options = TraceOptions::new(setup);

@@ -1,5 +1,7 @@
 //! What the probes in a guest's kernel must record: what the plugin does, with times, and only when asked.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};

@@ -1,6 +1,8 @@
 //! What a difference of folded stacks makes of the same pair of runs: the figures of the book's page on it,
 //! of the recording that is built into the program.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 

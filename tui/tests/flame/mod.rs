@@ -18,7 +18,7 @@ const LARGE: (u16, u16) = (200, 50);
 
 fn recorded((width, height): (u16, u16)) -> Stage {
     let bytes = include_bytes!("../../assets/builtin.uklrec");
-    let (recording, issues) = Recording::decode(bytes).unwrap();
+    let (recording, issues) = Recording::decode(bytes).expect("the built-in recording is whole");
     assert!(issues.is_empty());
     let mut stage = Stage::new(width, height);
     for event in told(&recording, "built-in recording".to_owned(), Vec::new()) {

@@ -66,7 +66,7 @@ impl Timeline {
                     .min(window.last());
             }
             Act::Find(text) => return self.find(text, false, model, area),
-            Act::Enter => return self.to_path(seen, model, look, area),
+            Act::Enter => return self.show_path(seen, model, look, area),
         }
         Vec::new()
     }
@@ -129,7 +129,7 @@ impl Timeline {
     }
 
     /// To the class of the crossing under the cursor.
-    fn to_path(
+    fn show_path(
         &mut self,
         seen: Seen<'_>,
         model: &Model,
