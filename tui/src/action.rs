@@ -178,7 +178,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Panel(PanelId::Butterfly), "instructions of wing", &["i"], "instructions", "what the marked function executed: steps through one call in both modes", instructions),
     action(Scope::Screen(Screen::Path), "butterfly of path", &["f"], "flame", "the same as a flame graph or a butterfly", flame_of_path),
     action(Scope::Panel(PanelId::Flame), "zoom to frame", &["Enter"], "zoom", "let the marked frame take the whole width", |ui, m| ui.act(&Act::Enter, m)),
-    action(Scope::Panel(PanelId::Flame), "zoom out", &["Backspace", "Esc"], "out", "end the search, else zoom out to the caller", |ui, m| out(ui.panels.flame.out(), ui, m)),
+    action(Scope::Panel(PanelId::Flame), "zoom out of frame", &["Backspace", "Esc"], "out", "end the search, else zoom out to the caller", |ui, m| out(ui.panels.flame.out(), ui, m)),
     action(Scope::Panel(PanelId::Flame), "freeze", &["F", "Space"], "freeze", "let the picture of a live run stand still, or move again", |ui, m| ui.panels.flame.freeze(m)),
     action(Scope::Panel(PanelId::Flame), "one call", &["p"], "one call", "the marked call of screen 3 alone, or all calls", |ui, _| { ui.panels.flame.narrow(); Vec::new() }),
     action(Scope::Panel(PanelId::Flame), "butterfly", &["d"], "difference", "the marked call against another mode, as a butterfly", |ui, _| focus(ui, PanelId::Butterfly)),

@@ -50,7 +50,10 @@ fn what_a_recording_does_not_hold_says_so() {
     stage.event(Event::Target(target));
     stage.event(Event::Run(Run::Ended("recording x".to_owned())));
     let text = stage.text();
-    assert!(text.contains("a recording holds crossings alone"), "{text}");
+    assert!(
+        text.contains("a recording holds crossings and records alone"),
+        "{text}"
+    );
     assert!(!text.contains("when the target stops"), "{text}");
 }
 
