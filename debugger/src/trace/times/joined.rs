@@ -209,7 +209,7 @@ mod tests {
             .map(|row| (row.symbol.as_str(), row.depth, row.own, row.total, row.time))
             .collect();
         let right = [
-            ("entry", 0, Some(22), Some(50), 70.0),
+            ("entry", 0, Some(26), Some(54), 70.0),
             ("read", 1, Some(24), Some(24), 40.0),
             ("gone", 1, None, None, 1.0),
             ("copy", 1, Some(4), Some(4), 2.0),
