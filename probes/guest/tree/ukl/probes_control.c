@@ -127,6 +127,8 @@ static int calibrate(bool functions)
 static int choose(void)
 {
 	static struct ftrace_ops trial;
+	/* Written to while it is parsed. */
+	char calls[] = "__x64_sys_*";
 	char *names, *rest, *name;
 	int ret = 0;
 
@@ -145,7 +147,7 @@ static int choose(void)
 	}
 	ftrace_free_filter(&trial);
 	/* These have probes of their own. */
-	ftrace_set_global_notrace("__x64_sys_*", strlen("__x64_sys_*"), 1);
+	ftrace_set_global_notrace(calls, strlen(calls), 1);
 	kfree(names);
 	return ret;
 }
