@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         &["build", "--release", "--workspace"],
     )?;
     docs::run(&docs::Args { check: true })?;
-    exports::run(&exports::Args::default())?;
+    exports::run_where_readers_are()?;
     image::build_every(&args.options)?;
     image::with_probes("syscalls", &args.options)?;
     image::stock()?;
