@@ -58,7 +58,7 @@ pub enum Scope {
     /// Every entry and return of the kernel's and the application's functions.
     #[default]
     Functions,
-    /// The entry assembly alone: totals of crossings, without paths.
+    /// The entry assembly alone: to measure what that costs. Without the application no crossing is folded.
     Boundary,
     /// Nothing: the plugin counts instructions.
     Clock,
@@ -416,7 +416,7 @@ impl Running<'_> {
         }
         let report = self.report(MOST_CLASSES);
         let whole = !self.cancelled && self.options.filter == Filter::default();
-        if report.classes.is_empty() && whole && self.options.scope != Scope::Clock {
+        if report.classes.is_empty() && whole && self.options.scope == Scope::Functions {
             let text = String::from_utf8_lossy(&self.serial).into_owned();
             return Err(TraceError::NoCrossing {
                 image: image.manifest.name.clone(),

@@ -92,7 +92,7 @@ impl SiteTable {
         table
     }
 
-    /// The entry assembly, new tasks and switches alone: totals of crossings, without paths.
+    /// The entry assembly, new tasks and switches alone.
     #[must_use]
     pub fn boundary(self) -> Self {
         let kept = SiteFlags::LEAVES | SiteFlags::SWITCHES;
