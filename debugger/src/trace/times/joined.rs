@@ -66,8 +66,9 @@ pub fn join(counted: &Report, timed: &Report) -> Option<Joined> {
             count.kind == class.kind && call == class.call.split(':').next()
         })?;
         let mut rows = Vec::new();
-        let node = first(&same.path, &path.path.symbol);
-        rows_of(&path.path, node, (0, 1), &mut rows);
+        // The door that was timed is one piece of the entry assembly, and the others follow it: both are the
+        // whole crossing.
+        rows_of(&path.path, Some(&same.path), (0, 1), &mut rows);
         Some(JoinedCall {
             kind: class.kind,
             call: same.call.clone(),
@@ -92,12 +93,6 @@ fn flat<'a>(node: &'a Node, out: &mut Vec<&'a Node>) {
     for child in &node.children {
         flat(child, out);
     }
-}
-
-fn first<'a>(node: &'a Node, symbol: &str) -> Option<&'a Node> {
-    let mut all = Vec::new();
-    flat(node, &mut all);
-    all.into_iter().find(|node| node.symbol == symbol)
 }
 
 /// What the row has in all, for its caller.
@@ -172,6 +167,7 @@ mod tests {
             "entry",
             10,
             vec![
+                node("door", 3, Vec::new()),
                 node(
                     "do_syscall_64",
                     5,
@@ -181,7 +177,7 @@ mod tests {
             ],
         );
         let path = timed(
-            "entry",
+            "door",
             [30.0, 70.0],
             vec![
                 timed("read", [40.0, 40.0], Vec::new()),
@@ -209,7 +205,7 @@ mod tests {
             .map(|row| (row.symbol.as_str(), row.depth, row.own, row.total, row.time))
             .collect();
         let right = [
-            ("entry", 0, Some(26), Some(54), 70.0),
+            ("door", 0, Some(29), Some(57), 70.0),
             ("read", 1, Some(24), Some(24), 40.0),
             ("gone", 1, None, None, 1.0),
             ("copy", 1, Some(4), Some(4), 2.0),
