@@ -12,6 +12,7 @@ use clap::Parser;
 pub mod action;
 pub mod args;
 pub mod batch;
+pub mod beside;
 pub mod filter;
 pub mod history;
 pub mod keys;

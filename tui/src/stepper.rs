@@ -2,9 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
 
 use debugger::crossing::Setup;
 use debugger::event::{Event, Work};
@@ -13,8 +11,7 @@ use debugger::session::store;
 use debugger::session::stub_trace::Wanted;
 use debugger::trace::report::{Class, Pair};
 
-/// How long a stepped guest may take to end with the screen.
-const FAREWELL: Duration = Duration::from_secs(4);
+use crate::beside::Beside;
 
 /// The beginning of the name of this work.
 const NAME: &str = "stepping through";
@@ -30,8 +27,7 @@ pub struct Wish {
 /// Ends what it has started when it is dropped.
 #[derive(Debug, Default)]
 pub struct Stepper {
-    /// Set to end the run that goes on.
-    cancel: Option<Arc<AtomicBool>>,
+    beside: Beside,
 }
 
 impl Wish {
@@ -59,16 +55,11 @@ impl Stepper {
 
     #[must_use]
     pub fn is_running(&self) -> bool {
-        // The thread's own end of it is gone when the run has ended by itself.
-        self.cancel
-            .as_ref()
-            .is_some_and(|cancel| Arc::strong_count(cancel) > 1)
+        self.beside.is_running()
     }
 
     pub fn stop(&self) {
-        if let Some(cancel) = &self.cancel {
-            cancel.store(true, Ordering::Relaxed);
-        }
+        self.beside.stop();
     }
 
     /// Starts a thread that boots the image of that name and tells what comes of it as events.
@@ -81,9 +72,7 @@ impl Stepper {
         wish: Wish,
         tell: impl Fn(Event) + Send + 'static,
     ) -> io::Result<()> {
-        let cancel = Arc::new(AtomicBool::new(false));
-        self.cancel = Some(Arc::clone(&cancel));
-        let run = move || {
+        self.beside.start("step", move |cancel| {
             let name = format!("{NAME} {}", wish.call);
             let work = |finished| {
                 Event::Work(Work {
@@ -94,12 +83,10 @@ impl Stepper {
                 })
             };
             tell(work(false));
-            let found = step(&image, &wish, &cancel);
+            let found = step(&image, &wish, cancel);
             tell(work(true));
             tell(found.unwrap_or_else(Event::Notice));
-        };
-        thread::Builder::new().name("step".to_owned()).spawn(run)?;
-        Ok(())
+        })
     }
 }
 
@@ -116,15 +103,4 @@ fn step(image: &str, wish: &Wish, cancel: &AtomicBool) -> Result<Event, String> 
     found
         .map(|found| Event::Stepped(Arc::new(found)))
         .map_err(|error| error.to_string())
-}
-
-impl Drop for Stepper {
-    fn drop(&mut self) {
-        self.stop();
-        // The guest must not outlive this program: its thread ends it.
-        let until = Instant::now() + FAREWELL;
-        while self.is_running() && Instant::now() < until {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
 }

@@ -2,9 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
 
 use debugger::crossing::Setup;
 use debugger::event::{Event, Run, TraceNews, Work};
@@ -14,10 +12,8 @@ use debugger::session::trace::TraceOptions;
 use debugger::session::trace_compare::compare;
 use debugger::session::trace_keep::trace_and_keep;
 
+use crate::beside::Beside;
 use crate::panels::Traced;
-
-/// How long a traced guest may take to end with the screen.
-const FAREWELL: Duration = Duration::from_secs(4);
 
 /// The beginning of the name of this work.
 const NAME: &str = "tracing";
@@ -27,8 +23,7 @@ const NAME: &str = "tracing";
 pub struct Tracer {
     image: Image,
     options: TraceOptions,
-    /// Set to end the run that goes on.
-    cancel: Option<Arc<AtomicBool>>,
+    beside: Beside,
 }
 
 impl Tracer {
@@ -43,7 +38,7 @@ impl Tracer {
                 profile: options.profile.clone(),
                 ..TraceOptions::new(mode)
             },
-            cancel: None,
+            beside: Beside::default(),
         }
     }
 
@@ -55,17 +50,12 @@ impl Tracer {
 
     #[must_use]
     pub fn is_running(&self) -> bool {
-        // The thread's own end of it is gone when the run has ended by itself.
-        self.cancel
-            .as_ref()
-            .is_some_and(|cancel| Arc::strong_count(cancel) > 1)
+        self.beside.is_running()
     }
 
     /// Asks the run that goes on to end; what it has seen so far is still told.
     pub fn stop(&self) {
-        if let Some(cancel) = &self.cancel {
-            cancel.store(true, Ordering::Relaxed);
-        }
+        self.beside.stop();
     }
 
     /// Starts a thread that tells its news as events.
@@ -77,20 +67,16 @@ impl Tracer {
         which: Traced,
         tell: impl Fn(Event) + Send + 'static,
     ) -> io::Result<()> {
-        let cancel = Arc::new(AtomicBool::new(false));
-        self.cancel = Some(Arc::clone(&cancel));
         let (image, options) = (self.image.clone(), self.options.clone());
-        let run = move || {
+        self.beside.start("trace", move |cancel| {
             let result = match which {
-                Traced::ThisMode => one(&image, &options, &cancel, &tell),
-                Traced::EachMode => each(&image, &options, &cancel, &tell),
+                Traced::ThisMode => one(&image, &options, cancel, &tell),
+                Traced::EachMode => each(&image, &options, cancel, &tell),
             };
             if let Err(error) = result {
                 tell(Event::Run(Run::Ended(error)));
             }
-        };
-        thread::Builder::new().name("trace".to_owned()).spawn(run)?;
-        Ok(())
+        })
     }
 }
 
@@ -156,15 +142,4 @@ fn work(name: &str, (done, total): (u64, u64), finished: bool) -> Event {
         total,
         finished,
     })
-}
-
-impl Drop for Tracer {
-    fn drop(&mut self) {
-        self.stop();
-        // The traced guest must not outlive this program: its thread ends it.
-        let until = Instant::now() + FAREWELL;
-        while self.is_running() && Instant::now() < until {
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
 }

@@ -125,11 +125,7 @@ fn tree(node: &TimedNode, depth: usize) -> Vec<String> {
         "",
         node.symbol,
         node.origin,
-        if node.calls > 1 {
-            format!(" ×{}", node.calls)
-        } else {
-            String::new()
-        },
+        often(node.calls),
         indent = depth * 2
     )];
     lines.extend(
@@ -138,6 +134,15 @@ fn tree(node: &TimedNode, depth: usize) -> Vec<String> {
             .flat_map(|child| tree(child, depth + 1)),
     );
     lines
+}
+
+/// How many calls a line stands for, where it is not one.
+fn often(calls: u64) -> String {
+    if calls > 1 {
+        format!(" ×{calls}")
+    } else {
+        String::new()
+    }
 }
 
 /// Instructions and times side by side, a call after the other.
@@ -179,11 +184,7 @@ fn joined_row(row: &JoinedRow) -> String {
         "",
         row.symbol,
         row.origin,
-        if row.calls > 1 {
-            format!(" ×{}", row.calls)
-        } else {
-            String::new()
-        },
+        often(row.calls),
         depth = row.depth as usize * 2
     )
 }

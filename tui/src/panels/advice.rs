@@ -20,36 +20,19 @@ pub struct Advice {
     cursor: Cursor,
 }
 
-const fn column(title: &'static str, width: usize, rank: u8) -> Column {
-    Column {
-        title,
-        width,
-        right: true,
-        fill: false,
-        rank,
-    }
-}
-
-const fn left(column: Column) -> Column {
-    Column {
-        right: false,
-        ..column
-    }
-}
-
 const COLUMNS: &[Column] = &[
-    left(column("call", 16, 0)),
-    column("count", 9, 0),
-    column("insns", 7, 0),
-    column("bypass", 7, 0),
-    column("in all", 11, 1),
+    Column::left("call", 16, 0),
+    Column::right("count", 9, 0),
+    Column::right("insns", 7, 0),
+    Column::right("bypass", 7, 0),
+    Column::right("in all", 11, 1),
     Column {
         fill: true,
-        ..left(column("shortcut to", 20, 0))
+        ..Column::left("shortcut to", 20, 0)
     },
-    column("saves", 7, 0),
-    column("in all", 11, 1),
-    left(column("measured", 32, 2)),
+    Column::right("saves", 7, 0),
+    Column::right("in all", 11, 1),
+    Column::left("measured", 32, 2),
 ];
 
 /// Of the run on the screen, with what it was compared with.

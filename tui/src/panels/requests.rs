@@ -21,36 +21,20 @@ pub struct Requests {
     cursor: Cursor,
 }
 
-const fn column(title: &'static str, width: usize, rank: u8) -> Column {
-    Column {
-        title,
-        width,
-        right: true,
-        fill: false,
-        rank,
-    }
-}
-
 const COLUMNS: &[Column] = &[
-    Column {
-        right: false,
-        ..column("request", 8, 0)
-    },
-    Column {
-        right: false,
-        ..column("mode", 9, 0)
-    },
-    column("count", 7, 0),
-    column("insns", 8, 0),
-    column("app", 6, 0),
-    column("libc", 6, 0),
-    column("entry", 6, 0),
-    column("kernel", 7, 0),
-    column("in, out", 7, 1),
+    Column::left("request", 8, 0),
+    Column::left("mode", 9, 0),
+    Column::right("count", 7, 0),
+    Column::right("insns", 8, 0),
+    Column::right("app", 6, 0),
+    Column::right("libc", 6, 0),
+    Column::right("entry", 6, 0),
+    Column::right("kernel", 7, 0),
+    Column::right("in, out", 7, 1),
     Column {
         right: false,
         fill: true,
-        ..column("of the kernel", 30, 2)
+        ..Column::right("of the kernel", 30, 2)
     },
 ];
 

@@ -21,27 +21,17 @@ pub struct Sites {
     cursor: Cursor,
 }
 
-const fn column(title: &'static str, width: usize, right: bool, rank: u8) -> Column {
-    Column {
-        title,
-        width,
-        right,
-        fill: false,
-        rank,
-    }
-}
-
 const COLUMNS: &[Column] = &[
-    column("place", 18, false, 0),
+    Column::left("place", 18, 0),
     Column {
         fill: true,
-        ..column("caller", 14, false, 1)
+        ..Column::left("caller", 14, 1)
     },
-    column("task", 4, true, 2),
-    column("kind", 9, false, 2),
-    column("call", 14, false, 0),
-    column("count", 9, true, 0),
-    column("insns", 13, true, 0),
+    Column::right("task", 4, 2),
+    Column::left("kind", 9, 2),
+    Column::left("call", 14, 0),
+    Column::right("count", 9, 0),
+    Column::right("insns", 13, 0),
 ];
 
 /// One place's crossings by one call.

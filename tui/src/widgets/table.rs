@@ -18,6 +18,28 @@ pub struct Column {
     pub rank: u8,
 }
 
+impl Column {
+    /// At the right, as numbers stand.
+    #[must_use]
+    pub const fn right(title: &'static str, width: usize, rank: u8) -> Self {
+        Self {
+            title,
+            width,
+            right: true,
+            fill: false,
+            rank,
+        }
+    }
+
+    #[must_use]
+    pub const fn left(title: &'static str, width: usize, rank: u8) -> Self {
+        Self {
+            right: false,
+            ..Self::right(title, width, rank)
+        }
+    }
+}
+
 /// Where the rows go: all but the heading's row.
 #[must_use]
 pub fn below_head(area: Rect) -> Rect {
