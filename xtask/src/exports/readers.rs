@@ -108,6 +108,17 @@ impl Readers {
 
     /// What the Firefox Profiler answers about a file: the arguments of its command line, each with its answer.
     pub(super) fn firefox(&self, file: &Path, questions: &[&[&str]]) -> Result<Vec<Value>> {
+        let mut attempts = 1..=ATTEMPTS;
+        loop {
+            attempts.next();
+            match self.firefox_once(file, questions) {
+                Err(error) if is_gone(&error) && !attempts.is_empty() => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    fn firefox_once(&self, file: &Path, questions: &[&[&str]]) -> Result<Vec<Value>> {
         let folder = tempfile::tempdir()?;
         let node = self.node_home()?.join("bin/node");
         let package = self
@@ -142,7 +153,8 @@ impl Readers {
                 }
             }
         });
-        answers.collect()
+        let answers: Result<Vec<Value>> = answers.collect();
+        answers.with_context(|| logs(folder.path()))
     }
 
     fn node(&self) -> Result<Command> {
@@ -170,12 +182,29 @@ impl Drop for Daemon {
 
 const SESSION: [&str; 2] = ["--session", "exported"];
 
+/// Seen to end by itself once in many times, before it was asked anything.
+const ATTEMPTS: u32 = 3;
+
 /// How long a reader may take to start and load.
 const START: Duration = Duration::from_secs(60);
 
 fn still_starting(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}");
     text.contains("Unknown session") || text.contains("still loading")
+}
+
+/// It was there, and has ended.
+fn is_gone(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("is not reachable")
+}
+
+/// What the Firefox Profiler wrote to its log.
+fn logs(folder: &Path) -> String {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let logs = paths.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+    logs.filter_map(|path| std::fs::read_to_string(path).ok())
+        .collect()
 }
 
 fn scripts() -> PathBuf {
