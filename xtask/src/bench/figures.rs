@@ -29,7 +29,7 @@ pub(super) struct Figure {
 }
 
 impl Spread {
-    fn of(values: Vec<f64>) -> Self {
+    pub(super) fn of(values: Vec<f64>) -> Self {
         Self {
             min: values.iter().copied().fold(f64::INFINITY, f64::min),
             max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),

@@ -10,7 +10,7 @@ use debugger::session::link::Endpoint;
 use debugger::session::process::Qemu;
 
 /// Crossings that are timed.
-const CROSSINGS: u32 = 2000;
+pub(super) const CROSSINGS: u32 = 2000;
 
 /// Run by gdb's own Python.
 const SCRIPT: &str = r"

@@ -2,7 +2,9 @@
 
 mod exact;
 mod figures;
+mod fold;
 mod gdb;
+mod guest_tracer;
 mod locals;
 mod print;
 mod rivals;
@@ -25,6 +27,8 @@ pub(crate) struct Args {
 enum What {
     /// A workload without a plugin, with every function traced and folded, and with each rival
     Trace(trace::Args),
+    /// How fast records become crossings: by one thread, from memory
+    Fold(fold::Args),
     /// How many calls of the demos are in classes whose every member has the same count
     Exact(exact::Args),
     /// Servers loaded from the host in each mode: throughput, latency and boot to first reply, as ratios to mode linux
@@ -44,6 +48,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<()> {
     match &args.what {
         What::Trace(args) => trace::run(args),
+        What::Fold(args) => fold::run(args),
         What::Exact(args) => exact::run(args),
         What::Serve(args) => serve::run(args),
         What::Step(args) => step::run(args),

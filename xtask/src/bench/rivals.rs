@@ -31,25 +31,25 @@ type Known = (
 
 const PLUGINS: [Known; 4] = [
     (
-        "empty",
+        "QEMU's empty",
         "tests/plugin/empty.c",
         &[],
         "nothing, at each translation",
     ),
     (
-        "insn, inline",
+        "QEMU's insn, inline",
         "tests/plugin/insn.c",
         &[("inline", "on")],
         "one count of all instructions, by an addition for each",
     ),
     (
-        "insn",
+        "QEMU's insn",
         "tests/plugin/insn.c",
         &[],
         "one count of all instructions, by a call for each",
     ),
     (
-        "hotblocks",
+        "QEMU's hotblocks",
         "contrib/plugins/hotblocks.c",
         &[],
         "how often each block ran, by a call for each",

@@ -5,13 +5,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use debugger::crossing::Mode;
+use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::Event;
 use debugger::qemu::arguments::{GdbServer, Machine};
 use debugger::qemu::image::Image;
 use debugger::session::process::Qemu;
 use debugger::session::trace::{Scope, TraceOptions, trace};
+use debugger::trace::report::{Class, Report};
 
+use super::guest_tracer::{Counts, GuestTracer, How};
 use super::rivals::Rival;
 
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,8 @@ pub(super) enum Setup<'a> {
     Traced(Scope),
     /// A plugin of QEMU's.
     Rival(&'a Rival),
+    /// The kernel's own function graph tracer.
+    GuestTracer(&'a GuestTracer, How),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +34,10 @@ pub(super) struct Measured {
     pub(super) cpu_seconds: f64,
     /// In the workload's time.
     pub(super) events: u64,
+    /// As the tracer keeps one; 0 where it keeps none.
+    pub(super) bytes_per_event: f64,
+    /// Calls of the kernel, however made, where they are told apart.
+    pub(super) crossings: u64,
     pub(super) lost: u64,
     pub(super) waits: u64,
     pub(super) waited_ns: u64,
@@ -88,25 +96,25 @@ pub(super) fn measure(
     };
     let before_run = children_cpu_seconds();
     let mut measured = match setup {
-        Setup::Plain | Setup::Rival(_) => {
-            let plugin = match setup {
-                Setup::Rival(rival) => Some(rival.as_argument()),
-                _ => None,
-            };
-            let mut qemu = Qemu::start(&Machine {
-                gdb: GdbServer::None,
-                plugin,
+        Setup::Plain => watched(Machine::of(image, mode, Some(calls)), &mut watch)?,
+        Setup::Rival(rival) => {
+            let machine = Machine {
+                plugin: Some(rival.as_argument()),
                 ..Machine::of(image, mode, Some(calls))
-            })?;
-            qemu.monitor().execute("cont", None)?;
-            let deadline = Instant::now() + DEADLINE;
-            while let Ok(bytes) = qemu.serial().recv_deadline(deadline) {
-                watch.see(&bytes);
-            }
-            qemu.wait_for_end(DEADLINE);
+            };
+            watched(machine, &mut watch)?
+        }
+        Setup::GuestTracer(tracer, how) => {
+            let measured = watched(tracer.machine(mode, calls, how), &mut watch)?;
+            let counts = match how {
+                How::Off => Counts::default(),
+                _ => Counts::read(&String::from_utf8_lossy(&watch.text))?,
+            };
             Measured {
-                seconds: watch.seconds()?,
-                ..Measured::default()
+                events: counts.events,
+                lost: counts.lost,
+                bytes_per_event: counts.bytes_per_event,
+                ..measured
             }
         }
         Setup::Traced(scope) => {
@@ -134,12 +142,43 @@ pub(super) fn measure(
                 lost: traced.counts.lost,
                 waits: traced.counts.waits,
                 waited_ns: traced.counts.waited_ns,
+                bytes_per_event: size_of::<wire::Record>() as f64,
+                crossings: calls_of(&traced.report),
                 ..Measured::default()
             }
         }
     };
     measured.cpu_seconds = children_cpu_seconds() - before_run;
     Ok(measured)
+}
+
+fn calls_of(report: &Report) -> u64 {
+    let made = |class: &&Class| {
+        matches!(
+            class.kind,
+            CrossingKind::Syscall | CrossingKind::Bypass | CrossingKind::Shortcut
+        )
+    };
+    let calls = report.classes.iter().filter(made);
+    calls.map(|class| class.count).sum()
+}
+
+/// Boots the machine, and follows it to its end.
+fn watched(machine: Machine, watch: &mut Watch<'_>) -> Result<Measured> {
+    let mut qemu = Qemu::start(&Machine {
+        gdb: GdbServer::None,
+        ..machine
+    })?;
+    qemu.monitor().execute("cont", None)?;
+    let deadline = Instant::now() + DEADLINE;
+    while let Ok(bytes) = qemu.serial().recv_deadline(deadline) {
+        watch.see(&bytes);
+    }
+    qemu.wait_for_end(DEADLINE);
+    Ok(Measured {
+        seconds: watch.seconds()?,
+        ..Measured::default()
+    })
 }
 
 /// What processes that were started here and have ended took: `cutime` and `cstime` of proc(5), in

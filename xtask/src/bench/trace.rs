@@ -10,7 +10,9 @@ use debugger::session::trace::Scope;
 use serde::Serialize;
 
 use super::figures::median;
+use super::fold::{self, Folded};
 use super::gdb;
+use super::guest_tracer::{GuestTracer, How};
 use super::print::{self, Host};
 use super::rivals::{self, Rival};
 use super::run::{self, Measured, Setup};
@@ -31,7 +33,7 @@ pub(super) struct Args {
     /// Runs of each setup, in turn; the medians are reported
     #[arg(long, default_value_t = 5)]
     repeats: usize,
-    /// Leaves QEMU's own plugins out, which are fetched as source and compiled once
+    /// Leaves out QEMU's own plugins, which are fetched as source and compiled once, gdb and the guest's tracer
     #[arg(long)]
     no_rivals: bool,
     /// The plugin; else beside this program
@@ -47,48 +49,62 @@ struct Report {
     mode: Mode,
     calls: u64,
     repeats: usize,
-    plain_s: f64,
-    traced_s: f64,
-    /// `traced_s / plain_s`
-    slowdown: f64,
-    /// The lowest of both: what the machine's other work adds is mostly left out.
-    slowdown_of_fastest: f64,
-    /// Of QEMU's own CPU time, boot included: hardly moved by other work on the machine. The time that
-    /// the guest waits for the reader is not in it.
-    slowdown_cpu: f64,
-    events: u64,
-    events_per_s: f64,
-    lost: u64,
-    guest_waits: u64,
-    guest_waited_s: f64,
-    /// Of a record in memory.
-    bytes_per_event: usize,
-    /// The plugin counts instructions, and records nothing.
-    slowdown_clock_only: f64,
-    /// It records crossings alone.
-    slowdown_boundary_only: f64,
-    /// QEMU's own plugins, in the same rounds.
-    rivals: Vec<Beside>,
-    /// Why there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rivals_missing: Option<String>,
-    gdb_crossings_per_s: Option<f64>,
-    /// Why there is no number of gdb's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gdb_missing: Option<String>,
+    /// In the same rounds, each in its turn.
+    measured: Vec<Row>,
+    /// What could not be measured.
+    missing: Vec<Missing>,
+    /// From memory, by one core that does nothing else.
+    folded: Folded,
     #[serde(flatten)]
     host: Host,
 }
 
-/// What a rival costs, and what it does for it.
+/// What a tracer costs, and what it does for it.
 #[derive(Serialize)]
-struct Beside {
+struct Row {
     name: &'static str,
     does: &'static str,
-    seconds: f64,
+    /// The one of `measured` that it is compared with.
+    beside: &'static str,
+    /// Operations of each kind.
+    calls: u64,
+    /// gdb is not run to the end: it counts some of the crossings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seconds: Option<f64>,
+    /// By the time of one operation.
     slowdown: f64,
-    slowdown_cpu: f64,
+    /// The fastest of both: what the machine's other work adds is mostly left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slowdown_of_fastest: Option<f64>,
+    /// Of QEMU's own CPU time, boot included: hardly moved by other work on the machine. The time that
+    /// the guest waits for the reader is not in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slowdown_cpu: Option<f64>,
+    /// Where it tells of each single event.
+    #[serde(flatten)]
+    events: Option<Events>,
 }
+
+#[derive(Serialize)]
+struct Events {
+    events: u64,
+    events_per_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_per_event: Option<f64>,
+    /// Of all rounds.
+    lost: u64,
+    guest_waits: u64,
+    guest_waited_s: f64,
+}
+
+#[derive(Serialize)]
+struct Missing {
+    name: &'static str,
+    why: String,
+}
+
+const PLAIN: &str = "no plugin";
+const PLAIN_TRACERS: &str = "kernel with tracers";
 
 /// # Errors
 /// When the image cannot be booted or traced.
@@ -98,125 +114,274 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 fn lines(report: &Report) -> Vec<String> {
-    let percent = |factor: f64| format!("{factor:.2}×");
-    let mut lines = vec![
-        format!("without a plugin      {:>8.3} s", report.plain_s),
-        format!(
-            "every function traced {:>8.3} s   {}",
-            report.traced_s,
-            percent(report.slowdown)
-        ),
-        format!(
-            "of QEMU's CPU time                 {}",
-            percent(report.slowdown_cpu)
-        ),
-    ];
-    lines.push(format!(
-        "clock alone                        {}",
-        percent(report.slowdown_clock_only)
-    ));
-    lines.push(format!(
-        "boundary alone                     {}",
-        percent(report.slowdown_boundary_only)
-    ));
-    for rival in &report.rivals {
+    let mut lines = vec![format!(
+        "{:<26} {:>8} {:>9} {:>9} {:>10} {:>8} {:>11}",
+        "", "seconds", "slowdown", "of CPU", "M events/s", "bytes", "lost"
+    )];
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    for row in &report.measured {
+        let events = row.events.as_ref();
         lines.push(format!(
-            "QEMU's {:<14} {:>8.3} s   {}  {}",
-            rival.name,
-            rival.seconds,
-            percent(rival.slowdown),
-            rival.does
+            "{:<26} {:>8} {:>9} {:>9} {:>10} {:>8} {:>11}  {}, beside {}",
+            row.name,
+            or_dash(row.seconds.map(|seconds| format!("{seconds:.3}"))),
+            format!("{:.2}×", row.slowdown),
+            or_dash(row.slowdown_cpu.map(|slowdown| format!("{slowdown:.2}×"))),
+            or_dash(events.map(|events| format!("{:.4}", events.events_per_s / 1e6))),
+            or_dash(
+                events
+                    .and_then(|events| events.bytes_per_event)
+                    .map(|bytes| format!("{bytes:.1}"))
+            ),
+            or_dash(events.map(|events| events.lost.to_string())),
+            row.does,
+            row.beside,
         ));
+        let waited = events.map_or(0.0, |events| events.guest_waited_s);
+        if waited > 0.0 {
+            lines.push(format!(
+                "{:<26} the guest waited {waited:.3} s in all rounds",
+                ""
+            ));
+        }
     }
-    if let Some(why) = &report.rivals_missing {
-        lines.push(format!("QEMU's own plugins: not measured, {why}"));
+    for missing in &report.missing {
+        lines.push(format!("{}: not measured, {}", missing.name, missing.why));
     }
-    lines.push(format!(
-        "{:.1} million events a second of {} bytes, {} lost, the guest waited {:.3} s",
-        report.events_per_s / 1e6,
-        report.bytes_per_event,
-        report.lost,
-        report.guest_waited_s
-    ));
-    lines.push(match (&report.gdb_crossings_per_s, &report.gdb_missing) {
-        (Some(rate), _) => format!("gdb: {rate:.0} crossings a second"),
-        (None, why) => format!("gdb: not measured, {}", why.as_deref().unwrap_or("?")),
-    });
+    lines.push(report.folded.line());
     lines.push(report.host.line());
     lines
 }
 
+/// What is run in each round.
+struct Column<'a> {
+    name: &'static str,
+    does: &'static str,
+    beside: &'static str,
+    setup: Setup<'a>,
+    /// Does this part of the operations alone, where all would take many minutes.
+    part: u64,
+}
+
+fn own<'a>(name: &'static str, does: &'static str, setup: Setup<'a>) -> Column<'a> {
+    Column {
+        name,
+        does,
+        beside: PLAIN,
+        setup,
+        part: 1,
+    }
+}
+
+fn columns<'a>(rivals: &'a [Rival], tracer: Option<&'a GuestTracer>) -> Vec<Column<'a>> {
+    let mut columns = vec![
+        own(PLAIN, "nothing", Setup::Plain),
+        own(
+            "uklscope",
+            "every function of kernel and application, folded as it runs",
+            Setup::Traced(Scope::Functions),
+        ),
+        own(
+            "uklscope, boundary",
+            "crossings alone",
+            Setup::Traced(Scope::Boundary),
+        ),
+        own(
+            "uklscope, clock",
+            "all instructions are counted, nothing is recorded",
+            Setup::Traced(Scope::Clock),
+        ),
+    ];
+    let of_qemu = |rival: &'a Rival| own(rival.name, rival.does, Setup::Rival(rival));
+    columns.extend(rivals.iter().map(of_qemu));
+    if let Some(tracer) = tracer {
+        let of_guest = |name, does, how| Column {
+            name,
+            does,
+            beside: PLAIN_TRACERS,
+            setup: Setup::GuestTracer(tracer, how),
+            part: 20,
+        };
+        columns.extend([
+            own(
+                PLAIN_TRACERS,
+                "the kernel's own tracers are there, and off",
+                Setup::GuestTracer(tracer, How::Off),
+            ),
+            of_guest(
+                "function_graph",
+                "every function of the kernel into the guest's ring, the oldest overwritten",
+                How::Overwriting,
+            ),
+            of_guest(
+                "function_graph, read",
+                "the same, and a program in the guest takes whole pages of it",
+                How::Read,
+            ),
+        ]);
+    }
+    columns
+}
+
 fn measure(args: &Args, image: &Image) -> Result<Report> {
-    let rivals = match args.no_rivals {
+    let mut missing = Vec::new();
+    let wanted = || match args.no_rivals {
         true => Err(anyhow::anyhow!("--no-rivals")),
-        false => rivals::qemus_own(),
+        false => Ok(()),
     };
-    let known = rivals.as_ref().map_or(&[][..], Vec::as_slice);
-    let scopes = [Scope::Functions, Scope::Clock, Scope::Boundary];
-    let mut setups = vec![Setup::Plain];
-    setups.extend(scopes.map(Setup::Traced));
-    setups.extend(known.iter().map(Setup::Rival));
-    let mut runs: Vec<Vec<Measured>> = vec![Vec::new(); setups.len()];
-    for round in 0..args.repeats.max(1) {
-        let step = progress::Step::start(format!("round {} of {}", round + 1, args.repeats.max(1)));
-        for (setup, runs) in setups.iter().zip(&mut runs) {
+    let rivals = or_missing(
+        "QEMU's own plugins",
+        wanted().and_then(|()| rivals::qemus_own()),
+        &mut missing,
+    );
+    let tracer = or_missing(
+        "function_graph",
+        wanted().and_then(|()| GuestTracer::of(&image.manifest.name)),
+        &mut missing,
+    );
+    let columns = columns(rivals.as_deref().unwrap_or_default(), tracer.as_ref());
+    let mut runs: Vec<Vec<Measured>> = vec![Vec::new(); columns.len()];
+    let repeats = args.repeats.max(1);
+    for round in 1..=repeats {
+        for (column, runs) in columns.iter().zip(&mut runs) {
+            let step =
+                progress::Step::start(format!("round {round} of {repeats}: {}", column.name));
             runs.push(run::measure(
                 image,
                 args.mode,
-                args.calls,
-                *setup,
+                column.calls(args),
+                column.setup,
                 args.plugin.as_deref(),
             )?);
+            step.done();
         }
-        step.done();
     }
-    let gdb = gdb::crossings_per_s(image, args.mode);
-    let seconds = |of: usize| median(runs[of].iter().map(|run| run.seconds).collect());
-    let fastest = |of: usize| {
-        runs[of]
-            .iter()
-            .map(|run| run.seconds)
-            .fold(f64::INFINITY, f64::min)
-    };
-    let cpu = |of: usize| median(runs[of].iter().map(|run| run.cpu_seconds).collect());
-    let slowdown = |of: usize| seconds(of) / seconds(0);
-    let beside = |(at, rival): (usize, &Rival)| Beside {
-        name: rival.name,
-        does: rival.does,
-        seconds: seconds(at),
-        slowdown: slowdown(at),
-        slowdown_cpu: cpu(at) / cpu(0),
-    };
-    let traced = &runs[1];
-    let sum = |count: fn(&Measured) -> u64| traced.iter().map(count).sum::<u64>();
+    let ran: Vec<Ran<'_>> = columns
+        .iter()
+        .zip(&runs)
+        .map(|(column, runs)| Ran {
+            column,
+            calls: column.calls(args),
+            runs,
+        })
+        .collect();
+    let mut measured: Vec<Row> = ran.iter().map(|own| Row::of(own, &ran)).collect();
+    let rate = wanted().and_then(|()| gdb::crossings_per_s(image, args.mode));
+    let crossings = median(runs[1].iter().map(|run| run.crossings as f64).collect());
+    measured.extend(
+        or_missing("gdb", rate, &mut missing)
+            .map(|rate| Row::of_gdb(rate, args.calls, crossings, measured[0].seconds)),
+    );
     Ok(Report {
-        schema: 1,
+        schema: 2,
         image: image.manifest.name.clone(),
         mode: args.mode,
         calls: args.calls,
-        repeats: args.repeats.max(1),
-        plain_s: seconds(0),
-        traced_s: seconds(1),
-        slowdown: slowdown(1),
-        slowdown_of_fastest: fastest(1) / fastest(0),
-        slowdown_cpu: cpu(1) / cpu(0),
-        events: traced.first().map_or(0, |run| run.events),
-        events_per_s: median(
-            traced
-                .iter()
-                .map(|run| run.events as f64 / run.seconds)
-                .collect(),
-        ),
-        lost: sum(|run| run.lost),
-        guest_waits: sum(|run| run.waits),
-        guest_waited_s: sum(|run| run.waited_ns) as f64 / 1e9,
-        bytes_per_event: size_of::<wire::Record>(),
-        slowdown_clock_only: slowdown(2),
-        slowdown_boundary_only: slowdown(3),
-        rivals: (1 + scopes.len()..).zip(known).map(beside).collect(),
-        rivals_missing: rivals.as_ref().err().map(|error| format!("{error:#}")),
-        gdb_missing: gdb.as_ref().err().map(|error| format!("{error:#}")),
-        gdb_crossings_per_s: gdb.ok(),
+        repeats,
+        measured,
+        missing,
+        folded: fold::measure(image, args.mode, args.calls, repeats)?,
         host: Host::now(),
     })
+}
+
+impl Column<'_> {
+    fn calls(&self, args: &Args) -> u64 {
+        (args.calls / self.part).max(1)
+    }
+}
+
+/// What a column's rounds gave.
+struct Ran<'a> {
+    column: &'a Column<'a>,
+    calls: u64,
+    runs: &'a [Measured],
+}
+
+impl Ran<'_> {
+    fn seconds(&self) -> f64 {
+        median(self.runs.iter().map(|run| run.seconds).collect())
+    }
+
+    fn per_call(&self, seconds: f64) -> f64 {
+        seconds / self.calls.max(1) as f64
+    }
+
+    fn cpu_seconds(&self) -> f64 {
+        median(self.runs.iter().map(|run| run.cpu_seconds).collect())
+    }
+
+    fn fastest(&self) -> f64 {
+        let seconds = self.runs.iter().map(|run| run.seconds);
+        seconds.fold(f64::INFINITY, f64::min)
+    }
+}
+
+fn or_missing<T>(name: &'static str, found: Result<T>, missing: &mut Vec<Missing>) -> Option<T> {
+    found
+        .map_err(|error| {
+            let why = format!("{error:#}");
+            missing.push(Missing { name, why });
+        })
+        .ok()
+}
+
+impl Row {
+    fn of(own: &Ran<'_>, all: &[Ran<'_>]) -> Self {
+        let column = own.column;
+        let base = all.iter().find(|ran| ran.column.name == column.beside);
+        let base = base.unwrap_or(own);
+        // The boot is in the CPU time, and does not become less with the operations.
+        let cpu = (own.calls == base.calls).then(|| own.cpu_seconds() / base.cpu_seconds());
+        Self {
+            name: column.name,
+            does: column.does,
+            beside: column.beside,
+            calls: own.calls,
+            seconds: Some(own.seconds()),
+            slowdown: own.per_call(own.seconds()) / base.per_call(base.seconds()),
+            slowdown_of_fastest: Some(own.per_call(own.fastest()) / base.per_call(base.fastest())),
+            slowdown_cpu: cpu,
+            events: Events::of(own.runs),
+        }
+    }
+
+    /// Each crossing of the workload would have taken as long as those that were counted.
+    fn of_gdb(rate: f64, calls: u64, crossings: f64, plain: Option<f64>) -> Self {
+        Self {
+            name: "gdb",
+            does: "a breakpoint at the entry of each crossing, that counts",
+            beside: PLAIN,
+            calls,
+            seconds: None,
+            slowdown: crossings / rate / plain.unwrap_or(f64::NAN),
+            slowdown_of_fastest: None,
+            slowdown_cpu: None,
+            events: Some(Events {
+                events: u64::from(gdb::CROSSINGS),
+                events_per_s: rate,
+                bytes_per_event: None,
+                lost: 0,
+                guest_waits: 0,
+                guest_waited_s: 0.0,
+            }),
+        }
+    }
+}
+
+impl Events {
+    /// `None`: sums are kept, or nothing is.
+    fn of(runs: &[Measured]) -> Option<Self> {
+        let first = runs.first().filter(|run| run.events > 0)?;
+        let of = |of: fn(&Measured) -> f64| median(runs.iter().map(of).collect());
+        let sum = |of: fn(&Measured) -> u64| runs.iter().map(of).sum::<u64>();
+        Some(Self {
+            events: first.events,
+            events_per_s: of(|run| run.events as f64 / run.seconds),
+            bytes_per_event: Some(of(|run| run.bytes_per_event)),
+            lost: sum(|run| run.lost),
+            guest_waits: sum(|run| run.waits),
+            guest_waited_s: sum(|run| run.waited_ns) as f64 / 1e9,
+        })
+    }
 }

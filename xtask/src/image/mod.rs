@@ -31,6 +31,7 @@ use object::Object;
 
 pub(crate) use self::apt::{program as fetch_package, source as fetch_source_package};
 pub(crate) use self::command::{logged, output, remove};
+pub(crate) use self::cpio::Archive;
 use self::demo::Demo;
 use self::places::write_whole;
 pub(crate) use self::places::{Key, Store, folder, repository};
