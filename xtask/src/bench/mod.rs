@@ -7,11 +7,13 @@ mod gdb;
 mod guest_tracer;
 mod locals;
 mod print;
+mod recording;
 mod rivals;
 mod run;
 mod serve;
 mod step;
 mod symbols;
+mod terminal;
 mod trace;
 mod unwind;
 
@@ -31,6 +33,8 @@ enum What {
     Fold(fold::Args),
     /// How many calls of the demos are in classes whose every member has the same count
     Exact(exact::Args),
+    /// A recording of 1,000 million records: how large it is, what making it costs, how soon it is on the screen
+    Recording(recording::Args),
     /// Servers loaded from the host in each mode: throughput, latency and boot to first reply, as ratios to mode linux
     Serve(serve::Args),
     /// Steps of one instruction until the screen shows them, beside bare steps and gdb's
@@ -50,6 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Trace(args) => trace::run(args),
         What::Fold(args) => fold::run(args),
         What::Exact(args) => exact::run(args),
+        What::Recording(args) => recording::run(args),
         What::Serve(args) => serve::run(args),
         What::Step(args) => step::run(args),
         What::Symbols(args) => symbols::run(args),
