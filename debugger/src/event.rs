@@ -524,4 +524,6 @@ pub struct TraceNews {
     pub events: u64,
     pub events_per_s: f64,
     pub running: bool,
+    /// What runs now is recorded; not while recording is paused or its start is waited for.
+    pub recording: bool,
 }

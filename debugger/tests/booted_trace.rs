@@ -8,7 +8,7 @@ use debugger::event::Event;
 use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::session::stub_trace::trace_by_stub;
-use debugger::session::trace::{TraceOptions, Traced, trace};
+use debugger::session::trace::{Clock, TraceOptions, Traced, trace};
 use debugger::session::trace_compare::side_by_side;
 use debugger::trace::diff;
 use debugger::trace::report::{Class, Node, Phases, Report};
@@ -144,7 +144,7 @@ fn passes(node: &Node, symbol: &str) -> bool {
 fn the_fast_clock_agrees_with_a_count_of_every_instruction() {
     for mode in Mode::ALL {
         let fast = traced(mode, |_| ()).report;
-        let slow = traced(mode, |options| options.slow_clock = true).report;
+        let slow = traced(mode, |options| options.clock = Clock::Slow).report;
         for call in CALLS {
             let (fast, slow) = (dominant(&fast, call), dominant(&slow, call));
             assert_eq!(fast.path, slow.path, "{call} in mode {mode}");

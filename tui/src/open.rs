@@ -226,6 +226,7 @@ pub fn told(recording: &Recording, name: String, issues: Vec<String>) -> Vec<Eve
             events: first.events,
             events_per_s: 0.0,
             running: false,
+            recording: false,
         }));
     }
     let comparison = side_by_side(&recording.head.image, recording.runs.clone());

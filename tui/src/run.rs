@@ -270,6 +270,7 @@ impl Running {
                 Effect::Say(words) => self.ui.said = Some(words),
                 Effect::Copy(text) => self.copy(&text),
                 Effect::Trace(which) => self.trace(which),
+                Effect::Record => self.record(),
                 Effect::Step(wish) => self.step(wish),
                 Effect::Cancel(name) => self.cancel(&name),
                 Effect::Type(line) => self.type_line(line),
@@ -410,6 +411,22 @@ impl Running {
             Ok(()) => "the image is booted once more, with the tracer".to_owned(),
             Err(error) => format!("starting the tracer: {error}; try again"),
         });
+    }
+
+    fn record(&mut self) {
+        let said = match &self.subject.tracer {
+            Some(tracer) if tracer.is_running() => {
+                tracer.turn();
+                // What it was when it was told last.
+                match self.model.crossings.is_recording() {
+                    true => "recording is paused; the guest runs on",
+                    false => "recording goes on",
+                }
+            }
+            Some(_) => "nothing is traced: t starts a traced run",
+            None => "only an image can be traced: 'uklscope run IMAGE'",
+        };
+        self.ui.said = Some(said.to_owned());
     }
 
     /// Of the image that is on the screen, or that the recording was made of.

@@ -58,6 +58,11 @@ impl Tracer {
         self.beside.stop();
     }
 
+    /// Stops recording while the guest runs on, or goes on with it.
+    pub fn turn(&self) {
+        self.options.switch.turn();
+    }
+
     /// Starts a thread that tells its news as events.
     ///
     /// # Errors
@@ -129,6 +134,7 @@ fn each(
             report: Arc::new(own.clone()),
             events_per_s: 0.0,
             running: false,
+            recording: false,
         }));
     }
     tell(Event::Compared(Arc::new(comparison)));

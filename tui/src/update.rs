@@ -202,6 +202,20 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
                 vec![Effect::Trace(Traced::ThisMode)]
             }
         }
+        "record" | "record on" | "record off" => {
+            let on = model.crossings.is_recording();
+            let wanted = match line {
+                "record on" => true,
+                "record off" => false,
+                _ => !on,
+            };
+            ui.show(Screen::Crossings);
+            if wanted == on {
+                Vec::new()
+            } else {
+                vec![Effect::Record]
+            }
+        }
         "compare" => {
             ui.show(Screen::Crossings);
             vec![Effect::Trace(Traced::EachMode)]

@@ -62,7 +62,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     docs::run(&docs::Args { check: true })?;
     exports::run_where_readers_are()?;
     image::build_every(&args.options)?;
-    image::with_probes("syscalls", &args.options)?;
+    for name in ["syscalls", "known"] {
+        image::with_probes(name, &args.options)?;
+    }
     image::stock()?;
     suites::quick(&args.options)?;
     soak::quick(&args.options)?;

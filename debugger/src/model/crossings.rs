@@ -78,6 +78,14 @@ impl Crossings {
         self.news.as_ref().is_some_and(|news| news.running)
     }
 
+    /// What the traced guest does now is recorded.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.news
+            .as_ref()
+            .is_some_and(|news| news.running && news.recording)
+    }
+
     /// Crossings a second, oldest first.
     pub fn rates(&self, class: &Class) -> impl Iterator<Item = u64> + '_ {
         self.rates.get(&class.id).into_iter().flatten().copied()

@@ -79,6 +79,7 @@ pub mod trace_keep;
 pub mod trace_probes;
 mod trace_reader;
 mod trace_ring;
+pub mod trace_switch;
 pub mod transcript;
 mod trouble;
 mod until;

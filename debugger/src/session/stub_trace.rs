@@ -240,6 +240,7 @@ impl StubTracer<'_> {
                     events: self.fold.events,
                     events_per_s: self.fold.events as f64 / self.began.elapsed().as_secs_f64(),
                     running: true,
+                    recording: true,
                 }));
             }
         }

@@ -12,6 +12,7 @@ use super::process::Qemu;
 use super::profile_file;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
+use super::trace_switch::Switch;
 use crate::addr::{AddrRange, AddrRanges};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews};
@@ -36,11 +37,14 @@ pub struct TraceOptions {
     pub smp: u32,
     /// Drops the oldest records where the guest would have to wait; each is counted.
     pub flight: bool,
-    /// Counts every instruction by an addition of its own: slow, to check the fast clock.
-    pub slow_clock: bool,
+    pub clock: Clock,
     pub scope: Scope,
     /// Which functions are recorded, and what starts and stops it.
     pub filter: Filter,
+    /// Records nothing until the switch is turned.
+    pub paused: bool,
+    /// Stops recording while the guest runs, and goes on with it.
+    pub switch: Switch,
     /// By the probes in the guest: functions of the kernel that are recorded too, by name, with `*`, apart by
     /// commas.
     pub functions: String,
@@ -50,6 +54,18 @@ pub struct TraceOptions {
     pub plugin: Option<PathBuf>,
     /// A table of the kernel's family, in place of the one that its symbols choose.
     pub profile: Option<PathBuf>,
+}
+
+/// How instructions are counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// By one addition per block.
+    #[default]
+    Fast,
+    /// By one per instruction: slow, to check the fast one.
+    Slow,
+    /// In both ways, compared at every record: [`Report::clocks`].
+    Both,
 }
 
 /// What is recorded.
@@ -73,9 +89,11 @@ impl TraceOptions {
             duration: None,
             smp: 1,
             flight: false,
-            slow_clock: false,
+            clock: Clock::default(),
             scope: Scope::default(),
             filter: Filter::default(),
+            paused: false,
+            switch: Switch::default(),
             functions: String::new(),
             accelerator: Accelerator::default(),
             plugin: None,
@@ -163,7 +181,7 @@ pub fn trace_and_record(
         Policy::Lossless
     };
     options.filter.mark(&mut table)?;
-    let on = !options.filter.begins_off();
+    let on = !options.filter.begins_off() && !options.paused;
     let mut ring = Ring::new(options.smp, &table.sites, policy, on)
         .map_err(|source| TraceError::Ring { source })?;
     recorder.begin(&table);
@@ -184,6 +202,7 @@ pub fn trace_and_record(
         serial: Vec::new(),
         began: Instant::now(),
         recording: None,
+        turns: options.switch.turns(),
         cancelled: false,
         notes: Vec::new(),
     };
@@ -203,7 +222,11 @@ pub(super) fn check_mode(image: &Image, options: &TraceOptions) -> Result<(), Tr
 }
 
 fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) -> Machine {
-    let clock = if options.slow_clock { "slow" } else { "fast" };
+    let clock = match options.clock {
+        Clock::Fast => "fast",
+        Clock::Slow => "slow",
+        Clock::Both => "both",
+    };
     let arguments = vec![
         ("shared".to_owned(), ring.path().into()),
         ("clock".to_owned(), clock.into()),
@@ -303,6 +326,8 @@ pub(super) struct Running<'a> {
     pub(super) began: Instant,
     /// Since when it is recorded.
     pub(super) recording: Option<Instant>,
+    /// Turns of the switch that were followed.
+    pub(super) turns: u32,
     pub(super) cancelled: bool,
     pub(super) notes: Vec<String>,
 }
@@ -314,6 +339,7 @@ impl Running<'_> {
         let mut asked: Option<Instant> = None;
         loop {
             let ended = self.guest.ended().is_some();
+            self.follow_switch();
             let drained = self.ring.drain(&mut self.fold, self.recorder);
             self.take_serial(tell);
             if ended {
@@ -350,12 +376,21 @@ impl Running<'_> {
                     events: self.fold.events,
                     events_per_s: per_s,
                     running: true,
+                    recording: self.ring.is_on(),
                 }));
             }
             if drained == 0 {
                 std::thread::sleep(NAP);
             }
         }
+    }
+
+    fn follow_switch(&mut self) {
+        let turns = self.options.switch.turns();
+        if turns.wrapping_sub(self.turns) % 2 == 1 {
+            self.ring.turn_gate();
+        }
+        self.turns = turns;
     }
 
     /// By a signal, not by the monitor: the guest may be waiting for its records to be read, and then
@@ -390,9 +425,18 @@ impl Running<'_> {
         }
         if self.recording.is_none() && self.options.filter.begins_off() {
             notes.push("nothing was recorded: no function of --start-at was entered".to_owned());
+        } else if self.recording.is_none() && self.options.paused {
+            notes.push("nothing was recorded: recording was paused to the end".to_owned());
         }
         if self.cancelled {
             notes.push("the run was ended before the guest powered off".to_owned());
+        }
+        let clocks = self.ring.clocks(self.fold.functions());
+        if clocks.unplaced > 0 {
+            notes.push(format!(
+                "of {} of {} faults it is not known which instruction faulted: the rest of its block is counted",
+                clocks.unplaced, clocks.faults
+            ));
         }
         let run = Run {
             mode: self.options.setup.clone(),
@@ -401,7 +445,10 @@ impl Running<'_> {
             insns: counts.insns,
             notes,
         };
-        self.fold.report(&run, classes)
+        Report {
+            clocks: (self.options.clock == Clock::Both).then_some(clocks),
+            ..self.fold.report(&run, classes)
+        }
     }
 
     pub(super) fn finish(
@@ -431,6 +478,7 @@ impl Running<'_> {
             events: report.events,
             events_per_s: 0.0,
             running: false,
+            recording: false,
         }));
         Ok(Traced {
             report,

@@ -84,6 +84,7 @@ pub fn trace_by_probes(
         guest,
         began,
         recording: None,
+        turns: 0,
         cancelled: false,
         notes: Vec::new(),
     };

@@ -7,15 +7,18 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use memmap2::MmapMut;
 use rustix::fs::{MemfdFlags, memfd_create};
-use wire::{Header, Policy, Shape, Site};
+use wire::layout::CHECKS_OFFSET;
+use wire::{Checks, Header, Kind, Policy, Shape, Site, Word};
 
 use super::guest_probes::GuestRing;
 use super::trace_reader::Reader;
+use crate::trace::clocks::{Clocks, Difference};
 use crate::trace::fold::Fold;
+use crate::trace::functions::Functions;
 use crate::trace::places::Places;
 use crate::trace::records::Recorder;
 
@@ -141,6 +144,16 @@ impl Ring {
         self.header().gate.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether what runs now is recorded.
+    pub(super) fn is_on(&self) -> bool {
+        self.header().gate.load(Ordering::Relaxed) % 2 == 1
+    }
+
+    /// Stops recording, or goes on with it.
+    pub(super) fn turn_gate(&self) {
+        self.header().gate.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Lets a probe that waits for room go on, without records.
     pub(super) fn close(&self) {
         self.header().closed.store(1, Ordering::Relaxed);
@@ -160,8 +173,42 @@ impl Ring {
         counts
     }
 
+    /// What the plugin found of its own counting; nothing where another probe writes the ring.
+    pub(super) fn clocks(&self, functions: &Functions) -> Clocks {
+        if self.file.is_none() {
+            return Clocks::default();
+        }
+        // SAFETY: in the header's page, aligned, and its fields are atomics.
+        let checks: &Checks = unsafe { &*self.mapping.as_ptr().add(CHECKS_OFFSET).cast() };
+        let differing = checks.differing.load(Ordering::Relaxed);
+        let told = usize::try_from(differing).unwrap_or(usize::MAX);
+        let end = |word: &AtomicU32| name(Word(word.load(Ordering::Relaxed)), functions);
+        let first = checks.first.iter().take(told).map(|one| Difference {
+            from: end(&one.from),
+            to: end(&one.to),
+            by_block: one.by_block.load(Ordering::Relaxed),
+            by_instruction: one.by_instruction.load(Ordering::Relaxed),
+        });
+        Clocks {
+            edges: checks.edges.load(Ordering::Relaxed),
+            differing,
+            faults: checks.faults.load(Ordering::Relaxed),
+            unplaced: checks.unplaced.load(Ordering::Relaxed),
+            first: first.collect(),
+        }
+    }
+
     fn header(&self) -> &Header {
         // SAFETY: at the mapping's start, page-aligned; what changes in it are atomics.
         unsafe { &*self.mapping.as_ptr().cast() }
+    }
+}
+
+/// What a record tells: its kind, and its function where it names one.
+fn name(word: Word, functions: &Functions) -> String {
+    match word.kind() {
+        None => "?".to_owned(),
+        Some(kind @ (Kind::Switch | Kind::Resume | Kind::AppCall)) => kind.name().to_owned(),
+        Some(kind) => format!("{} {}", kind.name(), functions.get(word.function()).name),
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod advise;
 pub mod call_sites;
+pub mod clocks;
 pub mod diff;
 #[cfg(test)]
 mod examples;

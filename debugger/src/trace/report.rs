@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::call_sites::CallSite;
+use super::clocks::Clocks;
 use super::requests::{RequestPair, Requests};
 use super::times::Measured;
 use crate::crossing::{CrossingKind, Setup};
@@ -39,6 +40,9 @@ pub struct Report {
     /// How long the classes took, where that was measured and instructions were not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<Measured>,
+    /// Where the plugin counted in two ways: whether they agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clocks: Option<Clocks>,
     /// What a reader must know to believe the figures: crossings cut off at the ends, faults inside paths.
     pub notes: Vec<String>,
 }

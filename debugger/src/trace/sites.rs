@@ -37,12 +37,32 @@ pub struct SiteTable {
     pub calls: Vec<CallSite>,
 }
 
-/// Assembly that is called, though it has no type.
+/// Assembly that is called, though it has no type: handlers of exceptions call it first.
 const CALLED: &[&str] = &["error_entry", "xen_error_entry", "paranoid_entry"];
 
 /// Tables of interrupt stubs of eight bytes each (`IDT_ALIGN`): the CPU may enter at any of them.
 const STUBS: &[&str] = &["irq_entries_start", "spurious_entries_start"];
 const STUB_BYTES: u64 = 8;
+
+/// Handlers of exceptions that come after the instruction that caused them, or after none. What `asm_exc_`
+/// begins any other comes before it: Intel's manual, volume 3, "Exception classifications". A double fault is
+/// there a fault whose own frame found no stack.
+const AFTERWARDS: &[&str] = &[
+    "asm_exc_int3",
+    "asm_exc_overflow",
+    "asm_exc_debug",
+    "asm_exc_nmi",
+    "asm_exc_machine_check",
+    "asm_exc_xen_hypervisor_callback",
+];
+
+const PAGE_FAULT: &str = "asm_exc_page_fault";
+
+/// The handlers of exceptions while the kernel starts: stubs of one length, one after the other.
+const EARLY: &str = "early_idt_handler_array";
+const EARLY_STUBS: u64 = 32;
+/// Debug exception, NMI, breakpoint and overflow are [`AFTERWARDS`].
+const EARLY_AFTERWARDS: std::ops::RangeInclusive<u64> = 1..=4;
 
 /// Entry points of instructions that make a system call, for programs of 32 bits.
 const COMPAT_ENTRIES: &[&str] = &[
@@ -130,6 +150,16 @@ impl SiteTable {
         if symbol.name == SWITCHER {
             flags |= SiteFlags::SWITCHES;
         }
+        let exception = kind == Kind::FaultEntry && symbol.name != EARLY;
+        if exception && !AFTERWARDS.contains(&symbol.name) {
+            flags |= SiteFlags::FAULTS;
+        }
+        if CALLED.contains(&symbol.name) {
+            flags |= SiteFlags::FRAMES;
+        }
+        if symbol.name == PAGE_FAULT {
+            flags |= SiteFlags::PAGE_FAULTS;
+        }
         if kind == Kind::AppEntry && symbol.origin == Origin::App {
             flags |= SiteFlags::OWN;
         }
@@ -141,6 +171,19 @@ impl SiteTable {
             flags |= SiteFlags::LEAVES;
         }
         let Addr(start) = symbol.range.start;
+        if symbol.name == EARLY {
+            let length = symbol.range.len() / EARLY_STUBS;
+            self.sites.extend((0..EARLY_STUBS).map(|i| {
+                let faults = !EARLY_AFTERWARDS.contains(&i);
+                let flags = if faults {
+                    flags | SiteFlags::FAULTS
+                } else {
+                    flags
+                };
+                Site::new(start + i * length, kind, function, flags)
+            }));
+            return;
+        }
         self.sites.push(Site::new(start, kind, function, flags));
         if STUBS.contains(&symbol.name) {
             let stubs = symbol.range.len() / STUB_BYTES;
@@ -161,7 +204,8 @@ fn is_site(code: &Code<'_>, ranges: &Ranges, profile: &Profile) -> bool {
         || profile.entry_code(code.name) == Some(EntryCode::StubReturn);
     let place = ranges.entry_text.contains(code.range.start)
         || ranges.app_text.contains(code.range.start)
-        || TASK_STARTS.contains(&code.name);
+        || TASK_STARTS.contains(&code.name)
+        || code.name == EARLY;
     place && !mark
 }
 
@@ -183,7 +227,7 @@ fn kind(code: &Code<'_>, ranges: &Ranges, profile: &Profile) -> Kind {
         Kind::AppEntry
     } else if COMPAT_ENTRIES.contains(&name) || profile.is_syscall_door(name) {
         Kind::SyscallEntry
-    } else if name.starts_with("asm_exc_") {
+    } else if name.starts_with("asm_exc_") || name == EARLY {
         Kind::FaultEntry
     } else if name.starts_with("asm_sysvec_") || STUBS.contains(&name) {
         Kind::InterruptEntry
@@ -254,6 +298,11 @@ mod tests {
         check(
             code("asm_exc_page_fault", BASE + 0x4100, 40, true),
             Kind::FaultEntry,
+            SiteFlags::FAULTS | SiteFlags::PAGE_FAULTS,
+        );
+        check(
+            code("asm_exc_int3", BASE + 0x4100, 40, true),
+            Kind::FaultEntry,
             0,
         );
         check(
@@ -266,7 +315,11 @@ mod tests {
             Kind::SyscallEntry,
             0,
         );
-        check(code("error_entry", BASE + 0x4100, 40, true), Kind::Entry, 0);
+        check(
+            code("error_entry", BASE + 0x4100, 40, true),
+            Kind::Entry,
+            SiteFlags::FRAMES,
+        );
         check(
             code("error_return", BASE + 0x4100, 40, true),
             Kind::Entry,
@@ -302,6 +355,22 @@ mod tests {
         assert_eq!(entries.len(), 4);
         assert!(entries.iter().all(|site| site.word == entries[0].word));
         assert_eq!(entries[3].address, BASE + 0x4000 + 24);
+    }
+
+    #[test]
+    fn every_handler_of_the_kernel_s_start_is_one_of_a_fault_but_for_four() {
+        let stubs = code("early_idt_handler_array", BASE, 32 * 9, true);
+        let table = SiteTable::build(std::iter::once(stubs), &ranges(), &ukl());
+        let entries = table
+            .sites
+            .iter()
+            .filter(|site| site.flags & SiteFlags::END == 0);
+        let faults = entries.map(|site| site.flags & SiteFlags::FAULTS != 0);
+        let faults: Vec<bool> = faults.collect();
+        assert_eq!(faults.len(), 32);
+        assert_eq!(faults[..6], [true, false, false, false, false, true]);
+        assert!(faults[5..].iter().all(|faults| *faults));
+        assert_eq!(table.sites[14].address, BASE + 14 * 9);
     }
 
     #[test]

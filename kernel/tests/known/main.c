@@ -1,8 +1,10 @@
 /* Functions in assembly, so that their instructions can be counted by hand. Each is a request, from one getppid to the next;
    `known_nothing` costs what the loop around all of them does. debugger/tests/booted_known.rs has the counts. */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <ukl.h>
 
@@ -31,6 +33,68 @@ void known_across(char *page);
 void known_fault(char *page);
 void known_loop(char *page);
 
+static int from, to;
+static struct sockaddr_in address;
+
+/* The same call three times, apart by their names. */
+#define SEND(name) \
+	__attribute__((noipa)) static void name(void) \
+	{ \
+		sendto(from, known_bytes, 32, 0, (struct sockaddr *)&address, sizeof address); \
+	}
+
+SEND(warm)
+SEND(known_before)
+SEND(known_patched)
+SEND(known_after)
+
+static void take(void)
+{
+	char bytes[64];
+
+	if (recv(to, bytes, sizeof bytes, MSG_DONTWAIT) != 32)
+		printf("known: a datagram is missing\n");
+}
+
+static void one(void (*send)(void))
+{
+	/* The first after a while takes another path. */
+	warm();
+	take();
+	getppid();
+	send();
+	getppid();
+	take();
+}
+
+/* While any UDP socket takes encapsulated packets, all datagrams that arrive are looked at once more: by a jump that the
+   kernel patches into its own text, and out again. */
+static void patched(void)
+{
+	int encapsulation = 3;
+	int other;
+
+	one(known_before);
+	other = socket(AF_INET, SOCK_DGRAM, 0);
+	if (setsockopt(other, IPPROTO_UDP, 100 /* UDP_ENCAP */, &encapsulation, sizeof encapsulation))
+		printf("known: no encapsulation\n");
+	one(known_patched);
+	close(other);
+	one(known_after);
+}
+
+static void open_sockets(void)
+{
+	socklen_t length = sizeof address;
+
+	from = socket(AF_INET, SOCK_DGRAM, 0);
+	to = socket(AF_INET, SOCK_DGRAM, 0);
+	address.sin_family = AF_INET;
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (bind(to, (struct sockaddr *)&address, sizeof address) || getsockname(to, (struct sockaddr *)&address, &length))
+		printf("known: no sockets\n");
+}
+
 int main(void)
 {
 	const char *asked = getenv("n");
@@ -39,7 +103,9 @@ int main(void)
 	char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	printf("known: mode %s\n", ukl_mode_name());
-	for (int round = 0; round < rounds; round++)
+	open_sockets();
+	for (int round = 0; round < rounds; round++) {
+		patched();
 		for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
 			/* Gone again; outside of the requests. */
 			madvise(page, 4096, MADV_DONTNEED);
@@ -47,6 +113,7 @@ int main(void)
 			all[i](page);
 			getppid();
 		}
+	}
 	printf("known: ok\n");
 	return 0;
 }

@@ -4,15 +4,20 @@
 //! Each vCPU has a clock and a ring. The clock costs one addition per block: inline where QEMU's interface
 //! can add to a vCPU's own number, or where there is but one vCPU; by a callback else. The count at
 //! instruction `i` of a block of `n` is `clock - (n - i)`, a constant that travels in the callback's
-//! pointer. Nothing is allocated, looked up or disassembled while the guest runs: all is decided when a
+//! pointer. Where a fault leaves a block, what was not executed of it is taken back ([`fault`]). Nothing is allocated, looked up or disassembled while the guest runs: all is decided when a
 //! block is translated.
 //!
 //! Arguments: `shared=PATH` a mapping made by the debugger (see the crate `wire`); `clock=slow` counts
-//! every instruction by an addition of its own, to check the fast clock against.
+//! every instruction by an addition of its own; `clock=both` counts so too, and compares the two from each record
+//! to the next one.
 
+pub mod edges;
+pub mod fault;
 pub mod mapping;
+pub mod memory;
 pub mod plan;
 pub mod qemu;
+pub mod rests;
 pub mod ring;
 pub mod vcpu;
 
@@ -24,9 +29,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use wire::{Header, Kind, Site, State, Word};
 
 use mapping::Mapping;
-use plan::{Hook, Listed, Sites, What};
-use qemu::{Api, Block, Callbacks, Id, Info};
-use vcpu::{Clock, pack};
+use plan::{Frame, Hook, Listed, Sites, What};
+use qemu::{Api, Block, Callbacks, Clock, Id, Info, Instruction, OnAccess, OnExecution};
+use vcpu::{Ahead, Counted, pack};
 
 /// Read by QEMU before it calls anything: the version of the interface that this plugin was written for.
 /// QEMU 9.0 and later take no 1, earlier ones nothing else.
@@ -47,7 +52,7 @@ struct Plugin {
     api: Api,
     header: &'static Header,
     sites: &'static [Site],
-    slow: bool,
+    counted: Counted,
     vcpus: u32,
 }
 
@@ -96,15 +101,16 @@ fn report(why: &str) {
 
 fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), String> {
     let mut shared = None;
-    let mut slow = false;
+    let mut counted = Counted::ByBlock;
     for (name, value) in arguments {
         match (name.as_str(), value.as_str()) {
             ("shared", path) => shared = Some(path),
-            ("clock", "slow") => slow = true,
-            ("clock", "fast") => slow = false,
+            ("clock", "fast") => counted = Counted::ByBlock,
+            ("clock", "slow") => counted = Counted::ByInstruction,
+            ("clock", "both") => counted = Counted::Both,
             _ => {
                 return Err(format!(
-                    "'{name}={value}' is no argument: shared=PATH, clock=fast|slow"
+                    "'{name}={value}' is no argument: shared=PATH, clock=fast|slow|both"
                 ));
             }
         }
@@ -127,12 +133,13 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), St
         .collect::<Vec<_>>()
         .leak();
     let only = match clocks {
-        [only] => Some(&only.0),
+        [only] => Some(only),
         _ => None,
     };
-    let api = Api::find(info.version_current, only, vcpu::on_count)
+    let api = Api::find(info.version_current, only, vcpu::COUNT)
         .map_err(|name| format!("this QEMU has no {name}: QEMU 7.2 and later have"))?;
-    vcpu::set_up(&mapping, clocks);
+    vcpu::set_up(&mapping, clocks, counted);
+    fault::set_up(api);
     api.register(
         id,
         &Callbacks {
@@ -148,7 +155,7 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), St
         api,
         header,
         sites: mapping.sites(),
-        slow,
+        counted,
         vcpus,
     };
     PLUGIN
@@ -160,7 +167,7 @@ extern "C" fn on_vcpu(_id: Id, number: c_uint) {
     // Those of the vCPUs before may have moved; none runs yet.
     let Some(plugin) = PLUGIN.get() else { return };
     for number in 0..=number {
-        if let Some(clock) = plugin.api.counter(number) {
+        if let Some(clock) = plugin.api.counters(number) {
             vcpu::count_at(number, clock);
         }
     }
@@ -200,41 +207,88 @@ impl Plugin {
             });
         }
         let n = plan::executed(listed);
-        plan::hooks(&listed[..n], Sites(self.sites), hooks);
-        if !self.slow {
+        let executed = &listed[..n];
+        plan::hooks(executed, Sites(self.sites), hooks);
+        let kernel = plan::is_in_kernel(executed, Sites(self.sites));
+        fault::translated(executed, kernel.then(|| api.instruction(block, 0)));
+        if self.counted != Counted::ByInstruction {
             api.count_block(block, n as u64);
         }
         let mut planted = hooks.iter().peekable();
         for i in 0..n {
             let instruction = api.instruction(block, i);
-            // The slow clock is behind by nothing at an instruction's start: it adds after the callbacks,
-            // and before the instruction's accesses.
-            let (rest, at_access) = if self.slow {
-                (0, 1)
-            } else {
-                let rest = i16::try_from(n - i).unwrap_or(i16::MAX);
-                (rest, rest)
-            };
             while let Some(hook) = planted.next_if(|hook| hook.at == i) {
-                match hook.what {
-                    What::Record { word, after } => {
-                        let data = pack(word, rest - i16::from(after));
-                        api.call_at(instruction, vcpu::on_record, data);
-                    }
-                    What::Gate { open } => {
-                        api.call_at(instruction, vcpu::on_gate, u64::from(open));
-                    }
-                    What::StackSaved => {
-                        api.call_on_access(instruction, vcpu::on_stack_saved, 0);
-                    }
-                    What::StackLoaded => {
-                        let data = pack(Word::new(Kind::Switch, 0), at_access);
-                        api.call_on_access(instruction, vcpu::on_stack_loaded, data);
-                    }
-                }
+                self.plant_hook(instruction, hook.what, n - i);
             }
-            if self.slow {
+            if self.counted != Counted::ByBlock {
                 api.count_instruction(instruction);
+            }
+        }
+    }
+
+    /// `left`: instructions of the block, with this one.
+    fn plant_hook(&self, instruction: Instruction, what: What, left: usize) {
+        let short = |insns: usize| i16::try_from(insns).unwrap_or(i16::MAX);
+        let by_block = short(left);
+        let data = |word, ahead| pack(word, ahead, self.counted);
+        // What counts each instruction adds after the callbacks, and before the instruction's accesses.
+        match what {
+            What::Record { word, after } => {
+                let by_instruction = -i16::from(after);
+                let ahead = Ahead {
+                    by_block: by_block + by_instruction,
+                    by_instruction,
+                };
+                let call: OnExecution = match self.counted {
+                    Counted::Both => vcpu::on_record::<true>,
+                    Counted::ByBlock | Counted::ByInstruction => vcpu::on_record::<false>,
+                };
+                self.api.call_at(instruction, call, data(word, ahead));
+            }
+            What::Fault { word, frame } => {
+                let by_instruction = 0;
+                let ahead = Ahead {
+                    by_block,
+                    by_instruction,
+                };
+                let call: OnExecution = match frame {
+                    Frame::Plain => vcpu::on_fault::<0>,
+                    Frame::ErrorCode => vcpu::on_fault::<1>,
+                    Frame::PageFault => vcpu::on_fault::<2>,
+                };
+                self.api.call_at(instruction, call, data(word, ahead));
+            }
+            What::Framed { word } => {
+                let by_instruction = 0;
+                let ahead = Ahead {
+                    by_block,
+                    by_instruction,
+                };
+                self.api
+                    .call_at(instruction, vcpu::on_framed, data(word, ahead));
+            }
+            What::Pushed => self.api.call_on_access(instruction, vcpu::on_pushed, 0),
+            What::Unpushed => self.api.call_at(instruction, vcpu::on_unpushed, 0),
+            What::Gate { open } => {
+                self.api
+                    .call_at(instruction, vcpu::on_gate, u64::from(open));
+            }
+            What::StackSaved => {
+                self.api
+                    .call_on_access(instruction, vcpu::on_stack_saved, 0);
+            }
+            What::StackLoaded => {
+                let ahead = Ahead {
+                    by_block,
+                    by_instruction: 1,
+                };
+                let call: OnAccess = match self.counted {
+                    Counted::Both => vcpu::on_stack_loaded::<true>,
+                    Counted::ByBlock | Counted::ByInstruction => vcpu::on_stack_loaded::<false>,
+                };
+                let word = Word::new(Kind::Switch, 0);
+                self.api
+                    .call_on_access(instruction, call, data(word, ahead));
             }
         }
     }

@@ -4,7 +4,8 @@ use std::fs::OpenOptions;
 use std::ptr;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-use wire::{Header, Shape, Site};
+use wire::layout::CHECKS_OFFSET;
+use wire::{Checks, Header, Shape, Site};
 
 use crate::ring::Ring;
 
@@ -65,6 +66,12 @@ impl Mapping {
     pub fn header(&self) -> &'static Header {
         // SAFETY: the mapping begins with a header.
         unsafe { &*self.start.cast() }
+    }
+
+    #[must_use]
+    pub fn checks(&self) -> &'static Checks {
+        // SAFETY: in the header's page, aligned, and its fields are atomics.
+        unsafe { &*self.start.add(CHECKS_OFFSET).cast() }
     }
 
     #[must_use]

@@ -28,12 +28,36 @@ pub struct Hook {
 pub enum What {
     /// Write a record. `after`: its stamp counts the instruction itself.
     Record { word: Word, after: bool },
+    /// The handler of a fault is entered: its record is written when it is known where in its block the fault
+    /// was.
+    Fault { word: Word, frame: Frame },
+    /// What the handler calls first is entered: its record comes after that one.
+    Framed { word: Word },
+    /// The address that it writes, the first since the fault, tells where the CPU has pushed the faulting
+    /// instruction's.
+    Pushed,
+    /// There is no such access.
+    Unpushed,
     /// Start recording, or stop it.
     Gate { open: bool },
     /// The address it writes is where a task's stack pointer is kept.
     StackSaved,
     /// The address it reads is where the next task's stack pointer is kept.
     StackLoaded,
+}
+
+/// What the CPU has pushed: the faulting instruction's address, below that an error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// No error code.
+    Plain,
+    ErrorCode,
+    /// An error code that tells whether the instruction was read.
+    PageFault,
+}
+
+impl Frame {
+    pub const ALL: [Self; 3] = [Self::Plain, Self::ErrorCode, Self::PageFault];
 }
 
 /// Where functions begin, sorted by address.
@@ -74,6 +98,15 @@ pub fn executed(block: &[Listed]) -> usize {
             block.len() - usize::from(near_the_end && is_cut(last))
         }
     }
+}
+
+/// Whether the block is in a function of the kernel.
+#[must_use]
+pub fn is_in_kernel(block: &[Listed], sites: Sites<'_>) -> bool {
+    let first = block
+        .first()
+        .and_then(|first| sites.containing(first.address));
+    first.is_some_and(|site| !site.is_app())
 }
 
 fn is_cut(listed: &Listed) -> bool {
@@ -127,10 +160,7 @@ pub fn hooks(block: &[Listed], sites: Sites<'_>, out: &mut Vec<Hook>) {
                 });
             }
             if !is_quiet(site) {
-                out.push(Hook {
-                    at,
-                    what: record(entry_kind(site), site, false),
-                });
+                enter(block, at, site, out);
             }
         }
         let inside = next
@@ -153,6 +183,8 @@ pub fn hooks(block: &[Listed], sites: Sites<'_>, out: &mut Vec<Hook>) {
         let both = [leaves_own(last, sites), flow(last, sites)];
         out.extend(both.into_iter().flatten().map(|what| Hook { at, what }));
     }
+    // Where a handler pushes something was looked for ahead.
+    out.sort_by_key(|hook| hook.at);
 }
 
 fn record(kind: Kind, site: &Site, after: bool) -> What {
@@ -160,6 +192,56 @@ fn record(kind: Kind, site: &Site, after: bool) -> What {
         word: Word::new(kind, site.word().function()),
         after,
     }
+}
+
+/// A function is entered at that instruction.
+fn enter(block: &[Listed], at: usize, site: &Site, out: &mut Vec<Hook>) {
+    let word = Word::new(entry_kind(site), site.word().function());
+    let has = |flag| site.flags & flag != 0;
+    let mut plant = |at, what| out.push(Hook { at, what });
+    match first_push(block, at) {
+        // The number in place of an error code; while the kernel starts, below an error code the exception's.
+        Some((push, Mnemonic::Push)) if has(SiteFlags::FAULTS) => {
+            let next = block.get(push + 1).map(|next| decoder(next).decode());
+            let frame = match next.map(|next| next.mnemonic()) {
+                Some(Mnemonic::Jmp) => Frame::ErrorCode,
+                _ => Frame::Plain,
+            };
+            plant(at, What::Fault { word, frame });
+            plant(push, What::Pushed);
+        }
+        // An access of a block's last instruction is none to ask for: QEMU 7.2 goes on to tell of those of
+        // other blocks, until it forgets where to.
+        Some((_, Mnemonic::Call)) if has(SiteFlags::FAULTS) => {
+            let frame = if has(SiteFlags::PAGE_FAULTS) {
+                Frame::PageFault
+            } else {
+                Frame::ErrorCode
+            };
+            plant(at, What::Fault { word, frame });
+        }
+        Some((push, Mnemonic::Push)) if has(SiteFlags::FRAMES) => {
+            plant(at, What::Framed { word });
+            plant(push, What::Pushed);
+        }
+        _ => {
+            if has(SiteFlags::FRAMES) {
+                plant(at, What::Unpushed);
+            }
+            let after = false;
+            plant(at, What::Record { word, after });
+        }
+    }
+}
+
+/// The first instruction from there on that uses the stack.
+fn first_push(block: &[Listed], from: usize) -> Option<(usize, Mnemonic)> {
+    let mut rest = block.iter().enumerate().skip(from);
+    rest.find_map(|(at, listed)| {
+        let instruction = decoder(listed).decode();
+        let uses = instruction.is_stack_instruction();
+        uses.then(|| (at, instruction.mnemonic()))
+    })
 }
 
 fn is_quiet(site: &Site) -> bool {

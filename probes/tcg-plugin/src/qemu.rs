@@ -5,11 +5,12 @@
 //! dynamic linker. Declared here and not taken from a crate: it is some twenty functions, and what
 //! changed between versions is three of them:
 //!
-//! - version 2 (QEMU 9.0) adds to a counter of each vCPU, in a scoreboard, in place of one at an address;
+//! - version 2 (QEMU 9.0) adds to counters of each vCPU, in a scoreboard, in place of one at an address;
 //! - version 3 (QEMU 9.1) copies an instruction's bytes, where it used to point to them;
 //! - version 2 refuses plugins that say they were written for version 1: [`version`] says what it finds.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use std::mem::offset_of;
 use std::sync::atomic::AtomicU64;
 
 /// What QEMU calls a plugin by.
@@ -50,7 +51,12 @@ pub struct Callbacks {
     pub on_exit: OnExit,
 }
 
-pub type OnAccess = extern "C" fn(c_uint, u32, u64, *mut c_void);
+/// What QEMU tells of an access, good during the callback that was given it.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub struct Access(u32);
+
+pub type OnAccess = extern "C" fn(c_uint, Access, u64, *mut c_void);
 
 /// The callback reads no registers.
 pub const NO_REGISTERS: c_int = 0;
@@ -102,6 +108,9 @@ api! {
     on_access: "qemu_plugin_register_vcpu_mem_cb" => fn(Instruction, OnAccess, c_int, c_int, *mut c_void);
     address: "qemu_plugin_insn_vaddr" => fn(Instruction) -> u64;
     size: "qemu_plugin_insn_size" => fn(Instruction) -> usize;
+    in_host: "qemu_plugin_insn_haddr" => fn(Instruction) -> *const u8;
+    accessed: "qemu_plugin_get_hwaddr" => fn(Access, u64) -> *mut c_void;
+    physical: "qemu_plugin_hwaddr_phys_addr" => fn(*mut c_void) -> u64;
 }
 
 api! {
@@ -137,15 +146,30 @@ enum Bytes {
     Copies(CopiesBytes),
 }
 
-/// How a vCPU's instructions are counted.
+/// How a vCPU's instructions are counted: by blocks, and one by one.
 #[derive(Clone, Copy, Debug)]
 enum Counting {
-    /// QEMU's code adds to this one, whichever vCPU runs it.
-    Inline(Shared, &'static AtomicU64),
+    /// QEMU's code adds to these, whichever vCPU runs it.
+    Inline(Shared, &'static Clock),
     /// A callback adds: nothing inline is a vCPU's own.
-    Call(OnExecution),
+    Call(Both<OnExecution>),
     /// QEMU's code adds to the vCPU's part of a scoreboard.
-    PerVcpu(PerVcpu, Entry),
+    PerVcpu(PerVcpu, Both<Entry>),
+}
+
+/// Something for each of the two ways to count.
+#[derive(Clone, Copy, Debug)]
+pub struct Both<T> {
+    pub blocks: T,
+    pub instructions: T,
+}
+
+/// A vCPU's instructions executed, counted by blocks and one by one: each as far as it is asked for.
+#[derive(Debug, Default)]
+#[repr(C, align(128))]
+pub struct Clock {
+    pub blocks: AtomicU64,
+    pub instructions: AtomicU64,
 }
 
 /// Functions of the QEMU that loaded this plugin.
@@ -172,14 +196,14 @@ pub fn version() -> c_int {
 
 impl Api {
     /// `current`: the version that QEMU says it has. Where it has no counters of each vCPU's own, it adds
-    /// to `one`, the clock of the only vCPU; of several, `count` is called to add.
+    /// to `one`, the clock of the only vCPU; of several, `count` are called to add.
     ///
     /// # Errors
     /// The name of a function that QEMU lacks.
     pub fn find(
         current: c_int,
-        one: Option<&'static AtomicU64>,
-        count: OnExecution,
+        one: Option<&'static Clock>,
+        count: Both<OnExecution>,
     ) -> Result<Self, &'static str> {
         let data = find("qemu_plugin_insn_data").ok_or("qemu_plugin_insn_data")?;
         // SAFETY: the types that it has before and from that version on.
@@ -193,10 +217,14 @@ impl Api {
         let counting = match one {
             _ if version() >= 2 => {
                 let api = PerVcpu::find()?;
-                // SAFETY: a scoreboard of one number per vCPU, kept as long as QEMU runs.
-                let scoreboard = unsafe { (api.new)(size_of::<u64>()) };
-                let offset = 0;
-                Counting::PerVcpu(api, Entry { scoreboard, offset })
+                // SAFETY: a scoreboard of a clock per vCPU, kept as long as QEMU runs.
+                let scoreboard = unsafe { (api.new)(size_of::<Clock>()) };
+                let entry = |offset| Entry { scoreboard, offset };
+                let both = Both {
+                    blocks: entry(offset_of!(Clock, blocks)),
+                    instructions: entry(offset_of!(Clock, instructions)),
+                };
+                Counting::PerVcpu(api, both)
             }
             Some(clock) => Counting::Inline(Shared::find()?, clock),
             None => Counting::Call(count),
@@ -208,15 +236,25 @@ impl Api {
         })
     }
 
-    /// QEMU's own counter of a vCPU that it has told of, where it has one. It may move while another vCPU
-    /// is made.
+    /// QEMU's own counters of a vCPU that it has told of, where it has them. They may move while another
+    /// vCPU is made.
     #[must_use]
-    pub fn counter(&self, vcpu: c_uint) -> Option<&'static AtomicU64> {
-        let Counting::PerVcpu(api, entry) = self.counting else {
+    pub fn counters(&self, vcpu: c_uint) -> Option<Both<&'static AtomicU64>> {
+        let Counting::PerVcpu(api, both) = self.counting else {
             return None;
         };
-        // SAFETY: QEMU has told of that vCPU. Its number is aligned, and only its thread changes it.
-        Some(unsafe { &*(api.find_vcpu)(entry.scoreboard, vcpu).cast() })
+        let counter = |entry: Entry| {
+            // SAFETY: QEMU has told of that vCPU, whose part of the scoreboard is a clock; its numbers are
+            // aligned, and only its thread changes them.
+            unsafe {
+                let part: *mut u8 = (api.find_vcpu)(entry.scoreboard, vcpu).cast();
+                &*part.add(entry.offset).cast::<AtomicU64>()
+            }
+        };
+        Some(Both {
+            blocks: counter(both.blocks),
+            instructions: counter(both.instructions),
+        })
     }
 }
 
@@ -277,6 +315,22 @@ impl Api {
         unsafe { (self.common.address)(instruction) }
     }
 
+    /// Where it lies in QEMU's own memory; null where it is not in the guest's RAM.
+    pub fn in_host(&self, instruction: Instruction) -> *const u8 {
+        // SAFETY: as above.
+        unsafe { (self.common.in_host)(instruction) }
+    }
+
+    /// The physical address of a virtual one, at an access of the vCPU whose thread this is. Only for pages
+    /// that the vCPU has just accessed: QEMU looks into its TLB alone.
+    pub fn physical(&self, access: Access, address: u64) -> Option<u64> {
+        // SAFETY: in a callback that was given the access; the answer is used before the next question.
+        unsafe {
+            let found = (self.common.accessed)(access, address);
+            (!found.is_null()).then(|| (self.common.physical)(found))
+        }
+    }
+
     /// Copies at most 15 bytes, the most an instruction has.
     pub fn bytes(&self, instruction: Instruction, into: &mut [u8; 16]) -> usize {
         // SAFETY: as above.
@@ -307,12 +361,12 @@ impl Api {
         unsafe {
             match self.counting {
                 Counting::Inline(api, clock) => {
-                    (api.block_add)(block, ADD_U64, clock.as_ptr().cast(), by);
+                    (api.block_add)(block, ADD_U64, clock.blocks.as_ptr().cast(), by);
                 }
-                Counting::PerVcpu(api, entry) => (api.block_add)(block, ADD_U64, entry, by),
-                Counting::Call(call) => {
+                Counting::PerVcpu(api, both) => (api.block_add)(block, ADD_U64, both.blocks, by),
+                Counting::Call(both) => {
                     let on_block = self.common.on_block_execution;
-                    on_block(block, call, NO_REGISTERS, by as *mut c_void);
+                    on_block(block, both.blocks, NO_REGISTERS, by as *mut c_void);
                 }
             }
         }
@@ -324,12 +378,13 @@ impl Api {
         unsafe {
             match self.counting {
                 Counting::Inline(api, clock) => {
-                    (api.instruction_add)(instruction, ADD_U64, clock.as_ptr().cast(), 1);
+                    let counter = clock.instructions.as_ptr().cast();
+                    (api.instruction_add)(instruction, ADD_U64, counter, 1);
                 }
-                Counting::PerVcpu(api, entry) => {
-                    (api.instruction_add)(instruction, ADD_U64, entry, 1);
+                Counting::PerVcpu(api, both) => {
+                    (api.instruction_add)(instruction, ADD_U64, both.instructions, 1);
                 }
-                Counting::Call(call) => self.call_at(instruction, call, 1),
+                Counting::Call(both) => self.call_at(instruction, both.instructions, 1),
             }
         }
     }

@@ -8,25 +8,62 @@ use std::ffi::{c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use wire::{Header, Kind, Word};
+use wire::{Checks, Header, Kind, Word};
 
+use crate::edges::{Edges, Stamps};
+use crate::fault::{self, Place};
 use crate::mapping::Mapping;
+use crate::plan::Frame;
+use crate::qemu::{Access, Both, Clock, OnExecution};
 use crate::ring::{Ring, Switch};
 
-/// A vCPU's instructions executed, where QEMU does not keep the count itself.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct Clock(pub AtomicU64);
+/// Which count of instructions the stamps are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// One addition per block.
+    ByBlock,
+    /// One addition per instruction.
+    ByInstruction,
+    /// By block, and checked against the other at every record.
+    Both,
+}
 
 #[derive(Debug)]
 struct Vcpu {
     clock: &'static AtomicU64,
+    by_block: &'static AtomicU64,
+    by_instruction: &'static AtomicU64,
+    counted: Counted,
     ring: Ring,
     header: &'static Header,
+    checks: &'static Checks,
+    edges: Edges,
     /// The opening of the gate that its records are of.
     gate: u32,
     /// Where the stack pointer of the task being switched from was stored.
     saved_at: u64,
+    /// Records since a fault whose place is not known yet, and how many of these there are.
+    waiting: [Held; 2],
+    waits: usize,
+    /// What the CPU has pushed at that fault.
+    frame: Frame,
+}
+
+/// A record to be written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    stamp: u64,
+    by_instruction: u64,
+    word: Word,
+}
+
+impl Held {
+    const fn stamps(&self) -> Stamps {
+        Stamps {
+            by_block: self.stamp,
+            by_instruction: self.by_instruction,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -40,18 +77,28 @@ static VCPUS: AtomicPtr<Cell> = AtomicPtr::new(ptr::null_mut());
 static SWITCHES: AtomicU64 = AtomicU64::new(0);
 
 /// Before anything runs: a state for each of the mapping's rings.
-pub fn set_up(mapping: &Mapping, clocks: &'static [Clock]) {
+pub fn set_up(mapping: &Mapping, clocks: &'static [Clock], counted: Counted) {
     let cells: Vec<Cell> = (0..mapping.vcpus())
         .zip(clocks)
         .map(|(number, clock)| {
-            Cell(UnsafeCell::new(Vcpu {
-                clock: &clock.0,
+            let mut vcpu = Vcpu {
+                clock: &clock.blocks,
+                by_block: &clock.blocks,
+                by_instruction: &clock.instructions,
+                counted,
                 ring: mapping.ring(number),
                 header: mapping.header(),
+                checks: mapping.checks(),
+                edges: Edges::new(mapping.checks()),
                 // What is recorded from the first opening on follows nothing that was not.
                 gate: 1,
                 saved_at: 0,
-            }))
+                waiting: [Held::default(); 2],
+                waits: 0,
+                frame: Frame::Plain,
+            };
+            vcpu.choose_clock();
+            Cell(UnsafeCell::new(vcpu))
         })
         .collect();
     VCPUS.store(cells.leak().as_mut_ptr(), Ordering::Release);
@@ -69,21 +116,80 @@ fn vcpu(number: c_uint) -> *mut Vcpu {
 }
 
 impl Vcpu {
+    fn choose_clock(&mut self) {
+        self.clock = match self.counted {
+            Counted::ByInstruction => self.by_instruction,
+            Counted::ByBlock | Counted::Both => self.by_block,
+        };
+    }
+
     #[inline]
     fn now(&self) -> u64 {
         self.clock.load(Ordering::Relaxed)
     }
 
-    /// The stamp and the word of packed data.
+    /// The stamp and the word of packed data. With `BOTH` clocks, compares them.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "packed fields")]
-    fn unpack(&self, data: *mut c_void) -> (u64, u32) {
+    fn unpack<const BOTH: bool>(&mut self, data: *mut c_void) -> (u64, u32) {
+        if BOTH {
+            let held = self.hold(data);
+            self.edges.end(held.stamps(), held.word);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a packed field")]
+        let word = data as u32;
+        (stamp(self.clock, data as u64 >> 32), word)
+    }
+
+    fn hold(&self, data: *mut c_void) -> Held {
         let packed = data as u64;
-        let ahead = i64::from((packed >> 32) as u16 as i16);
-        (
-            self.now().wrapping_sub(ahead.cast_unsigned()),
-            packed as u32,
-        )
+        Held {
+            stamp: stamp(self.clock, packed >> 32),
+            by_instruction: stamp(self.by_instruction, packed >> 48),
+            #[expect(clippy::cast_possible_truncation, reason = "a packed field")]
+            word: Word(packed as u32),
+        }
+    }
+
+    fn record(&mut self, held: Held) {
+        if self.counted == Counted::Both {
+            self.edges.end(held.stamps(), held.word);
+        }
+        if self.records(held.stamp, held.word.0) {
+            self.ring.push(held.stamp, held.word.0);
+        }
+    }
+
+    /// Takes back what was counted and not executed, and writes what waited for that.
+    fn settle(&mut self, place: Place) {
+        let rest = match place {
+            Place::Between => 0,
+            Place::Inside(rest) => u64::from(rest),
+            Place::Unknown => {
+                self.checks.unplaced.fetch_add(1, Ordering::Relaxed);
+                0
+            }
+        };
+        self.checks.faults.fetch_add(1, Ordering::Relaxed);
+        // The instruction that faulted was counted when it was begun.
+        let begun = rest.min(1);
+        if self.counted != Counted::ByInstruction {
+            take(self.by_block, rest);
+        }
+        if self.counted != Counted::ByBlock {
+            take(self.by_instruction, begun);
+        }
+        let by_stamp = match self.counted {
+            Counted::ByBlock | Counted::Both => rest,
+            Counted::ByInstruction => begun,
+        };
+        let waiting = std::mem::take(&mut self.waiting);
+        for held in waiting.iter().take(std::mem::take(&mut self.waits)) {
+            self.record(Held {
+                stamp: held.stamp.wrapping_sub(by_stamp),
+                by_instruction: held.by_instruction.wrapping_sub(begun),
+                word: held.word,
+            });
+        }
     }
 }
 
@@ -112,32 +218,121 @@ const fn is_open(gate: u32) -> bool {
     gate & 1 == 1
 }
 
-/// A word, and how many instructions the clock is ahead of the stamp: the data of a callback.
+/// The clock is ahead of it by the low half of a word.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a packed field")]
+fn stamp(clock: &AtomicU64, ahead: u64) -> u64 {
+    let ahead = i64::from(ahead as u16 as i16);
+    clock
+        .load(Ordering::Relaxed)
+        .wrapping_sub(ahead.cast_unsigned())
+}
+
+/// How many instructions the clocks are ahead of a stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    pub by_block: i16,
+    pub by_instruction: i16,
+}
+
+/// A word, and how many instructions the clocks are ahead of the stamp: the data of a callback.
 #[must_use]
-pub fn pack(word: Word, ahead: i16) -> u64 {
-    u64::from(word.0) | u64::from(ahead.cast_unsigned()) << 32
+pub fn pack(word: Word, ahead: Ahead, counted: Counted) -> u64 {
+    let first = match counted {
+        Counted::ByBlock | Counted::Both => ahead.by_block,
+        Counted::ByInstruction => ahead.by_instruction,
+    };
+    let ahead = [first, ahead.by_instruction].map(|ahead| u64::from(ahead.cast_unsigned()));
+    u64::from(word.0) | ahead[0] << 32 | ahead[1] << 48
 }
 
 /// QEMU counts a vCPU's instructions there.
-pub fn count_at(number: c_uint, clock: &'static AtomicU64) {
+pub fn count_at(number: c_uint, clock: Both<&'static AtomicU64>) {
     // SAFETY: called on the vCPU's own thread.
-    unsafe { (*vcpu(number)).clock = clock };
+    let vcpu = unsafe { &mut *vcpu(number) };
+    (vcpu.by_block, vcpu.by_instruction) = (clock.blocks, clock.instructions);
+    vcpu.choose_clock();
 }
 
-pub extern "C" fn on_count(number: c_uint, by: *mut c_void) {
+/// What counts where QEMU itself cannot.
+pub const COUNT: Both<OnExecution> = Both {
+    blocks: on_block,
+    instructions: on_instruction,
+};
+
+extern "C" fn on_block(number: c_uint, by: *mut c_void) {
     // SAFETY: as above.
-    let clock = unsafe { (*vcpu(number)).clock };
+    add(unsafe { (*vcpu(number)).by_block }, by as u64);
+}
+
+extern "C" fn on_instruction(number: c_uint, by: *mut c_void) {
+    // SAFETY: as above.
+    add(unsafe { (*vcpu(number)).by_instruction }, by as u64);
+}
+
+fn take(clock: &AtomicU64, by: u64) {
+    // As there.
+    let now = clock.load(Ordering::Relaxed);
+    clock.store(now.wrapping_sub(by), Ordering::Relaxed);
+}
+
+#[inline]
+fn add(clock: &AtomicU64, by: u64) {
     // Nobody else writes it: no locked addition is needed.
     let now = clock.load(Ordering::Relaxed);
-    clock.store(now.wrapping_add(by as u64), Ordering::Relaxed);
+    clock.store(now.wrapping_add(by), Ordering::Relaxed);
 }
 
-pub extern "C" fn on_record(number: c_uint, data: *mut c_void) {
+pub extern "C" fn on_record<const BOTH: bool>(number: c_uint, data: *mut c_void) {
     // SAFETY: called on the vCPU's own thread, which is in no other callback of ours.
     let vcpu = unsafe { &mut *vcpu(number) };
-    let (stamp, word) = vcpu.unpack(data);
+    let (stamp, word) = vcpu.unpack::<BOTH>(data);
     if vcpu.records(stamp, word) {
         vcpu.ring.push(stamp, word);
+    }
+}
+
+/// A fault's handler is entered. `FRAME`: of [`Frame::ALL`].
+pub extern "C" fn on_fault<const FRAME: usize>(number: c_uint, data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    if vcpu.waits > 0 {
+        vcpu.settle(Place::Unknown);
+    }
+    vcpu.frame = Frame::ALL[FRAME];
+    vcpu.waiting[0] = vcpu.hold(data);
+    vcpu.waits = 1;
+}
+
+/// What a handler calls first is entered.
+pub extern "C" fn on_framed(number: c_uint, data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let held = vcpu.hold(data);
+    if vcpu.waits == 1 {
+        vcpu.waiting[1] = held;
+        vcpu.waits = 2;
+    } else {
+        vcpu.record(held);
+    }
+}
+
+/// The first push after a fault, or after an interrupt, of which nothing waits.
+pub extern "C" fn on_pushed(number: c_uint, access: Access, pushed: u64, _data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    if vcpu.waits > 0 {
+        // The return address of a call lies between.
+        let own = vcpu.waits as u64;
+        vcpu.settle(fault::place(access, pushed, own, vcpu.frame));
+    }
+}
+
+pub extern "C" fn on_unpushed(number: c_uint, _data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    if vcpu.waits > 0 {
+        vcpu.settle(Place::Unknown);
     }
 }
 
@@ -159,15 +354,25 @@ pub extern "C" fn on_gate(number: c_uint, open: *mut c_void) {
     }
 }
 
-pub extern "C" fn on_stack_saved(number: c_uint, _info: u32, address: u64, _data: *mut c_void) {
+pub extern "C" fn on_stack_saved(
+    number: c_uint,
+    _access: Access,
+    address: u64,
+    _data: *mut c_void,
+) {
     // SAFETY: as above.
     unsafe { (*vcpu(number)).saved_at = address };
 }
 
-pub extern "C" fn on_stack_loaded(number: c_uint, _info: u32, address: u64, data: *mut c_void) {
+pub extern "C" fn on_stack_loaded<const BOTH: bool>(
+    number: c_uint,
+    _access: Access,
+    address: u64,
+    data: *mut c_void,
+) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
-    let (stamp, word) = vcpu.unpack(data);
+    let (stamp, word) = vcpu.unpack::<BOTH>(data);
     let switch = Switch {
         word: Word(word),
         from: std::mem::take(&mut vcpu.saved_at),

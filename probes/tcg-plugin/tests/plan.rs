@@ -1,6 +1,7 @@
 //! What is planted in a block, by its bytes and the site table.
 
-use uklscope_tcg::plan::{Hook, Listed, Sites, What, executed, hooks};
+use uklscope_tcg::plan::{Frame, Hook, Listed, Sites, What, executed, hooks};
+use uklscope_tcg::rests::Rests;
 use wire::{Kind, Site, SiteFlags, Word};
 
 const BASE: u64 = 0xffff_ffff_8100_0000;
@@ -238,4 +239,93 @@ fn recording_stops_before_and_starts_before_what_tells_so() {
         (1, What::Gate { open: true }),
     ];
     check(&block(BASE, &[NOP, NOP]), &sites, &expected);
+}
+
+const PUSH_MINUS_1: &[u8] = &[0x6a, 0xff];
+const PUSH_RSI: &[u8] = &[0x56];
+const CALL: &[u8] = &[0xe8, 0, 1, 0, 0];
+
+#[test]
+fn a_fault_waits_for_the_first_push_of_its_handler() {
+    let word = Word::new(Kind::FaultEntry, 5);
+    let fault = |frame| What::Fault { word, frame };
+    let handler = |more| {
+        [Site::new(
+            BASE,
+            Kind::FaultEntry,
+            5,
+            SiteFlags::FAULTS | more,
+        )]
+    };
+    // Without an error code the handler pushes another number.
+    check(
+        &block(BASE, &[NOP, PUSH_MINUS_1, CALL]),
+        &handler(0),
+        &[(0, fault(Frame::Plain)), (1, What::Pushed)],
+    );
+    // While the kernel starts it pushes the exception's number, too.
+    check(
+        &block(BASE, &[PUSH_MINUS_1, PUSH_MINUS_1, JMP_RAX]),
+        &handler(0),
+        &[
+            (0, fault(Frame::Plain)),
+            (0, What::Pushed),
+            (2, record(Kind::Jump, 5, true)),
+        ],
+    );
+    check(
+        &block(BASE, &[PUSH_MINUS_1, JMP_RAX]),
+        &handler(0),
+        &[
+            (0, fault(Frame::ErrorCode)),
+            (0, What::Pushed),
+            (1, record(Kind::Jump, 5, true)),
+        ],
+    );
+    // With one, what it calls does, in a block of its own.
+    check(
+        &block(BASE, &[NOP, CALL]),
+        &handler(0),
+        &[(0, fault(Frame::ErrorCode))],
+    );
+    check(
+        &block(BASE, &[NOP, CALL]),
+        &handler(SiteFlags::PAGE_FAULTS),
+        &[(0, fault(Frame::PageFault))],
+    );
+    // Neither is to be seen.
+    check(
+        &block(BASE, &[NOP, NOP]),
+        &handler(0),
+        &[(0, record(Kind::FaultEntry, 5, false))],
+    );
+    let called = [Site::new(BASE, Kind::Entry, 6, SiteFlags::FRAMES)];
+    let entry = Word::new(Kind::Entry, 6);
+    check(
+        &block(BASE, &[PUSH_RSI, NOP]),
+        &called,
+        &[(0, What::Framed { word: entry }), (0, What::Pushed)],
+    );
+    check(
+        &block(BASE, &[NOP, NOP]),
+        &called,
+        &[(0, What::Unpushed), (0, record(Kind::Entry, 6, false))],
+    );
+}
+
+#[test]
+fn what_is_left_of_a_block_is_known_at_each_of_its_instructions() {
+    let rests = Rests::default();
+    // The last but one is the first page's last.
+    let start = BASE + 0xffc;
+    rests.keep(&block(start, &[NOP, RET, SAVE_RSP, NOP]));
+    let at = |offset| rests.at(start + offset);
+    assert_eq!([0, 1, 2, 9].map(at), [Some(4), Some(3), Some(2), Some(1)]);
+    assert_eq!([3, 10].map(at), [None, None], "no instruction begins there");
+    assert_eq!(rests.at(BASE - 0x1000), None);
+    // One that is executed again as a block of its own is still the same in the other.
+    rests.keep(&block(start + 1, &[RET]));
+    assert_eq!(at(1), Some(3));
+    rests.keep(&block(start, &[NOP, RET]));
+    assert_eq!([0, 1, 2].map(at), [Some(2), Some(1), Some(2)]);
 }

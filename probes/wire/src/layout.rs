@@ -58,6 +58,40 @@ pub struct Header {
     pub gate: AtomicU32,
 }
 
+/// In the header's page: what a probe found of its own clocks. All zero at first; the probe alone writes it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Checks {
+    /// Exceptions whose handler was entered before the instruction that caused them was executed.
+    pub faults: AtomicU64,
+    /// Those of which it was not found out which instruction that was: each is counted, and so is the rest of
+    /// the block that it lies in.
+    pub unplaced: AtomicU64,
+    /// From one record of a vCPU to its next one, by two clocks; 0 where the probe has but one.
+    pub edges: AtomicU64,
+    /// Edges on which the two do not agree.
+    pub differing: AtomicU64,
+    /// The first of those.
+    pub first: [Difference; DIFFERENCES],
+}
+
+/// Differing edges that are told in full.
+pub const DIFFERENCES: usize = 16;
+
+/// An edge of a path of which two clocks tell different lengths.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Difference {
+    /// The words of the two records.
+    pub from: AtomicU32,
+    pub to: AtomicU32,
+    pub by_block: AtomicU64,
+    pub by_instruction: AtomicU64,
+}
+
+/// Where in the header's page the checks lie.
+pub const CHECKS_OFFSET: usize = 1024;
+
 /// One per vCPU. A ring holds the chunks from the tail's to the head's, which is being filled.
 #[derive(Debug)]
 #[repr(C)]
@@ -125,7 +159,8 @@ const _: () = assert!(core::mem::offset_of!(ChunkHeader, sequence) == SEQUENCE_O
 const _: () = assert!(core::mem::offset_of!(ChunkHeader, used) == USED_OFFSET);
 const _: () = assert!(size_of::<Control>() == CONTROL_BYTES);
 const _: () = assert!(size_of::<ChunkHeader>() == CHUNK_HEADER_BYTES);
-const _: () = assert!(size_of::<Header>() <= HEADER_BYTES);
+const _: () = assert!(size_of::<Header>() <= CHECKS_OFFSET);
+const _: () = assert!(CHECKS_OFFSET + size_of::<Checks>() <= HEADER_BYTES);
 
 /// The numbers that every offset follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,7 +26,9 @@ pub mod record;
 pub mod site;
 
 pub use c_header::header;
-pub use layout::{Chunk, ChunkHeader, Control, Damage, Header, Policy, Shape, State, Taken};
+pub use layout::{
+    Checks, Chunk, ChunkHeader, Control, Damage, Difference, Header, Policy, Shape, State, Taken,
+};
 pub use record::{Kind, Record, Word};
 pub use site::{Site, SiteFlags};
 

@@ -35,6 +35,12 @@ impl SiteFlags {
     pub const STOPS: u32 = 128;
     /// The application's own code, not its libc's: the calls that leave it are recorded.
     pub const OWN: u32 = 256;
+    /// The handler of an exception that comes before the instruction that causes it is executed.
+    pub const FAULTS: u32 = 512;
+    /// Of those, the page fault's: its error code tells whether the instruction itself could not be read.
+    pub const PAGE_FAULTS: u32 = 1024;
+    /// What handlers call before all else where the CPU has pushed an error code.
+    pub const FRAMES: u32 = 2048;
 }
 
 pub const SITE_BYTES: usize = 16;

@@ -10,14 +10,14 @@ use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::session::stub_trace::{trace_attached, trace_by_stub};
 use debugger::session::target::Endpoint;
-use debugger::session::trace::{TraceOptions, Traced, site_table, trace};
+use debugger::session::trace::{Clock, TraceOptions, Traced, site_table, trace};
 use debugger::session::trace_file::{head, recording, recording_of, save};
 use debugger::session::trace_keep::{Keeper, trace_into};
 use debugger::session::trace_probes::trace_by_probes;
 use debugger::trace::filter::{Filter, Wanted as Functions};
 
 use super::trace_text::{self, By};
-use super::tracing::{Progress, cancel_by_signal, duration};
+use super::tracing::{Progress, cancel_by_signal, duration, turn_by_signal};
 use super::wanted::Wanted;
 use crate::args::{Accel, Boot, Family};
 
@@ -31,6 +31,10 @@ pub struct TraceArgs {
     /// Stop after this long, such as 5s.
     #[arg(long = "for", value_name = "TIME")]
     pub duration: Option<String>,
+    /// Record nothing until SIGUSR1 comes: it stops recording while the guest runs, and goes on with it; --for
+    /// counts from the first time.
+    #[arg(long, conflicts_with = "start_at")]
+    pub paused: bool,
     /// Record from when one of these functions is entered: names, *, ?, or kernel:net; --for counts from then.
     #[arg(long, value_name = "FUNCTIONS", value_delimiter = ',')]
     pub start_at: Vec<Functions>,
@@ -64,6 +68,9 @@ pub struct TraceArgs {
     /// Count each instruction by itself: slow, to check the fast clock against.
     #[arg(long)]
     pub slow_clock: bool,
+    /// Count in both ways, and fail if they differ between any two records.
+    #[arg(long, conflicts_with = "slow_clock")]
+    pub check_clock: bool,
     /// Where the recording goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -120,17 +127,23 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     options.smp = args.boot.smp;
     options.profile.clone_from(&args.family.profile);
     options.duration = args.duration.as_deref().map(duration).transpose()?;
-    options.slow_clock = args.slow_clock;
+    options.clock = match (args.slow_clock, args.check_clock) {
+        (false, false) => Clock::Fast,
+        (true, _) => Clock::Slow,
+        (false, true) => Clock::Both,
+    };
     options.flight = args.flight;
+    options.paused = args.paused;
+    turn_by_signal(&options.switch)?;
     options.filter = Filter {
         only: args.only.clone(),
         not: args.not.clone(),
         start_at: args.start_at.clone(),
         stop_at: args.stop_at.clone(),
     };
-    if args.engine != Engine::Plugin && options.filter != Filter::default() {
+    if args.engine != Engine::Plugin && (options.filter != Filter::default() || args.paused) {
         bail!(
-            "tracing {}: --only, --not, --start-at and --stop-at are for the plugin; leave them out, or choose functions \
+            "tracing {}: --only, --not, --start-at, --stop-at and --paused are for the plugin; leave them out, or choose functions \
              for --engine probes with --functions",
             args.image
         );
@@ -201,6 +214,17 @@ fn print(args: &TraceArgs, traced: &Traced, json: bool, out: &mut dyn Write) -> 
                 "\nrecorded in {path}; 'uklscope report {path}' shows more"
             )?;
         }
+    }
+    if let Some(clocks) = traced.report.clocks.as_ref().filter(|one| !one.agree()) {
+        bail!(
+            "the two counts differ on {} of {} edges; as on {}",
+            clocks.differing,
+            clocks.edges,
+            clocks
+                .first
+                .first()
+                .map_or_else(|| "none".to_owned(), ToString::to_string)
+        );
     }
     if args.require_lossless && traced.report.lost > 0 {
         bail!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use debugger::addr::Insns;
 use debugger::crossing::Setup;
+use debugger::trace::clocks::Clocks;
 use debugger::trace::diff;
 use debugger::trace::report::{Class, Comparison, Pair, Phases, Report, Row, Verdict};
 
@@ -40,6 +41,7 @@ pub fn report(report: &Report, by: By) -> Vec<String> {
         report.lost
     )];
     lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(report.clocks.iter().flat_map(clocks));
     if let Some(times) = &report.times {
         lines.extend(times_text::table(report, times, by));
         return lines;
@@ -62,6 +64,18 @@ pub fn report(report: &Report, by: By) -> Vec<String> {
         lines.push(String::new());
         lines.extend(requests);
     }
+    lines
+}
+
+/// Whether the two counts of the plugin agree.
+fn clocks(clocks: &Clocks) -> Vec<String> {
+    let mut lines = vec![format!(
+        "counted by blocks and by instructions: {} of {} edges differ; {} faults",
+        Insns(clocks.differing),
+        Insns(clocks.edges),
+        Insns(clocks.faults)
+    )];
+    lines.extend(clocks.first.iter().map(|one| format!("  {one}")));
     lines
 }
 

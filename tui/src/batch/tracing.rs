@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use debugger::addr::Insns;
 use debugger::crossing::Setup;
 use debugger::event::Event;
+use debugger::session::trace_switch::Switch;
 
 /// `5s`, `300ms`, `2m`, or a number of seconds.
 ///
@@ -42,6 +43,21 @@ pub fn cancel_by_signal() -> anyhow::Result<Arc<AtomicBool>> {
             .context("catching Ctrl-C: the system refused; run it again")?;
     }
     Ok(cancel)
+}
+
+/// SIGUSR1 stops recording, and goes on with it.
+///
+/// # Errors
+/// When the signal cannot be caught.
+pub fn turn_by_signal(switch: &Switch) -> anyhow::Result<()> {
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGUSR1])
+        .context("catching SIGUSR1: the system refused; run it again")?;
+    let switch = switch.clone();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || signals.forever().for_each(|_| switch.turn()))
+        .context("starting a thread for signals: the system refused; run it again")?;
+    Ok(())
 }
 
 /// One line on a terminal's error stream, written over itself.

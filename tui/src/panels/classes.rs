@@ -100,6 +100,9 @@ impl Panel for Classes {
             return "crossings".to_owned();
         };
         let state = match &view.model.crossings.news {
+            Some(news) if news.running && !news.recording => {
+                "recording is paused, p goes on".to_owned()
+            }
             Some(news) if news.running => {
                 format!("live, {:.1} M events/s", news.events_per_s / 1e6)
             }

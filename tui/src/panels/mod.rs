@@ -122,6 +122,8 @@ pub enum Effect {
     Copy(String),
     /// Starts traced runs of the image, or stops those that go on.
     Trace(Traced),
+    /// Stops recording while the traced guest runs, or goes on with it.
+    Record,
     /// Steps through one call in two modes.
     Step(Wish),
     /// Gives up the slow work of that name.

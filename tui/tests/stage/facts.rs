@@ -58,6 +58,7 @@ pub(crate) fn events() -> Vec<Event> {
         events: 4_000_000,
         events_per_s: 31.4e6,
         running: true,
+        recording: true,
     };
     vec![
         Event::Target(target),
@@ -413,6 +414,7 @@ pub(crate) fn server() -> Event {
         events: 4_000_000,
         events_per_s: 1e6,
         running: true,
+        recording: true,
     })
 }
 

@@ -129,6 +129,12 @@ impl Fold {
         self
     }
 
+    /// What the records' numbers of functions mean.
+    #[must_use]
+    pub const fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
     /// Takes records of a vCPU, in order; `clock` is its whole clock at or before the first of them.
     ///
     /// Returns how many were taken. The rest, from a switch on whose turn it is not yet, is to be given

@@ -113,6 +113,7 @@ impl Fold {
             classes,
             sites,
             uses,
+            clocks: None,
             times,
             requests: self
                 .requests

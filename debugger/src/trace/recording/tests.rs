@@ -43,6 +43,7 @@ fn run(classes: u64) -> Report {
         uses: Vec::new(),
         requests: None,
         times: None,
+        clocks: None,
         notes: vec!["a note".to_owned()],
     }
 }

@@ -1,0 +1,51 @@
+//! What the plugin found of its own counting: by blocks, and of each instruction.
+
+use serde::{Deserialize, Serialize};
+
+/// Both counts of one run, compared from each record of a vCPU to its next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clocks {
+    /// Pairs of records that were compared.
+    pub edges: u64,
+    /// Between which the two counts are not the same.
+    pub differing: u64,
+    /// Faults, each of which leaves a block, or comes before one.
+    pub faults: u64,
+    /// Those of which the place was not found.
+    pub unplaced: u64,
+    /// The first edges that differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<Difference>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The records at its ends: `ENTRY vfs_read`.
+    pub from: String,
+    pub to: String,
+    pub by_block: u64,
+    pub by_instruction: u64,
+}
+
+impl Clocks {
+    /// The counts agree on every edge, and there are some.
+    #[must_use]
+    pub const fn agree(&self) -> bool {
+        self.edges > 0 && self.differing == 0
+    }
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            from,
+            to,
+            by_block,
+            by_instruction,
+        } = self;
+        write!(
+            f,
+            "{from} to {to}: {by_block} by blocks, {by_instruction} by instructions"
+        )
+    }
+}

@@ -1,0 +1,83 @@
+//! Where in its block an instruction faulted. The block was counted when it was begun, and what is left of it
+//! was not executed.
+//!
+//! No register is read: the CPU has pushed the instruction's address before the handler was entered, and the
+//! first push since tells where.
+
+use std::sync::OnceLock;
+
+use crate::memory::Memory;
+use crate::plan::{Frame, Listed};
+use crate::qemu::{Access, Api, Instruction};
+use crate::rests::Rests;
+
+/// The bit of a page fault's error code that says that the instruction could not be read.
+const FETCH: u64 = 1 << 4;
+const WORD_BYTES: u64 = 8;
+
+#[derive(Debug)]
+pub struct Faults {
+    api: Api,
+    memory: OnceLock<Option<Memory>>,
+    rests: Rests,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// So many instructions of a block were not executed, the one that faulted being the first of them.
+    Inside(u16),
+    /// No instruction was begun.
+    Between,
+    Unknown,
+}
+
+static FAULTS: OnceLock<Faults> = OnceLock::new();
+
+/// Once, before anything is translated.
+pub fn set_up(api: Api) {
+    FAULTS.get_or_init(|| Faults {
+        api,
+        memory: OnceLock::new(),
+        rests: Rests::default(),
+    });
+}
+
+/// A block is translated. `kernel`: its first instruction, where that is in a function of the kernel.
+pub fn translated(block: &[Listed], kernel: Option<Instruction>) {
+    let Some(faults) = FAULTS.get() else { return };
+    faults.rests.keep(block);
+    if let Some(instruction) = kernel {
+        faults.memory.get_or_init(|| {
+            let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+            Memory::around(&maps, faults.api.in_host(instruction))
+        });
+    }
+}
+
+/// Of the fault since which `own` words were pushed, the last of them to `pushed`.
+#[must_use]
+pub fn place(access: Access, pushed: u64, own: u64, frame: Frame) -> Place {
+    let Some(faults) = FAULTS.get() else {
+        return Place::Unknown;
+    };
+    faults
+        .place(access, pushed.wrapping_add(own * WORD_BYTES), frame)
+        .unwrap_or(Place::Unknown)
+}
+
+impl Faults {
+    /// `above`: what the CPU has pushed last.
+    fn place(&self, access: Access, mut above: u64, frame: Frame) -> Option<Place> {
+        let memory = self.memory.get()?.as_ref()?;
+        let read = |address| memory.read(self.api.physical(access, address)?);
+        if frame != Frame::Plain {
+            if frame == Frame::PageFault && read(above)? & FETCH != 0 {
+                return Some(Place::Between);
+            }
+            above = above.wrapping_add(WORD_BYTES);
+        }
+        // What was never translated was not begun: the CPU could not go there.
+        let rest = self.rests.at(read(above)?);
+        Some(rest.map_or(Place::Between, Place::Inside))
+    }
+}
