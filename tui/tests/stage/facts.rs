@@ -368,6 +368,7 @@ pub(crate) fn report(mode: Mode) -> Report {
         uses: vec![made],
         requests: None,
         times: None,
+        clocks: None,
         notes: Vec::new(),
     }
 }

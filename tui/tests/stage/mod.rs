@@ -68,6 +68,7 @@ impl Stage {
                 Effect::Copy(text) => self.typed.push(format!("(copy {text})")),
                 Effect::Step(wish) => self.typed.push(format!("(step {wish:?})")),
                 Effect::Trace(which) => self.typed.push(format!("(trace {which:?})")),
+                Effect::Record => self.typed.push("(record)".to_owned()),
                 Effect::Cancel(name) => self.type_line(format!("cancel {name}")),
                 Effect::Type(line) => self.type_line(line),
                 Effect::Edit(line) => self.ui.edit(&line),
