@@ -135,9 +135,7 @@ impl Vcpu {
             let held = self.hold(data);
             self.edges.end(held.stamps(), held.word);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "a packed field")]
-        let word = data as u32;
-        (stamp(self.clock, data as u64 >> 32), word)
+        (stamp(self.clock, data as u64 >> 32), data as u32)
     }
 
     fn hold(&self, data: *mut c_void) -> Held {
