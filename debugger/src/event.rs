@@ -54,6 +54,10 @@ pub enum Event {
     Compared(std::sync::Arc<crate::trace::report::Comparison>),
     /// Runs whose records were kept.
     Recorded(std::sync::Arc<crate::trace::recording::Stored>),
+    /// Every place where the image's application leaves its code.
+    Mapped(std::sync::Arc<crate::trace::call_map::CallMap>),
+    /// Stacks that another tool wrote.
+    Imported(std::sync::Arc<crate::trace::import::Stacks<'static>>),
     /// One operation in two modes, stepped through.
     Stepped(std::sync::Arc<Instructions>),
     /// The watch expressions as of this stop, or of a change of them: all, by number.

@@ -1,5 +1,6 @@
 //! THE table of actions: it feeds the keys, the key line, the help and the book.
 
+mod call_map;
 mod values;
 
 use std::fmt::Write as _;
@@ -171,6 +172,11 @@ pub const TABLE: &[Action] = &[
     action(Scope::Screen(Screen::Crossings), "counts", &["c"], "counts", "how many of the marked crossings took how many instructions, or the modes again", |ui, _| below(ui, PanelId::Counts)),
     action(Scope::Screen(Screen::Crossings), "sites", &["s"], "sites", "which places of the application and which tasks made the crossings, or the modes again", |ui, _| below(ui, PanelId::Sites)),
     action(Scope::Screen(Screen::Crossings), "advice", &["a"], "advice", "which call to bypass or shorten next, or the crossings again", |ui, _| below(ui, PanelId::Advice)),
+    action(Scope::Screen(Screen::Crossings), "call map", &["M"], "call map", "every place where the application's code is left, and what it made", call_map::show),
+    action(Scope::Panel(PanelId::CallMap), "code of site", &["Enter"], "code", "show the marked place in source and disassembly", |ui, m| ui.act(&Act::Enter, m)),
+    action(Scope::Panel(PanelId::CallMap), "crossings of site", &["x"], "crossings", "only the crossings that the marked place made", call_map::crossings),
+    action(Scope::Panel(PanelId::CallMap), "used sites", &["u"], "used", "only the places that made crossings, or all", |ui, _| { ui.panels.call_map.narrow(); Vec::new() }),
+    action(Scope::Panel(PanelId::CallMap), "find site", &["/"], "find", "to the next place with a text", |ui, _| prompt(ui, PromptKind::Find, "")),
     action(Scope::Screen(Screen::Crossings), "filter", &["/"], "filter", "only crossings that a query holds for: a text, kind=syscall insns>2000; Tab completes", query),
     action(Scope::Panel(PanelId::Tree), "fold", &["Enter"], "fold", "fold or unfold the marked call", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Tree), "filter functions", &["/"], "filter", "only functions that a query holds for, with their callers: a text, origin=kernel:net own>50", query),

@@ -141,9 +141,12 @@ pub struct DoctorArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct OpenArgs {
-    /// Recordings made by 'uklscope trace'; the first is shown, the others' modes beside it.
+    /// Recordings made by 'uklscope trace'; the first is shown, the others' modes beside it. Or one file of
+    /// folded stacks, or a Chrome trace as JSON.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub import: batch::stacks::Import,
 }
 
 /// How to boot; shared by every command that does.

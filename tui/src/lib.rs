@@ -18,6 +18,7 @@ pub mod history;
 pub mod keys;
 pub mod layout;
 pub mod look;
+pub mod mapper;
 pub mod open;
 pub mod overlay;
 mod pace;

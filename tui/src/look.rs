@@ -31,6 +31,8 @@ pub struct Look {
     pub address: Option<String>,
     /// The marked class of crossings; the table may be in another order with each news.
     pub class: Option<(CrossingKind, String)>,
+    /// One crossing of that class, whose own path is shown in place of the class's.
+    pub one: Option<Class>,
     /// Which crossings are shown.
     pub crossings: Filter,
     /// Which functions of a path are shown.
@@ -109,8 +111,19 @@ impl Look {
             .unwrap_or(0)
     }
 
+    /// The one crossing that was chosen of the marked class.
     #[must_use]
-    pub fn class<'a>(&self, model: &'a Model) -> Option<&'a Class> {
+    pub fn one(&self) -> Option<&Class> {
+        let (kind, id) = self.class.as_ref()?;
+        let one = self.one.as_ref();
+        one.filter(|one| one.kind == *kind && one.id == *id)
+    }
+
+    #[must_use]
+    pub fn class<'a>(&'a self, model: &'a Model) -> Option<&'a Class> {
+        if let Some(one) = self.one() {
+            return Some(one);
+        }
         let classes = self.classes(model);
         classes.get(self.class_row(&classes)).copied()
     }
@@ -119,7 +132,7 @@ impl Look {
     #[must_use]
     pub fn pair<'a>(&self, model: &'a Model) -> Option<&'a Pair> {
         let call = &self.class(model)?.call;
-        let pairs: Vec<&Pair> = model.crossings.pairs(call).collect();
+        let pairs: Vec<&'a Pair> = model.crossings.pairs(call).collect();
         pairs.get(self.pair % pairs.len().max(1)).copied()
     }
 }

@@ -1,6 +1,6 @@
 //! What the screen is opened on: an image, a stub, a recording, or the recording that is built in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -8,8 +8,9 @@ use debugger::event::{Event, Run, TargetInfo, TraceNews};
 use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::session::trace_compare::side_by_side;
-use debugger::session::trace_file;
+use debugger::session::trace_file::{self, Found};
 use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt};
+use debugger::trace::import::Stacks;
 use debugger::trace::recording::{Recording, Stored};
 
 use crate::args::{AttachArgs, OpenArgs, RunArgs, ScreenArgs};
@@ -67,7 +68,7 @@ pub fn last(look: ScreenArgs) -> anyhow::Result<()> {
     let hint = "built-in recording; 'cargo xtask demo' gets an image to debug".to_owned();
     let issues = issues.iter().map(ToString::to_string).collect();
     events.extend(told(&recording, "built-in recording".to_owned(), issues));
-    show_recording(events, Some(hint), look)
+    show_recording(events, Some(hint), look, Screen::Crossings)
 }
 
 /// `uklscope open`: the first recording, and the others' modes beside it.
@@ -75,6 +76,12 @@ pub fn last(look: ScreenArgs) -> anyhow::Result<()> {
 /// # Errors
 /// When a file is no recording.
 pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
+    if let [file] = args.files.as_slice()
+        && let Found::Stacks(mut stacks) = trace_file::find(file)?
+    {
+        args.import.name(&mut stacks, file)?;
+        return show_recording(imported(stacks, file), None, look, Screen::Flame);
+    }
     let (recording, issues, kept) = read(&args.files)?;
     let names: Vec<String> = args
         .files
@@ -85,7 +92,7 @@ pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let name = format!("recording {}", names.join(" "));
     let mut events = told(&recording, name, issues);
     events.extend(kept.map(|stored| Event::Recorded(Arc::new(stored))));
-    show_recording(events, None, look)
+    show_recording(events, None, look, Screen::Crossings)
 }
 
 /// `uklscope attach`
@@ -150,9 +157,10 @@ fn show_recording(
     events: Vec<Event>,
     hint: Option<String>,
     look: ScreenArgs,
+    shown: Screen,
 ) -> anyhow::Result<()> {
     let mut ui = screen(Guest::None, look);
-    ui.show(Screen::Crossings);
+    ui.show(shown);
     ui.said = hint;
     run::run(
         ui,
@@ -205,6 +213,33 @@ fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>, Option<Sto
     }
     let whole = whole.context("opening recordings: no file is given; name one")?;
     Ok((whole, issues, kept))
+}
+
+/// Stacks of another tool, as the events of a session that has ended.
+#[must_use]
+pub fn imported(stacks: Stacks<'static>, path: &Path) -> Vec<Event> {
+    let mut events: Vec<Event> = stacks.notes.iter().cloned().map(Event::Notice).collect();
+    let unknown = stacks.unknown();
+    if !unknown.is_empty() {
+        let unknown = unknown.join(", ");
+        events.push(Event::Notice(format!(
+            "not in {}: {unknown}",
+            path.display()
+        )));
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    events.push(Event::Target(TargetInfo {
+        name: name.to_string_lossy().into_owned(),
+        mode: stacks.mode.as_ref().map(|mode| mode.mode),
+        accelerator: stacks.format.name().to_owned(),
+        vcpus: 0,
+        lacks: Vec::new(),
+        found: Vec::new(),
+    }));
+    let ended = format!("{} {}", stacks.format.name(), name.to_string_lossy());
+    events.push(Event::Imported(Arc::new(stacks)));
+    events.push(Event::Run(Run::Ended(ended)));
+    events
 }
 
 /// What a recording says, as the events of a session that has ended.

@@ -18,6 +18,7 @@ use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::action;
+use crate::mapper::Mapper;
 use crate::pace::Pace;
 use crate::panels::{Effect, Traced};
 use crate::state;
@@ -93,6 +94,7 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
         model,
         subject,
         stepper: Stepper::default(),
+        mapper: Mapper::default(),
         sender,
         restoring: false,
         refused: 0,
@@ -188,6 +190,7 @@ struct Running {
     model: Model,
     subject: Subject,
     stepper: Stepper,
+    mapper: Mapper,
     sender: Sender<Message>,
     /// The last run's breakpoints are being set up.
     restoring: bool,
@@ -272,6 +275,7 @@ impl Running {
                 Effect::Trace(which) => self.trace(which),
                 Effect::Record => self.record(),
                 Effect::Step(wish) => self.step(wish),
+                Effect::Map(image, twin) => self.map(image, twin),
                 Effect::Cancel(name) => self.cancel(&name),
                 Effect::Type(line) => self.type_line(line),
                 Effect::Edit(line) => self.ui.edit(&line),
@@ -450,6 +454,20 @@ impl Running {
             }
             Err(error) => format!("starting the stepper: {error}; try again"),
         });
+    }
+
+    fn map(&mut self, image: String, twin: bool) {
+        if self.mapper.is_running() {
+            return;
+        }
+        let sender = self.sender.clone();
+        let started = self.mapper.start(image, twin, move |event| {
+            // The screen may have been left meanwhile.
+            let _ = sender.send(Message::Trace(event));
+        });
+        if let Err(error) = started {
+            self.ui.said = Some(format!("looking for call sites: {error}; try again"));
+        }
     }
 
     fn cancel(&mut self, name: &str) {

@@ -1,11 +1,19 @@
 //! What is asked of crossings and paths on the screens: queries, advice.
 
+use std::sync::Arc;
+
+use debugger::addr::Addr;
+use debugger::crossing::Mode;
+use debugger::event::Event;
+use debugger::origin::Origin;
+use debugger::trace::call_map::CallMap;
+use debugger::trace::call_sites::{CallSite, Enters, Target};
 use insta::assert_snapshot;
 
 #[expect(dead_code, reason = "tests of the other screens need the rest")]
 mod stage;
 
-use stage::Stage;
+use stage::{Stage, facts};
 
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (200, 50);
@@ -28,6 +36,80 @@ fn the_counts_of_a_class_and_who_made_them_stand_below_too() {
     assert_snapshot!("counts_large", screen("3 Down Down c", LARGE));
     assert_snapshot!("sites_small", screen("3 s", SMALL));
     assert_snapshot!("sites_large", screen("3 s", LARGE));
+}
+
+/// The place that the crossings of the stage's report are made by, and two that made none.
+fn call_map() -> Event {
+    let used = &facts::report(Mode::Ukl).sites[0];
+    let to = |symbol: &str, origin| {
+        Some(Target {
+            symbol: symbol.to_owned(),
+            origin,
+        })
+    };
+    let print = CallSite {
+        address: Addr(0xffff_ffff_81a0_0010),
+        caller: "main".to_owned(),
+        line: Some(14),
+        target: to("printf", Origin::Libc),
+        ..used.clone()
+    };
+    let scan = CallSite {
+        address: Addr(0xffff_ffff_8160_2000),
+        caller: "parse".to_owned(),
+        line: Some(99),
+        target: to("strlen", Origin::Libc),
+        enters: Enters::No,
+        ..used.clone()
+    };
+    Event::Mapped(Arc::new(CallMap {
+        image: "syscalls".to_owned(),
+        twin: false,
+        sites: vec![print, scan, used.clone()],
+    }))
+}
+
+fn mapped((width, height): (u16, u16)) -> Stage {
+    let mut stage = Stage::stopped(width, height);
+    stage.keys("3 M");
+    assert_eq!(
+        stage.typed.last().map(String::as_str),
+        Some("(map syscalls twin=false)")
+    );
+    assert!(
+        stage.text().contains("are not known yet"),
+        "{}",
+        stage.text()
+    );
+    stage.event(call_map());
+    stage
+}
+
+#[test]
+fn every_call_site_is_there_and_used_ones_are_marked() {
+    assert_snapshot!("call_map_small", mapped(SMALL).text());
+    assert_snapshot!("call_map_large", mapped(LARGE).text());
+}
+
+#[test]
+fn a_call_site_leads_to_its_code_and_to_its_crossings() {
+    let mut stage = mapped(SMALL);
+    stage.keys("Enter");
+    assert_eq!(
+        stage.typed.last().map(String::as_str),
+        Some("(go *0xffffffff81a00010)")
+    );
+    stage.keys("x");
+    assert!(
+        stage.text().contains("made no crossing in this run"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("u x");
+    let text = stage.text();
+    assert!(text.contains("only crossings where site="), "{text}");
+    let rows = text.lines().filter(|line| line.contains("write"));
+    assert!(rows.count() > 0 && !text.contains("interrupt "), "{text}");
 }
 
 #[test]

@@ -33,6 +33,8 @@ const TARGETS: &[&str] = &[
     "sockaddr",
     "wire",
     "profile",
+    "folded",
+    "trace_events",
 ];
 
 #[derive(Clone, Debug, clap::Args)]

@@ -107,7 +107,7 @@ impl Crossings {
     }
 
     /// What differs for a call between modes, where it was compared.
-    pub fn pairs<'a>(&'a self, call: &'a str) -> impl Iterator<Item = &'a Pair> {
+    pub fn pairs<'a, 'c>(&'a self, call: &'c str) -> impl Iterator<Item = &'a Pair> + use<'a, 'c> {
         self.comparison
             .iter()
             .flat_map(|comparison| &comparison.pairs)

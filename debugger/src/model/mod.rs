@@ -31,6 +31,8 @@ use crate::event::{
     MemoryDump, RegionInfo, Register, RequestId, SourceWindow, SymbolInfo, TargetInfo, TaskInfo,
     ThreadInfo, Watched, Why,
 };
+use crate::trace::call_map::CallMap;
+use crate::trace::import::Stacks;
 use crate::trace::recording::Stored;
 
 #[derive(Debug, Default)]
@@ -68,6 +70,10 @@ pub struct Model {
     pub crossings: Crossings,
     /// The runs whose records can be looked at.
     pub recorded: Option<Arc<Stored>>,
+    /// Where the image's application leaves its code.
+    pub call_map: Option<Arc<CallMap>>,
+    /// Stacks of another tool, where there are no crossings.
+    pub imported: Option<Arc<Stacks<'static>>>,
     pub console: Console,
     pub log: Log,
     pub works: Works,
@@ -95,6 +101,8 @@ impl Model {
             Event::Trace(news) => self.crossings.news(news),
             Event::Compared(comparison) => self.crossings.compared(comparison),
             Event::Recorded(stored) => self.recorded = Some(stored),
+            Event::Mapped(map) => self.call_map = Some(map),
+            Event::Imported(stacks) => self.imported = Some(stacks),
             Event::Stepped(instructions) => self.crossings.stepped = Some(instructions),
             Event::Watched(watched) => self.watched = watched,
             Event::Pulse => self.run.pulsed(),
@@ -126,6 +134,8 @@ impl Model {
             Event::Trace(_)
             | Event::Compared(_)
             | Event::Recorded(_)
+            | Event::Mapped(_)
+            | Event::Imported(_)
             | Event::Stepped(_)
             | Event::Work(_)
             | Event::Notice(_) => self.apply(event),

@@ -80,6 +80,7 @@ pub mod trace_probes;
 mod trace_reader;
 mod trace_ring;
 pub mod trace_switch;
+mod trace_tasks;
 pub mod transcript;
 mod trouble;
 mod until;

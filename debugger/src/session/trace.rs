@@ -10,9 +10,11 @@ use wire::Policy;
 use super::guest_probes::GuestProbes;
 use super::process::Qemu;
 use super::profile_file;
+use super::shared_memory::SharedMemory;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
 use super::trace_switch::Switch;
+use super::trace_tasks::{LOOK_EVERY, TaskNames};
 use crate::addr::{AddrRange, AddrRanges};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews};
@@ -169,7 +171,8 @@ pub fn trace_and_record(
     };
     let twin = (options.setup.mode == Mode::Linux).then(|| image.twin());
     let profile = options.profile.as_deref();
-    let (table, _) = site_table(&image.vmlinux(), twin.as_deref(), profile)?;
+    let symbols = open_symbols(&image.vmlinux(), twin.as_deref(), profile)?;
+    let (table, _) = table_of(&symbols);
     let mut table = match options.scope {
         Scope::Functions => table,
         Scope::Boundary => table.boundary(),
@@ -188,7 +191,13 @@ pub fn trace_and_record(
     let fold = Fold::new(table.functions)
         .with_call_sites(table.calls)
         .with_requests(image.manifest.request.as_ref());
-    let mut guest = Qemu::start(&machine(image, options, plugin, &ring))?;
+    let machine = machine(image, options, plugin, &ring);
+    let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20)
+        .map_err(|source| TraceError::Memory { source })?;
+    let mut guest = Qemu::start(&Machine {
+        shared_memory: Some(memory.path()),
+        ..machine
+    })?;
     // From here on the records are read: the guest need not wait for this program to be ready.
     guest.monitor().execute("cont", None)?;
     let mut run = Running {
@@ -198,6 +207,7 @@ pub fn trace_and_record(
         probes: None,
         recorder,
         fold,
+        names: TaskNames::new(memory, &symbols),
         guest,
         serial: Vec::new(),
         began: Instant::now(),
@@ -321,6 +331,7 @@ pub(super) struct Running<'a> {
     pub(super) probes: Option<GuestProbes>,
     pub(super) recorder: &'a mut dyn Recorder,
     pub(super) fold: Fold,
+    pub(super) names: TaskNames,
     pub(super) guest: Qemu,
     pub(super) serial: Vec<u8>,
     pub(super) began: Instant,
@@ -336,6 +347,7 @@ impl Running<'_> {
     /// Folds until the guest has ended.
     pub(super) fn follow(&mut self, cancel: &AtomicBool, tell: &mut dyn FnMut(Event)) {
         let mut told = (Instant::now(), 0);
+        let mut looked = Instant::now();
         let mut asked: Option<Instant> = None;
         loop {
             let ended = self.guest.ended().is_some();
@@ -344,7 +356,13 @@ impl Running<'_> {
             self.take_serial(tell);
             if ended {
                 self.ring.drain_last(&mut self.fold, self.recorder);
+                // Its memory is still here.
+                self.names.look(self.fold.tasks());
                 return;
+            }
+            if looked.elapsed() >= LOOK_EVERY {
+                self.names.look(self.fold.tasks());
+                looked = Instant::now();
             }
             if self.recording.is_none() && self.ring.was_on() {
                 self.recording = Some(Instant::now());
@@ -447,6 +465,7 @@ impl Running<'_> {
         };
         Report {
             clocks: (self.options.clock == Clock::Both).then_some(clocks),
+            tasks: self.names.list(),
             ..self.fold.report(&run, classes)
         }
     }

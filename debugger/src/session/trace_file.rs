@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use crate::qemu::image::Image;
-use crate::trace::recording::{Bytes, Head, Issue, NoRecording, Recording, Stored};
+use crate::trace::import::{self, NoStacks, Stacks};
+use crate::trace::recording::{self, Bytes, Head, Issue, NoRecording, Recording, Stored};
 use crate::trace::report::Report;
 
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +27,8 @@ pub enum RecordingError {
     Read { path: PathBuf, source: io::Error },
     #[error("reading the recording {path}: {found}")]
     NotOne { path: PathBuf, found: NoRecording },
+    #[error("reading {path}: {found}; check what the file is")]
+    NoStacks { path: PathBuf, found: NoStacks },
 }
 
 fn advice(error: &io::Error) -> &'static str {
@@ -135,6 +138,33 @@ pub(super) fn part_name(path: &Path) -> PathBuf {
 /// # Errors
 /// When there is no such file, or it is no recording.
 pub fn open(path: &Path) -> Result<Stored, RecordingError> {
+    stored(path, bytes(path)?)
+}
+
+/// A recording, or stacks that were exported or that another tool wrote.
+#[derive(Debug)]
+pub enum Found {
+    Recording(Box<Stored>),
+    Stacks(Stacks<'static>),
+}
+
+/// What does not begin as a recording is read as folded stacks or as trace events.
+///
+/// # Errors
+/// When there is no such file, or it is none of these.
+pub fn find(path: &Path) -> Result<Found, RecordingError> {
+    let bytes = bytes(path)?;
+    if recording::is_one(bytes.as_ref()) {
+        return Ok(Found::Recording(Box::new(stored(path, bytes)?)));
+    }
+    let stacks = import::read(bytes.as_ref()).map_err(|found| RecordingError::NoStacks {
+        path: path.to_owned(),
+        found,
+    })?;
+    Ok(Found::Stacks(stacks.into_owned()))
+}
+
+fn bytes(path: &Path) -> Result<Bytes, RecordingError> {
     let read = |source| RecordingError::Read {
         path: path.to_owned(),
         source,
@@ -143,10 +173,13 @@ pub fn open(path: &Path) -> Result<Stored, RecordingError> {
     let is_file = file.metadata().map_err(read)?.is_file();
     // SAFETY: a recording is appended to or replaced, never changed; where another program cuts it off
     // meanwhile this one ends, as with any mapped file.
-    let bytes = match unsafe { Mmap::map(&file) } {
-        Ok(map) if is_file => Bytes::Mapped(map),
-        _ => Bytes::Read(fs::read(path).map_err(read)?),
-    };
+    match unsafe { Mmap::map(&file) } {
+        Ok(map) if is_file => Ok(Bytes::Mapped(map)),
+        _ => Ok(Bytes::Read(fs::read(path).map_err(read)?)),
+    }
+}
+
+fn stored(path: &Path, bytes: Bytes) -> Result<Stored, RecordingError> {
     Stored::open(bytes).map_err(|found| RecordingError::NotOne {
         path: path.to_owned(),
         found,
@@ -159,9 +192,14 @@ pub fn open(path: &Path) -> Result<Stored, RecordingError> {
 /// # Errors
 /// When there is no such file, or it is no recording.
 pub fn load(path: &Path) -> Result<(Recording, Vec<Issue>), RecordingError> {
-    let mut stored = open(path)?;
+    Ok(refolded(open(path)?))
+}
+
+/// As [`load`], of what is open.
+#[must_use]
+pub fn refolded(mut stored: Stored) -> (Recording, Vec<Issue>) {
     stored.refold();
-    Ok((stored.recording(), stored.issues().to_vec()))
+    (stored.recording(), stored.issues().to_vec())
 }
 
 #[cfg(test)]

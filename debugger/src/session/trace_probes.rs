@@ -13,6 +13,7 @@ use super::shared_memory::SharedMemory;
 use super::trace::{Running, TraceOptions, Traced, check_mode, open_symbols, table_of};
 use super::trace_error::TraceError;
 use super::trace_ring::Ring;
+use super::trace_tasks::TaskNames;
 use crate::crossing::Mode;
 use crate::event::Event;
 use crate::qemu::arguments::{Accelerator, GdbServer, Machine};
@@ -80,6 +81,7 @@ pub fn trace_by_probes(
         probes: Some(probes),
         recorder: &mut NoRecorder,
         fold: Fold::new(table.functions).with_times(clock(&told, options.accelerator)),
+        names: TaskNames::new(memory, &symbols),
         serial: guest.serial().try_iter().flatten().collect(),
         guest,
         began,

@@ -6,8 +6,11 @@
 //! before they are there, but for a bypass where the file has one. After the rebuild [`Advice::measure`]
 //! puts what was saved beside it, and accounts for the difference.
 
+mod by_site;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::by_site::AtSite;
 use super::diff;
 use super::report::{Class, Node, Report, SCHEMA};
 use crate::crossing::{CrossingKind, Setup};
@@ -29,6 +32,9 @@ pub struct Advice {
     /// By kind of request, where the image says what one is: of one request, on average.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<PerRequest>,
+    /// By place of the application's own code and call; none where the recording does not say who made them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<AtSite>,
 }
 
 /// A call that the application makes.
@@ -159,6 +165,7 @@ pub fn advise(report: &Report, same: &[Report]) -> Advice {
             .filter_map(|candidate| Some(candidate.bypass?.all))
             .sum(),
         requests: requests(report, &candidates),
+        sites: by_site::at_sites(report, &candidates),
         candidates,
     }
 }

@@ -10,6 +10,7 @@ mod because;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::flame::Flame;
 use super::report::{Class, Diff, Node, Pair, Report, Row, SCHEMA, Verdict};
 use crate::crossing::{CrossingKind, Setup};
 use crate::origin::Origin;
@@ -22,7 +23,8 @@ struct Flat<'a> {
     name: usize,
     origin: Origin,
     own: u64,
-    calls: u64,
+    /// None: they were not counted.
+    calls: Option<u64>,
     depth: u32,
     parent: Option<usize>,
     /// The first function that is not called from here, nor from there.
@@ -169,8 +171,18 @@ pub fn pair((a, mode_a): (&Class, &Setup), (b, mode_b): (&Class, &Setup)) -> Pai
 #[must_use]
 pub fn rows(a: &Node, b: &Node) -> Vec<Row> {
     let mut names = HashMap::new();
-    let (a, b) = (flatten(a, &mut names), flatten(b, &mut names));
-    let matches = align::align(&a, &b);
+    aligned(&flatten(a, &mut names), &flatten(b, &mut names))
+}
+
+/// The ladder of two trees of frames, in their order.
+pub(super) fn rows_of_flames(a: &Flame<'_>, b: &Flame<'_>) -> Vec<Row> {
+    let mut names = HashMap::new();
+    let mut flat = |flame| finished(frames(flame, &mut names));
+    aligned(&flat(a), &flat(b))
+}
+
+fn aligned(a: &[Flat<'_>], b: &[Flat<'_>]) -> Vec<Row> {
+    let matches = align::align(a, b);
     let in_b: HashMap<usize, usize> = matches.iter().copied().collect();
     let mut rows = Vec::with_capacity(a.len() + b.len() - matches.len());
     let (mut i, mut j) = (0, 0);
@@ -207,10 +219,14 @@ pub fn rows(a: &Node, b: &Node) -> Vec<Row> {
 
 fn row(verdict: Verdict, a: Option<&Flat<'_>>, b: Option<&Flat<'_>>) -> Row {
     let either = a.or(b);
+    // An import does not know it, a recording does.
+    let mut origins = [a, b].into_iter().flatten().map(|flat| flat.origin);
     Row {
         verdict,
         symbol: either.map_or_else(String::new, |flat| flat.symbol.to_owned()),
-        origin: either.map_or(Origin::Unknown, |flat| flat.origin),
+        origin: origins
+            .find(|origin| *origin != Origin::Unknown)
+            .unwrap_or_default(),
         depth_a: a.map(|flat| flat.depth),
         depth_b: b.map(|flat| flat.depth),
         a: a.map_or(0, |flat| flat.own),
@@ -229,7 +245,7 @@ fn flatten<'a>(root: &'a Node, names: &mut HashMap<&'a str, usize>) -> Vec<Flat<
             name: *names.entry(&node.symbol).or_insert(next),
             origin: node.origin,
             own: node.own,
-            calls: node.calls,
+            calls: Some(node.calls),
             depth,
             parent,
             end: 0,
@@ -243,6 +259,33 @@ fn flatten<'a>(root: &'a Node, names: &mut HashMap<&'a str, usize>) -> Vec<Flat<
                 .map(|child| (child, Some(at), depth + 1)),
         );
     }
+    finished(flat)
+}
+
+fn frames<'a>(flame: &'a Flame<'_>, names: &mut HashMap<&'a str, usize>) -> Vec<Flat<'a>> {
+    let flat = flame.frames.iter().map(|frame| {
+        let next = names.len();
+        Flat {
+            symbol: &frame.symbol,
+            name: *names.entry(&frame.symbol).or_insert(next),
+            origin: frame.origin,
+            own: frame.own,
+            calls: frame.calls,
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a tree of that depth is not held"
+            )]
+            depth: frame.depth as u32,
+            parent: frame.parent,
+            end: 0,
+            shape: 0,
+        }
+    });
+    flat.collect()
+}
+
+/// With the ends and the shapes.
+fn finished(mut flat: Vec<Flat<'_>>) -> Vec<Flat<'_>> {
     let mut below = vec![DefaultHasher::new(); flat.len()];
     for at in (0..flat.len()).rev() {
         flat[at].end = flat[at].end.max(at + 1);

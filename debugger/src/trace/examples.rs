@@ -46,6 +46,7 @@ pub(super) fn report(mode: Mode, classes: Vec<Class>) -> Report {
         classes,
         sites: Vec::new(),
         uses: Vec::new(),
+        tasks: Vec::new(),
         requests: None,
         clocks: None,
         times: None,

@@ -3,13 +3,15 @@
 //! A frame's width is the instructions executed in it and below, over all crossings: each class's path
 //! times its count. What a function did itself stands at the right end of its frame.
 
+mod builder;
 pub mod butterfly;
 pub mod svg;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 
-use super::report::{Class, Node, Report};
+pub(in crate::trace) use self::builder::Builder;
+use super::report::{Class, Report};
+use crate::crossing::CrossingKind;
 use crate::origin::Origin;
 use crate::pattern::Pattern;
 
@@ -26,7 +28,8 @@ pub struct Frame<'a> {
     pub start: u64,
     pub own: u64,
     pub total: u64,
-    pub calls: u64,
+    /// None: it was not counted.
+    pub calls: Option<u64>,
 }
 
 /// Each frame before those within it, in the order they are drawn.
@@ -44,27 +47,12 @@ pub struct Found {
     pub instructions: u64,
 }
 
-/// A frame while the tree grows.
-struct Growing<'a> {
-    symbol: Cow<'a, str>,
-    origin: Origin,
-    own: u64,
-    calls: u64,
-    children: Vec<usize>,
-}
-
-#[derive(Default)]
-struct Builder<'a> {
-    frames: Vec<Growing<'a>>,
-    known: HashMap<(usize, Cow<'a, str>), usize>,
-}
-
 impl<'a> Flame<'a> {
     /// Of the classes that are wanted; several runs stand side by side.
     #[must_use]
     pub fn of(runs: &[&'a Report], wanted: impl Fn(&Class) -> bool) -> Self {
-        let mut builder = Builder::default();
-        let all = builder.push("all".into(), Origin::Unknown);
+        let mut builder = Builder::new("all".into(), Origin::Unknown);
+        let all = Builder::ROOT;
         let mut tops = Vec::new();
         for run in runs {
             let top = match runs {
@@ -75,10 +63,10 @@ impl<'a> Flame<'a> {
             for class in run.classes.iter().filter(|class| wanted(class)) {
                 let call = format!("{} {}", class.kind, class.call);
                 let call = builder.child(top, call.into(), class.path.origin);
-                builder.count(call, 0, class.count);
-                builder.count(top, 0, class.count);
+                builder.count(call, 0, Some(class.count));
+                builder.count(top, 0, Some(class.count));
                 if top != all {
-                    builder.count(all, 0, class.count);
+                    builder.count(all, 0, Some(class.count));
                 }
                 builder.add(call, &class.path, class.count);
             }
@@ -86,7 +74,83 @@ impl<'a> Flame<'a> {
         builder.laid_out(&tops)
     }
 
-    /// Instructions of all frames.
+    /// The frames of that function or call as one: those that lie in no other of it, with all within them.
+    /// `None`: there is none.
+    #[must_use]
+    pub fn only(&self, name: &str) -> Option<Flame<'a>> {
+        let is_it = |frame: &Frame<'_>| {
+            // A crossing's frame has its kind before the call.
+            let is_kind = |word: &str| CrossingKind::ALL.iter().any(|kind| kind.name() == word);
+            let call = frame.symbol.split_once(' ');
+            frame.symbol == name || call.is_some_and(|(kind, call)| is_kind(kind) && call == name)
+        };
+        let mut builder: Option<Builder<'a>> = None;
+        // Of each frame above this one, that of the new tree; the outermost is the root.
+        let mut above: Vec<(usize, usize)> = Vec::new();
+        for (at, frame) in self.frames.iter().enumerate() {
+            while above.last().is_some_and(|(end, _)| *end <= at) {
+                above.pop();
+            }
+            let place = match above.last() {
+                Some((_, parent)) => {
+                    let builder = builder.as_mut()?;
+                    builder.child(*parent, frame.symbol.clone(), frame.origin)
+                }
+                None if is_it(frame) => {
+                    let new = || Builder::new(name.to_owned().into(), frame.origin);
+                    builder.get_or_insert_with(new);
+                    Builder::ROOT
+                }
+                None => continue,
+            };
+            builder.as_mut()?.count(place, frame.own, frame.calls);
+            above.push((frame.end, place));
+        }
+        Some(builder?.laid_out(&[]))
+    }
+
+    /// With what each frame calls in the order of the names, for readers that know no order.
+    #[must_use]
+    pub fn sorted(&self) -> Self {
+        let mut frames: Vec<Frame<'a>> = Vec::with_capacity(self.frames.len());
+        let mut todo = vec![(0, None, 0)];
+        while let Some((at, parent, start)) = todo.pop() {
+            let Some(frame) = self.frames.get(at) else {
+                break;
+            };
+            let here = frames.len();
+            frames.push(Frame {
+                parent,
+                start,
+                end: here + (frame.end - at),
+                ..frame.clone()
+            });
+            let mut children: Vec<usize> = self.children(at).collect();
+            children.sort_by_key(|child| &self.frames[*child].symbol);
+            let mut left = start;
+            let from = todo.len();
+            for child in children {
+                todo.push((child, Some(here), left));
+                left += self.frames[child].total;
+            }
+            todo[from..].reverse();
+        }
+        Self { frames }
+    }
+
+    /// With names of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Flame<'static> {
+        let own = |frame: Frame<'_>| Frame {
+            symbol: Cow::Owned(frame.symbol.into_owned()),
+            ..frame
+        };
+        Flame {
+            frames: self.frames.into_iter().map(own).collect(),
+        }
+    }
+
+    /// Instructions of all frames, or what else is counted.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.frames.first().map_or(0, |frame| frame.total)
@@ -148,92 +212,6 @@ impl<'a> Flame<'a> {
             found.frames.push(matches);
         }
         found
-    }
-}
-
-impl<'a> Builder<'a> {
-    fn push(&mut self, symbol: Cow<'a, str>, origin: Origin) -> usize {
-        self.frames.push(Growing {
-            symbol,
-            origin,
-            own: 0,
-            calls: 0,
-            children: Vec::new(),
-        });
-        self.frames.len() - 1
-    }
-
-    fn child(&mut self, parent: usize, symbol: Cow<'a, str>, origin: Origin) -> usize {
-        let key = (parent, symbol);
-        if let Some(known) = self.known.get(&key) {
-            return *known;
-        }
-        let at = self.push(key.1.clone(), origin);
-        self.frames[parent].children.push(at);
-        self.known.insert(key, at);
-        at
-    }
-
-    fn count(&mut self, at: usize, own: u64, calls: u64) {
-        let frame = &mut self.frames[at];
-        frame.own = frame.own.saturating_add(own);
-        frame.calls = frame.calls.saturating_add(calls);
-    }
-
-    fn add(&mut self, parent: usize, path: &'a Node, count: u64) {
-        // A stack of its own: a path may be deep.
-        let mut todo = vec![(parent, path)];
-        while let Some((parent, node)) = todo.pop() {
-            let at = self.child(parent, node.symbol.as_str().into(), node.origin);
-            let own = node.own.saturating_mul(count);
-            self.count(at, own, node.calls.saturating_mul(count));
-            todo.extend(node.children.iter().rev().map(|child| (at, child)));
-        }
-    }
-
-    /// The calls below each of `tops` stand the heaviest first, functions in the order they were first called in.
-    fn laid_out(mut self, tops: &[usize]) -> Flame<'a> {
-        let mut totals: Vec<u64> = self.frames.iter().map(|frame| frame.own).collect();
-        for at in (0..totals.len()).rev() {
-            let below = self.frames[at].children.iter().map(|child| totals[*child]);
-            totals[at] = below.fold(totals[at], u64::saturating_add);
-        }
-        for top in tops {
-            let calls = &mut self.frames[*top].children;
-            calls.sort_by_key(|call| std::cmp::Reverse(totals[*call]));
-        }
-        let mut frames: Vec<Frame<'a>> = Vec::with_capacity(self.frames.len());
-        let mut todo = vec![(0, None, 0, 0)];
-        while let Some((at, parent, depth, start)) = todo.pop() {
-            let Some(frame) = self.frames.get_mut(at) else {
-                break;
-            };
-            let here = frames.len();
-            frames.push(Frame {
-                symbol: std::mem::take(&mut frame.symbol),
-                origin: frame.origin,
-                depth,
-                parent,
-                end: here + 1,
-                start,
-                own: frame.own,
-                total: totals[at],
-                calls: frame.calls,
-            });
-            let mut left = start;
-            let from = todo.len();
-            for child in &frame.children {
-                todo.push((*child, Some(here), depth + 1, left));
-                left += totals[*child];
-            }
-            todo[from..].reverse();
-        }
-        for at in (1..frames.len()).rev() {
-            if let Some(parent) = frames[at].parent {
-                frames[parent].end = frames[parent].end.max(frames[at].end);
-            }
-        }
-        Flame { frames }
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`sites`] says what a probe is to report; [`fold`] makes a [`report`] of the records.
 
 pub mod advise;
+pub mod call_map;
 pub mod call_sites;
 pub mod clocks;
 pub mod diff;
@@ -14,6 +15,7 @@ pub mod filter;
 pub mod flame;
 pub mod fold;
 pub mod functions;
+pub mod import;
 pub mod phases;
 pub mod places;
 pub mod query;

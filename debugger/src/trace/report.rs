@@ -8,6 +8,7 @@ use super::call_sites::CallSite;
 use super::clocks::Clocks;
 use super::requests::{RequestPair, Requests};
 use super::times::Measured;
+use crate::addr::Addr;
 use crate::crossing::{CrossingKind, Setup};
 use crate::origin::Origin;
 
@@ -34,6 +35,9 @@ pub struct Report {
     /// Who made how many crossings of each class, the most first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<Use>,
+    /// Those that were switched to, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskName>,
     /// By kind, where the image says what a request is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Requests>,
@@ -86,6 +90,23 @@ pub struct Use {
     pub count: u64,
     /// In all of them.
     pub instructions: u64,
+}
+
+/// What a task is called by the guest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskName {
+    /// As in [`Use::task`].
+    pub task: u32,
+    /// Where its stack pointer is kept while it sleeps: what records call it by.
+    pub address: Addr,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comm: Option<String>,
+    /// Of the thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u64>,
+    /// Why it has no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
 }
 
 /// Crossings of a class that took the same number of instructions.
@@ -185,6 +206,36 @@ pub struct Comparison {
     /// One for each kind of request and pair of modes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestPair>,
+}
+
+impl TaskName {
+    /// `redis-server/1`; none where there is no name.
+    #[must_use]
+    pub fn label(&self) -> Option<String> {
+        let comm = self.comm.as_ref()?;
+        Some(match self.pid {
+            Some(pid) => format!("{comm}/{pid}"),
+            None => comm.clone(),
+        })
+    }
+}
+
+impl Report {
+    /// What the guest calls a task, by its number.
+    #[must_use]
+    pub fn task(&self, number: u32) -> Option<&TaskName> {
+        self.tasks.iter().find(|task| task.task == number)
+    }
+
+    /// `redis-server/1`, its number where it has no name.
+    #[must_use]
+    pub fn task_label(&self, number: u32) -> String {
+        let named = self.task(number).and_then(TaskName::label);
+        named.unwrap_or_else(|| match number {
+            0 => "not seen".to_owned(),
+            number => number.to_string(),
+        })
+    }
 }
 
 impl Phases {

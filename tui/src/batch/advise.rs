@@ -17,8 +17,19 @@ pub struct AdviseArgs {
     /// A recording of the rebuilt program: what was predicted stands beside what it takes.
     #[arg(long, value_name = "FILE")]
     pub measured: Option<PathBuf>,
+    /// Rows for calls, or for the places of the application's own code that make them.
+    #[arg(long, value_enum, default_value_t)]
+    pub by: By,
     #[command(flatten)]
     pub wanted: Wanted,
+}
+
+/// What a row of the first table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    #[default]
+    Call,
+    Site,
 }
 
 /// Prints the calls still made by a system call or a bypass, the most worth first.
@@ -48,7 +59,7 @@ pub fn run(args: &AdviseArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         if i > 0 {
             writeln!(out)?;
         }
-        for line in lines(advice) {
+        for line in lines(advice, args.by) {
             writeln!(out, "{line}")?;
         }
     }
@@ -58,32 +69,72 @@ pub fn run(args: &AdviseArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
 /// Rows of the table; the others are counted in a line.
 const MOST: usize = 30;
 
-fn lines(advice: &Advice) -> Vec<String> {
+fn lines(advice: &Advice, by: By) -> Vec<String> {
     let itself = advice.bypass_itself.map_or_else(String::new, |itself| {
         format!("; a bypass takes {itself} itself, as the recording shows")
     });
     let share = advice.bypass as f64 * 100.0 / advice.insns.max(1) as f64;
-    let mut lines = vec![
+    let mut lines = vec![format!(
+        "mode {}: bypassing all that can be would save at most {} of {} instructions ({share:.2} %){itself}",
+        advice.mode,
+        Insns(advice.bypass),
+        Insns(advice.insns)
+    )];
+    lines.extend(match by {
+        By::Call => calls(advice),
+        By::Site => sites(advice),
+    });
+    lines.extend(requests(advice));
+    lines.extend(measured(advice));
+    lines
+}
+
+fn sites(advice: &Advice) -> Vec<String> {
+    let or_not =
+        |saving: Option<u64>| saving.map_or_else(|| "–".to_owned(), |all| Insns(all).to_string());
+    let head = format!(
+        "{:<26} {:<22} {:<9} {:<20} {:>10} {:>16} {:>16}",
+        "place", "caller", "kind", "call", "count", "bypass saves", "shortcut saves"
+    );
+    let rows = advice.sites.iter().take(MOST).map(|row| {
         format!(
-            "mode {}: bypassing all that can be would save at most {} of {} instructions ({share:.2} %){itself}",
-            advice.mode,
-            Insns(advice.bypass),
-            Insns(advice.insns)
-        ),
-        format!(
-            "{:<9} {:<20} {:>10} {:>8} {:>8} {:>14} {:>14}  {:<28} {:>8} {:>14}",
-            "kind",
-            "call",
-            "count",
-            "insns",
-            "work",
-            "bypass, each",
-            "in all",
-            "deepest function to call",
-            "each",
-            "in all"
-        ),
-    ];
+            "{:<26} {:<22} {:<9} {:<20} {:>10} {:>16} {:>16}",
+            row.place,
+            row.caller,
+            row.kind,
+            row.call,
+            Insns(row.count).to_string(),
+            or_not(row.bypass),
+            or_not(row.shortcut)
+        )
+    });
+    let left = advice.sites.len().saturating_sub(MOST);
+    let rest = (left > 0).then(|| format!("and {left} places that matter less; --json has them"));
+    let none = advice.sites.is_empty().then(|| {
+        "the recording does not say which places made the crossings: record it with the plugin"
+            .to_owned()
+    });
+    std::iter::once(head)
+        .chain(rows)
+        .chain(rest)
+        .chain(none)
+        .collect()
+}
+
+fn calls(advice: &Advice) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:<9} {:<20} {:>10} {:>8} {:>8} {:>14} {:>14}  {:<28} {:>8} {:>14}",
+        "kind",
+        "call",
+        "count",
+        "insns",
+        "work",
+        "bypass, each",
+        "in all",
+        "deepest function to call",
+        "each",
+        "in all"
+    )];
     lines.extend(advice.candidates.iter().take(MOST).map(line));
     if let Some(rest) = advice
         .candidates
@@ -95,8 +146,6 @@ fn lines(advice: &Advice) -> Vec<String> {
             rest.len()
         ));
     }
-    lines.extend(requests(advice));
-    lines.extend(measured(advice));
     lines
 }
 
@@ -240,6 +289,7 @@ mod tests {
     fn advised(json: bool, query: Option<&str>) -> String {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/builtin.uklrec");
         let args = AdviseArgs {
+            by: By::default(),
             measured: Some(file.clone()),
             file,
             wanted: Wanted {

@@ -1,18 +1,21 @@
 //! `uklscope compare`: traces an image in each mode.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
-use debugger::crossing::Setup;
+use debugger::crossing::{CrossingKind, Setup};
 use debugger::session::store;
 use debugger::session::trace::TraceOptions;
 use debugger::session::trace_compare::compare;
 use debugger::session::trace_file::{recording, save};
+use debugger::trace::report::Comparison;
 
 use super::trace_text;
 use super::tracing::{Progress, cancel_by_signal};
+use super::wanted::Wanted;
 use crate::args::Family;
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +35,8 @@ pub struct CompareArgs {
     /// Keep the runs in one recording.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub wanted: Wanted,
     #[command(flatten)]
     pub family: Family,
 }
@@ -61,7 +66,7 @@ pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Resul
     options.profile.clone_from(&args.family.profile);
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
-    let (comparison, _) = compare(&image, &modes, &options, &cancel, &mut |mode, event| {
+    let (mut comparison, _) = compare(&image, &modes, &options, &cancel, &mut |mode, event| {
         progress.event(mode, &event);
     })?;
     drop(progress);
@@ -74,6 +79,8 @@ pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Resul
     if let Some(path) = &args.output {
         save(path, &recording(&image, comparison.runs.clone()))?;
     }
+    let unbalanced = comparison.pairs.iter().find(|pair| !pair.balanced).cloned();
+    narrow(&mut comparison, args)?;
     if json {
         serde_json::to_writer(&mut *out, &comparison)?;
         writeln!(out)?;
@@ -82,8 +89,47 @@ pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Resul
             writeln!(out, "{line}")?;
         }
     }
-    if let Some(pair) = comparison.pairs.iter().find(|pair| !pair.balanced) {
-        bail!("the ledger does not balance: {}", trace_text::ledger(pair));
+    if let Some(pair) = unbalanced {
+        bail!("the ledger does not balance: {}", trace_text::ledger(&pair));
+    }
+    Ok(())
+}
+
+/// Leaves pairs that the query holds for on neither side out, and classes that it does not hold for.
+fn narrow(comparison: &mut Comparison, args: &CompareArgs) -> anyhow::Result<()> {
+    let Some(query) = &args.wanted.query else {
+        return Ok(());
+    };
+    let runs = &comparison.runs;
+    let run = |mode: &Setup| runs.iter().find(|run| run.mode == *mode);
+    comparison.pairs.retain(|pair| {
+        let sides = run(&pair.mode_a).zip(run(&pair.mode_b));
+        sides.is_some_and(|(a, b)| args.wanted.holds_for(pair, a, b))
+    });
+    if comparison.pairs.is_empty() {
+        bail!(
+            "comparing the modes of {}: there is no call where {query} in two of them",
+            args.image
+        );
+    }
+    let calls: BTreeSet<&str> = comparison
+        .pairs
+        .iter()
+        .map(|pair| pair.call.as_str())
+        .collect();
+    for run in &mut comparison.runs {
+        // A shortcut has the name of a function, and stands for a call.
+        let classes = std::mem::take(&mut run.classes);
+        let all = classes.len();
+        run.classes = classes
+            .into_iter()
+            .filter(|class| {
+                class.kind == CrossingKind::Shortcut || calls.contains(class.call.as_str())
+            })
+            .collect();
+        run.notes.push(format!(
+            "of {all} classes of crossings, those of the calls where {query} are compared"
+        ));
     }
     Ok(())
 }

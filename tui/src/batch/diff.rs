@@ -7,20 +7,25 @@ use anyhow::{Context, bail};
 use debugger::crossing::Setup;
 use debugger::trace::diff::diff;
 use debugger::trace::flame::svg;
+use debugger::trace::recording::Recording;
 
 use super::instructions::{self, Side};
+use super::report::{self, Input};
+use super::stacks::{self, Import};
+use super::trace_text;
 use super::wanted::Wanted;
-use super::{report, trace_text};
 
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
+    /// A recording; or folded stacks, or a Chrome trace as JSON, which are compared by what all calls weigh
+    /// together.
     pub a: PathBuf,
     /// Else two runs of the first are compared.
     pub b: Option<PathBuf>,
     /// The modes of the two runs; else the first run of each recording.
     #[arg(long, value_delimiter = ',', value_name = "MODE,MODE")]
     pub modes: Vec<Setup>,
-    /// Only this call.
+    /// Only this call; of stacks also a function, wherever it is called.
     #[arg(long, value_name = "NAME")]
     pub call: Option<String>,
     #[command(flatten)]
@@ -36,6 +41,8 @@ pub struct DiffArgs {
     /// Of this function alone.
     #[arg(long, value_name = "NAME", requires = "instructions")]
     pub symbol: Option<String>,
+    #[command(flatten)]
+    pub import: Import,
 }
 
 /// Prints ladder and ledger.
@@ -43,7 +50,12 @@ pub struct DiffArgs {
 /// # Errors
 /// When a recording cannot be read, or neither has the call.
 pub fn run(args: &DiffArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let (a, b) = runs(args)?;
+    let (a, b) = files(args)?;
+    let b = b.as_ref().unwrap_or(&a);
+    let (a, b) = match (&a, b) {
+        (Input::Recording(a), Input::Recording(b)) => runs(args, a, b)?,
+        imported => return stacks::diff(imported, args, json, out),
+    };
     let mut diff = diff(&a.run, &b.run, args.call.as_deref());
     args.wanted.keep_pairs(&mut diff.pairs, &a.run, &b.run);
     if diff.pairs.is_empty() {
@@ -92,43 +104,34 @@ fn names(args: &DiffArgs) -> String {
     }
 }
 
-fn runs(args: &DiffArgs) -> anyhow::Result<(Side, Side)> {
+/// The second one is not there where it is the first.
+fn files(args: &DiffArgs) -> anyhow::Result<(Input, Option<Input>)> {
+    let second = args.b.as_deref().map(report::find).transpose()?;
+    Ok((report::find(&args.a)?, second))
+}
+
+fn runs(args: &DiffArgs, a: &Recording, b: &Recording) -> anyhow::Result<(Side, Side)> {
     let second = args.b.as_ref().unwrap_or(&args.a);
+    let side = |recording: &Recording, path: &Path, mode| -> anyhow::Result<Side> {
+        Ok(Side {
+            head: recording.head.clone(),
+            run: report::run_of(recording, path, mode)?.clone(),
+        })
+    };
     match args.modes.as_slice() {
         [] if args.b.is_none() => bail!(
             "comparing one recording, {}: which of its runs is not said; --modes linux,bypass names two, \
              or name a second recording",
             args.a.display()
         ),
-        [] => Ok((a_run(&args.a, None)?, a_run(second, None)?)),
-        [a, b] => Ok((a_run(&args.a, Some(a))?, a_run(second, Some(b))?)),
+        [] => Ok((side(a, &args.a, None)?, side(b, second, None)?)),
+        [of_a, of_b] => Ok((side(a, &args.a, Some(of_a))?, side(b, second, Some(of_b))?)),
         other => bail!(
             "comparing {}: --modes names {} modes; it takes two, as in --modes linux,bypass",
             names(args),
             other.len()
         ),
     }
-}
-
-/// The run in that mode, or the first.
-fn a_run(path: &Path, mode: Option<&Setup>) -> anyhow::Result<Side> {
-    let recording = report::open(path)?;
-    let (head, runs) = (recording.head, recording.runs);
-    let has: Vec<String> = runs.iter().map(|run| run.mode.to_string()).collect();
-    let mut runs = runs.into_iter();
-    let found = match mode {
-        Some(mode) => runs.find(|run| run.mode == *mode),
-        None => runs.next(),
-    };
-    let found = found.with_context(|| match mode {
-        Some(mode) => format!(
-            "reading {}: no run in mode {mode}; it has {}",
-            path.display(),
-            has.join(", ")
-        ),
-        None => format!("reading {}: it holds no run; record again", path.display()),
-    });
-    Ok(Side { head, run: found? })
 }
 
 #[cfg(test)]

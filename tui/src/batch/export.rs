@@ -9,12 +9,14 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use debugger::session::trace_file;
 use debugger::trace::export::{FORMATS, Format, How, Source, Timeline};
 
-use super::report;
+use super::report::{self, Input};
+use super::stacks::{self, Import};
 use super::wanted::Wanted;
 
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
-    /// A recording made by 'uklscope trace' or 'uklscope compare'.
+    /// A recording made by 'uklscope trace' or 'uklscope compare'; with --to svg also folded stacks, or a
+    /// Chrome trace as JSON.
     pub file: PathBuf,
     #[arg(long, value_name = "FORMAT", value_parser = formats())]
     pub to: &'static Format,
@@ -35,6 +37,8 @@ pub struct ExportArgs {
     /// Where to; else to standard output.
     #[arg(short, value_name = "OUT")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub import: Import,
 }
 
 /// Of the table of formats.
@@ -50,7 +54,16 @@ pub fn run(args: &ExportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
     if json {
         bail!("exporting: --to names the format; 'uklscope report FILE --json' prints JSON");
     }
-    let mut recording = report::open(&args.file)?;
+    let mut recording = match report::find(&args.file)? {
+        Input::Recording(recording) => recording,
+        Input::Stacks(mut stacks) => {
+            args.import.name(&mut stacks, &args.file)?;
+            return match &args.out {
+                Some(path) => to_file(path, |file| stacks::export(&stacks, args, file)),
+                None => stacks::export(&stacks, args, out),
+            };
+        }
+    };
     if let Some(call) = &args.call {
         for run in &mut recording.runs {
             run.classes.retain(|class| class.call == *call);
@@ -165,6 +178,7 @@ mod tests {
             until: u64::MAX,
             classes: false,
             out: None,
+            import: Import::default(),
         };
         let mut out = Vec::new();
         run(&args, false, &mut out)?;
@@ -201,6 +215,7 @@ mod tests {
             until: u64::MAX,
             classes: false,
             out: Some(folder.path().join("new")),
+            import: Import::default(),
         };
         run(&args, false, &mut Vec::new()).unwrap();
         for name in ["crossings.parquet", "path_nodes.parquet"] {

@@ -17,6 +17,7 @@ mod site_text;
 pub mod sites;
 pub mod space;
 pub mod space_text;
+pub mod stacks;
 mod stop_text;
 pub mod stub;
 pub mod symbols;

@@ -3,19 +3,22 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
-
-use debugger::session::trace_file::load;
-use debugger::trace::recording::Recording;
+use anyhow::{Context as _, bail};
+use debugger::crossing::Setup;
+use debugger::session::trace_file::{self, Found, load, refolded};
+use debugger::trace::import::Stacks;
+use debugger::trace::recording::{Issue, Recording};
+use debugger::trace::report::Report;
 use debugger::trace::times::joined::join;
 
+use super::stacks::{self, Import};
 use super::times_text;
 use super::trace_text::{self, By};
 use super::wanted::Wanted;
 
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
-    /// A recording made by 'uklscope trace' or 'uklscope compare'.
+    /// A recording made by 'uklscope trace' or 'uklscope compare'; or folded stacks, or a Chrome trace as JSON.
     pub file: PathBuf,
     /// What a row is.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
@@ -26,6 +29,8 @@ pub struct ReportArgs {
     /// 'uklscope trace --engine probes'.
     #[arg(long, value_name = "TIMES")]
     pub times: Option<PathBuf>,
+    #[command(flatten)]
+    pub import: Import,
 }
 
 /// Prints the tables, or one JSON document: the run's report, a list of them where there are several.
@@ -33,7 +38,19 @@ pub struct ReportArgs {
 /// # Errors
 /// When the recording cannot be read, or nothing of it is meant.
 pub fn run(args: &ReportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut recording = open(&args.file)?;
+    let mut recording = match find(&args.file)? {
+        Input::Recording(recording) => recording,
+        Input::Stacks(mut stacks) => {
+            if args.times.is_some() || args.wanted.query.is_some() {
+                bail!(
+                    "reporting {}: stacks of other tools are no crossings; leave --where and --times out",
+                    args.file.display()
+                );
+            }
+            args.import.name(&mut stacks, &args.file)?;
+            return stacks::report(&stacks, &args.file, args.by, json, out);
+        }
+    };
     args.wanted.keep(&mut recording.runs, &args.file)?;
     if let Some(times) = &args.times {
         return joined(&args.file, &recording, times, json, out);
@@ -114,7 +131,57 @@ fn joined(
 /// # Errors
 /// When there is no such file, or it is no recording.
 pub fn open(path: &Path) -> anyhow::Result<Recording> {
-    let (mut recording, issues) = load(path)?;
+    Ok(with_issues(path, load(path)?))
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub enum Input {
+    Recording(Recording),
+    /// Of another tool, or an older export.
+    Stacks(Stacks<'static>),
+}
+
+/// As [`open`], or stacks.
+///
+/// # Errors
+/// When there is no such file, or it is neither.
+pub fn find(path: &Path) -> anyhow::Result<Input> {
+    Ok(match trace_file::find(path)? {
+        Found::Recording(stored) => Input::Recording(with_issues(path, refolded(*stored))),
+        Found::Stacks(stacks) => Input::Stacks(stacks),
+    })
+}
+
+/// The run in that mode, or the first.
+///
+/// # Errors
+/// When there is none.
+pub fn run_of<'a>(
+    recording: &'a Recording,
+    path: &Path,
+    mode: Option<&Setup>,
+) -> anyhow::Result<&'a Report> {
+    let has: Vec<String> = recording
+        .runs
+        .iter()
+        .map(|run| run.mode.to_string())
+        .collect();
+    let found = match mode {
+        Some(mode) => recording.runs.iter().find(|run| run.mode == *mode),
+        None => recording.runs.first(),
+    };
+    found.with_context(|| match mode {
+        Some(mode) => format!(
+            "reading {}: no run in mode {mode}; it has {}",
+            path.display(),
+            has.join(", ")
+        ),
+        None => format!("reading {}: it holds no run; record again", path.display()),
+    })
+}
+
+fn with_issues(path: &Path, (mut recording, issues): (Recording, Vec<Issue>)) -> Recording {
     for issue in issues {
         let text = format!("{}: {issue}", path.display());
         // The notes say it as well.
@@ -123,5 +190,5 @@ pub fn open(path: &Path) -> anyhow::Result<Recording> {
             run.notes.push(text.clone());
         }
     }
-    Ok(recording)
+    recording
 }

@@ -1,6 +1,6 @@
 //! Who made the crossings of a run, as plain text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use debugger::addr::Insns;
 use debugger::trace::report::{Class, Report, Use};
@@ -31,17 +31,23 @@ pub(super) fn tasks(report: &Report) -> Vec<String> {
         return vec![NOT_SEEN.to_owned()];
     }
     let head = format!(
-        "{:<8} {:<10} {:<24} {:>10} {:>14} {:>10}",
+        "{:<22} {:<10} {:<24} {:>10} {:>14} {:>10}",
         "task", "kind", "call", "count", "instructions", "each"
     );
     let lines = rows.into_iter().map(|((task, class), sum)| {
-        let task = match task {
-            0 => "not seen".to_owned(),
-            task => task.to_string(),
-        };
-        format!("{task:<8} {}", sum.line(class))
+        let task = report.task_label(u32::try_from(task).unwrap_or(u32::MAX));
+        format!("{task:<22} {}", sum.line(class))
     });
-    std::iter::once(head).chain(lines).collect()
+    let shown: BTreeSet<u32> = report.uses.iter().map(|made| made.task).collect();
+    let nameless = report.tasks.iter().filter_map(|task| {
+        let why = task
+            .unknown
+            .as_ref()
+            .filter(|_| shown.contains(&task.task))?;
+        Some(format!("note: task {} has no name: {why}", task.task))
+    });
+    let notes: Vec<String> = nameless.collect();
+    std::iter::once(head).chain(lines).chain(notes).collect()
 }
 
 const NOT_SEEN: &str = "the recording does not say who made the crossings: it was made by the stub, or by an \

@@ -9,6 +9,7 @@ use debugger::addr::{Addr, Insns};
 use debugger::crossing::Mode;
 use debugger::session::store;
 use debugger::symbols::{Pattern, Symbols};
+use debugger::trace::call_map::{Made, made};
 use debugger::trace::call_sites::{CallSite, Enters, How, call_sites};
 use serde::Serialize;
 
@@ -44,12 +45,6 @@ struct Row<'a> {
     site: &'a CallSite,
     #[serde(flatten)]
     made: Option<Made>,
-}
-
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Made {
-    count: u64,
-    instructions: u64,
 }
 
 /// Prints a line for each, in the order of their addresses.
@@ -121,20 +116,11 @@ fn wanted<'a>(all: &'a [CallSite], pattern: Option<&str>) -> Vec<&'a CallSite> {
 /// What each address made, in all runs of the recording in that mode; but for linux, in all the others.
 fn used(file: &Path, mode: Option<Mode>) -> anyhow::Result<HashMap<Addr, Made>> {
     let linux = mode == Some(Mode::Linux);
-    let mut sums: HashMap<Addr, Made> = HashMap::new();
     let runs = report::open(file)?.runs;
-    for run in runs
-        .iter()
-        .filter(|run| (run.mode.mode == Mode::Linux) == linux)
-    {
-        for one in &run.uses {
-            if let Some(site) = one.site.and_then(|site| run.sites.get(site)) {
-                let sum = sums.entry(site.address).or_default();
-                sum.count += one.count;
-                sum.instructions += one.instructions;
-            }
-        }
-    }
+    let sums = made(
+        runs.iter()
+            .filter(|run| (run.mode.mode == Mode::Linux) == linux),
+    );
     if sums.is_empty() {
         bail!(
             "looking for who made crossings in {}: no run of it says so; for runs in mode linux add --mode linux",

@@ -232,11 +232,13 @@ pub fn ledger(pair: &Pair) -> String {
 pub fn ladder(pair: &Pair) -> Vec<String> {
     let head = format!("  {:>7} {:>7}", pair.mode_a, pair.mode_b);
     std::iter::once(head)
-        .chain(pair.rows.iter().map(rung))
+        .chain(pair.rows.iter().map(|row| rung(row, 7)))
         .collect()
 }
 
-fn rung(row: &Row) -> String {
+/// A row, its counts in columns of that width.
+#[must_use]
+pub fn rung(row: &Row, width: usize) -> String {
     let mark = match row.verdict {
         Verdict::Same => ' ',
         Verdict::Removed => '-',
@@ -249,7 +251,7 @@ fn rung(row: &Row) -> String {
     let because = row.because.as_ref();
     let because = because.map_or_else(String::new, |because| format!("  {because}"));
     format!(
-        "{mark} {:>7} {:>7}  {:>depth$}{} [{}]{because}",
+        "{mark} {:>width$} {:>width$}  {:>depth$}{} [{}]{because}",
         own(row.depth_a, row.a),
         own(row.depth_b, row.b),
         "",

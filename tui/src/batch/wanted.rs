@@ -44,8 +44,14 @@ impl Wanted {
 
     /// Leaves out pairs of which neither side is meant.
     pub fn keep_pairs(&self, pairs: &mut Vec<Pair>, a: &Report, b: &Report) {
+        pairs.retain(|pair| self.holds_for(pair, a, b));
+    }
+
+    /// Whether either side of a pair is meant.
+    #[must_use]
+    pub fn holds_for(&self, pair: &Pair, a: &Report, b: &Report) -> bool {
         let Some(query) = &self.query else {
-            return;
+            return true;
         };
         let holds = |run: &Report, kind, total, call: &str| {
             let mut classes = diff::calls(run).into_iter();
@@ -57,8 +63,6 @@ impl Wanted {
                 .find(is_it)
                 .is_some_and(|class| query.holds(Crossing::of(run, class)))
         };
-        pairs.retain(|pair| {
-            holds(a, pair.kind_a, pair.a, &pair.call) || holds(b, pair.kind_b, pair.b, &pair.call)
-        });
+        holds(a, pair.kind_a, pair.a, &pair.call) || holds(b, pair.kind_b, pair.b, &pair.call)
     }
 }

@@ -101,6 +101,7 @@ impl Panel for Advice {
                     ))];
                 };
                 look.class = Some((class.kind, class.id.clone()));
+                look.one = None;
                 return vec![Effect::Show(Screen::Path)];
             }
             Act::Find(needle) => {

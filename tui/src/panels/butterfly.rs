@@ -54,7 +54,7 @@ impl Butterfly {
 
     fn scene<'a>(&self, model: &'a Model, look: &Look, area: Rect) -> Option<Scene<'a>> {
         let pair = look.pair(model)?;
-        let picture = Picture::of(pair, self.changes);
+        let picture = Picture::of(&pair.rows, self.changes);
         let row = look.rung.row(pair.rows.len());
         let body = Rect {
             height: area.height.saturating_sub(BELOW),

@@ -150,6 +150,7 @@ impl Panel for Classes {
         self.cursor = cursor;
         if chosen != look.class {
             look.class = chosen;
+            look.one = None;
             look.pair = 0;
             look.rung = Cursor::default();
         }

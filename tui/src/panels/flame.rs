@@ -1,10 +1,12 @@
 //! A run as a flame graph: frames as wide as the instructions executed in them, callers above what they call.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use debugger::addr::Insns;
 use debugger::model::Model;
 use debugger::trace::flame::{Flame as Graph, Found, Frame};
+use debugger::trace::import::INSTRUCTIONS;
 use debugger::trace::report::Report;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -35,7 +37,8 @@ const BELOW: u16 = 3;
 
 /// What is drawn, worked out from the run and the panel's state.
 struct Scene<'a> {
-    graph: Graph<'a>,
+    graph: Cow<'a, Graph<'a>>,
+    unit: &'a str,
     zoom: usize,
     marked: usize,
     found: Found,
@@ -79,10 +82,18 @@ impl Flame {
 
     fn scene<'a>(&'a self, model: &'a Model, look: &Look, area: Rect) -> Option<Scene<'a>> {
         let call = self.call(model, look);
-        let report = self.report(model)?;
-        let graph = Graph::of(&[report], |class| {
-            call.as_ref().is_none_or(|call| class.call == *call)
-        });
+        let (graph, unit) = match (self.report(model), &model.imported) {
+            (Some(report), _) => {
+                let graph = Graph::of(&[report], |class| {
+                    call.as_ref().is_none_or(|call| class.call == *call)
+                });
+                (Cow::Owned(graph), INSTRUCTIONS)
+            }
+            (None, imported) => {
+                let stacks = imported.as_deref()?;
+                (Cow::Borrowed(&stacks.flame), stacks.unit())
+            }
+        };
         let zoom = graph.find(&self.zoom);
         let marked = graph.find(&self.marked);
         let inside = zoom..graph.frames.get(zoom)?.end;
@@ -101,6 +112,7 @@ impl Flame {
         Some(Scene {
             found: graph.search(&self.sought),
             graph,
+            unit,
             zoom,
             marked,
             first,
@@ -181,8 +193,21 @@ impl Scene<'_> {
 
 impl Panel for Flame {
     fn title(&self, view: View<'_>) -> String {
+        let zoom = match self.zoom.last() {
+            Some(name) => format!(", in {name}"),
+            None => String::new(),
+        };
         let Some(report) = self.report(view.model) else {
-            return "flame graph".to_owned();
+            return match &view.model.imported {
+                Some(stacks) => {
+                    format!(
+                        "flame of {}, by {}{zoom}",
+                        stacks.format.name(),
+                        stacks.unit()
+                    )
+                }
+                None => "flame graph".to_owned(),
+            };
         };
         let what = self.call(view.model, view.look);
         let what = what.unwrap_or_else(|| "all calls".to_owned());
@@ -190,10 +215,6 @@ impl Panel for Flame {
             (Some(_), _) => ", frozen",
             (None, true) => ", live",
             (None, false) => "",
-        };
-        let zoom = match self.zoom.last() {
-            Some(name) => format!(", in {name}"),
-            None => String::new(),
         };
         format!("flame of {what} in {}{state}{zoom}", report.mode)
     }
@@ -297,16 +318,24 @@ fn about(scene: &Scene<'_>, sought: &str, view: View<'_>) -> Vec<Line<'static>> 
     let all = scene.graph.total();
     let zoomed = scene.graph.frames[scene.zoom].total;
     let name = format!("{} {} ", frame.origin.letter(), frame.symbol);
+    // Instructions are what every other screen counts.
+    let unit = match scene.unit {
+        INSTRUCTIONS => String::new(),
+        other => format!(" {other}"),
+    };
     let mut lines = vec![
         Line::from(vec![
             Span::styled(name, view.theme.origin(frame.origin)),
             Span::styled(frame.origin.to_string(), view.theme.dim()),
         ]),
         Line::from(format!(
-            "total {}  own {}  calls {}  {:.2} % of all{}",
+            "total {}{}  own {}  calls {}  {:.2} % of all{}",
             Insns(frame.total),
+            unit,
             Insns(frame.own),
-            Insns(frame.calls),
+            frame
+                .calls
+                .map_or_else(|| "?".to_owned(), |calls| Insns(calls).to_string()),
             share(frame.total, all),
             if scene.zoom == 0 {
                 String::new()
@@ -318,8 +347,9 @@ fn about(scene: &Scene<'_>, sought: &str, view: View<'_>) -> Vec<Line<'static>> 
     if !sought.is_empty() {
         let count = scene.found.frames.iter().filter(|found| **found).count();
         let found = format!(
-            "'{sought}': {count} frames, {} instructions, {:.2} % of all",
+            "'{sought}': {count} frames, {} {}, {:.2} % of all",
             Insns(scene.found.instructions),
+            scene.unit,
             share(scene.found.instructions, all)
         );
         lines.push(Line::styled(found, view.theme.key()));

@@ -13,6 +13,7 @@ pub mod advice;
 pub mod backtrace;
 pub mod breakpoints;
 pub mod butterfly;
+pub mod call_map;
 pub mod classes;
 pub mod counts;
 pub mod disassembly;
@@ -73,6 +74,7 @@ pub enum PanelId {
     Requests,
     Advice,
     Sites,
+    CallMap,
     Tree,
     Ladder,
     Instructions,
@@ -126,6 +128,8 @@ pub enum Effect {
     Record,
     /// Steps through one call in two modes.
     Step(Wish),
+    /// Finds every call site of the image: of that name, or of its twin.
+    Map(String, bool),
     /// Gives up the slow work of that name.
     Cancel(String),
     Leave,
@@ -188,6 +192,7 @@ pub struct Panels {
     pub requests: requests::Requests,
     pub advice: advice::Advice,
     pub sites: sites::Sites,
+    pub call_map: call_map::Map,
     pub tree: tree::Tree,
     pub ladder: ladder::Ladder,
     pub instructions: instructions::Instructions,
@@ -262,6 +267,7 @@ impl Screen {
                 PanelId::Requests,
                 PanelId::Advice,
                 PanelId::Sites,
+                PanelId::CallMap,
             ],
             Self::Path => &[PanelId::Tree, PanelId::Ladder, PanelId::Instructions],
             Self::Flame => &[PanelId::Flame, PanelId::Butterfly],
@@ -295,6 +301,7 @@ impl PanelId {
             Self::Requests => "requests",
             Self::Advice => "advice",
             Self::Sites => "sites",
+            Self::CallMap => "call map",
             Self::Tree => "path",
             Self::Ladder => "ladder",
             Self::Instructions => "instructions",
@@ -330,6 +337,7 @@ impl Panels {
             PanelId::Requests => &self.requests,
             PanelId::Advice => &self.advice,
             PanelId::Sites => &self.sites,
+            PanelId::CallMap => &self.call_map,
             PanelId::Tree => &self.tree,
             PanelId::Ladder => &self.ladder,
             PanelId::Instructions => &self.instructions,
@@ -362,6 +370,7 @@ impl Panels {
             PanelId::Requests => &mut self.requests,
             PanelId::Advice => &mut self.advice,
             PanelId::Sites => &mut self.sites,
+            PanelId::CallMap => &mut self.call_map,
             PanelId::Tree => &mut self.tree,
             PanelId::Ladder => &mut self.ladder,
             PanelId::Instructions => &mut self.instructions,

@@ -27,7 +27,7 @@ const COLUMNS: &[Column] = &[
         fill: true,
         ..Column::left("caller", 14, 1)
     },
-    Column::right("task", 4, 2),
+    Column::left("task", 15, 2),
     Column::left("kind", 9, 2),
     Column::left("call", 14, 0),
     Column::right("count", 9, 0),
@@ -38,7 +38,7 @@ const COLUMNS: &[Column] = &[
 struct Row<'a> {
     place: String,
     caller: &'a str,
-    task: u32,
+    task: String,
     kind: &'static str,
     call: &'a str,
     count: u64,
@@ -65,7 +65,7 @@ fn rows<'a>(model: &'a Model, look: &Look) -> Vec<Row<'a>> {
         let row = rows.entry(key).or_insert_with(|| Row {
             place: site.map_or_else(|| "not seen".to_owned(), |site| site.place()),
             caller: site.map_or("", |site| site.caller.as_str()),
-            task: made.task,
+            task: report.task_label(made.task),
             kind: class.kind.name(),
             call: &class.call,
             count: 0,
@@ -144,7 +144,7 @@ impl Panel for Sites {
             let cells = [
                 row.place.clone(),
                 row.caller.to_owned(),
-                row.task.to_string(),
+                row.task.clone(),
                 row.kind.to_owned(),
                 row.call.to_owned(),
                 Insns(row.count).to_string(),

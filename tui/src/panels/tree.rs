@@ -91,7 +91,11 @@ impl Panel for Tree {
         let Some(class) = view.look.class(view.model) else {
             return "path".to_owned();
         };
-        let title = format!("path of {} {}", class.kind, class.call);
+        let one = match view.look.one() {
+            Some(_) => ", this one crossing",
+            None => "",
+        };
+        let title = format!("path of {} {}{one}", class.kind, class.call);
         let filter = &view.look.functions;
         if filter.query().is_empty() {
             return title;

@@ -47,6 +47,29 @@ fn one_call_as_a_flame_graph() {
 }
 
 #[test]
+fn stacks_of_another_tool_are_drawn_in_their_own_unit() {
+    let text = "main;read;vfs_read_[k] 30\nmain;write;vfs_write_[k] 50\nmain 10\nbroken\n";
+    let stacks = debugger::trace::import::read(text.as_bytes()).expect("folded stacks");
+    let mut stage = Stage::new(SMALL.0, SMALL.1);
+    for event in tui::open::imported(stacks.into_owned(), "perf.folded".as_ref()) {
+        stage.event(event);
+    }
+    stage.keys("5 j j");
+    let text = stage.text();
+    assert!(text.contains("flame of folded stacks, by counts"), "{text}");
+    assert!(text.contains("total 50 counts  own 0  calls ?"), "{text}");
+    assert!(!text.contains("instructions"), "{text}");
+    stage.keys("/ vfs Enter");
+    assert!(
+        stage.text().contains("2 frames, 80 counts, 88.89 % of all"),
+        "{}",
+        stage.text()
+    );
+    stage.keys("Enter");
+    assert!(stage.text().contains(", in vfs_"), "{}", stage.text());
+}
+
+#[test]
 fn two_modes_as_a_butterfly() {
     assert_snapshot!("butterfly_small", shown(SMALL, "3 5 d m"));
     assert_snapshot!("butterfly_changes_small", shown(SMALL, "3 5 d m c l l"));

@@ -13,7 +13,7 @@ use debugger::event::{
 use debugger::origin::Origin;
 use debugger::trace::call_sites::{CallSite, Enters, How};
 use debugger::trace::report::{
-    Class, Comparison, Count, Node, Pair, Phases, Report, Row, SCHEMA, Use, Verdict,
+    Class, Comparison, Count, Node, Pair, Phases, Report, Row, SCHEMA, TaskName, Use, Verdict,
 };
 use debugger::trace::requests::{Part, Parts, Request, Requests, Typical};
 
@@ -366,6 +366,13 @@ pub(crate) fn report(mode: Mode) -> Report {
         classes: vec![write, timer, cut],
         sites: vec![site()],
         uses: vec![made],
+        tasks: vec![TaskName {
+            task: 2,
+            address: Addr(0xffff_8880_0104_9a58),
+            comm: Some("syscalls".to_owned()),
+            pid: Some(26),
+            unknown: None,
+        }],
         requests: None,
         times: None,
         clocks: None,

@@ -67,6 +67,9 @@ impl Stage {
                 Effect::Say(words) => self.ui.said = Some(words),
                 Effect::Copy(text) => self.typed.push(format!("(copy {text})")),
                 Effect::Step(wish) => self.typed.push(format!("(step {wish:?})")),
+                Effect::Map(image, twin) => {
+                    self.typed.push(format!("(map {image} twin={twin})"));
+                }
                 Effect::Trace(which) => self.typed.push(format!("(trace {which:?})")),
                 Effect::Record => self.typed.push("(record)".to_owned()),
                 Effect::Cancel(name) => self.type_line(format!("cancel {name}")),

@@ -72,7 +72,10 @@ fn of_calls(calls: &Calls) -> Vec<Track<'_>> {
         }
     }
     let track = |((vcpu, task), spans): ((usize, u32), _)| Track {
-        name: format!("vCPU {vcpu} task {task}"),
+        name: match calls.names.get(&task) {
+            Some(name) => format!("vCPU {vcpu} {name}"),
+            None => format!("vCPU {vcpu} task {task}"),
+        },
         of: Of::Calls(&calls.functions, spans),
     };
     tracks.into_iter().map(track).collect()

@@ -1,5 +1,6 @@
 //! The calls of a recording that keeps its records: what formats of tracers are written from where it does.
 
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use crate::trace::functions::Functions;
@@ -17,6 +18,8 @@ pub(super) struct Calls {
     pub(super) functions: Functions,
     /// By vCPU; outer calls before those they made.
     pub(super) vcpus: Vec<Vec<Span>>,
+    /// What the guest calls a task, by its number.
+    pub(super) names: HashMap<u32, String>,
 }
 
 impl Timeline {
@@ -34,7 +37,16 @@ impl Timeline {
                 vcpus.push(spans);
                 issues.extend(told);
             }
+            let tasks: BTreeSet<u32> = vcpus
+                .iter()
+                .flatten()
+                .map(|span: &Span| span.task)
+                .collect();
+            let names = tasks
+                .into_iter()
+                .filter_map(|task| Some((task, run.task_label(task)?)));
             runs.push(Calls {
+                names: names.collect(),
                 functions: run.functions.clone(),
                 vcpus,
             });

@@ -6,7 +6,7 @@
 //! removed, below to what was added, in the middle to what both execute. Beside it a frame spans all that
 //! it calls, in whatever band that is.
 
-use crate::trace::report::{Pair, Row, Verdict};
+use crate::trace::report::{Row, Verdict};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Band {
@@ -65,12 +65,12 @@ impl Wing {
 }
 
 impl Butterfly {
-    /// With `changes`, what both execute takes no room.
+    /// Of the rows of a ladder. With `changes`, what both execute takes no room.
     #[must_use]
-    pub fn of(pair: &Pair, changes: bool) -> Self {
+    pub fn of(rows: &[Row], changes: bool) -> Self {
         let mut butterfly = Self::default();
         let mut open: [Vec<Open>; 2] = [Vec::new(), Vec::new()];
-        for (at, row) in pair.rows.iter().enumerate() {
+        for (at, row) in rows.iter().enumerate() {
             for (side, depth) in [row.depth_a, row.depth_b].into_iter().enumerate() {
                 if let Some(depth) = depth {
                     butterfly.close(&mut open[side], depth);
@@ -149,7 +149,7 @@ mod tests {
     use crate::crossing::{CrossingKind, Mode};
     use crate::trace::diff;
     use crate::trace::examples::{a_tree, class, node};
-    use crate::trace::report::Node;
+    use crate::trace::report::{Node, Pair};
 
     fn pair(a: Node, b: Node) -> Pair {
         diff::pair(
@@ -165,7 +165,7 @@ mod tests {
             node("entry", 30, vec![node("dispatch", 20, vec![work()])]),
             node("stub", 10, vec![work()]),
         );
-        let butterfly = Butterfly::of(&pair, false);
+        let butterfly = Butterfly::of(&pair.rows, false);
         let wings: Vec<_> = butterfly
             .wings
             .iter()
@@ -184,14 +184,14 @@ mod tests {
                 ("lock", Band::Both, 1, (110, 115), 5),
             ]
         );
-        assert_eq!(Butterfly::of(&pair, true).width, 60);
+        assert_eq!(Butterfly::of(&pair.rows, true).width, 60);
     }
 
     proptest! {
         #[test]
         fn the_solid_parts_are_the_ledger(a in a_tree(), b in a_tree(), changes in any::<bool>()) {
             let pair = pair(a, b);
-            let butterfly = Butterfly::of(&pair, changes);
+            let butterfly = Butterfly::of(&pair.rows, changes);
             let sum = |band: Band| -> u64 {
                 let wings = butterfly.wings.iter().filter(|wing| wing.band == band);
                 wings.map(Wing::own).sum()

@@ -3,10 +3,11 @@
 
 mod paper;
 
-use super::butterfly::{Band, Butterfly};
+use super::butterfly::{Band, Butterfly, Wing};
 use super::{Flame, Frame};
 use crate::addr::Insns;
 use crate::origin::Origin;
+use crate::trace::import::{INSTRUCTIONS, StacksDiff};
 use crate::trace::report::{Pair, Report, Row, Verdict};
 use paper::{Paper, Rect};
 
@@ -47,12 +48,12 @@ pub fn of_runs(runs: &[Report]) -> String {
     let all: Vec<&Report> = runs.iter().collect();
     let modes: Vec<String> = runs.iter().map(|run| run.mode.to_string()).collect();
     let heading = format!("Crossings in {}, by instructions", modes.join(", "));
-    flame(&Flame::of(&all, |_| true), &heading)
+    flame(&Flame::of(&all, |_| true), &heading, INSTRUCTIONS)
 }
 
-/// The frames with what called them below them, under a heading.
+/// The frames with what called them below them, under a heading; their weights are of that unit.
 #[must_use]
-pub fn flame(flame: &Flame<'_>, heading: &str) -> String {
+pub fn flame(flame: &Flame<'_>, heading: &str, unit: &str) -> String {
     let scale = Scale::of(flame.total());
     let is_drawn = |frame: &&Frame<'_>| scale.length(frame.total) >= NARROWEST;
     let drawn: Vec<&Frame<'_>> = flame.frames.iter().filter(is_drawn).collect();
@@ -69,19 +70,20 @@ pub fn flame(flame: &Flame<'_>, heading: &str) -> String {
             height: HEIGHT - 1.0,
         };
         let share = frame.total as f64 * 100.0 / flame.total().max(1) as f64;
+        let calls = frame.calls.map(|calls| format!(", {} calls", Insns(calls)));
         let title = format!(
-            "{} ({}): {} instructions, {share:.2} % of all, {} of its own, {} calls",
+            "{} ({}): {} {unit}, {share:.2} % of all, {} of its own{}",
             frame.symbol,
             frame.origin,
             Insns(frame.total),
             Insns(frame.own),
-            Insns(frame.calls)
+            calls.unwrap_or_default()
         );
         let label = label(frame.origin, &frame.symbol);
         paper.frame(&place, class(frame.origin), &label, &title);
     }
     let left_out = flame.frames.len() - drawn.len();
-    let mut foot = format!("{} instructions", Insns(flame.total()));
+    let mut foot = format!("{} {unit}", Insns(flame.total()));
     if left_out > 0 {
         foot.push_str(&format!(
             "; {left_out} frames narrower than {NARROWEST} pixels are not drawn"
@@ -91,16 +93,71 @@ pub fn flame(flame: &Flame<'_>, heading: &str) -> String {
     paper.finish()
 }
 
+/// What is drawn of a difference.
+#[derive(Debug)]
+pub struct Compared<'a> {
+    heading: String,
+    sides: [String; 2],
+    ledger: String,
+    unit: &'a str,
+    rows: &'a [Row],
+    /// Rows with less than that on either side are not drawn.
+    least: u64,
+}
+
+impl<'a> From<&'a Pair> for Compared<'a> {
+    fn from(pair: &'a Pair) -> Self {
+        Self {
+            heading: format!(
+                "{}: {} {} → {} {}",
+                pair.call, pair.mode_a, pair.kind_a, pair.mode_b, pair.kind_b
+            ),
+            sides: [pair.mode_a.to_string(), pair.mode_b.to_string()],
+            ledger: ledger((pair.a, pair.b), (pair.removed, pair.added), pair.balanced),
+            unit: INSTRUCTIONS,
+            rows: &pair.rows,
+            least: 0,
+        }
+    }
+}
+
+impl<'a> From<&'a StacksDiff> for Compared<'a> {
+    fn from(diff: &'a StacksDiff) -> Self {
+        Self {
+            heading: format!("{} → {}", diff.a.name, diff.b.name),
+            sides: ["before".to_owned(), "after".to_owned()],
+            ledger: ledger(
+                (diff.a.total, diff.b.total),
+                (diff.removed, diff.added),
+                diff.balanced,
+            ),
+            unit: &diff.unit,
+            rows: &diff.rows,
+            least: diff.least(),
+        }
+    }
+}
+
+impl Compared<'_> {
+    fn is_drawn(&self, row: &Row) -> bool {
+        row.a.max(row.b) >= self.least
+    }
+}
+
 /// Of each call the butterfly, the ledger and the ladder, below each other.
 #[must_use]
-pub fn difference(pairs: &[Pair], heading: &str) -> String {
-    let needed: f64 = pairs.iter().map(height).sum();
+pub fn difference<'a, T>(compared: &'a [T], heading: &str) -> String
+where
+    Compared<'a>: From<&'a T>,
+{
+    let compared: Vec<Compared<'_>> = compared.iter().map(Compared::from).collect();
+    let needed: f64 = compared.iter().map(height).sum();
     let mut paper = Paper::new(WIDTH, 3.0 * HEIGHT + needed, heading);
     paper.words(MARGIN, HEIGHT * 1.5, "heading", heading);
     let mut y = 3.0 * HEIGHT;
-    for pair in pairs {
-        one(&mut paper, pair, y);
-        y += height(pair);
+    for one in &compared {
+        draw(&mut paper, one, y);
+        y += height(one);
     }
     paper.finish()
 }
@@ -111,55 +168,62 @@ const KEPT_ALIKE: usize = 2;
 /// A line of the ladder.
 enum Rung<'a> {
     Row(&'a Row),
-    /// So many rows that are the same, and their instructions.
+    /// So many rows that are the same, and what they weigh.
     Alike(usize, u64),
+    /// So many rows that are not drawn.
+    Light(usize),
 }
 
-fn rungs(pair: &Pair) -> Vec<Rung<'_>> {
+fn rungs<'a>(compared: &Compared<'a>) -> Vec<Rung<'a>> {
     let mut rungs = Vec::new();
-    let runs = pair
+    let drawn: Vec<&Row> = compared
         .rows
-        .chunk_by(|a, b| (a.verdict == Verdict::Same) == (b.verdict == Verdict::Same));
+        .iter()
+        .filter(|row| compared.is_drawn(row))
+        .collect();
+    let runs = drawn.chunk_by(|a, b| (a.verdict == Verdict::Same) == (b.verdict == Verdict::Same));
     for run in runs {
         let is_long = run[0].verdict == Verdict::Same && run.len() > 2 * KEPT_ALIKE + 1;
         let kept = if is_long { KEPT_ALIKE } else { run.len() };
-        rungs.extend(run[..kept].iter().map(Rung::Row));
+        rungs.extend(run[..kept].iter().copied().map(Rung::Row));
         if is_long {
             let alike = &run[kept..run.len() - kept];
             let own = alike.iter().map(|row| row.a).sum();
             rungs.push(Rung::Alike(alike.len(), own));
-            rungs.extend(run[run.len() - kept..].iter().map(Rung::Row));
+            rungs.extend(run[run.len() - kept..].iter().copied().map(Rung::Row));
         }
     }
+    let light = compared.rows.len() - drawn.len();
+    rungs.extend((light > 0).then_some(Rung::Light(light)));
     rungs
 }
 
-fn height(pair: &Pair) -> f64 {
-    let butterfly = Butterfly::of(pair, false);
+fn height(compared: &Compared<'_>) -> f64 {
+    let butterfly = Butterfly::of(compared.rows, false);
     let levels: usize = Band::ALL.iter().map(|band| butterfly.levels(*band)).sum();
-    (levels + rungs(pair).len()) as f64 * HEIGHT + 9.0 * HEIGHT
+    (levels + rungs(compared).len()) as f64 * HEIGHT + 9.0 * HEIGHT
 }
 
-fn one(paper: &mut Paper, pair: &Pair, top: f64) {
-    let butterfly = Butterfly::of(pair, false);
+fn draw(paper: &mut Paper, compared: &Compared<'_>, top: f64) {
+    let butterfly = Butterfly::of(compared.rows, false);
     let scale = Scale::of(butterfly.width);
-    let heading = format!(
-        "{}: {} {} → {} {}",
-        pair.call, pair.mode_a, pair.kind_a, pair.mode_b, pair.kind_b
-    );
-    paper.words(MARGIN, top, "heading", &heading);
-    paper.words(MARGIN, top + HEIGHT, "note", &ledger(pair));
+    paper.words(MARGIN, top, "heading", &compared.heading);
+    paper.words(MARGIN, top + HEIGHT, "note", &compared.ledger);
     let above = top + 2.0 * HEIGHT + butterfly.levels(Band::Removed) as f64 * HEIGHT;
     let middle = above + 4.0;
     let below = middle + butterfly.levels(Band::Both) as f64 * HEIGHT + 4.0;
-    for wing in &butterfly.wings {
+    let is_seen = |wing: &&Wing| {
+        let span = wing.span.1 - wing.span.0;
+        compared.least == 0 || scale.length(span) >= NARROWEST
+    };
+    for wing in butterfly.wings.iter().filter(is_seen) {
         let level = wing.level as f64 * HEIGHT;
         let y = match wing.band {
             Band::Removed => above - level - HEIGHT,
             Band::Both => middle + level,
             Band::Added => below + level,
         };
-        let row = &pair.rows[wing.row];
+        let row = &compared.rows[wing.row];
         let at = |(from, to): (u64, u64)| Rect {
             x: scale.x(from),
             y,
@@ -190,19 +254,24 @@ fn one(paper: &mut Paper, pair: &Pair, top: f64) {
     let ladder = below + butterfly.levels(Band::Added) as f64 * HEIGHT + 2.0 * HEIGHT;
     let half = WIDTH * 0.33;
     let mut y = ladder;
+    let [side_a, side_b] = &compared.sides;
     paper.words(
         MARGIN,
         y,
         "key",
-        &format!("{:>8}  {}", pair.mode_a.to_string(), "own instructions"),
+        &format!("{side_a:>8}  own {}", compared.unit),
     );
-    paper.words(half, y, "key", &format!("{:>8}", pair.mode_b.to_string()));
-    for rung in rungs(pair) {
+    paper.words(half, y, "key", &format!("{side_b:>8}"));
+    for rung in rungs(compared) {
         y += HEIGHT;
         match rung {
             Rung::Alike(count, own) => {
                 let words = format!("{:>8}  … {count} more, the same", Insns(own).to_string());
                 paper.words(MARGIN, y, "same", &words);
+            }
+            Rung::Light(count) => {
+                let words = format!("{count} more, each below {}", Insns(compared.least));
+                paper.words(MARGIN, y, "note", &words);
             }
             Rung::Row(row) => rung_of(paper, row, y, half),
         }
@@ -239,18 +308,18 @@ fn rung_of(paper: &mut Paper, row: &Row, y: f64, half: f64) {
     }
 }
 
-fn ledger(pair: &Pair) -> String {
-    let verdict = if pair.balanced {
-        "it balances to the instruction"
+fn ledger((a, b): (u64, u64), (removed, added): (u64, u64), balanced: bool) -> String {
+    let verdict = if balanced {
+        "it balances to the last one"
     } else {
         "IT DOES NOT BALANCE"
     };
     format!(
         "{} − removed {} + added {} = {}: {verdict}",
-        Insns(pair.a),
-        Insns(pair.removed),
-        Insns(pair.added),
-        Insns(pair.b)
+        Insns(a),
+        Insns(removed),
+        Insns(added),
+        Insns(b)
     )
 }
 

@@ -50,7 +50,7 @@ fn calls_stand_the_heaviest_first_and_functions_as_they_are_called() {
             frame("entry", 2, 1000, 200, 200),
         ]
     );
-    assert_eq!(flame.frames[3].calls, 200);
+    assert_eq!(flame.frames[3].calls, Some(200));
     assert_eq!(flame.children(2).collect::<Vec<_>>(), [3, 4]);
     let b = flame.path(4);
     assert_eq!(b, ["all", "syscall read", "entry", "b"]);

@@ -135,6 +135,11 @@ impl Fold {
         &self.functions
     }
 
+    /// The tasks that were switched to: their numbers, and where their stack pointers are kept.
+    pub fn tasks(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.tasks.known()
+    }
+
     /// Takes records of a vCPU, in order; `clock` is its whole clock at or before the first of them.
     ///
     /// Returns how many were taken. The rest, from a switch on whose turn it is not yet, is to be given
@@ -191,6 +196,14 @@ impl Fold {
             taken += 1;
         }
         taken
+    }
+
+    /// The vCPU runs the application: what is given next begins a crossing of it.
+    pub(in crate::trace) fn begin_in_app(&mut self, vcpu: usize) {
+        self.add_vcpus(vcpu);
+        let at = &mut self.cursors[vcpu];
+        at.state = State::App;
+        self.tasks.get_mut(at.task).user = true;
     }
 
     /// Records of a vCPU are missing, before what is given next.

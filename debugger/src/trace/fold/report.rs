@@ -114,6 +114,7 @@ impl Fold {
             sites,
             uses,
             clocks: None,
+            tasks: Vec::new(),
             times,
             requests: self
                 .requests

@@ -73,6 +73,14 @@ pub(super) struct Switch {
     pub(super) now: u64,
 }
 
+impl Tasks {
+    /// Those that were switched to: their numbers, and where their stack pointers are kept.
+    pub(super) fn known(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        let known = self.by_address.iter();
+        known.map(|(address, task)| (task.number(), *address))
+    }
+}
+
 impl TaskId {
     pub(super) const fn nobody(vcpu: usize) -> Self {
         Self::Nobody(vcpu)

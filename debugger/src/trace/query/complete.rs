@@ -44,7 +44,7 @@ impl Field {
             Get::Flag(_) => "",
             Get::Number(_) | Get::NodeNumber(_) => ">",
             Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => "~",
-            Get::Kind(_) | Get::Mode(_) | Get::NodeOrigin(_) | Get::UseNumber(_) => "=",
+            Get::Kind(_) | Get::Mode(_) | Get::NodeOrigin(_) | Get::UseTask => "=",
         };
         format!("{}{sign}", self.name)
     }

@@ -7,7 +7,7 @@ use super::{Expr, OneOrigin, Query, Test, Value};
 use crate::crossing::Setup;
 use crate::origin::Origin;
 use crate::trace::call_sites::CallSite;
-use crate::trace::report::{Class, Node, Report, Use};
+use crate::trace::report::{Class, Node, Report, TaskName, Use};
 
 /// A class of crossings in its run.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,7 @@ enum Made<'a> {
 pub(super) struct By<'a> {
     pub made: &'a Use,
     pub site: Option<&'a CallSite>,
+    pub task: Option<&'a TaskName>,
 }
 
 /// A function on the path.
@@ -77,8 +78,16 @@ impl<'a> By<'a> {
         let uses = report.uses.iter().filter(move |made| made.class == class);
         uses.map(|made| Self {
             made,
+            task: report.task(made.task),
             site: made.site.and_then(|site| report.sites.get(site)),
         })
+    }
+
+    /// `redis-server` and `redis-server/1`, where they are known.
+    fn task_names(&self) -> Vec<String> {
+        let label = self.task.and_then(TaskName::label);
+        let comm = self.task.and_then(|task| task.comm.clone());
+        comm.into_iter().chain(label).collect()
     }
 
     pub(super) fn place(&self) -> Cow<'a, str> {
@@ -209,7 +218,10 @@ impl Test {
             Get::Text(get) | Get::Kind(get) | Get::Mode(get) => self.value.is_text(&get(&crossing)),
             Get::NodeNumber(get) => some(crossing, at, |at| self.value.is_number(get(&at))),
             Get::NodeText(get) => some(crossing, at, |at| self.value.is_text(get(&at))),
-            Get::UseNumber(get) => crossing.some_by(|by| self.value.is_number(get(by))),
+            Get::UseTask => crossing.some_by(|by| match &self.value {
+                Value::Number(..) => self.value.is_number(by.made.task.into()),
+                text => by.task_names().iter().any(|name| text.is_text(name)),
+            }),
             Get::UseText(get) => crossing.some_by(|by| self.value.is_text(&get(by))),
             Get::NodeOrigin(get) => some(crossing, at, |at| self.value.is_origin(get(&at))),
         }

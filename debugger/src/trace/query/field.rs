@@ -37,7 +37,8 @@ pub(super) enum Get {
     NodeNumber(fn(&At<'_>) -> u64),
     NodeText(for<'a> fn(&At<'a>) -> &'a str),
     NodeOrigin(fn(&At<'_>) -> Origin),
-    UseNumber(fn(&By<'_>) -> u64),
+    /// A task has a name and a number.
+    UseTask,
     UseText(for<'a> fn(&By<'a>) -> Cow<'a, str>),
 }
 
@@ -76,7 +77,7 @@ pub const FIELDS: &[Field] = &[
     field("phase.boundary", Get::Number(|c| c.class.phases.boundary()), "all of these but service and copy: the way in and out"),
     field("site", Get::UseText(|by| by.place()), "the place of the application's own code that made the crossing: `main.c:42`"),
     field("caller", Get::UseText(|by| by.caller()), "the application's function that this place lies in: `main`"),
-    field("task", Get::UseNumber(|by| by.made.task.into()), "the task that made the crossing, numbered as they are first seen"),
+    field("task", Get::UseTask, "the task that made the crossing: its name, `redis-server`, name and thread id, `redis-server/1`, or its number; tasks are numbered as they are first seen"),
     also(field("node", Get::NodeText(|n| &n.node.symbol), "a function on the path, by its symbol"), &["symbol"]),
     field("origin", Get::NodeOrigin(|n| n.node.origin), "what a function on the path belongs to: `entry`, `kernel:net`; `kernel` is any part of the kernel"),
     field("file", Get::NodeText(|n| n.node.file.as_deref().unwrap_or_default()), "the source file that a function on the path is defined in: `net/ipv4/tcp.c`"),
@@ -97,7 +98,7 @@ impl Field {
     pub const fn subject(&self) -> Subject {
         match self.get {
             Get::NodeNumber(_) | Get::NodeText(_) | Get::NodeOrigin(_) => Subject::Node,
-            Get::UseNumber(_) | Get::UseText(_) => Subject::Use,
+            Get::UseTask | Get::UseText(_) => Subject::Use,
             _ => Subject::Crossing,
         }
     }
@@ -106,7 +107,8 @@ impl Field {
     #[must_use]
     pub const fn values(&self) -> &'static str {
         match self.get {
-            Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => "number",
+            Get::Number(_) | Get::NodeNumber(_) => "number",
+            Get::UseTask => "name or number",
             Get::Flag(_) => "true or false",
             Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => "text",
             Get::Kind(_) => "kind",
@@ -119,7 +121,8 @@ impl Field {
     #[must_use]
     pub const fn operators(&self) -> &'static str {
         match self.get {
-            Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => "= != < <= > >=",
+            Get::Number(_) | Get::NodeNumber(_) => "= != < <= > >=",
+            Get::UseTask => "= != ~ !~ < <= > >=",
             Get::Flag(_) => "= !=",
             _ => "= != ~ !~",
         }

@@ -322,7 +322,8 @@ fn how(field: &'static Field, operator: Operator) -> Result<How, Wrong> {
         Operator::AtLeast => How::Compares(Compare::AtLeast),
     };
     let fits = match field.get {
-        Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => how != How::Matches,
+        Get::Number(_) | Get::NodeNumber(_) => how != How::Matches,
+        Get::UseTask => true,
         Get::Flag(_) => false,
         _ => how == How::Matches,
     };
@@ -336,7 +337,13 @@ fn value(field: &Field, how: How, text: String) -> Result<Value, Wrong> {
         How::Compares(compare) => compare,
     };
     Ok(match field.get {
-        Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => {
+        // Its name, which is a text, else its number.
+        Get::UseTask
+            if compare == Compare::Equal && !text.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
+            Value::Text(text)
+        }
+        Get::Number(_) | Get::NodeNumber(_) | Get::UseTask => {
             let digits = text.replace([',', '_'], "");
             match digits.parse() {
                 Ok(number) => Value::Number(compare, number),

@@ -184,7 +184,7 @@ fn every_field_is_in_the_book_is_completed_and_can_be_asked_for() {
     for field in FIELDS {
         assert!(book.contains(&format!("`{}`", field.name)), "{field:?}");
         let value = match field.get {
-            Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => "5",
+            Get::Number(_) | Get::NodeNumber(_) | Get::UseTask => "5",
             Get::Flag(_) => "true",
             Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => "x",
             Get::Kind(_) => "fault",
@@ -233,12 +233,12 @@ fn test() -> impl Strategy<Value = Expr> {
     (field, compare, 0u64.., text(), any::<bool>()).prop_map(
         |(field, compare, number, text, flag)| {
             let value = match field.get {
-                Get::Number(_) | Get::NodeNumber(_) | Get::UseNumber(_) => {
-                    Value::Number(compare, number)
-                }
+                Get::Number(_) | Get::NodeNumber(_) => Value::Number(compare, number),
+                Get::UseTask if number % 2 == 0 => Value::Number(compare, number),
                 Get::Flag(_) => Value::Flag(flag),
                 _ if flag => Value::Pattern(Box::new(Regex::new(&regex::escape(&text)).unwrap())),
                 Get::Text(_) | Get::NodeText(_) | Get::UseText(_) => Value::Text(text),
+                Get::UseTask => Value::Text(format!("t{text}")),
                 Get::Kind(_) => Value::Text("bypass".to_owned()),
                 Get::Mode(_) => Value::Text("ukl+ret".to_owned()),
                 Get::NodeOrigin(_) => match number % 2 {

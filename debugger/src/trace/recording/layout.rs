@@ -23,6 +23,8 @@ pub(super) const MADE: u8 = 5;
 pub(super) const STRETCH: u8 = 6;
 pub(super) const SUMMARY: u8 = 7;
 pub(super) const INDEX: u8 = 8;
+/// Numbers of a run's tasks, and where their stack pointers are kept: after its records.
+pub(super) const TASKS: u8 = 9;
 
 /// What the runs were made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@
 //! records of one vCPU and the open calls of every task that runs in it: reading may begin there. A
 //! summary holds [`Bucket`](super::timeline::Bucket)s of one scale.
 
+mod alone;
 mod codec;
 mod events;
 mod find;
@@ -45,7 +46,10 @@ pub struct Recording {
 /// Why bytes are no recording at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoRecording {
-    #[error("it does not begin with UKLREC: it is no recording of uklscope")]
+    #[error(
+        "it does not begin with UKLREC: it is no recording of uklscope; stacks and traces of other tools are for \
+         'uklscope report', 'diff', 'export --to svg' and 'open'"
+    )]
     Magic,
     #[error(
         "its format is {0}, this program reads 1 and {VERSION}: use the uklscope that wrote it"
@@ -78,6 +82,12 @@ pub enum Issue {
     Refolded { run: usize, records: u64 },
     #[error("{bytes} bytes follow the end and are ignored")]
     Trailing { bytes: usize },
+}
+
+/// Whether bytes begin as a recording does, readable or not.
+#[must_use]
+pub fn is_one(bytes: &[u8]) -> bool {
+    bytes.starts_with(MAGIC)
 }
 
 impl Recording {

@@ -1,5 +1,6 @@
 //! A recording to be looked at: reports at once, records and summaries where they are asked for.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use memmap2::Mmap;
@@ -9,8 +10,10 @@ use super::frame::Block;
 use super::index::{self, Found, unpacked};
 use super::layout::{
     Buckets, CLASSES, HEAD, Head, INDEX, MADE, Made, Part, RUN, Records, RunHead, STRETCH, Stretch,
+    TASKS,
 };
 use super::{Issue, MAGIC, NoRecording, Recording, VERSION, codec, old};
+use crate::addr::Addr;
 use crate::origin::Origin;
 use crate::trace::functions::Functions;
 use crate::trace::report::{Class, Report};
@@ -58,6 +61,8 @@ pub struct Run {
     pub functions: Functions,
     /// What a [`TaskShare`](crate::trace::timeline::TaskShare) counts by.
     pub origins: Vec<Origin>,
+    /// Where the stack pointers of its tasks are kept, by the numbers that its records are followed by.
+    tasks: HashMap<u32, u64>,
     /// By vCPU, in order, with the place of each.
     pub(super) stretches: Vec<Vec<(usize, Stretch)>>,
     parts: Vec<(usize, Part)>,
@@ -66,6 +71,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// What the guest calls a task of its records, `redis-server/1`, where that is known.
+    #[must_use]
+    pub fn task_label(&self, number: u32) -> Option<String> {
+        let address = Addr(*self.tasks.get(&number)?);
+        let mut tasks = self.report.iter().flat_map(|report| &report.tasks);
+        tasks.find(|task| task.address == address)?.label()
+    }
+
     /// vCPUs whose records were kept.
     #[must_use]
     pub fn vcpus(&self) -> u32 {
@@ -414,6 +427,13 @@ fn load(bytes: &[u8], start: usize) -> Result<Loaded, NoRecording> {
                 .map(|read: Vec<Class>| {
                     if let Some(report) = runs.last_mut().and_then(|run| run.report.as_mut()) {
                         report.classes.extend(read);
+                    }
+                }),
+            TASKS => postcard::from_bytes(&payload)
+                .ok()
+                .map(|read: Vec<(u32, u64)>| {
+                    if let Some(run) = runs.last_mut() {
+                        run.tasks = read.into_iter().collect();
                     }
                 }),
             INDEX => Some(()),

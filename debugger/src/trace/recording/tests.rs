@@ -41,6 +41,7 @@ fn run(classes: u64) -> Report {
         classes: (0..classes).map(class).collect(),
         sites: Vec::new(),
         uses: Vec::new(),
+        tasks: Vec::new(),
         requests: None,
         times: None,
         clocks: None,

@@ -7,7 +7,7 @@ use wire::Word;
 
 use super::layout::{
     Buckets, CLASSES, END, Filter, HEAD, Head, INDEX, Index, MADE, Made, Part, RUN, Records,
-    RunHead, STRETCH, SUMMARY, Stretch,
+    RunHead, STRETCH, SUMMARY, Stretch, TASKS,
 };
 use super::{MAGIC, VERSION, codec, frame};
 use crate::trace::report::Report;
@@ -245,6 +245,10 @@ impl<W: io::Write> Writer<W> {
                 cpu.summary.finish();
                 self.summarise(cpu, 1)?;
             }
+            let known = open.walk.tasks().iter().filter(|task| task.address != 0);
+            let tasks: Vec<_> = known.map(|task| (task.number, task.address)).collect();
+            self.note(TASKS);
+            self.block(TASKS, &[], &packed(&tasks)?, FAST_LEVEL)?;
         }
         let classes = &report.classes;
         let head = RunHead {

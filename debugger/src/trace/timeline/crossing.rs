@@ -1,7 +1,7 @@
 //! What a crossing is called, from the calls in it.
 
 use super::spans::Span;
-use super::walk::Entered;
+use super::task::Entered;
 use crate::crossing::CrossingKind;
 use crate::trace::functions::Functions;
 

@@ -3,9 +3,13 @@
 mod crossing;
 mod spans;
 mod summary;
+mod task;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use crossing::named;
 pub use spans::{Span, Spans};
 pub use summary::{Bucket, CROSSINGS, OTHERS, SCALES, Summary, TaskShare, origins, shift};
-pub use walk::{Closed, Entered, Follow, Frame, TaskState, Walk};
+pub use task::{Closed, Entered, Follow, Frame, TaskState};
+pub use walk::Walk;

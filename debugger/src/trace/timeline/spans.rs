@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::walk::{Closed, Entered, Follow};
+use super::task::{Closed, Entered, Follow};
 
 /// A call, seen from its first instruction to after its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::walk::{Closed, Entered, Follow, Frame};
+use super::task::{Closed, Entered, Follow, Frame};
 use crate::crossing::CrossingKind;
 use crate::origin::Origin;
 use crate::trace::functions::Functions;

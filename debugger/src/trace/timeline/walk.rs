@@ -5,82 +5,13 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
 use wire::record::SWITCH_NUMBERS as NUMBERS;
 use wire::{Kind, Record};
 
+use super::task::{Closed, Entered, Follow, Frame, TaskState};
 use crate::trace::functions::Functions;
 
-/// How a function was entered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Entered {
-    /// The application's code, by a call.
-    App,
-    /// The application's code, by a jump out of the function above.
-    AppJump,
-    /// The kernel's code, by a call.
-    Kernel,
-    /// The kernel's code, by a jump, or by falling into it.
-    KernelJump,
-    /// These begin a crossing: the `syscall` instruction,
-    Syscall,
-    /// a call by the application: a bypass or a shortcut,
-    Call,
-    Fault,
-    Interrupt,
-}
-
-/// A call that has not returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frame {
-    pub function: u32,
-    pub entered: Entered,
-    /// The vCPU's clock at its first instruction.
-    pub began: u64,
-    /// The task's own clock then: instructions of the task alone, without what interrupted it.
-    own: u64,
-}
-
-/// All that is known of a task at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskState {
-    /// Counts tasks from 1 as they are seen first; 0 stands for one that is not known.
-    pub number: u32,
-    /// Where its stack pointer is kept while it sleeps; 0 where that was not seen.
-    pub address: u64,
-    /// Its own code was seen: it is the application's.
-    pub user: bool,
-    pub stack: Vec<Frame>,
-    /// Its own clock when it ran last.
-    own: u64,
-    /// Its own code runs, and not the kernel.
-    in_app: bool,
-}
-
-/// A call that has ended, or was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed {
-    pub task: u32,
-    pub frame: Frame,
-    /// How many calls it lay in.
-    pub depth: usize,
-    /// The vCPU's clock after its last instruction.
-    pub ended: u64,
-    /// Its own and its callees' instructions, without what interrupted it and other tasks.
-    pub instructions: u64,
-    /// It returned; else it was given up, or what followed was not recorded.
-    pub returned: bool,
-}
-
-/// What a walk is followed for.
-pub trait Follow {
-    /// A task ran `from..to` in a function.
-    fn ran(&mut self, _task: u32, _function: u32, _from: u64, _to: u64) {}
-    fn entered(&mut self, _task: u32, _frame: &Frame, _depth: usize) {}
-    fn closed(&mut self, _closed: Closed) {}
-    /// Another task runs from here on.
-    fn switched(&mut self, _to: u32, _clock: u64) {}
-}
+const SIGRETURN: &str = "__x64_sys_rt_sigreturn";
 
 /// A task more and less deep than any: what lies below was left by a `longjmp`.
 const DEEPEST: usize = 512;
@@ -111,44 +42,25 @@ struct Cpu {
 #[derive(Debug)]
 pub struct Walk {
     functions: Functions,
+    /// Numbers of the functions by which a handler ends, and by which a bypass falls to the full path.
+    sigreturn: Option<u32>,
+    full_path: Option<u32>,
     cpus: Vec<Cpu>,
     by_address: HashMap<u64, usize>,
     all: Vec<TaskState>,
 }
 
-impl Entered {
-    #[must_use]
-    pub const fn is_app(self) -> bool {
-        matches!(self, Self::App | Self::AppJump)
-    }
-
-    /// Whether a crossing begins with it.
-    #[must_use]
-    pub const fn crosses(self) -> bool {
-        matches!(
-            self,
-            Self::Syscall | Self::Call | Self::Fault | Self::Interrupt
-        )
-    }
-
-    /// By a crossing that is no call.
-    const fn by(kind: Kind) -> Self {
-        match kind {
-            Kind::FaultEntry => Self::Fault,
-            Kind::InterruptEntry => Self::Interrupt,
-            _ => Self::Syscall,
-        }
-    }
-
-    const fn by_jump(self) -> bool {
-        matches!(self, Self::AppJump | Self::KernelJump)
-    }
-}
-
 impl Walk {
     #[must_use]
     pub fn new(functions: Functions) -> Self {
+        let calls = &functions.profile().calls;
+        let full_path = calls
+            .full_path
+            .iter()
+            .find_map(|name| functions.named(name));
         Self {
+            sigreturn: functions.named(SIGRETURN),
+            full_path,
             functions,
             cpus: Vec::new(),
             by_address: HashMap::new(),
@@ -320,7 +232,9 @@ impl Walk {
             Kind::Return => self.leave(vcpu, function, false, follow),
             Kind::Jump => cpu.jumped = true,
             Kind::AppEntry => {
-                self.go_to_app(vcpu, follow);
+                if !self.is_handler(vcpu, function) {
+                    self.go_to_app(vcpu, follow);
+                }
                 let entered = if jumped {
                     Entered::AppJump
                 } else {
@@ -391,6 +305,10 @@ impl Walk {
         if task.stack.len() == DEEPEST {
             task.stack.remove(0);
         }
+        if entered.crosses() {
+            (task.cut, task.sigreturn) = (false, false);
+        }
+        task.sigreturn |= Some(function) == self.sigreturn;
         let frame = Frame {
             function,
             entered,
@@ -444,7 +362,41 @@ impl Walk {
         let app = stack.iter().rposition(|frame| frame.entered.is_app());
         let keep = crossing.unwrap_or_else(|| app.map_or(0, |app| app + 1));
         self.close_to(vcpu, keep, true, follow);
+        let task = &mut self.all[self.cpus[vcpu].current];
+        task.cut = true;
+        if std::mem::take(&mut task.sigreturn) {
+            // Out of the handler as well, into the call that it ran in the middle of.
+            let kernel = task.stack.iter().rposition(|frame| !frame.entered.is_app());
+            let handler =
+                kernel.and_then(|kernel| Some((kernel + 1, *task.stack.get(kernel + 1)?)));
+            if let Some((keep, handler)) = handler {
+                self.close_to(vcpu, keep, true, follow);
+                // Cut out of the call, as what interrupted it is.
+                let cpu = &mut self.cpus[vcpu];
+                let own = cpu.clock.wrapping_add(cpu.base);
+                cpu.base = cpu.base.wrapping_sub(own.wrapping_sub(handler.own));
+            }
+        }
         self.settle(vcpu);
+    }
+
+    /// Whether the application's function that is entered is a signal's handler, which runs before a call by a
+    /// bypass or a shortcut goes on: something interrupted the call, and it did not fall to the full path.
+    fn is_handler(&self, vcpu: usize, function: u32) -> bool {
+        let task = &self.all[self.cpus[vcpu].current];
+        let mut crossings = task
+            .stack
+            .iter()
+            .rev()
+            .filter(|frame| frame.entered.crosses());
+        let in_kernel = task
+            .stack
+            .last()
+            .is_some_and(|frame| !frame.entered.is_app());
+        let in_call = crossings
+            .next()
+            .is_some_and(|frame| frame.entered == Entered::Call);
+        in_kernel && in_call && task.cut && Some(function) != self.full_path
     }
 
     /// The application's code runs: what is open of the kernel has been left.

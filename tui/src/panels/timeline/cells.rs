@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use debugger::trace::recording::Issue;
+use debugger::trace::recording::{Issue, Run};
 use debugger::trace::timeline::{Bucket, Closed, Follow, OTHERS, Span, Spans, shift};
 
 use super::Seen;
@@ -198,11 +198,13 @@ impl Content {
     }
 }
 
-/// `task 3`, `others`
-pub(super) fn task_name(task: u32) -> String {
+/// `redis-server/1`, `task 3`, `others`
+pub(super) fn task_name(run: &Run, task: u32) -> String {
     match task {
         OTHERS => "others".to_owned(),
         0 => "unknown".to_owned(),
-        _ => format!("task {task}"),
+        _ => run
+            .task_label(task)
+            .unwrap_or_else(|| format!("task {task}")),
     }
 }

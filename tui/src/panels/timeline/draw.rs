@@ -140,7 +140,7 @@ fn draw_lane(
     let theme = view.theme;
     let name = match lane.task {
         None => format!("cpu{}", lane.vcpu),
-        Some(task) => format!(" {}", task_name(task)),
+        Some(task) => short(format!(" {}", task_name(seen.run, task))),
     };
     let style = match row == at.lane {
         true => theme.selected(view.focused),
@@ -160,6 +160,14 @@ fn draw_lane(
         });
     }
     text::put(buf, area, usize::from(RULER) + row, Line::from(line));
+}
+
+/// As much of a name as has room; the whole of it stands at the bottom.
+fn short(name: String) -> String {
+    if name.chars().count() < LABEL {
+        return name;
+    }
+    name.chars().take(LABEL - 2).chain(['…']).collect()
 }
 
 /// The letter of the origin that ran most; a dot where anything ran for less than an eighth of the column.
@@ -280,7 +288,10 @@ fn told_lines(
     });
     let name = |span: &Span| seen.run.functions.get(span.function).name.clone();
     let stack: Vec<String> = open.map(name).collect();
-    let who = task.map_or_else(|| "nobody known".to_owned(), task_name);
+    let who = task.map_or_else(
+        || "nobody known".to_owned(),
+        |task| task_name(seen.run, task),
+    );
     let first = format!(
         "{clock} on cpu{}: {who} in {}",
         lane.vcpu,
@@ -317,7 +328,7 @@ fn told_crossing(seen: Seen<'_>, content: &Content, root: &Span) -> String {
     format!(
         "{kind} {call}: {} instructions{whole}, of {}, from {} to {}; Enter shows its path",
         Insns(root.instructions),
-        task_name(root.task),
+        task_name(seen.run, root.task),
         Insns(root.began),
         Insns(root.ended)
     )

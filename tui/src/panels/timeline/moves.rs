@@ -154,6 +154,13 @@ impl Timeline {
         else {
             return Vec::new();
         };
+        if let Some(one) = seen.stored.alone(seen.number, root) {
+            look.crossings = Filter::default();
+            look.class = Some((one.kind, one.id.clone()));
+            look.one = Some(one);
+            look.pair = 0;
+            return vec![Effect::Show(Screen::Path)];
+        }
         let of_call = |class: &&Class| {
             let protocol = class.call.strip_prefix(&call);
             class.kind == kind
@@ -176,8 +183,10 @@ impl Timeline {
         };
         look.crossings = Filter::default();
         look.class = Some((class.kind, class.id.clone()));
+        look.one = None;
         look.pair = 0;
-        vec![Effect::Show(Screen::Path)]
+        let words = "not all of its records can be read from here: this is the class nearest to it";
+        vec![Effect::Show(Screen::Path), Effect::Say(words.to_owned())]
     }
 }
 

@@ -41,7 +41,7 @@ fn a_flame_graph_is_well_formed_and_as_wide_as_what_it_shows() {
         vec![a_class(CrossingKind::Syscall, "read", path)],
     );
     let flame = Flame::of(&[&run], |_| true);
-    let text = super::flame(&flame, "read & write");
+    let text = super::flame(&flame, "read & write", "instructions");
     let document = Document::parse(&text).expect("it is XML");
     let widths: Vec<f64> = rects(&document, "unknown")
         .map(|rect| number(rect, "width"))
@@ -72,7 +72,7 @@ fn what_is_too_narrow_is_counted() {
         Mode::Linux,
         vec![a_class(CrossingKind::Syscall, "read", path)],
     );
-    let text = super::flame(&Flame::of(&[&run], |_| true), "x");
+    let text = super::flame(&Flame::of(&[&run], |_| true), "x", "instructions");
     assert!(
         text.contains("1 frames narrower than 0.1 pixels are not drawn"),
         "{text}"
@@ -86,7 +86,7 @@ proptest! {
         let pair = a_pair(a, b);
         let text = difference(std::slice::from_ref(&pair), "a difference");
         let document = Document::parse(&text).expect("it is XML");
-        let scale = Scale::of(Butterfly::of(&pair, false).width);
+        let scale = Scale::of(Butterfly::of(&pair.rows, false).width);
         for (band, mass) in [("removed", pair.removed), ("added", pair.added), ("both", pair.a - pair.removed)] {
             let class = format!("{band} solid");
             let width: f64 = rects(&document, &class).map(|rect| number(rect, "width")).sum();
