@@ -1,20 +1,12 @@
 //! `cargo xtask bench fold`: how fast records become crossings, by one thread and from memory.
 
-use std::sync::atomic::AtomicBool;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use debugger::crossing::Mode;
 use debugger::qemu::image::Image;
 use debugger::session::store;
-use debugger::session::trace::{TraceOptions, trace_and_record};
-use debugger::trace::call_sites::CallSite;
-use debugger::trace::fold::Fold;
-use debugger::trace::functions::Functions;
-use debugger::trace::recording::Chunk;
-use debugger::trace::records::Recorder;
-use debugger::trace::sites::SiteTable;
 use serde::Serialize;
 
+use super::captured::Captured;
 use super::figures::Spread;
 use super::print::{self, Host};
 use crate::progress::Step;
@@ -70,26 +62,6 @@ impl Folded {
     }
 }
 
-/// Records, as they were handed to the fold.
-#[derive(Default)]
-struct Captured {
-    functions: Functions,
-    calls: Vec<CallSite>,
-    chunks: Vec<(usize, u64, Vec<u64>)>,
-}
-
-impl Recorder for Captured {
-    fn begin(&mut self, table: &SiteTable) {
-        self.functions = table.functions.clone();
-        self.calls.clone_from(&table.calls);
-    }
-
-    fn take(&mut self, chunk: Chunk<'_>) {
-        self.chunks
-            .push((chunk.vcpu as usize, chunk.clock, chunk.records.to_vec()));
-    }
-}
-
 /// # Errors
 /// When an image cannot be traced.
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -117,40 +89,25 @@ fn lines(report: &Report) -> Vec<String> {
 pub(super) fn measure(image: &Image, mode: Mode, calls: u64, repeats: usize) -> Result<Folded> {
     let name = &image.manifest.name;
     let step = Step::start(format!("{name}, its records into memory"));
-    let mut options = TraceOptions::new(mode);
-    options.calls = Some(calls);
-    let mut captured = Captured::default();
-    let cancel = AtomicBool::new(false);
-    let traced = trace_and_record(image, &options, &cancel, &mut |_| (), &mut captured)?;
+    let captured = Captured::of(image, mode, calls)?;
     step.done();
     let step = Step::start(format!("{name}, folding {repeats} times"));
-    let rates: Result<Vec<f64>> = (0..repeats.max(1)).map(|_| captured.fold(image)).collect();
+    let rates: Result<Vec<f64>> = (0..repeats.max(1))
+        .map(|_| events_per_s(&captured, image))
+        .collect();
     step.done();
     Ok(Folded {
         image: name.clone(),
-        events: traced.report.events,
+        events: captured.events,
         events_per_s: Spread::of(rates?),
     })
 }
 
-impl Captured {
-    /// Events a second of this thread's CPU time.
-    fn fold(&self, image: &Image) -> Result<f64> {
-        let mut fold = Fold::new(self.functions.clone())
-            .with_call_sites(self.calls.clone())
-            .with_requests(image.manifest.request.as_ref());
-        let before = thread_cpu_seconds()?;
-        for (vcpu, clock, records) in &self.chunks {
-            let taken = fold.take(*vcpu, *clock, records);
-            ensure!(
-                taken == records.len(),
-                "folding the records of {} again: {taken} of {} were taken",
-                image.manifest.name,
-                records.len()
-            );
-        }
-        Ok(fold.events as f64 / (thread_cpu_seconds()? - before))
-    }
+/// Of this thread's CPU time.
+fn events_per_s(captured: &Captured, image: &Image) -> Result<f64> {
+    let before = thread_cpu_seconds()?;
+    let fold = captured.fold(image)?;
+    Ok(fold.events as f64 / (thread_cpu_seconds()? - before))
 }
 
 /// What this thread has run: the first number of its schedstat, in nanoseconds.

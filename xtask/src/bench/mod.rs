@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: what tracing costs and what a server answers, on this machine, now.
 
+mod captured;
 mod exact;
 mod figures;
 mod fold;
@@ -7,6 +8,7 @@ mod gdb;
 mod guest_tracer;
 mod locals;
 mod print;
+mod probes;
 mod recording;
 mod rivals;
 mod run;
@@ -35,6 +37,8 @@ enum What {
     Exact(exact::Args),
     /// A recording of 1,000 million records: how large it is, what making it costs, how soon it is on the screen
     Recording(recording::Args),
+    /// What the probes in a guest's kernel cost: off, on, and in traced functions
+    Probes(probes::Args),
     /// Servers loaded from the host in each mode: throughput, latency and boot to first reply, as ratios to mode linux
     Serve(serve::Args),
     /// Steps of one instruction until the screen shows them, beside bare steps and gdb's
@@ -55,6 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Fold(args) => fold::run(args),
         What::Exact(args) => exact::run(args),
         What::Recording(args) => recording::run(args),
+        What::Probes(args) => probes::run(args),
         What::Serve(args) => serve::run(args),
         What::Step(args) => step::run(args),
         What::Symbols(args) => symbols::run(args),

@@ -9,9 +9,12 @@ use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::Event;
 use debugger::qemu::arguments::{GdbServer, Machine};
 use debugger::qemu::image::Image;
+use debugger::session::TraceError;
 use debugger::session::process::Qemu;
-use debugger::session::trace::{Scope, TraceOptions, trace};
+use debugger::session::trace::{Scope, TraceOptions, Traced, trace};
+use debugger::session::trace_probes::trace_by_probes;
 use debugger::trace::report::{Class, Report};
+use debugger::trace::times::Clock;
 
 use super::guest_tracer::{Counts, GuestTracer, How};
 use super::rivals::Rival;
@@ -22,11 +25,13 @@ pub(super) enum Setup<'a> {
     Traced(Scope),
     /// A plugin of QEMU's.
     Rival(&'a Rival),
+    /// The probes in the image's kernel, and those of its functions.
+    Probes(&'a str),
     /// The kernel's own function graph tracer.
     GuestTracer(&'a GuestTracer, How),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Measured {
     /// From the application's first line to its last.
     pub(super) seconds: f64,
@@ -41,6 +46,8 @@ pub(super) struct Measured {
     pub(super) lost: u64,
     pub(super) waits: u64,
     pub(super) waited_ns: u64,
+    /// The probes', which tell time.
+    pub(super) clock: Option<Clock>,
 }
 
 /// Far beyond any run: only a hanging guest reaches it.
@@ -89,7 +96,8 @@ pub(super) fn measure(
     plugin: Option<&Path>,
 ) -> Result<Measured> {
     let mut watch = Watch {
-        name: &image.manifest.name,
+        // What follows it is the kernel's.
+        name: image.manifest.name.split('+').next().unwrap_or_default(),
         text: Vec::new(),
         first: None,
         last: None,
@@ -119,33 +127,18 @@ pub(super) fn measure(
         }
         Setup::Traced(scope) => {
             let options = TraceOptions {
-                calls: Some(calls),
                 scope,
                 plugin: plugin.map(Path::to_owned),
                 ..TraceOptions::new(mode)
             };
-            let mut before = 0;
-            let traced = trace(
-                image,
-                &options,
-                &AtomicBool::new(false),
-                &mut |event| match event {
-                    Event::Serial(bytes) => watch.see(&bytes),
-                    // News come four times a second: what the boot's last quarter adds is little.
-                    Event::Trace(news) if watch.first.is_none() => before = news.events,
-                    _ => {}
-                },
-            )?;
-            Measured {
-                seconds: watch.seconds()?,
-                events: traced.report.events - before,
-                lost: traced.counts.lost,
-                waits: traced.counts.waits,
-                waited_ns: traced.counts.waited_ns,
-                bytes_per_event: size_of::<wire::Record>() as f64,
-                crossings: calls_of(&traced.report),
-                ..Measured::default()
-            }
+            traced(trace, image, options, calls, &mut watch)?
+        }
+        Setup::Probes(functions) => {
+            let options = TraceOptions {
+                functions: functions.to_owned(),
+                ..TraceOptions::new(mode)
+            };
+            traced(trace_by_probes, image, options, calls, &mut watch)?
         }
     };
     measured.cpu_seconds = children_cpu_seconds() - before_run;
@@ -161,6 +154,41 @@ fn calls_of(report: &Report) -> u64 {
     };
     let calls = report.classes.iter().filter(made);
     calls.map(|class| class.count).sum()
+}
+
+type Engine =
+    fn(&Image, &TraceOptions, &AtomicBool, &mut dyn FnMut(Event)) -> Result<Traced, TraceError>;
+
+fn traced(
+    engine: Engine,
+    image: &Image,
+    options: TraceOptions,
+    calls: u64,
+    watch: &mut Watch<'_>,
+) -> Result<Measured> {
+    let options = TraceOptions {
+        calls: Some(calls),
+        ..options
+    };
+    let mut before = 0;
+    let mut tell = |event| match event {
+        Event::Serial(bytes) => watch.see(&bytes),
+        // News come four times a second: what the boot's last quarter adds is little.
+        Event::Trace(news) if watch.first.is_none() => before = news.events,
+        _ => {}
+    };
+    let traced = engine(image, &options, &AtomicBool::new(false), &mut tell)?;
+    Ok(Measured {
+        seconds: watch.seconds()?,
+        events: traced.report.events - before,
+        lost: traced.counts.lost,
+        waits: traced.counts.waits,
+        waited_ns: traced.counts.waited_ns,
+        bytes_per_event: size_of::<wire::Record>() as f64,
+        crossings: calls_of(&traced.report),
+        clock: traced.report.times.map(|times| times.clock),
+        ..Measured::default()
+    })
 }
 
 /// Boots the machine, and follows it to its end.
