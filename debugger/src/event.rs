@@ -67,6 +67,9 @@ pub enum Event {
     Pulse,
     /// Another stop is looked at: one of the past, or the one where the target stands again.
     Looking(Looking),
+    /// Who has joined, by name; sent when one comes or goes, and when something of theirs, or of the
+    /// target by their hand, has changed.
+    Joined(Vec<String>),
     /// Something worth a line in the console that nobody asked for.
     Notice(String),
     /// A command that a breakpoint carries out at each stop, and its answer.
@@ -434,6 +437,9 @@ pub struct BreakpointInfo {
     pub value: Option<String>,
     /// How it was planted where not as asked, what was left out, debug registers in use.
     pub note: Option<String>,
+    /// Who has set it: `gdb 1`; absent for whoever opened the session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 /// One of the places that a breakpoint stands at.

@@ -23,4 +23,5 @@ pub mod command;
 pub mod event;
 pub mod model;
 
+pub mod serve;
 pub mod session;

@@ -234,6 +234,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Everywhere, "wider", &["Shift-Right"], "", "move the panel's border to the right", |ui, _| ui.resize(true, 1)),
     action(Scope::Everywhere, "narrower", &["Shift-Left"], "", "move it to the left", |ui, _| ui.resize(true, -1)),
     action(Scope::Everywhere, "usual layout", &["Alt-0"], "", "all borders where they were at first", |ui, _| { ui.shares.clear(); Vec::new() }),
+    action(Scope::Everywhere, "serve", &["Alt-j"], "", "let gdb, lldb and editors join this session: serve ADDRESS, serve off", |_, _| vec![Effect::Edit("serve ".to_owned())]),
     action(Scope::Everywhere, "theme", &["Alt-t"], "", "the next theme: dark, light, contrast, none", next_theme),
     action(Scope::Everywhere, "quit", &["q"], "quit", "leave; asks when a guest would end", |ui, m| ui.leave(m)),
 ];

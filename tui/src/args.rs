@@ -49,6 +49,8 @@ pub enum Command {
     Open(OpenArgs),
     /// The debugger's commands without a screen.
     Exec(batch::exec::ExecArgs),
+    /// Let gdb, lldb and editors join a target, several at once.
+    Serve(batch::serve::ServeArgs),
     /// Record the crossings of a run.
     Trace(batch::trace::TraceArgs),
     /// Tables of a recording: counts, exact instructions, phases.
@@ -204,6 +206,7 @@ impl Args {
             ),
             Some(Command::Open(args)) => open::open(&args, look),
             Some(Command::Exec(args)) => batch::exec::run(&args, json, out),
+            Some(Command::Serve(args)) => batch::serve::run(&args, json, out),
             Some(Command::Trace(args)) => batch::trace::run(&args, json, out),
             Some(Command::Report(args)) => batch::report::run(&args, json, out),
             Some(Command::Diff(args)) => batch::diff::run(&args, json, out),

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Select, Sender, never, unbounded};
 use debugger::command::{self, Command};
 use debugger::event::{Event, Failure};
 use debugger::model::{Entry, Model, Topic};
+use debugger::serve::Server;
 use debugger::session::Handle;
 use ratatui::crossterm::clipboard::CopyToClipboard;
 use ratatui::crossterm::event::{self, Event as Input};
@@ -18,6 +19,8 @@ use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::action;
+use crate::batch::serve::invitation;
+use crate::batch::text as words;
 use crate::mapper::Mapper;
 use crate::pace::Pace;
 use crate::panels::{Effect, Traced};
@@ -97,6 +100,7 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
         mapper: Mapper::default(),
         sender,
         restoring: false,
+        server: None,
         refused: 0,
     };
     let left = screen.until_left(inbox, &mut terminal);
@@ -194,6 +198,8 @@ struct Running {
     sender: Sender<Message>,
     /// The last run's breakpoints are being set up.
     restoring: bool,
+    /// Where others join this session.
+    server: Option<Server>,
     /// Lines of the last run that could not be carried out.
     refused: usize,
 }
@@ -276,6 +282,7 @@ impl Running {
                 Effect::Record => self.record(),
                 Effect::Step(wish) => self.step(wish),
                 Effect::Map(image, twin) => self.map(image, twin),
+                Effect::Serve(at) => self.serve(&at),
                 Effect::Cancel(name) => self.cancel(&name),
                 Effect::Type(line) => self.type_line(line),
                 Effect::Edit(line) => self.ui.edit(&line),
@@ -288,6 +295,39 @@ impl Running {
             }
         }
         None
+    }
+
+    /// `serve ADDRESS`, `serve off`, `serve`
+    fn serve(&mut self, at: &str) {
+        let said = match (at, &self.subject.session) {
+            (_, None) => "letting others join: a recording of crossings is no target; 'uklscope run IMAGE' boots one".to_owned(),
+            ("", _) => match &self.server {
+                Some(server) => invitation(server),
+                None => "nobody can join; 'serve :1234' or 'serve ./gdb.socket' lets gdb and lldb in".to_owned(),
+            },
+            ("off", _) => match self.server.take() {
+                Some(server) => format!("nobody can join at {} any more", server.at()),
+                None => "nobody could join before".to_owned(),
+            },
+            (at, Some(session)) => match at.parse() {
+                Ok(endpoint) => {
+                    // The one before makes room: it may have had the same address.
+                    self.server = None;
+                    match Server::open(&endpoint, session.door(), words::lines, false) {
+                        Ok(server) => {
+                            let said = invitation(&server);
+                            self.server = Some(server);
+                            said
+                        }
+                        Err(error) => error.to_string(),
+                    }
+                }
+                Err(error) => error.to_string(),
+            },
+        };
+        self.ui.serving = self.server.as_ref().map(|server| server.at().to_string());
+        self.model.log.push(Entry::Notice(said.clone()));
+        self.ui.said = Some(said);
     }
 
     /// By OSC 52: the terminal itself owns the clipboard, over ssh too, and may refuse in silence.
@@ -320,7 +360,7 @@ impl Running {
             (Ok(command), Some(session)) => {
                 let id = self.model.ask(Topic::Typed, &command);
                 // A session that has ended has said so; its channel may be closed.
-                let _ = session.commands.send((id, command));
+                session.send_as(id, command);
             }
             (Ok(_), None) => {
                 let failure = Failure::new(
@@ -391,7 +431,7 @@ impl Running {
         for (topic, command) in self.ui.wants(&self.model) {
             if self.model.is_due(topic, &command) {
                 let id = self.model.ask(topic, &command);
-                let _ = session.commands.send((id, command));
+                session.send_as(id, command);
             }
         }
     }

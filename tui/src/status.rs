@@ -94,6 +94,11 @@ fn draw_right(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
     {
         text = format!(" {} {} cpu ", target.accelerator, target.vcpus);
     }
+    if !model.joined.is_empty() {
+        text.push_str(&format!(" + {} ", model.joined.join(", ")));
+    } else if let Some(at) = &ui.serving {
+        text.push_str(&format!(" serving {at} "));
+    }
     if let Some(report) = model.crossings.report() {
         text.push_str(&format!(" lost {} ", report.lost));
     }

@@ -43,6 +43,8 @@ pub struct Ui {
     pub history: History,
     pub names: SymbolNames,
     pub guest: Guest,
+    /// Where others can join.
+    pub serving: Option<String>,
     /// Borders the user has moved.
     pub shares: Shares,
     /// The border that the mouse has got hold of.
@@ -77,6 +79,7 @@ impl Ui {
             history: History::default(),
             names: SymbolNames::default(),
             guest,
+            serving: None,
             shares: Shares::new(),
             dragged: None,
             focus: Screen::ALL.map(|screen| screen.panels()[0]),

@@ -221,6 +221,11 @@ fn command_line(ui: &mut Ui, model: &Model, line: &str) -> Vec<Effect> {
             vec![Effect::Trace(Traced::EachMode)]
         }
         "path" => vec![Effect::Show(Screen::Path)],
+        "serve" => vec![Effect::Serve(String::new())],
+        _ if line.starts_with("serve ") => {
+            let at = line.strip_prefix("serve ").unwrap_or_default();
+            vec![Effect::Serve(at.trim().to_owned())]
+        }
         // There the answer is what the screen shows.
         "space" if ui.screen == Screen::Space => {
             ui.look.whose = None;

@@ -40,6 +40,12 @@ impl Registers {
         self.number(self.description.stack_pointer()?).map(Addr)
     }
 
+    /// All of them as a `g` reply has them; `None` where the stub does not have a byte.
+    #[must_use]
+    pub fn all_bytes(&self) -> &[Option<u8>] {
+        &self.bytes
+    }
+
     /// The bytes of a register, least significant first.
     #[must_use]
     pub fn bytes(&self, register: &RegisterDefinition) -> Option<Vec<u8>> {

@@ -74,6 +74,8 @@ pub struct Model {
     pub call_map: Option<Arc<CallMap>>,
     /// Stacks of another tool, where there are no crossings.
     pub imported: Option<Arc<Stacks<'static>>>,
+    /// Who has joined the session beside the screen.
+    pub joined: Vec<String>,
     pub console: Console,
     pub log: Log,
     pub works: Works,
@@ -106,6 +108,10 @@ impl Model {
             Event::Stepped(instructions) => self.crossings.stepped = Some(instructions),
             Event::Watched(watched) => self.watched = watched,
             Event::Pulse => self.run.pulsed(),
+            Event::Joined(names) => {
+                self.joined = names;
+                self.run.touched();
+            }
             Event::Looking(looking) => {
                 self.past = Some(looking).filter(Looking::is_back);
                 self.run.turned();
@@ -151,6 +157,7 @@ impl Model {
             | Event::Said { .. }
             | Event::Serial(_)
             | Event::Pulse
+            | Event::Joined(_)
             | Event::Looking(_)
             | Event::Watched(_) => {}
         }

@@ -6,6 +6,8 @@
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
+use super::handle::Message;
+use super::joined::Ask;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::event::{Event, Failure};
@@ -104,13 +106,13 @@ impl Engine {
         }
         let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|(_, command)| command.needs_memory_alone());
+            .partition(needs_memory_alone);
         self.waiting = later.into();
         if !now.is_empty() {
             self.look_again();
         }
-        for (id, command) in now {
-            self.answer(id, &command)?;
+        for message in now {
+            self.answer(message)?;
         }
         if Instant::now() >= self.beside.due {
             self.beside.due = Instant::now() + PULSE;
@@ -138,5 +140,16 @@ impl Engine {
         }
         let areas = self.reading(|symbols, memory| guest::cpu_areas(symbols, 1, memory));
         areas?.ok()?.first().map(|area| area.start)
+    }
+}
+
+/// Whether the guest's memory and its vmlinux are enough for an answer.
+pub(super) fn needs_memory_alone(message: &Message) -> bool {
+    match message {
+        Message::Command(_, command) | Message::Joined(_, Ask::Command(command)) => {
+            command.needs_memory_alone()
+        }
+        Message::Joined(_, Ask::Read { .. }) => true,
+        Message::Joined(..) | Message::Join(..) => false,
     }
 }

@@ -1,5 +1,6 @@
 //! The breakpoints and watchpoints as the user knows them: numbers, where they were put, hits.
 
+use super::joined::{Joiner, Wanted};
 use super::target::{Trap, TrapKind};
 use super::watching::Watched;
 use crate::addr::Addr;
@@ -46,21 +47,57 @@ pub(super) struct Breakpoint {
     pub(super) how: Vec<String>,
     /// The line that sets it, without its condition.
     pub(super) line: String,
+    /// Who has set it; none for whoever opened the session.
+    pub(super) owner: Option<Owner>,
 }
+
+/// One who has joined, and what it wants the target to stop at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) id: Joiner,
+    /// `gdb 1`
+    pub(super) name: String,
+    pub(super) wanted: Wanted,
+}
+
+impl Owner {
+    /// What is asked of the target: a watchpoint in pieces that a stub takes.
+    fn traps(&self) -> Vec<Trap> {
+        let Wanted { kind, addr, len } = self.wanted;
+        let piece = |at: u64| Trap {
+            kind,
+            addr: addr + at,
+            len: u8::try_from((len - at).min(PIECE)).unwrap_or(1),
+        };
+        (0..len).step_by(PIECE_STEP).map(piece).collect()
+    }
+}
+
+/// Bytes that one trap is made to cover.
+const PIECE: u64 = 128;
+const PIECE_STEP: usize = 128;
 
 #[derive(Debug, Default)]
 pub(super) struct Book {
     list: Vec<Breakpoint>,
     last: u32,
+    /// What `$bpnum` is; 0 before the first.
+    named: u32,
     /// The last one asked for could not be set: `$bpnum` is none before it.
     refused: bool,
 }
 
 impl Book {
     /// Enters one, with the next number.
-    pub(super) fn add(&mut self, mut breakpoint: Breakpoint) -> &Breakpoint {
-        self.last += 1;
+    pub(super) fn add(&mut self, breakpoint: Breakpoint) -> &Breakpoint {
+        self.named = self.last + 1;
         self.refused = false;
+        self.add_owned(breakpoint)
+    }
+
+    /// Enters one that `$bpnum` does not mean.
+    pub(super) fn add_owned(&mut self, mut breakpoint: Breakpoint) -> &Breakpoint {
+        self.last += 1;
         breakpoint.number = self.last;
         self.list.push(breakpoint);
         // Just pushed.
@@ -88,6 +125,12 @@ impl Book {
         self.list.iter().map(|one| one.number).collect()
     }
 
+    /// Those that nobody who joined has set.
+    pub(super) fn own_numbers(&self) -> Vec<u32> {
+        let own = self.list.iter().filter(|one| one.owner.is_none());
+        own.map(|one| one.number).collect()
+    }
+
     /// Notes that one could not be set.
     pub(super) fn refuse(&mut self) {
         self.refused = true;
@@ -98,7 +141,7 @@ impl Book {
     pub(super) fn number(&self, which: Which) -> Option<u32> {
         match which {
             Which::Number(number) => Some(number),
-            Which::Last => Some(self.last).filter(|last| *last > 0 && !self.refused),
+            Which::Last => Some(self.named).filter(|last| *last > 0 && !self.refused),
         }
     }
 
@@ -117,6 +160,7 @@ impl Book {
     /// The watchpoints whose trap of this kind covers this address.
     pub(super) fn watching(&self, trap: TrapKind, addr: Addr) -> Vec<u32> {
         let covers = |one: &&Breakpoint| match (&one.kind, &one.watched) {
+            (Kind::Watch { .. }, None) => one.planted && one.covers(trap, addr),
             (Kind::Watch { kind }, Some(watched)) => {
                 one.planted && watched.covers(*kind, trap, addr)
             }
@@ -171,7 +215,24 @@ impl Breakpoint {
             watched: None,
             note: None,
             how: Vec::new(),
+            owner: None,
         }
+    }
+
+    pub(super) fn is_of(&self, id: Joiner) -> bool {
+        self.owner.as_ref().is_some_and(|owner| owner.id == id)
+    }
+
+    pub(super) fn is_for(&self, id: Joiner, wanted: Wanted) -> bool {
+        let same = |owner: &Owner| owner.id == id && owner.wanted == wanted;
+        self.owner.as_ref().is_some_and(same)
+    }
+
+    fn covers(&self, trap: TrapKind, at: Addr) -> bool {
+        let within = |one: &Trap| at.wrapping_sub(one.addr.0).0 < u64::from(one.len);
+        self.traps()
+            .iter()
+            .any(|one| one.kind == trap && within(one))
     }
 
     /// What it asks of the target.
@@ -180,6 +241,13 @@ impl Breakpoint {
             let trap = move |&addr: &Addr| Trap { kind, addr, len: 1 };
             self.places.iter().map(trap).collect()
         };
+        if let Some(owner) = &self.owner {
+            return match self.kind {
+                // Planted otherwise than it was asked for.
+                Kind::Code { hardware: true } => code(TrapKind::Hard),
+                _ => owner.traps(),
+            };
+        }
         match (&self.kind, &self.watched) {
             (Kind::Code { hardware: false }, _) => code(TrapKind::Soft),
             (Kind::Code { hardware: true }, _) => code(TrapKind::Hard),
@@ -211,6 +279,7 @@ impl Breakpoint {
             commands: self.commands.clone(),
             value: self.watched.as_ref().map(|watched| watched.shown.clone()),
             note: Some(self.notes().join("; ")).filter(|note| !note.is_empty()),
+            owner: self.owner.as_ref().map(|owner| owner.name.clone()),
         }
     }
 
@@ -223,12 +292,18 @@ impl Breakpoint {
             _ if self.disabled => "disabled".to_owned(),
             (Some(why), _) => format!("failed: {why}"),
             (None, Some(_)) => "pending".to_owned(),
+            (None, None) if self.owner.is_some() && !self.planted => {
+                "lifted until it runs on".to_owned()
+            }
             (None, None) => "planted".to_owned(),
         }
     }
 
     /// The lines that set it up again; `$bpnum` is the number it gets then.
     fn typed(&self) -> Vec<String> {
+        if self.owner.is_some() {
+            return Vec::new();
+        }
         // The frame of a local variable is not there in another run.
         if self
             .watched

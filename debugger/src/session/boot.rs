@@ -364,6 +364,7 @@ impl Engine {
         Self {
             port,
             waiting: std::collections::VecDeque::new(),
+            joining: super::joining::Joining::default(),
             target,
             qemu,
             symbols,

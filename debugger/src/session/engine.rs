@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use super::book::Book;
 use super::doors::Doors;
-use super::handle::Port;
+use super::handle::{Message, Port};
 use super::passage::Prototypes;
 use super::process::Qemu;
 use super::target::{Registers, Target};
 use super::trouble::Trouble;
 use crate::addr::Addr;
-use crate::command::Command;
 use crate::crossing::Mode;
-use crate::event::{Place, RequestId, Stop, StopReason, TargetInfo, Vcpu};
+use crate::event::{Place, Stop, StopReason, TargetInfo, Vcpu};
 use crate::origin::Origin;
 use crate::profile::Profile;
 use crate::symbols::Symbols;
@@ -24,7 +23,9 @@ use crate::symbols::unwind::Backtrace;
 pub(super) struct Engine {
     pub(super) port: Port,
     /// Commands that came while another was being carried out.
-    pub(super) waiting: VecDeque<(RequestId, Command)>,
+    pub(super) waiting: VecDeque<Message>,
+    /// Who has joined.
+    pub(super) joining: super::joining::Joining,
     pub(super) target: Target,
     /// Ours, when the session started it; ends with the session.
     pub(super) qemu: Option<Qemu>,

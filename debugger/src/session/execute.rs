@@ -4,6 +4,7 @@ use super::course::Course;
 use super::engine::Engine;
 use super::lines::Calls;
 use super::trouble::Trouble;
+use crate::addr::AddrRange;
 use crate::command::{BreakCommand, Command, Info, help};
 use crate::event::{Answer, Event, Failure, Place, Run, Stop, SymbolInfo, TargetInfo, ThreadInfo};
 use crate::symbols::{Pattern, Symbols};
@@ -154,7 +155,14 @@ impl Engine {
     }
 
     /// Lets the target run, and again where the breakpoint that stopped it says so.
-    fn run_command(&mut self, run: RunCommand) -> Result<Answer, Trouble> {
+    pub(super) fn run_command(&mut self, run: RunCommand) -> Result<Answer, Trouble> {
+        self.joining.moves();
+        let outcome = self.run_to_its_end(run);
+        self.tell_waiting(&outcome);
+        outcome
+    }
+
+    fn run_to_its_end(&mut self, run: RunCommand) -> Result<Answer, Trouble> {
         self.look_now();
         self.interrupted = false;
         let mut run = run;
@@ -177,6 +185,11 @@ impl Engine {
         self.port.send(Event::Run(Run::Running));
         let stop = match run {
             RunCommand::Continue => self.run_on(),
+            RunCommand::ContinueAlone => {
+                self.course.alone = true;
+                self.run_on()
+            }
+            RunCommand::Within(range) => self.step_within(range),
             RunCommand::Instructions { count, over } => self.step_instructions(count, over),
             RunCommand::Lines { count, calls } => self.step_lines(count, calls),
             RunCommand::Finish => self.finish(),
@@ -209,8 +222,9 @@ impl Engine {
     }
 
     fn delete_some(&mut self, number: Option<u32>) -> Result<Answer, Trouble> {
-        let numbers = number.map_or_else(|| self.book.numbers(), |number| vec![number]);
+        let numbers = number.map_or_else(|| self.book.own_numbers(), |number| vec![number]);
         for &number in &numbers {
+            self.refuse_anothers(number, "deleting")?;
             self.delete(number)?;
         }
         Ok(Answer::Done(match numbers.as_slice() {
@@ -328,8 +342,13 @@ impl Engine {
 }
 
 /// The commands that let the target run.
-enum RunCommand {
+#[derive(Clone)]
+pub(super) enum RunCommand {
     Continue,
+    /// The vCPU in focus, while the others stand still.
+    ContinueAlone,
+    /// Instructions until one lies outside of these.
+    Within(AddrRange),
     Instructions {
         count: u64,
         over: bool,

@@ -1,34 +1,48 @@
 //! The near end of a session's thread.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::joined::{Ask, Door, Ends, Joiner};
 use crate::command::{Command, Names};
 use crate::event::{Event, RequestId};
 
 /// A session that is open. Dropping it ends the session, and the QEMU it started.
 #[derive(Debug)]
 pub struct Handle {
-    pub commands: Sender<(RequestId, Command)>,
+    messages: Sender<Message>,
     pub events: Receiver<Event>,
     /// For completion; fills itself when the symbols are read.
     pub names: SymbolNames,
     quit: Arc<AtomicBool>,
+    unattended: Arc<AtomicBool>,
     next: u64,
+    joiners: Arc<AtomicU32>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What comes to the session's thread, in one queue.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Of whoever opened the session; answered by an event.
+    Command(RequestId, Command),
+    Join(Joiner, String, Ends),
+    /// Answered on the channel that joining gave.
+    Joined(Joiner, Ask),
 }
 
 /// The session thread's end.
 #[derive(Debug)]
 pub(super) struct Port {
-    pub(super) commands: Receiver<(RequestId, Command)>,
+    pub(super) messages: Receiver<Message>,
     pub(super) events: Sender<Event>,
     pub(super) names: SymbolNames,
     pub(super) quit: Arc<AtomicBool>,
+    pub(super) unattended: Arc<AtomicBool>,
 }
 
 /// How long a session may take to let its target go before its thread is left to itself.
@@ -37,15 +51,17 @@ const FAREWELL: Duration = Duration::from_secs(3);
 impl Handle {
     /// Starts the session's thread.
     pub(super) fn start(run: impl FnOnce(Port) + Send + 'static) -> Self {
-        let (commands, commands_out) = unbounded();
+        let (messages, messages_out) = unbounded();
         let (events_in, events) = unbounded();
         let names = SymbolNames::default();
         let quit = Arc::new(AtomicBool::new(false));
+        let unattended = Arc::new(AtomicBool::new(false));
         let port = Port {
-            commands: commands_out,
+            messages: messages_out,
             events: events_in,
             names: names.clone(),
             quit: Arc::clone(&quit),
+            unattended: Arc::clone(&unattended),
         };
         let thread = std::thread::Builder::new()
             .name("session".to_owned())
@@ -53,11 +69,13 @@ impl Handle {
             // Without a thread the events' channel is closed, which readers take as the end.
             .ok();
         Self {
-            commands,
+            messages,
             events,
             names,
             quit,
+            unattended,
             next: 0,
+            joiners: Arc::new(AtomicU32::new(1)),
             thread,
         }
     }
@@ -66,9 +84,28 @@ impl Handle {
     pub fn send(&mut self, command: Command) -> RequestId {
         self.next += 1;
         let id = RequestId(self.next);
-        // A session that has ended has said so by an event, and answers nothing.
-        let _ = self.commands.send((id, command));
+        self.send_as(id, command);
         id
+    }
+
+    /// Asks under a number of the asker's own.
+    pub fn send_as(&self, id: RequestId, command: Command) {
+        // A session that has ended has said so by an event, and answers nothing.
+        let _ = self.messages.send(Message::Command(id, command));
+    }
+
+    /// Through which others join.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door {
+            messages: self.messages.clone(),
+            next: Arc::clone(&self.joiners),
+        }
+    }
+
+    /// Leaves the target to those who join: one that is alone with it may end it.
+    pub fn unattended(&self) {
+        self.unattended.store(true, Ordering::Relaxed);
     }
 
     /// Asks the thread to end, and does not wait for it.
@@ -81,7 +118,7 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.quit();
         // With its last sender gone, a session that waits for a command looks up.
-        self.commands = unbounded().0;
+        self.messages = unbounded().0;
         let Some(thread) = self.thread.take() else {
             return;
         };
@@ -102,17 +139,16 @@ impl Port {
     }
 
     /// What is left of it when the session is over: events, commands, and whether to leave.
-    pub(super) fn ends(
-        &self,
-    ) -> (
-        Sender<Event>,
-        Receiver<(RequestId, Command)>,
-        impl Fn() -> bool + use<>,
-    ) {
+    pub(super) fn ends(&self) -> (Sender<Event>, Receiver<Message>, impl Fn() -> bool + use<>) {
         let quit = Arc::clone(&self.quit);
-        (self.events.clone(), self.commands.clone(), move || {
+        (self.events.clone(), self.messages.clone(), move || {
             quit.load(Ordering::Relaxed)
         })
+    }
+
+    /// Whether nobody looks at the target but those who join.
+    pub(super) fn is_unattended(&self) -> bool {
+        self.unattended.load(Ordering::Relaxed)
     }
 
     pub(super) fn ended(&self) -> bool {
@@ -216,7 +252,9 @@ mod tests {
     fn dropping_a_handle_ends_its_thread() {
         let mut handle = Handle::start(|port| {
             while !port.ended() {
-                if let Ok((id, _)) = port.commands.recv_timeout(Duration::from_millis(1)) {
+                if let Ok(Message::Command(id, _)) =
+                    port.messages.recv_timeout(Duration::from_millis(1))
+                {
                     port.send(Event::Answer(id, Ok(Answer::Done("yes".to_owned()))));
                 }
             }

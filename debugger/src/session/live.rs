@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::engine::Engine;
-use super::handle::Port;
+use super::handle::{Message, Port};
 use super::trouble::{ASKING, Trouble};
 use crate::command::Command;
 use crate::event::{Answer, Event, Failure, RequestId, Run};
@@ -15,7 +15,7 @@ const IDLE: Duration = Duration::from_millis(20);
 const LAST_BYTES: Duration = Duration::from_millis(500);
 
 pub(super) fn serve(port: Port, open: impl FnOnce(Port) -> Result<Engine, Trouble>) {
-    let (events, commands, quit) = port.ends();
+    let (events, messages, quit) = port.ends();
     let send = |event| {
         let _ = events.send(event);
     };
@@ -35,8 +35,8 @@ pub(super) fn serve(port: Port, open: impl FnOnce(Port) -> Result<Engine, Troubl
     send(Event::Run(Run::Ended(why.clone())));
     // Whoever asks now is told.
     while !quit() {
-        match commands.recv_timeout(IDLE) {
-            Ok((id, _)) => {
+        match messages.recv_timeout(IDLE) {
+            Ok(Message::Command(id, _)) => {
                 let failure = Failure::new(
                     ASKING,
                     format!("the target is gone ({why})"),
@@ -44,7 +44,9 @@ pub(super) fn serve(port: Port, open: impl FnOnce(Port) -> Result<Engine, Troubl
                 );
                 send(Event::Answer(id, Err(failure)));
             }
-            Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
+            // Whoever joined is told by its channels, which are closed.
+            Ok(Message::Join(..) | Message::Joined(..))
+            | Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
             Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return,
         }
     }
@@ -64,24 +66,36 @@ impl Engine {
                     Err(trouble) => return Some(self.with_last_words(trouble)),
                 }
             }
-            let Some((id, command)) = self.next_command() else {
+            let Some(message) = self.next_message() else {
                 continue;
             };
-            if let Err(trouble) = self.answer(id, &command) {
+            if let Err(trouble) = self.answer(message) {
                 return Some(trouble);
             }
         }
     }
 
-    fn next_command(&mut self) -> Option<(RequestId, Command)> {
+    fn next_message(&mut self) -> Option<Message> {
         match self.waiting.pop_front() {
             Some(waiting) => Some(waiting),
-            None => self.port.commands.recv_timeout(IDLE).ok(),
+            None => self.port.messages.recv_timeout(IDLE).ok(),
         }
     }
 
-    /// Carries out one command and answers it; the error is the end of the session.
-    pub(super) fn answer(&mut self, id: RequestId, command: &Command) -> Result<(), Trouble> {
+    /// Carries out what one asks and answers it; the error is the end of the session.
+    pub(super) fn answer(&mut self, message: Message) -> Result<(), Trouble> {
+        match message {
+            Message::Command(id, command) => self.answer_command(id, &command),
+            Message::Join(id, name, ends) => {
+                self.join(id, name, ends);
+                Ok(())
+            }
+            Message::Joined(id, ask) => self.serve_joined(id, ask),
+        }
+    }
+
+    fn answer_command(&mut self, id: RequestId, command: &Command) -> Result<(), Trouble> {
+        self.joining.opener_asks(command);
         match self.execute(command) {
             Ok(answer) => self.port.send(Event::Answer(id, Ok(answer))),
             Err(Trouble::Failed(failure)) => self.port.send(Event::Answer(id, Err(failure))),
@@ -94,9 +108,11 @@ impl Engine {
                     _ => Err(trouble.clone().failure(ASKING)),
                 };
                 self.port.send(Event::Answer(id, answer));
-                for (id, _) in std::mem::take(&mut self.waiting) {
-                    let failure = trouble.clone().failure(ASKING);
-                    self.port.send(Event::Answer(id, Err(failure)));
+                for message in std::mem::take(&mut self.waiting) {
+                    if let Message::Command(id, _) = message {
+                        let failure = trouble.clone().failure(ASKING);
+                        self.port.send(Event::Answer(id, Err(failure)));
+                    }
                 }
                 return Err(trouble);
             }
@@ -105,7 +121,7 @@ impl Engine {
     }
 
     /// What QEMU and the guest said at their end.
-    fn with_last_words(&mut self, trouble: Trouble) -> Trouble {
+    pub(super) fn with_last_words(&mut self, trouble: Trouble) -> Trouble {
         let Trouble::Ended(why) = trouble else {
             return trouble;
         };

@@ -36,6 +36,8 @@ mod hit;
 mod inspect;
 mod instruction;
 pub mod instructions;
+pub mod joined;
+mod joining;
 mod jumps;
 mod kernel_memory;
 mod lines;

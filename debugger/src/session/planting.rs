@@ -263,6 +263,18 @@ impl Engine {
             .collect()
     }
 
+    /// What one who joined has set, it alone changes.
+    pub(super) fn refuse_anothers(&self, number: u32, doing: &str) -> Result<(), Trouble> {
+        let Some(owner) = self.book.get(number).and_then(|one| one.owner.as_ref()) else {
+            return Ok(());
+        };
+        Err(Trouble::new(
+            format!("{doing} breakpoint {number}"),
+            format!("{} has set it", owner.name),
+            "it takes it away itself, at the latest when it leaves",
+        ))
+    }
+
     /// A stub under TCG plants where nothing is mapped, and what is planted there waits.
     fn unmapped(&self, breakpoint: &Breakpoint) -> Option<String> {
         use super::breakpoints::TrapState;
@@ -302,7 +314,7 @@ impl Engine {
             BreakCommand::Enable { which, on } => {
                 let numbers = match which {
                     Some(which) => vec![self.number_of(*which)?],
-                    None => self.book.numbers(),
+                    None => self.book.own_numbers(),
                 };
                 let mut infos = Vec::new();
                 for number in numbers {
@@ -334,6 +346,7 @@ impl Engine {
         edit: impl FnOnce(&mut Breakpoint),
     ) -> Result<Answer, Trouble> {
         let number = self.number_of(which)?;
+        self.refuse_anothers(number, "changing")?;
         let Some(breakpoint) = self.book.get_mut(number) else {
             return Err(Trouble::new(
                 format!("changing breakpoint {number}"),

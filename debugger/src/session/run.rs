@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
+use super::handle::Message;
 use super::target::{StopCause, StopReply, Trap, TrapKind};
 use super::trouble::Trouble;
 use crate::addr::Addr;
@@ -146,18 +147,24 @@ impl Engine {
         if self.port.ended() {
             return Err(Trouble::Quit);
         }
-        while let Ok((id, command)) = self.port.commands.try_recv() {
-            match command {
-                Command::Interrupt => {
+        while let Ok(message) = self.port.messages.try_recv() {
+            match message {
+                Message::Command(id, Command::Interrupt) => {
                     self.interrupted = true;
                     let answer = Answer::Done("the target is asked to stop".to_owned());
                     self.port.send(Event::Answer(id, Ok(answer)));
                 }
-                Command::Help(_) | Command::Symbols { .. } => {
+                Message::Command(id, command @ (Command::Help(_) | Command::Symbols { .. })) => {
                     let answer = self.without_target(&command);
                     self.port.send(Event::Answer(id, answer));
                 }
-                other => self.waiting.push_back((id, other)),
+                Message::Join(id, name, ends) => {
+                    self.interrupted = true;
+                    self.joining_interrupts(id);
+                    self.waiting.push_back(Message::Join(id, name, ends));
+                }
+                Message::Joined(id, ask) => self.attend_joined(id, ask),
+                other @ Message::Command(..) => self.waiting.push_back(other),
             }
         }
         Ok(())
@@ -169,10 +176,9 @@ impl Engine {
     fn answer_running(&mut self) -> Result<Option<StopReply>, Trouble> {
         let (book, others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting)
             .into_iter()
-            .partition(|(_, command)| concerns_breakpoints(command));
-        for (id, command) in others {
-            let failure = self.declined(command.needs_memory_alone());
-            self.port.send(Event::Answer(id, Err(failure)));
+            .partition(|message| self.concerns_breakpoints(message));
+        for message in others {
+            self.decline(message);
         }
         if book.is_empty() {
             return Ok(None);
@@ -182,8 +188,8 @@ impl Engine {
             return Ok(Some(reply));
         }
         self.focus_on(&reply)?;
-        for (id, command) in book {
-            self.answer(id, &command)?;
+        for message in book {
+            self.answer(message)?;
         }
         if reply.cause == StopCause::INTERRUPT {
             self.target.resume()?;
@@ -291,7 +297,7 @@ impl Engine {
     }
 }
 
-fn concerns_breakpoints(command: &Command) -> bool {
+pub(super) fn sets_breakpoints(command: &Command) -> bool {
     matches!(
         command,
         Command::Break { .. }

@@ -7,7 +7,7 @@ use super::run::{Ran, ended};
 use super::spin::Waits;
 use super::target::StopCause;
 use super::trouble::Trouble;
-use crate::addr::Addr;
+use crate::addr::{Addr, AddrRange};
 use crate::disasm::{Decoded, Flow};
 use crate::event::{Event, Stop, StopReason};
 
@@ -188,6 +188,22 @@ impl Engine {
             }
         }
         self.stopped(StopReason::Step)
+    }
+
+    /// Instructions until one lies outside of these, or something stops it.
+    pub(super) fn step_within(&mut self, range: AddrRange) -> Result<Stop, Trouble> {
+        loop {
+            if let Some(reason) = self.advance(false)? {
+                return self.stopped(reason);
+            }
+            let pc = self.pc()?;
+            if let Some(reason) = self.hit(pc)? {
+                return self.stopped(reason);
+            }
+            if !range.contains(pc) {
+                return self.stopped(StopReason::Step);
+            }
+        }
     }
 
     /// Runs until this instruction is reached with this stack pointer, in this address space: then

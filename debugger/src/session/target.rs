@@ -15,6 +15,7 @@
 //! | interrupts and time stand still in a step, or not | [`Target::step_flags`] |
 //! | a step of `syscall` or of a faulting load ends in the handler | [`Target::step`] says where it began |
 
+mod beneath;
 mod error;
 mod handshake;
 mod lines;
@@ -49,6 +50,7 @@ pub use super::link::Endpoint;
 pub use crate::gdb::registers::Registers;
 pub use crate::gdb::reply::StopCause;
 pub use crate::gdb::request::{Trap, TrapKind};
+pub use beneath::Documents;
 pub use error::TargetError;
 pub use past::Kept;
 pub use run::StepFlags;
@@ -92,6 +94,7 @@ pub struct Target {
     supported: Supported,
     vcont: bool,
     description: Arc<Description>,
+    documents: Arc<Documents>,
     threads: Vec<ThreadId>,
     step_flags: Known<StepFlags>,
     /// The vCPU whose page tables memory is read through.
@@ -178,6 +181,7 @@ impl Target {
             supported: Supported::default(),
             vcont: false,
             description: Arc::default(),
+            documents: Arc::default(),
             threads: Vec::new(),
             step_flags: Known::Asked,
             selected: Vcpu(0),

@@ -280,6 +280,9 @@ impl Engine {
         let Some(one) = self.book.get(number) else {
             return Ok(false);
         };
+        if one.owner.is_some() {
+            return self.counts(number);
+        }
         let Some(mut watched) = one.watched.clone() else {
             return Ok(false);
         };

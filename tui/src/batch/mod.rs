@@ -12,6 +12,7 @@ pub mod images;
 pub mod instructions;
 pub mod report;
 pub mod request_text;
+pub mod serve;
 pub mod session;
 mod site_text;
 pub mod sites;

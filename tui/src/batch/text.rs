@@ -297,8 +297,10 @@ fn breakpoints(list: &[BreakpointInfo]) -> Vec<String> {
             0 => String::new(),
             left => format!(", {left} more to be ignored"),
         };
+        let owner = one.owner.as_ref();
+        let owner = owner.map_or_else(String::new, |owner| format!(" of {owner}"));
         lines.push(format!(
-            "{} {kind} {}{only}{condition}, {}, {} hits{ignore}",
+            "{} {kind}{owner} {}{only}{condition}, {}, {} hits{ignore}",
             one.number, one.location, one.state, one.hits
         ));
         lines.extend(one.value.iter().map(|value| format!("    holds {value}")));

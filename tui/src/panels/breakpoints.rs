@@ -91,6 +91,9 @@ impl Panel for Breakpoints {
                 Span::raw(format!("  {} hits", one.hits)),
                 Span::styled(format!("  {at}"), view.theme.dim()),
             ];
+            if let Some(owner) = &one.owner {
+                spans.push(Span::styled(format!("  {owner}"), view.theme.key()));
+            }
             if let Some(condition) = &one.condition {
                 spans.push(Span::raw(format!("  if {condition}")));
             }

@@ -130,6 +130,8 @@ pub enum Effect {
     Step(Wish),
     /// Finds every call site of the image: of that name, or of its twin.
     Map(String, bool),
+    /// Lets others join at an address; `off` no longer, and nothing tells where.
+    Serve(String),
     /// Gives up the slow work of that name.
     Cancel(String),
     Leave,

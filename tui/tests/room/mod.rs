@@ -83,3 +83,17 @@ fn a_long_answer_to_a_line_typed_by_hand_gives_the_console_room() {
     assert!(text.contains("▶source"), "{text}");
     assert!(rule(&text) > Some(14), "{text}");
 }
+
+#[test]
+fn who_has_joined_stands_in_the_bar() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys(": serve Space :1234 Enter");
+    assert_eq!(stage.typed, ["(serve :1234)"]);
+    stage.ui.serving = Some("127.0.0.1:1234".to_owned());
+    assert!(stage.text().contains("serving 127.0.0.1:1234"));
+    let names = ["gdb 1", "lldb 2"].map(str::to_owned).to_vec();
+    stage.event(Event::Joined(names));
+    let text = stage.text();
+    assert!(text.contains("+ gdb 1, lldb 2"), "{text}");
+    assert!(!text.contains("serving"), "{text}");
+}

@@ -76,6 +76,7 @@ impl Stage {
                 Effect::Type(line) => self.type_line(line),
                 Effect::Edit(line) => self.ui.edit(&line),
                 Effect::Go(place) => self.typed.push(format!("(go {place})")),
+                Effect::Serve(at) => self.typed.push(format!("(serve {at})")),
             }
         }
         self.ask();

@@ -7,7 +7,7 @@ use crate::gdb::description::Description;
 use crate::gdb::reply::{self, ReplyError, Stop, Supported};
 use crate::gdb::request::Request;
 
-use super::{Target, TargetError, refused};
+use super::{Documents, Target, TargetError, refused};
 
 /// More than any target description has.
 const LONGEST_DOCUMENT: usize = 1 << 20;
@@ -55,9 +55,14 @@ impl Target {
             return Err(refused(&request, ReplyError::Unsupported));
         }
         let target_xml = self.read_document("target.xml")?;
+        let mut documents = Documents::from([("target.xml".to_owned(), target_xml.clone())]);
         let mut broken = None;
         let description = Description::parse(&target_xml, &mut |annex| {
-            self.read_document(annex).map_err(|error| match error {
+            let read = self.read_document(annex);
+            if let Ok(text) = &read {
+                documents.insert(annex.to_owned(), text.clone());
+            }
+            read.map_err(|error| match error {
                 TargetError::Reply { source, .. } => source.to_string(),
                 other => {
                     let text = other.to_string();
@@ -68,7 +73,10 @@ impl Target {
         });
         match broken {
             Some(error) => Err(error),
-            None => Ok(description?),
+            None => {
+                self.documents = Arc::new(documents);
+                Ok(description?)
+            }
         }
     }
 

@@ -1,0 +1,81 @@
+//! A client's connection: TCP or a UNIX socket.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// A client that takes nothing for so long is gone.
+const UNREAD: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    pub(super) fn tcp(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(false)?;
+        // Without it each reply waits for a delayed acknowledgement.
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(UNREAD))?;
+        Ok(Self::Tcp(stream))
+    }
+
+    pub(super) fn unix(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(false)?;
+        stream.set_write_timeout(Some(UNREAD))?;
+        Ok(Self::Unix(stream))
+    }
+
+    pub(super) fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(stream) => Self::Tcp(stream.try_clone()?),
+            Self::Unix(stream) => Self::Unix(stream.try_clone()?),
+        })
+    }
+
+    /// Ends the conversation, also for a thread that waits for its bytes.
+    pub(super) fn close(&self) {
+        // One that is closed already is closed.
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Both),
+        };
+    }
+
+    pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes),
+            Self::Unix(stream) => stream.write_all(bytes),
+        }
+    }
+
+    /// Waits for bytes; 0 when the client has hung up. Where `wait` is false it only looks, and an error
+    /// of the kind `WouldBlock` says that there are none.
+    pub(super) fn receive(&mut self, buffer: &mut [u8], wait: bool) -> io::Result<usize> {
+        self.set_nonblocking(!wait)?;
+        let read = loop {
+            let read = match self {
+                Self::Tcp(stream) => stream.read(buffer),
+                Self::Unix(stream) => stream.read(buffer),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        if !wait {
+            self.set_nonblocking(false)?;
+        }
+        read
+    }
+
+    fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(on),
+            Self::Unix(stream) => stream.set_nonblocking(on),
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! A served image, stock gdb and lldb as its clients, and one that speaks the protocol byte by byte.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use debugger::crossing::Mode;
+use debugger::event::{Answer, Event, Run};
+use debugger::serve::Server;
+use debugger::session::BootOptions;
+use debugger::session::link::Endpoint;
+use debugger::session::store::Store;
+
+use crate::debuggee::Debuggee;
+
+/// Far beyond what any of them takes, also on a loaded machine.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// An image that others can join, as its screen would open it.
+pub(crate) struct Served {
+    pub(crate) debuggee: Debuggee,
+    pub(crate) socket: PathBuf,
+    vmlinux: PathBuf,
+    server: Option<Server>,
+    _folder: tempfile::TempDir,
+}
+
+/// An answer as a line each of its debug text: the program's own text is the program's.
+fn render(answer: &Answer) -> Vec<String> {
+    format!("{answer:#?}").lines().map(str::to_owned).collect()
+}
+
+impl Served {
+    /// At the application's main.
+    pub(crate) fn at_main(image: &str, mode: Mode, smp: u32) -> Self {
+        let options = BootOptions {
+            mode: Some(mode),
+            smp,
+            ..BootOptions::default()
+        };
+        Self::boot(image, options, false)
+    }
+
+    /// As well; it makes its first kind of call, `getppid`, for hours.
+    pub(crate) fn endless(image: &str, mode: Mode) -> Self {
+        let options = BootOptions {
+            mode: Some(mode),
+            calls: Some(100_000_000),
+            ..BootOptions::default()
+        };
+        Self::boot(image, options, false)
+    }
+
+    /// Left to those who join.
+    pub(crate) fn unattended(image: &str, options: BootOptions) -> Self {
+        Self::boot(image, options, true)
+    }
+
+    fn boot(image: &str, options: BootOptions, alone: bool) -> Self {
+        let debuggee = Debuggee::boot(image, options).unwrap_or_else(|why| panic!("{why}"));
+        if alone {
+            debuggee.handle.unattended();
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("gdb");
+        let at = Endpoint::Unix(socket.clone());
+        let server = Server::open(&at, debuggee.handle.door(), render, alone)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let vmlinux = Store::open()
+            .and_then(|store| store.image(image))
+            .unwrap_or_else(|error| panic!("{error}"))
+            .vmlinux();
+        Self {
+            debuggee,
+            socket,
+            vmlinux,
+            server: Some(server),
+            _folder: folder,
+        }
+    }
+
+    /// No client can join any more.
+    pub(crate) fn close(&mut self) {
+        self.server = None;
+    }
+
+    /// What stock gdb prints, carrying these out once it has joined.
+    pub(crate) fn gdb(&self, commands: &[&str]) -> String {
+        let mut gdb = Command::new("gdb");
+        gdb.args(["-nx", "-q", "-batch"])
+            .arg(&self.vmlinux)
+            .stdin(Stdio::null());
+        let join = format!("target remote {}", self.socket.display());
+        let head = [
+            "set pagination off",
+            "set confirm off",
+            "set remotetimeout 60",
+            &join,
+        ];
+        for command in head.iter().chain(commands) {
+            gdb.args(["-ex", command]);
+        }
+        said(gdb, "gdb")
+    }
+
+    /// What gdb answers an editor, which speaks to it by its machine interface.
+    pub(crate) fn gdb_mi(&self, commands: &[&str]) -> String {
+        let join = format!("-target-select remote {}", self.socket.display());
+        let lines: Vec<&str> = ["-gdb-set confirm off", &join]
+            .into_iter()
+            .chain(commands.iter().copied())
+            .collect();
+        let script = self.socket.with_extension("mi");
+        std::fs::write(&script, lines.join("\n") + "\n-gdb-exit\n").expect("it is written");
+        let mut gdb = Command::new("gdb");
+        gdb.args(["-nx", "-q", "--interpreter=mi"])
+            .arg(&self.vmlinux)
+            .stdin(std::fs::File::open(&script).expect("it is read"));
+        said(gdb, "gdb")
+    }
+
+    /// What stock lldb prints; `None` where it is not installed.
+    #[expect(clippy::print_stderr, reason = "what is passed over is said")]
+    pub(crate) fn lldb(&self, commands: &[&str]) -> Option<String> {
+        let installed = Command::new("lldb")
+            .arg("--version")
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !installed {
+            eprintln!("lldb is not installed and passed over: apt-get install lldb");
+            return None;
+        }
+        let mut lldb = Command::new("lldb");
+        lldb.args(["--no-lldbinit", "--batch"])
+            .arg(&self.vmlinux)
+            .stdin(Stdio::null());
+        let join = format!("process connect unix-connect://{}", self.socket.display());
+        let head = [
+            "settings set plugin.process.gdb-remote.packet-timeout 60",
+            &join,
+        ];
+        for command in head.iter().chain(commands) {
+            lldb.args(["-o", command]);
+        }
+        Some(said(lldb, "lldb"))
+    }
+
+    /// The next event of this kind.
+    pub(crate) fn until<T>(&self, what: &str, pick: impl Fn(Event) -> Option<T>) -> T {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(found) = pick(self.debuggee.event()) {
+                return found;
+            }
+            assert!(Instant::now() < end, "{what}");
+        }
+    }
+
+    pub(crate) fn until_running(&self) {
+        self.until("it runs", |event| {
+            matches!(event, Event::Run(Run::Running)).then_some(())
+        });
+    }
+
+    pub(crate) fn joined(&self) -> Vec<String> {
+        self.until("somebody joins or leaves", |event| match event {
+            Event::Joined(names) => Some(names),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn until_alone(&self) {
+        while !self.joined().is_empty() {}
+    }
+}
+
+fn said(mut command: Command, name: &str) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A client that is nobody's: packets as they are typed here.
+pub(crate) struct Raw {
+    stream: UnixStream,
+    acknowledges: bool,
+}
+
+impl Raw {
+    pub(crate) fn connect(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).expect("somebody listens");
+        stream
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a time can be set");
+        Self {
+            stream,
+            acknowledges: true,
+        }
+    }
+
+    /// As gdb begins, and without acknowledgements from there on.
+    pub(crate) fn joined(socket: &Path) -> Self {
+        let mut raw = Self::connect(socket);
+        let features = raw.ask("qSupported:multiprocess+;swbreak+;hwbreak+");
+        assert!(features.contains("PacketSize=020000"), "{features}");
+        assert_eq!(raw.ask("QStartNoAckMode"), "OK");
+        raw.acknowledges = false;
+        raw
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("it is read");
+    }
+
+    pub(crate) fn send(&mut self, payload: &str) {
+        self.write(&debugger::gdb::packet::encode(payload.as_bytes()));
+    }
+
+    /// One byte.
+    pub(crate) fn byte(&mut self) -> u8 {
+        let mut byte = [0];
+        self.stream
+            .read_exact(&mut byte)
+            .expect("it answers in time");
+        byte[0]
+    }
+
+    /// The next packet's payload.
+    pub(crate) fn receive(&mut self) -> String {
+        let mut decoder = debugger::gdb::packet::Decoder::default();
+        loop {
+            match decoder.push(self.byte()) {
+                Ok(Some(debugger::gdb::packet::Item::Packet(payload))) => {
+                    if self.acknowledges {
+                        self.write(b"+");
+                    }
+                    return String::from_utf8_lossy(&payload).into_owned();
+                }
+                Ok(_) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    pub(crate) fn ask(&mut self, payload: &str) -> String {
+        self.send(payload);
+        self.receive()
+    }
+
+    /// The stop that a move ends in, without what was said before it.
+    pub(crate) fn stop(&mut self) -> String {
+        loop {
+            let payload = self.receive();
+            if !payload.starts_with('O') {
+                return payload;
+            }
+        }
+    }
+}
