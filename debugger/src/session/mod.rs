@@ -78,6 +78,7 @@ pub mod trace_compare;
 mod trace_error;
 pub mod trace_file;
 pub mod trace_keep;
+mod trace_last;
 pub mod trace_probes;
 mod trace_reader;
 mod trace_ring;

@@ -106,6 +106,7 @@ fn trace_target(
         ..RingCounts::default()
     };
     Ok(Traced {
+        triggered: None,
         report,
         serial: Vec::new(),
         counts,

@@ -24,8 +24,9 @@ use crate::symbols::{Kind, Symbols};
 use crate::trace::call_sites::call_sites;
 use crate::trace::filter::Filter;
 use crate::trace::fold::{Fold, Run};
+use crate::trace::query::Query;
 use crate::trace::records::{NoRecorder, Recorder};
-use crate::trace::report::Report;
+use crate::trace::report::{Class, Report};
 use crate::trace::sites::{Code, Ranges, SiteTable};
 
 #[derive(Clone, Debug)]
@@ -43,6 +44,8 @@ pub struct TraceOptions {
     pub scope: Scope,
     /// Which functions are recorded, and what starts and stops it.
     pub filter: Filter,
+    /// Ends the run after the first crossing that something holds for.
+    pub snapshot: Option<Snapshot>,
     /// Records nothing until the switch is turned.
     pub paused: bool,
     /// Stops recording while the guest runs, and goes on with it.
@@ -70,6 +73,15 @@ pub enum Clock {
     Both,
 }
 
+/// What a run is ended by, and what is kept of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The first crossing that it holds for; to it a class is that one crossing.
+    pub when: Query,
+    /// The last records that a recording keeps, in whole chunks.
+    pub records: usize,
+}
+
 /// What is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scope {
@@ -94,6 +106,7 @@ impl TraceOptions {
             clock: Clock::default(),
             scope: Scope::default(),
             filter: Filter::default(),
+            snapshot: None,
             paused: false,
             switch: Switch::default(),
             functions: String::new(),
@@ -120,6 +133,8 @@ impl TraceOptions {
 #[derive(Clone, Debug)]
 pub struct Traced {
     pub report: Report,
+    /// The crossing that a [`Snapshot`] was asked for.
+    pub triggered: Option<Class>,
     /// What the guest wrote to its serial line.
     pub serial: Vec<u8>,
     pub counts: RingCounts,
@@ -191,6 +206,10 @@ pub fn trace_and_record(
     let fold = Fold::new(table.functions)
         .with_call_sites(table.calls)
         .with_requests(image.manifest.request.as_ref());
+    let fold = match &options.snapshot {
+        Some(snapshot) => fold.with_trigger(snapshot.when.clone(), options.setup.clone()),
+        None => fold,
+    };
     let machine = machine(image, options, plugin, &ring);
     let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20)
         .map_err(|source| TraceError::Memory { source })?;
@@ -213,6 +232,7 @@ pub fn trace_and_record(
         began: Instant::now(),
         recording: None,
         turns: options.switch.turns(),
+        frozen: None,
         cancelled: false,
         notes: Vec::new(),
     };
@@ -339,6 +359,8 @@ pub(super) struct Running<'a> {
     pub(super) recording: Option<Instant>,
     /// Turns of the switch that were followed.
     pub(super) turns: u32,
+    /// What the plugin had counted when the crossing came that ends the run.
+    pub(super) frozen: Option<RingCounts>,
     pub(super) cancelled: bool,
     pub(super) notes: Vec<String>,
 }
@@ -353,6 +375,11 @@ impl Running<'_> {
             let ended = self.guest.ended().is_some();
             self.follow_switch();
             let drained = self.ring.drain(&mut self.fold, self.recorder);
+            if self.frozen.is_none() && self.fold.triggered().is_some() {
+                // What comes now is nobody's loss.
+                self.frozen = Some(self.ring.counts());
+                self.ring.close();
+            }
             self.take_serial(tell);
             if ended {
                 self.ring.drain_last(&mut self.fold, self.recorder);
@@ -369,6 +396,7 @@ impl Running<'_> {
             }
             let elapsed = self.recording.map(|since| since.elapsed());
             let over = elapsed >= self.options.duration && self.options.duration.is_some();
+            let over = over || self.frozen.is_some();
             if asked.is_none() && (over || cancel.load(Ordering::Relaxed)) {
                 self.cancelled = true;
                 asked = Some(Instant::now());
@@ -446,7 +474,15 @@ impl Running<'_> {
         } else if self.recording.is_none() && self.options.paused {
             notes.push("nothing was recorded: recording was paused to the end".to_owned());
         }
-        if self.cancelled {
+        if let Some(snapshot) = &self.options.snapshot {
+            notes.push(match self.fold.triggered() {
+                Some(class) => format!(
+                    "the run was ended after a crossing for which {} holds: {} {}, {} instructions, class {}",
+                    snapshot.when, class.kind, class.call, class.instructions, class.id
+                ),
+                None => format!("no crossing came for which {} holds", snapshot.when),
+            });
+        } else if self.cancelled {
             notes.push("the run was ended before the guest powered off".to_owned());
         }
         let clocks = self.ring.clocks(self.fold.functions());
@@ -459,7 +495,7 @@ impl Running<'_> {
         let run = Run {
             mode: self.options.setup.clone(),
             engine: self.engine.to_owned(),
-            lost: counts.lost,
+            lost: self.frozen.unwrap_or(counts).lost,
             insns: counts.insns,
             notes,
         };
@@ -481,7 +517,8 @@ impl Running<'_> {
             self.serial.extend(bytes);
         }
         let report = self.report(MOST_CLASSES);
-        let whole = !self.cancelled && self.options.filter == Filter::default();
+        let whole =
+            !self.cancelled && !self.options.paused && self.options.filter == Filter::default();
         if report.classes.is_empty() && whole && self.options.scope == Scope::Functions {
             let text = String::from_utf8_lossy(&self.serial).into_owned();
             return Err(TraceError::NoCrossing {
@@ -500,6 +537,7 @@ impl Running<'_> {
             recording: false,
         }));
         Ok(Traced {
+            triggered: self.fold.triggered().cloned(),
             report,
             serial: std::mem::take(&mut self.serial),
             counts: self.ring.counts(),

@@ -18,6 +18,7 @@ use super::process;
 use super::trace::{TraceOptions, Traced, trace_and_record};
 use super::trace_error::TraceError;
 use super::trace_file::{self, RecordingError, part_name};
+use super::trace_last::Last;
 use crate::event::Event;
 use crate::profile::Profile;
 use crate::qemu::arguments::Machine;
@@ -232,7 +233,8 @@ fn write(
     Ok(kept)
 }
 
-/// Traces as [`trace_and_record`], and keeps the records as the recording's next run.
+/// Traces as [`trace_and_record`], and keeps the records as the recording's next run: of one with a snapshot
+/// the last ones.
 ///
 /// # Errors
 /// As [`trace_and_record`]; what was written of the run stays without a report.
@@ -253,7 +255,15 @@ pub fn trace_into(
         functions: Vec::new(),
     });
     let cancel = Arc::clone(&keeper.cancel);
-    let traced = trace_and_record(image, options, &cancel, tell, keeper)?;
+    let traced = match &options.snapshot {
+        Some(snapshot) => {
+            let mut last = Last::new(snapshot.records);
+            let traced = trace_and_record(image, options, &cancel, tell, &mut last)?;
+            last.hand_on(keeper);
+            traced
+        }
+        None => trace_and_record(image, options, &cancel, tell, keeper)?,
+    };
     keeper.report(traced.report.clone());
     Ok(traced)
 }

@@ -87,6 +87,7 @@ pub fn trace_by_probes(
         began,
         recording: None,
         turns: 0,
+        frozen: None,
         cancelled: false,
         notes: Vec::new(),
     };

@@ -10,11 +10,12 @@ use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::session::stub_trace::{trace_attached, trace_by_stub};
 use debugger::session::target::Endpoint;
-use debugger::session::trace::{Clock, TraceOptions, Traced, site_table, trace};
+use debugger::session::trace::{Clock, Snapshot, TraceOptions, Traced, site_table, trace};
 use debugger::session::trace_file::{head, recording, recording_of, save};
 use debugger::session::trace_keep::{Keeper, trace_into};
 use debugger::session::trace_probes::trace_by_probes;
 use debugger::trace::filter::{Filter, Wanted as Functions};
+use debugger::trace::query::Query;
 
 use super::trace_text::{self, By};
 use super::tracing::{Progress, cancel_by_signal, duration, turn_by_signal};
@@ -62,6 +63,18 @@ pub struct TraceArgs {
     /// Drop the oldest records rather than make the guest wait; each is counted.
     #[arg(long)]
     pub flight: bool,
+    /// End the run after the first crossing that a query holds for, such as 'call=read insns>5000', and keep the
+    /// records before it.
+    #[arg(long, value_name = "QUERY")]
+    pub snapshot_when: Option<Query>,
+    /// How many records before it are kept.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000_000,
+        requires = "snapshot_when"
+    )]
+    pub snapshot_records: usize,
     /// Fail if a record was lost.
     #[arg(long)]
     pub require_lossless: bool,
@@ -134,6 +147,10 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     };
     options.flight = args.flight;
     options.paused = args.paused;
+    options.snapshot = args.snapshot_when.as_ref().map(|when| Snapshot {
+        when: when.clone(),
+        records: args.snapshot_records,
+    });
     turn_by_signal(&options.switch)?;
     options.filter = Filter {
         only: args.only.clone(),
@@ -141,9 +158,11 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         start_at: args.start_at.clone(),
         stop_at: args.stop_at.clone(),
     };
-    if args.engine != Engine::Plugin && (options.filter != Filter::default() || args.paused) {
+    let of_the_plugin =
+        options.filter != Filter::default() || args.paused || args.snapshot_when.is_some();
+    if args.engine != Engine::Plugin && of_the_plugin {
         bail!(
-            "tracing {}: --only, --not, --start-at, --stop-at and --paused are for the plugin; leave them out, or choose functions \
+            "tracing {}: --only, --not, --start-at, --stop-at, --paused and --snapshot-when are for the plugin; leave them out, or choose functions \
              for --engine probes with --functions",
             args.image
         );
@@ -214,6 +233,13 @@ fn print(args: &TraceArgs, traced: &Traced, json: bool, out: &mut dyn Write) -> 
                 "\nrecorded in {path}; 'uklscope report {path}' shows more"
             )?;
         }
+    }
+    if let (Some(when), None) = (&args.snapshot_when, &traced.triggered) {
+        bail!(
+            "waiting for a crossing where {when} in {0}: none came to the end of the run; 'uklscope trace {0} --where \
+             QUERY' shows what comes",
+            args.image
+        );
     }
     if let Some(clocks) = traced.report.clocks.as_ref().filter(|one| !one.agree()) {
         bail!(

@@ -15,6 +15,7 @@ mod report;
 mod requests;
 mod tasks;
 mod trie;
+mod trigger;
 mod uses;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use path::Shapes;
 use requests::Counter;
 use tasks::{Open, Switch, TaskId, Tasks};
 use trie::{GOES_ON, ROOT, Trie};
+use trigger::{Ended, Trigger};
 use uses::Uses;
 
 pub(super) use path::IMPLEMENTATION;
@@ -64,6 +66,8 @@ pub struct Fold {
     requests: Option<Counter>,
     /// The clock tells time, not instructions: where that is folded.
     measured: Option<Measured>,
+    /// The crossing after which nothing more is taken, where one is waited for.
+    trigger: Option<Trigger>,
     /// Records seen.
     pub events: u64,
     /// Places where records are missing.
@@ -97,6 +101,7 @@ impl Fold {
             full_syscall: full_syscall.unwrap_or(u32::MAX),
             requests: None,
             measured: None,
+            trigger: None,
             events: 0,
             gaps: 0,
             pauses: 0,
@@ -164,7 +169,7 @@ impl Fold {
 
     fn run(&mut self, at: &mut Cursor, records: &[u64]) -> usize {
         let mut taken = 0;
-        while taken < records.len() {
+        while taken < records.len() && self.triggered().is_none() {
             let state = at.state;
             taken += match state {
                 State::Walking if self.measured.is_some() => {
@@ -283,7 +288,7 @@ impl Fold {
             if self.trie.hot[node as usize].end != GOES_ON {
                 at.node = node;
                 self.close(at, clock);
-                if at.state != State::Walking {
+                if at.state != State::Walking || self.triggered().is_some() {
                     return taken;
                 }
                 (node, last) = (at.node, at.last);
@@ -422,13 +427,23 @@ impl Fold {
                 self.uses
                     .add(class, at.task.number(), task.place, learnt.total);
             }
+            let ended = Ended {
+                end,
+                cut: open.cut,
+                task: at.task.number(),
+                place: task.place,
+            };
             if let Some(requests) = &mut self.requests {
                 requests.closed(&mut task.server, end, now);
             }
             if let Some(measured) = &mut self.measured {
                 measured.close(end, open.cut, open.took);
             }
+            if let Some(trigger) = self.trigger.take() {
+                self.trigger = Some(self.pull(trigger, ended));
+            }
         }
+        let task = self.tasks.get_mut(at.task);
         if self.shapes.is_exec(end) {
             // Another program, unless the application's code goes on.
             task.user = false;

@@ -24,11 +24,11 @@ pub struct Run {
 
 /// Crossings of one class with one exact count.
 #[derive(Clone, Copy, Debug, Default)]
-struct Variant {
-    count: u64,
+pub(super) struct Variant {
+    pub(super) count: u64,
     /// The most frequent ending with this count, and how often it was reached.
-    ending: usize,
-    of_ending: u64,
+    pub(super) ending: usize,
+    pub(super) of_ending: u64,
 }
 
 /// Different counts of a class that are listed.
@@ -124,7 +124,7 @@ impl Fold {
         }
     }
 
-    fn class(
+    pub(super) fn class(
         &self,
         class: usize,
         cut: usize,

@@ -46,6 +46,11 @@ impl Uses {
         }
     }
 
+    /// What lies there.
+    pub(super) fn site(&self, place: u32) -> Option<&CallSite> {
+        self.sites.get(*self.at.get(&place)?)
+    }
+
     pub(super) fn add(&mut self, (class, cut): (usize, bool), task: u32, place: u32, total: u64) {
         let mut key = Key {
             class,

@@ -63,6 +63,21 @@ impl<'a> Crossing<'a> {
         }
     }
 
+    /// Of those that one task made from one place.
+    #[must_use]
+    pub(in crate::trace) const fn made_by(
+        mode: &'a Setup,
+        class: &'a Class,
+        made: &'a Use,
+        site: Option<&'a CallSite>,
+    ) -> Self {
+        Self {
+            mode,
+            class,
+            made: Made::One(By { made, site }),
+        }
+    }
+
     /// Whether it holds for one of those who made them.
     fn some_by(&self, holds: impl Fn(&By<'a>) -> bool) -> bool {
         match &self.made {
@@ -147,7 +162,7 @@ impl Query {
         before
     }
 
-    fn asks_by_whom(&self) -> bool {
+    pub(in crate::trace) fn asks_by_whom(&self) -> bool {
         self.root.as_ref().is_some_and(Expr::asks_by_whom)
     }
 }
