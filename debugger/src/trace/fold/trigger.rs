@@ -146,14 +146,14 @@ mod tests {
             (true, true) => both,
         };
         assert_eq!(taken, expected);
-        let by = fold.triggered();
+        let by = fold.triggered().cloned();
         assert_eq!(
-            by.map(|class| class.interrupted),
+            by.as_ref().map(|class| class.interrupted),
             stops.then_some(interrupted)
         );
         if stops {
             assert_eq!(fold.take(0, 0, &tape.raw[taken..]), 0, "it stands still");
-            assert_eq!(by.map(|class| class.call.as_str()), Some("read"));
+            assert_eq!(by.as_ref().map(|class| class.call.as_str()), Some("read"));
         }
     }
 
