@@ -63,7 +63,7 @@ impl<'a> Crossing<'a> {
         }
     }
 
-    /// Of those that one task made from one place.
+    /// Of those that one task, known by its number alone, made from one place.
     #[must_use]
     pub(in crate::trace) const fn made_by(
         mode: &'a Setup,
@@ -74,7 +74,11 @@ impl<'a> Crossing<'a> {
         Self {
             mode,
             class,
-            made: Made::One(By { made, site }),
+            made: Made::One(By {
+                made,
+                site,
+                task: None,
+            }),
         }
     }
 
