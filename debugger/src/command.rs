@@ -8,6 +8,7 @@ use crate::event::Failure;
 use crate::origin::Origin;
 
 mod arguments;
+mod back;
 mod breakpoint;
 mod complete;
 mod crossing;
@@ -21,6 +22,7 @@ mod reference;
 mod steps;
 mod table;
 
+pub use back::{Back, Position};
 pub use breakpoint::{BreakCommand, LogPart, Only, Which};
 #[cfg(test)]
 pub(crate) use complete::FUNCTIONS;
@@ -184,6 +186,12 @@ pub enum Command {
     CrossBack,
     /// Take the kernel as one opaque call.
     OverKernel,
+    /// Back in time, or to a moment: of a replay.
+    Back(Back),
+    /// Gives the position a name.
+    Mark(String),
+    /// The position, and those with names.
+    Marks,
     Why,
     Backtrace {
         limit: Option<u32>,

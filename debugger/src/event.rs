@@ -127,6 +127,9 @@ pub struct Stop {
     /// Stops on the way that were none for the user: another frame, another task.
     #[serde(skip_serializing_if = "is_zero")]
     pub passed: u64,
+    /// Of a replay: the instructions executed since the machine's reset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<u64>,
     /// What there is to know of it: that the CPU waits, what a loop waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -141,6 +144,7 @@ impl Stop {
             place,
             stepped: None,
             passed: 0,
+            position: None,
             note: None,
         }
     }
@@ -178,6 +182,10 @@ pub enum StopReason {
         call: String,
         into_kernel: bool,
     },
+    /// Of a replay: the machine's reset, before which nothing was.
+    Beginning,
+    /// Of a replay: where its recording ends.
+    End,
     /// A signal the stub reported that none of the above explains.
     Signal {
         number: u8,

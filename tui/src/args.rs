@@ -45,6 +45,10 @@ pub enum Command {
     Run(RunArgs),
     /// Join a running gdb stub: any QEMU, any kernel.
     Attach(AttachArgs),
+    /// Record a whole run, to go back and forth in it.
+    Record(batch::record::RecordArgs),
+    /// Open a recorded run: every command, and those that go back in time.
+    Replay(ReplayArgs),
     /// Open a recording in the same screens.
     Open(OpenArgs),
     /// The debugger's commands without a screen.
@@ -136,6 +140,14 @@ pub struct AttachArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// A folder made by 'uklscope record'.
+    pub folder: PathBuf,
+    #[command(flatten)]
+    pub family: Family,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
     /// A stub's host:port, or the path of its UNIX socket.
     pub address: Option<String>,
@@ -204,6 +216,8 @@ impl Args {
             Some(Command::Open(_)) if json => bail!(
                 "opening a recording: the screen has no JSON; 'uklscope report FILE --json' prints it"
             ),
+            Some(Command::Record(args)) => batch::record::run(&args, json, out),
+            Some(Command::Replay(args)) => open::replay(&args, look),
             Some(Command::Open(args)) => open::open(&args, look),
             Some(Command::Exec(args)) => batch::exec::run(&args, json, out),
             Some(Command::Serve(args)) => batch::serve::run(&args, json, out),

@@ -13,7 +13,7 @@ use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt};
 use debugger::trace::import::Stacks;
 use debugger::trace::recording::{Recording, Stored};
 
-use crate::args::{AttachArgs, OpenArgs, RunArgs, ScreenArgs};
+use crate::args::{AttachArgs, OpenArgs, ReplayArgs, RunArgs, ScreenArgs};
 use crate::batch::session as opened;
 use crate::history::History;
 use crate::panels::Screen;
@@ -113,6 +113,17 @@ pub fn attach(args: &AttachArgs, look: ScreenArgs) -> anyhow::Result<()> {
     };
     let session = Session::attach(endpoint, options);
     live(session, &args.address, Guest::Theirs, None, look)
+}
+
+/// `uklscope replay`
+///
+/// # Errors
+/// When there is no terminal.
+pub fn replay(args: &ReplayArgs, look: ScreenArgs) -> anyhow::Result<()> {
+    let profile = args.family.profile.clone();
+    let session = Session::replay(args.folder.clone(), StopAt::Main, profile);
+    let name = args.folder.display().to_string();
+    live(session, &name, Guest::Ours, None, look)
 }
 
 fn boot(image: Image, options: BootOptions, look: ScreenArgs) -> anyhow::Result<()> {

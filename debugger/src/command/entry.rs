@@ -8,6 +8,8 @@ use super::parse::{Input, WhatFound};
 pub enum Group {
     Running,
     Boundary,
+    /// In time: of a replay.
+    Back,
     Breakpoints,
     Looking,
     Other,

@@ -45,7 +45,7 @@ pub fn parse(line: &str) -> Result<Command, CommandError> {
 pub fn background(line: &str) -> Option<&str> {
     let before = line.trim_end().strip_suffix('&')?.trim_end();
     let entry = find(take_apart(before).0).ok()?;
-    matches!(entry.group, Group::Running | Group::Boundary).then_some(before)
+    matches!(entry.group, Group::Running | Group::Boundary | Group::Back).then_some(before)
 }
 
 /// The command's word, and the rest of the line.

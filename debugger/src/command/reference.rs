@@ -10,6 +10,7 @@ use super::table::TABLE;
 const GROUPS: &[(Group, &str)] = &[
     (Group::Running, "Running and stepping"),
     (Group::Boundary, "The boundary"),
+    (Group::Back, "Back in time"),
     (Group::Breakpoints, "Breakpoints"),
     (Group::Looking, "Looking"),
     (Group::Other, "Other"),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::crossing::Mode;
 
 use super::image::Image;
+use super::replay::{Replay, START, Way};
 
 /// The program, and the Debian package it comes in.
 pub const PROGRAM: &str = "qemu-system-x86_64";
@@ -61,6 +62,8 @@ pub struct Machine {
     pub shared_memory: Option<PathBuf>,
     /// TCP ports of the guest that are reached from this host; without any there is no network card.
     pub ports: Vec<u16>,
+    /// Recorded or replayed to the instruction; it has one vCPU.
+    pub replay: Option<Replay>,
     /// Given to QEMU as they are, after all others.
     pub more: Vec<OsString>,
 }
@@ -89,6 +92,7 @@ impl Machine {
             plugin: None,
             shared_memory: None,
             ports: Vec::new(),
+            replay: None,
             more: Vec::new(),
         }
     }
@@ -131,8 +135,14 @@ impl Machine {
         arguments.pair("-kernel", self.kernel.as_os_str());
         arguments.pair("-initrd", self.initrd.as_os_str());
         arguments.pair("-append", self.append.as_str());
-        arguments.pair("-chardev", "stdio,id=serial,signal=off");
-        arguments.pair("-serial", "chardev:serial");
+        match &self.replay {
+            // What the guest reads there is kept, which QEMU does of a line given so alone.
+            Some(_) => arguments.pair("-serial", "stdio"),
+            None => {
+                arguments.pair("-chardev", "stdio,id=serial,signal=off");
+                arguments.pair("-serial", "chardev:serial");
+            }
+        }
         arguments.socket("qmp", &sockets.qmp);
         arguments.pair("-mon", "chardev=qmp,mode=control");
         match &self.gdb {
@@ -144,6 +154,9 @@ impl Machine {
             GdbServer::None => {}
         }
         arguments.network(&self.ports);
+        if let Some(replay) = &self.replay {
+            arguments.replay(replay, !self.ports.is_empty());
+        }
         if let Some(plugin) = &self.plugin {
             arguments.plugin(plugin);
         }
@@ -207,6 +220,31 @@ impl Arguments {
             }
         });
         self.pair("-device", "virtio-net-pci,netdev=net,romfile=");
+    }
+
+    /// Where the guest ends the machine stays, so that its last position can be asked and gone back
+    /// from.
+    fn replay(&mut self, replay: &Replay, has_network: bool) {
+        let way = match replay.way {
+            Way::Record => "record",
+            Way::Replay => "replay",
+        };
+        self.option("-icount", &format!("shift={}", replay.shift), |o| {
+            o.plain("rr", way);
+            o.path("rrfile", &replay.events);
+            o.plain("rrsnapshot", START);
+        });
+        self.option("-drive", "if=none", |o| {
+            o.plain("id", "snapshots");
+            o.plain("format", "qcow2");
+            o.path("file", &replay.snapshots);
+        });
+        // Loading a snapshot waits for the vCPU to set this device up, and the vCPU for the loading.
+        self.pair("-global", "apic.vapic=off");
+        if has_network {
+            self.pair("-object", "filter-replay,id=replay,netdev=net");
+        }
+        self.flag("-no-shutdown");
     }
 
     fn plugin(&mut self, plugin: &Plugin) {
@@ -316,6 +354,24 @@ mod tests {
             "|-netdev|user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:6379,hostfwd=tcp:127.0.0.1:0-:80\
              |-device|virtio-net-pci,netdev=net,romfile=|",
         );
+        let replay = |way| Replay {
+            way,
+            events: "/r/events".into(),
+            snapshots: "/r/s,1".into(),
+            shift: 5,
+        };
+        for (way, name) in [(Way::Record, "record"), (Way::Replay, "replay")] {
+            let mut machine = machine();
+            machine.replay = Some(replay(way));
+            let found = arguments(&machine);
+            let expected = format!(
+                "|-serial|stdio|-chardev|socket,id=qmp,server=on,wait=off,path=/t/q|-mon|chardev=qmp,mode=control\
+                 |-chardev|socket,id=gdb,server=on,wait=off,path=/t/g|-gdb|chardev:gdb\
+                 |-icount|shift=5,rr={name},rrfile=/r/events,rrsnapshot=start\
+                 |-drive|if=none,id=snapshots,format=qcow2,file=/r/s,,1|-global|apic.vapic=off|-no-shutdown|-S"
+            );
+            assert!(found.ends_with(&expected), "{expected} in {found}");
+        }
         check(|m| m.more = vec!["-icount".into()], "|-S|-icount");
     }
 

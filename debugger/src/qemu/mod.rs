@@ -4,3 +4,4 @@ pub mod arguments;
 pub mod forward;
 pub mod image;
 pub mod qmp;
+pub mod replay;

@@ -22,6 +22,7 @@ use crate::event::{Event, Fact, Run, StopReason, TargetInfo, Vcpu, Work};
 use crate::known::Known;
 use crate::qemu::arguments::{Accelerator, Machine};
 use crate::qemu::image::Image;
+use crate::qemu::replay;
 use crate::symbols::Symbols;
 
 /// For each answer of the stub.
@@ -39,7 +40,7 @@ impl Session {
     /// Boots an image.
     #[must_use]
     pub fn boot(image: Image, options: BootOptions) -> Handle {
-        Handle::start(move |port| live::serve(port, |port| boot(port, &image, &options)))
+        Handle::start(move |port| live::serve(port, |port| boot(port, &image, &options, None)))
     }
 
     /// Joins a running stub, which stops the machine.
@@ -51,7 +52,23 @@ impl Session {
     }
 }
 
-fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trouble> {
+/// A run that was recorded: what must be as it was then.
+#[derive(Debug)]
+pub(super) struct Again {
+    pub(super) replay: replay::Replay,
+    pub(super) append: String,
+    pub(super) memory_mib: u32,
+    pub(super) ports: Vec<u16>,
+    pub(super) qemu: String,
+    pub(super) known: super::replay::Replay,
+}
+
+pub(super) fn boot(
+    port: Port,
+    image: &Image,
+    options: &BootOptions,
+    again: Option<Again>,
+) -> Result<Engine, Trouble> {
     let manifest = &image.manifest;
     let mode = options.mode.unwrap_or(manifest.default_mode);
     if !manifest.modes.contains(&mode) {
@@ -66,10 +83,22 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
     let reading = read_symbols(image.vmlinux(), twin.clone(), options.profile.clone());
     let trouble = |error: QemuError| Trouble::from(failure_of(&error.to_string()));
     let mut machine = machine(image, mode, options)?;
-    let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20);
+    let memory = match &again {
+        Some(again) => {
+            machine.replay = Some(again.replay.clone());
+            machine.append.clone_from(&again.append);
+            machine.memory_mib = again.memory_mib;
+            machine.ports.clone_from(&again.ports);
+            Err(std::io::Error::other("a replay is read where it stands"))
+        }
+        None => SharedMemory::new(u64::from(machine.memory_mib) << 20),
+    };
     machine.shared_memory = memory.as_ref().ok().map(SharedMemory::path);
     let mut qemu = Qemu::start(&machine).map_err(trouble)?;
-    if !manifest.ports.is_empty() {
+    if let Some(again) = &again {
+        same_qemu(&again.qemu, qemu.monitor().version())?;
+    }
+    if again.is_none() && !manifest.ports.is_empty() {
         for forward in qemu.forwards().map_err(trouble)? {
             port.send(Event::Notice(forward.to_string()));
         }
@@ -116,6 +145,9 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
         }
         Err(error) => engine.beside.why_not = format!("its memory could not be shared: {error}"),
     }
+    if let Some(again) = again {
+        engine.begin_replay(again.known)?;
+    }
     engine.announce();
     engine.start_kernel(options.force)?;
     let reason = match options.stop_at {
@@ -135,6 +167,18 @@ fn boot(port: Port, image: &Image, options: &BootOptions) -> Result<Engine, Trou
         StopAt::Nowhere => engine.run_freely = true,
     }
     Ok(engine)
+}
+
+/// Devices and their order of events differ between versions.
+fn same_qemu(recorded: &str, here: &str) -> Result<(), Trouble> {
+    if recorded == here {
+        return Ok(());
+    }
+    Err(Trouble::new(
+        "replaying",
+        format!("it was recorded with QEMU {recorded}, this is {here}"),
+        "record the run again, or name that QEMU with UKLSCOPE_QEMU",
+    ))
 }
 
 fn machine(image: &Image, mode: Mode, options: &BootOptions) -> Result<Machine, Trouble> {
@@ -394,6 +438,7 @@ impl Engine {
             history: Vec::new(),
             due: Vec::new(),
             beside: super::beside::Beside::default(),
+            replay: None,
         }
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Engine {
     pub(super) history: Vec<super::expression::Value>,
     /// What the breakpoints that stopped last are still to do.
     pub(super) due: Vec<super::hit::Due>,
+    /// Of a machine that replays a recording: where it can go.
+    pub(super) replay: Option<super::replay::Replay>,
     /// How memory is read while the target runs.
     pub(super) beside: super::beside::Beside,
 }
@@ -164,6 +166,10 @@ impl Engine {
         let pc = self.pc()?;
         let place = self.place(pc);
         let note = self.note_at(pc);
+        let position = match self.replay {
+            Some(_) => Some(self.target.position()?),
+            None => None,
+        };
         self.note_crossing()?;
         let stop = Stop {
             reason,
@@ -171,6 +177,7 @@ impl Engine {
             place,
             stepped: Some(crate::addr::Insns(self.course.steps)).filter(|steps| steps.0 > 0),
             passed: self.course.passed,
+            position,
             note,
         };
         self.frame = 0;

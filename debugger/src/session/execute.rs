@@ -47,6 +47,8 @@ impl Engine {
     fn execute_here(&mut self, command: &Command) -> Result<Answer, Trouble> {
         match command {
             Command::Stops { limit } => self.stop_list(*limit).map(Answer::Stops),
+            Command::Mark(name) => self.mark(name),
+            Command::Marks => self.marks(),
             Command::Look(look) => self.look_at(*look),
             Command::Break { .. } => self.set_breakpoint(command),
             Command::Breaks(change) => self.breaks(change),
@@ -198,6 +200,7 @@ impl Engine {
             RunCommand::Cross => self.cross(),
             RunCommand::CrossBack => self.cross_back(),
             RunCommand::OverKernel => self.over_kernel(),
+            RunCommand::Back(back) => self.go_back(&back),
         };
         match stop {
             Ok(stop) => {
@@ -364,6 +367,7 @@ pub(super) enum RunCommand {
     Cross,
     CrossBack,
     OverKernel,
+    Back(crate::command::Back),
 }
 
 /// Whether a command gives `$bpnum` a new meaning.
@@ -431,6 +435,7 @@ fn run_control(command: &Command) -> Option<RunCommand> {
         Command::Cross => RunCommand::Cross,
         Command::CrossBack => RunCommand::CrossBack,
         Command::OverKernel => RunCommand::OverKernel,
+        Command::Back(back) => RunCommand::Back(back.clone()),
         _ => return None,
     })
 }

@@ -47,9 +47,24 @@ impl Engine {
         Ok(stops)
     }
 
-    /// Whether this hit is one: the right vCPU and task, the condition holds, none to be ignored is
-    /// left.
+    /// Whether this hit is one: it is meant, and none to be ignored is left.
     pub(super) fn counts(&mut self, number: u32) -> Result<bool, Trouble> {
+        if !self.is_meant_here(number)? {
+            return Ok(false);
+        }
+        let Some(one) = self.book.get_mut(number) else {
+            return Ok(false);
+        };
+        one.hits += 1;
+        if one.ignore > 0 {
+            one.ignore -= 1;
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// The right vCPU and task, and the condition holds.
+    pub(super) fn is_meant_here(&mut self, number: u32) -> Result<bool, Trouble> {
         let Some(one) = self.book.get(number) else {
             return Ok(false);
         };
@@ -67,18 +82,7 @@ impl Engine {
                 return Ok(false);
             }
         }
-        if !self.meant(number, &only)? || !self.condition_holds(number)? {
-            return Ok(false);
-        }
-        let Some(one) = self.book.get_mut(number) else {
-            return Ok(false);
-        };
-        one.hits += 1;
-        if one.ignore > 0 {
-            one.ignore -= 1;
-            return Ok(false);
-        }
-        Ok(true)
+        Ok(self.meant(number, &only)? && self.condition_holds(number)?)
     }
 
     fn meant(&mut self, number: u32, only: &Only) -> Result<bool, Trouble> {

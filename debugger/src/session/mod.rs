@@ -56,6 +56,7 @@ pub mod process;
 mod processor;
 mod profile_file;
 mod regions;
+pub mod replay;
 mod resolver;
 mod returned;
 mod run;

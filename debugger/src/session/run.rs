@@ -25,6 +25,8 @@ pub(super) enum Halt {
     },
     Watch(TrapKind, Addr),
     Interrupted,
+    /// Of a replay: where it was to go, or the recording's end.
+    Position,
 }
 
 /// What became of a run to a place.
@@ -43,6 +45,9 @@ impl Engine {
         if std::mem::take(&mut self.course.ahead) {
             self.look_ahead();
         }
+        if !self.set_stop()? {
+            return Ok(Halt::Position);
+        }
         let mut alone = self.course.alone && self.may_run_alone();
         match alone {
             true => self.target.resume_only(self.vcpu)?,
@@ -52,7 +57,13 @@ impl Engine {
         let mut asked = false;
         loop {
             if let Some(reply) = self.target.wait(SLICE)? {
-                return self.halted(reply);
+                if self.replay.is_none() || asked || reply.cause != StopCause::INTERRUPT {
+                    return self.halted(reply);
+                }
+                if self.is_there()? {
+                    return Ok(Halt::Position);
+                }
+                self.target.resume()?;
             }
             self.forward_serial();
             self.tell_progress();
@@ -259,6 +270,7 @@ impl Engine {
         loop {
             match self.go()? {
                 Halt::Interrupted => return Ok(Ran::Stopped(StopReason::Interrupted)),
+                Halt::Position => return Ok(Ran::Stopped(StopReason::End)),
                 Halt::Watch(kind, addr) => {
                     if let Some(reason) = self.watched(kind, addr)? {
                         return Ok(Ran::Stopped(reason));

@@ -35,6 +35,11 @@ impl Engine {
     pub(super) fn step_alone(&mut self) -> Result<Option<StopReason>, Trouble> {
         let pc = self.pc()?;
         let instruction = self.instruction(pc).ok().flatten();
+        if self.replay.is_some() && instruction.as_ref().is_some_and(Decoded::is_pause) {
+            let behind = self.target.position()? + 1;
+            let there = self.run_to_position(behind)?;
+            return Ok((!there).then_some(StopReason::Interrupted));
+        }
         if let Some(pause) = instruction.filter(|found| found.is_pause() && !self.others) {
             self.target.step_pause(self.vcpu, pc + pause.len as u64)?;
             return Ok(None);

@@ -412,6 +412,7 @@ mod tests {
                 place: Place::default(),
                 stepped: None,
                 passed: 0,
+                position: None,
                 note: None,
             },
             bytes: kept.own_size(),

@@ -10,7 +10,7 @@
 //! | any byte but 0x03 stops a running guest; attaching greets with a stop | [`crate::gdb::client`] |
 //! | asking why it stopped drops every breakpoint | [`Target::reconnect`] plants them again |
 //! | continuing from a breakpoint hits it again without a step | [`Target::resume`] |
-//! | reverse steps abort QEMU outside of a replay | [`crate::gdb::request::Request`] has none |
+//! | reverse steps abort QEMU outside of a replay, and pass over a breakpoint one instruction back within | [`crate::gdb::request::Request`] has none: snapshots are gone back to instead |
 //! | long reads fail; features vary | `handshake`, [`Target::read`] |
 //! | interrupts and time stand still in a step, or not | [`Target::step_flags`] |
 //! | a step of `syscall` or of a faulting load ends in the handler | [`Target::step`] says where it began |
@@ -22,6 +22,7 @@ mod lines;
 mod memory;
 mod past;
 mod registers;
+mod replay;
 mod run;
 mod traps;
 mod verdicts;
@@ -36,7 +37,7 @@ use crate::addr::Addr;
 use crate::event::Vcpu;
 use crate::gdb::client::Client;
 use crate::gdb::description::Description;
-use crate::gdb::reply::{self, Monitor, ReplyError, Stop, Supported};
+use crate::gdb::reply::{self, ReplyError, Stop, Supported};
 use crate::gdb::request::Request;
 use crate::gdb::thread::ThreadId;
 use crate::known::Known;
@@ -276,18 +277,8 @@ impl Target {
         ) {
             return Err(TargetError::MonitorRuns(command.to_owned()));
         }
-        self.needs_machine("asking the monitor")?;
         self.forget();
-        let request = Request::Monitor(command.to_owned());
-        self.send(&request)?;
-        let mut text = Vec::new();
-        loop {
-            let payload = self.next_reply(&request, self.timeout)?;
-            match Monitor::decode(&payload).map_err(|source| refused(&request, source))? {
-                Monitor::Output(part) => text.extend(part),
-                Monitor::Done => return Ok(String::from_utf8_lossy(&text).replace("\r\n", "\n")),
-            }
-        }
+        self.monitor_text(command)
     }
 
     /// Removes every trap, lets the machine run on and leaves it.

@@ -137,6 +137,16 @@ impl Engine {
         self.plant(breakpoint)
     }
 
+    /// The memory of an expression's value, as traps of this kind.
+    pub(super) fn watched_memory(
+        &mut self,
+        text: &str,
+        kind: WatchKind,
+    ) -> Result<Vec<Trap>, Trouble> {
+        let tree = expression::parse(text).map_err(|error| Trouble::expression(text, &error))?;
+        Ok(self.looked_at(text, &tree, true)?.traps(kind))
+    }
+
     /// What an expression's value depends on, as things stand now.
     fn looked_at(&mut self, text: &str, tree: &Tree, fixed: bool) -> Result<Watched, Trouble> {
         let failed = |error| Trouble::expression(text, &error);

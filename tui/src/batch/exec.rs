@@ -19,7 +19,8 @@ use crate::args::{Boot, Wire};
 
 #[derive(Debug, clap::Args)]
 pub struct ExecArgs {
-    /// An image's name or folder, a stub's address, or a recording made by --record-wire.
+    /// An image's name or folder, a stub's address, a recorded run, or a recording made by
+    /// --record-wire.
     #[arg(required_unless_present = "vmlinux")]
     pub target: Option<String>,
     /// A command; may be given many times.

@@ -10,6 +10,7 @@ pub mod export;
 mod guest_text;
 pub mod images;
 pub mod instructions;
+pub mod record;
 pub mod report;
 pub mod request_text;
 pub mod serve;

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use debugger::crossing::{Mode, Setup};
 use debugger::qemu::image::{Files, Image, Manifest, SCHEMA, Versions};
+use debugger::session::replay::MANIFEST;
 use debugger::session::target::Endpoint;
 use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt, store};
 
@@ -37,6 +38,23 @@ pub fn open(
             ..AttachOptions::default()
         };
         return Ok(Session::attach(endpoint, options));
+    }
+    if let Some(folder) = target
+        .map(Path::new)
+        .filter(|path| path.join(MANIFEST).is_file())
+    {
+        let of_a_boot = [
+            ("--mode", boot.mode.is_some()),
+            ("--kernel", boot.kernel.is_some()),
+            ("--vmlinux", boot.vmlinux.is_some()),
+            ("--initrd", boot.initrd.is_some()),
+            ("--append", boot.append.is_some()),
+            ("--calls", calls.is_some()),
+            ("--record-wire", wire.record_wire.is_some()),
+        ];
+        refuse(&of_a_boot, "a recorded run has its own")?;
+        let profile = wire.family.profile.clone();
+        return Ok(Session::replay(folder.to_owned(), stop_at, profile));
     }
     if let (None, None, Some(vmlinux)) = (target, &boot.kernel, &boot.vmlinux) {
         return Ok(Session::inspect(vmlinux.clone()));
@@ -120,7 +138,7 @@ fn endpoint(target: &str) -> Option<Endpoint> {
     }
 }
 
-fn named(target: &str) -> anyhow::Result<Image> {
+pub(crate) fn named(target: &str) -> anyhow::Result<Image> {
     if Path::new(target).is_file() {
         bail!(
             "opening {target}: it is a file, and commands are carried out on an image or a stub; 'uklscope open' shows a recording"

@@ -100,6 +100,7 @@ mod tests {
                 },
                 stepped: Some(Insns(1)),
                 passed: 0,
+                position: None,
                 note: None,
             },
         }

@@ -68,6 +68,8 @@ pub fn reason(reason: &StopReason) -> String {
             into_kernel: true,
         } => format!("{kind} {call}, into the kernel"),
         StopReason::Crossing { kind, call, .. } => format!("{kind} {call}, back in the app"),
+        StopReason::Beginning => "the recording begins here".to_owned(),
+        StopReason::End => "the recording ends here".to_owned(),
         StopReason::Signal { number } => format!("signal {number}"),
     }
 }
@@ -152,7 +154,13 @@ fn stop_lines(stop: &Stop) -> Vec<String> {
     };
     let cpu = stop.vcpu.0;
     let at = place(&stop.place);
-    let line = format!("stopped: {}{counted}  cpu{cpu}  {at}", reason(&stop.reason));
+    let position = stop
+        .position
+        .map_or_else(String::new, |position| format!("  @{}", Insns(position)));
+    let line = format!(
+        "stopped: {}{counted}{position}  cpu{cpu}  {at}",
+        reason(&stop.reason)
+    );
     let note = stop.note.as_ref().map(|note| format!("  {note}"));
     [line].into_iter().chain(note).collect()
 }

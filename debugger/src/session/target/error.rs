@@ -67,6 +67,17 @@ pub enum TargetError {
         "{tried}: stop {stop} is past, and only what was looked at then is known; 'now' returns to where the target stands"
     )]
     LookingBack { tried: String, stop: u64 },
+    #[error(
+        "asking where the replay stands: the machine does not replay (it says '{}'); 'uklscope record' makes a recording, 'uklscope replay' opens it",
+        said.trim()
+    )]
+    NoReplay { said: String },
+    #[error(
+        "{tried}: this is a replay, and what was cannot be changed; do it in a run of the image: 'uklscope run'"
+    )]
+    Past { tried: String },
+    #[error("asking QEMU's monitor '{command}': {said}; see 'monitor help'")]
+    Monitor { command: String, said: String },
     #[error("asking for vCPU {}: the target has {}, counted from 0", .0.0, .1)]
     NoSuchVcpu(Vcpu, usize),
     #[error("the register '{0}': the target has none of that name; 'info registers' lists them")]

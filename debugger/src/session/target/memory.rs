@@ -208,7 +208,7 @@ impl Target {
     /// # Errors
     /// Where nothing is mapped, and where other bytes are read back.
     pub fn write(&mut self, addr: Addr, bytes: &[u8]) -> Result<(), TargetError> {
-        self.needs_machine("writing memory")?;
+        self.may_change("writing memory")?;
         self.read_through(self.selected)?;
         // Another address may name the same memory: the direct map does.
         self.memory.clear();

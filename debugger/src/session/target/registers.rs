@@ -53,7 +53,7 @@ impl Target {
     /// # Errors
     /// When there is none of that name, the value does not fit, or it does not stay.
     pub fn set_register(&mut self, vcpu: Vcpu, name: &str, value: u64) -> Result<(), TargetError> {
-        self.needs_machine("setting a register")?;
+        self.may_change("setting a register")?;
         let description = Arc::clone(&self.description);
         let register = description
             .register(name)

@@ -246,6 +246,12 @@ impl Target {
         self.reported.remove(&vcpu);
     }
 
+    /// Says that a vCPU stands at the breakpoint at its program counter, if there is one, and is to
+    /// move on from it.
+    pub fn met(&mut self, vcpu: Vcpu) {
+        self.reported.insert(vcpu);
+    }
+
     fn resume_movers(&mut self, movers: Movers) -> Result<(), TargetError> {
         if self.is_running() {
             return Err(TargetError::Running {

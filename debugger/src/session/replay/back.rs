@@ -1,0 +1,175 @@
+//! The commands that go back.
+
+use super::search::{Found, Users};
+use crate::addr::Addr;
+use crate::command::{Back, WatchKind};
+use crate::event::{Stop, StopReason};
+use crate::session::engine::Engine;
+use crate::session::run::Halt;
+use crate::session::target::Trap;
+use crate::session::trouble::Trouble;
+
+impl Engine {
+    pub(in crate::session) fn go_back(&mut self, back: &Back) -> Result<Stop, Trouble> {
+        self.needs_replay("going back in time")?;
+        let reason = match back {
+            Back::Instructions { count } => self.back_instructions(*count)?,
+            Back::Lines { count, over } => self.back_lines(*count, *over)?,
+            Back::Continue => self.back_to_breakpoint()?,
+            Back::Finish => self.back_to_call()?,
+            Back::Written(expression) => self.back_to_write(expression)?,
+            Back::To(place) => self.go_to(place)?,
+        };
+        self.stopped(reason)
+    }
+
+    pub(super) fn needs_replay(&self, tried: &str) -> Result<(), Trouble> {
+        match self.replay {
+            Some(_) => Ok(()),
+            None => Err(Trouble::new(
+                tried,
+                "this machine does not replay a recording: what it did is gone",
+                "'uklscope record IMAGE -o FOLDER' records it, 'uklscope replay FOLDER' opens that; 'back' looks at the stops before",
+            )),
+        }
+    }
+
+    fn back_instructions(&mut self, count: u64) -> Result<StopReason, Trouble> {
+        let at = self.target.position()?;
+        self.arrive(at.saturating_sub(count), StopReason::Step, at < count)
+    }
+
+    /// Goes there, and says why it stopped there.
+    pub(super) fn arrive(
+        &mut self,
+        to: u64,
+        reason: StopReason,
+        beginning: bool,
+    ) -> Result<StopReason, Trouble> {
+        Ok(match self.seek(to)? {
+            true if beginning => StopReason::Beginning,
+            true => reason,
+            false => StopReason::Interrupted,
+        })
+    }
+
+    fn back_to_breakpoint(&mut self) -> Result<StopReason, Trouble> {
+        let mut reason = StopReason::Beginning;
+        let found = self.last_before(&[], Users::Heard, &mut |engine, halt| {
+            let Some(why) = engine.would_stop(halt)? else {
+                return Ok(None);
+            };
+            let at = engine.target.position()?;
+            // The machine stops behind the instruction that has written.
+            let before = matches!(why, StopReason::Watchpoint { .. });
+            reason = why;
+            Ok(Some(at.saturating_sub(u64::from(before))))
+        })?;
+        match found {
+            Found::At(_) => Ok(reason),
+            Found::Interrupted => Ok(StopReason::Interrupted),
+            Found::Nothing => self.arrive(0, StopReason::Beginning, true),
+        }
+    }
+
+    /// Whether one of the user's own stops the machine here; nothing is counted or written.
+    fn would_stop(&mut self, halt: &Halt) -> Result<Option<StopReason>, Trouble> {
+        match halt {
+            Halt::Trap { .. } => {
+                let pc = self.pc()?;
+                for number in self.book.at(pc) {
+                    let is_log = self.book.get(number).is_some_and(|one| one.log.is_some());
+                    if !is_log && self.is_meant_here(number)? {
+                        return Ok(Some(StopReason::Breakpoint { number }));
+                    }
+                }
+                Ok(None)
+            }
+            Halt::Watch(kind, addr) => {
+                for number in self.book.watching(*kind, *addr) {
+                    if self.is_meant_here(number)? {
+                        let addr = *addr;
+                        return Ok(Some(StopReason::Watchpoint { number, addr }));
+                    }
+                }
+                Ok(None)
+            }
+            Halt::Interrupted | Halt::Position => Ok(None),
+        }
+    }
+
+    /// To the call that the selected frame was made by.
+    fn back_to_call(&mut self) -> Result<StopReason, Trouble> {
+        const TRIED: &str = "going back to the call of this frame";
+        let frames = self.frames(None)?;
+        let selected = usize::try_from(self.frame).unwrap_or(usize::MAX);
+        let frame = frames.get(selected).filter(|frame| !frame.inlined);
+        let (Some(frame), Some(caller)) = (
+            frame,
+            frames
+                .iter()
+                .find(|other| frame.is_some_and(|frame| other.level > frame.level)),
+        ) else {
+            return Err(Trouble::new(
+                TRIED,
+                "it has no caller that is known, or is inlined into it",
+                "'reverse-step' goes back by lines, 'rsi' by instructions",
+            ));
+        };
+        let entry = self.function_around(frame.place.addr).start;
+        let at_entry = caller.sp.map(|sp| sp.0.wrapping_sub(8));
+        let found = self.last_before(&[Trap::soft(entry)], Users::Passed, &mut |engine, _| {
+            let is_it =
+                engine.pc()? == entry && at_entry.is_none_or(|at| engine.sp().ok() == Some(at));
+            let at = engine.target.position()?;
+            Ok(is_it.then(|| at.saturating_sub(1)))
+        })?;
+        self.found(
+            found,
+            TRIED,
+            &format!("nothing has called {entry:?} before"),
+        )
+    }
+
+    /// To the instruction that has written it last, which is executed next.
+    fn back_to_write(&mut self, expression: &str) -> Result<StopReason, Trouble> {
+        let traps = self.watched_memory(expression, WatchKind::Write)?;
+        let covers = |kind, at: Addr| {
+            traps.iter().any(|trap| {
+                trap.kind == kind && at.wrapping_sub(trap.addr.0).0 < u64::from(trap.len)
+            })
+        };
+        let found = self.last_before(&traps, Users::Passed, &mut |engine, halt| {
+            let Halt::Watch(kind, at) = halt else {
+                return Ok(None);
+            };
+            let position = engine.target.position()?;
+            Ok(covers(*kind, *at).then(|| position.saturating_sub(1)))
+        })?;
+        self.course.note = Some(format!("the next instruction writes {expression}"));
+        let tried = format!("going back to the last write of {expression}");
+        self.found(
+            found,
+            &tried,
+            "nothing has written it since the machine's reset",
+        )
+    }
+
+    fn found(&mut self, found: Found, tried: &str, nothing: &str) -> Result<StopReason, Trouble> {
+        match found {
+            Found::At(_) => Ok(StopReason::Arrived),
+            Found::Interrupted => {
+                self.course.note = None;
+                Ok(StopReason::Interrupted)
+            }
+            Found::Nothing => {
+                self.course.note = None;
+                Err(Trouble::new(
+                    tried,
+                    nothing,
+                    "'goto 0' goes to the machine's reset",
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A session on a machine that replays: it goes back as well as on.
+//!
+//! QEMU's own reverse packets pass over a breakpoint that lies one instruction back, know no
+//! conditions, and go back to the last snapshot that happens to be there. So the session goes back
+//! by itself: to a snapshot it has taken, and on from there.
+
+pub(super) mod back;
+mod folder;
+mod lines;
+mod marks;
+mod open;
+mod record;
+mod search;
+mod snapshots;
+
+use crate::qemu::replay::Snapshot;
+
+pub use folder::{Folder, FolderError, MANIFEST};
+pub use record::{RecordError, RecordOptions, Recorded, record};
+
+/// Where a replay stands in time, and what it knows of the way.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    /// Oldest position first.
+    snapshots: Vec<Snapshot>,
+    /// The last position; not known of a machine that someone else replays.
+    end: Option<u64>,
+    /// Where the run under way is to stop.
+    goal: Option<u64>,
+    pace: snapshots::Pace,
+    marks: Vec<marks::Mark>,
+    /// Where marks are kept.
+    kept: Option<Folder>,
+}

@@ -1,0 +1,175 @@
+//! Going to a position, and looking backwards for the last stop before one.
+
+use crate::session::engine::Engine;
+use crate::session::run::Halt;
+use crate::session::target::Trap;
+use crate::session::trouble::Trouble;
+
+/// Instructions that are looked through first; then eight times as many, and so on: what is close is
+/// found soon, and stops that nobody wants cost little.
+const CLOSE: u64 = 1 << 16;
+const WIDER: u64 = 8;
+
+/// A run to a position that is longer leaves a snapshot before its end: whoever went there once may
+/// go back from there by an instruction.
+const FAR: u64 = 4_000_000;
+
+/// Instructions before the end of it.
+const BEFORE: u64 = 20_000;
+
+/// What a search has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    At(u64),
+    /// The recording begins before anything was.
+    Nothing,
+    Interrupted,
+}
+
+/// Which traps a search stops at, beside its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Users {
+    Heard,
+    Passed,
+}
+
+impl Engine {
+    /// Goes to a position, past all breakpoints. `false` where it was interrupted on the way.
+    pub(super) fn seek(&mut self, to: u64) -> Result<bool, Trouble> {
+        let traps = self.target.take_out()?;
+        let there = self.seek_bare(to);
+        self.target.put_back(&traps)?;
+        // As after a stop there: the next resume moves on.
+        self.target.met(self.vcpu);
+        there
+    }
+
+    /// As [`Self::seek`], with no trap planted.
+    fn seek_bare(&mut self, to: u64) -> Result<bool, Trouble> {
+        self.unwound = None;
+        let at = self.target.position()?;
+        if let Some(name) = self.closer(at, to) {
+            self.target.load(&name)?;
+        }
+        let from = self.target.position()?;
+        if to > from + FAR && !self.run_to_position(to - BEFORE)? {
+            return Ok(false);
+        }
+        if to > from + FAR {
+            self.keep_at(to - BEFORE)?;
+        }
+        self.run_to_position(to)
+    }
+
+    /// The snapshot that is the best place to begin at.
+    fn closer(&self, at: u64, to: u64) -> Option<String> {
+        let snapshots = &self.replay.as_ref()?.snapshots;
+        let before = snapshots.iter().rfind(|one| one.position <= to)?;
+        let is_closer = to < at || before.position > at;
+        is_closer.then(|| before.name.clone())
+    }
+
+    /// On, until that position; `false` where it was interrupted, or something else stopped it.
+    pub(in crate::session) fn run_to_position(&mut self, to: u64) -> Result<bool, Trouble> {
+        self.set_goal(Some(to));
+        let halt = self.go();
+        self.set_goal(None);
+        Ok(halt? == Halt::Position)
+    }
+
+    fn set_goal(&mut self, goal: Option<u64>) {
+        if let Some(replay) = &mut self.replay {
+            replay.goal = goal;
+        }
+    }
+
+    /// The last position before this one where the machine stops at one of `traps`, or of the user's,
+    /// and `wanted` says that it is meant. It stands there afterwards, or where it was if there is
+    /// none.
+    pub(super) fn last_before(
+        &mut self,
+        traps: &[Trap],
+        users: Users,
+        wanted: &mut dyn FnMut(&mut Self, &Halt) -> Result<Option<u64>, Trouble>,
+    ) -> Result<Found, Trouble> {
+        let now = self.target.position()?;
+        self.with_traps(traps, |engine| {
+            let all = engine.target.take_out()?;
+            let heard: Vec<Trap> = match users {
+                Users::Heard => all.clone(),
+                Users::Passed => traps.to_vec(),
+            };
+            let found = engine.search(now, &heard, wanted);
+            engine.target.put_back(&all)?;
+            engine.target.met(engine.vcpu);
+            found
+        })
+    }
+
+    /// With no trap planted outside of the windows that are looked through.
+    fn search(
+        &mut self,
+        now: u64,
+        heard: &[Trap],
+        wanted: &mut dyn FnMut(&mut Self, &Halt) -> Result<Option<u64>, Trouble>,
+    ) -> Result<Found, Trouble> {
+        let (mut upper, mut width) = (now, CLOSE);
+        loop {
+            let lower = upper.saturating_sub(width);
+            if !self.seek_bare(lower)? {
+                return Ok(Found::Interrupted);
+            }
+            self.target.put_back(heard)?;
+            let found = self.last_within(upper, wanted);
+            self.target.take_out_these(heard)?;
+            match found? {
+                Found::Nothing if lower == 0 => {
+                    self.seek_bare(now)?;
+                    return Ok(Found::Nothing);
+                }
+                Found::Nothing => {}
+                Found::At(position) => {
+                    let there = self.seek_bare(position)?;
+                    return Ok(if there {
+                        Found::At(position)
+                    } else {
+                        Found::Interrupted
+                    });
+                }
+                Found::Interrupted => return Ok(Found::Interrupted),
+            }
+            upper = lower;
+            width = width.saturating_mul(WIDER);
+        }
+    }
+
+    /// The last stop from here to before `upper`.
+    fn last_within(
+        &mut self,
+        upper: u64,
+        wanted: &mut dyn FnMut(&mut Self, &Halt) -> Result<Option<u64>, Trouble>,
+    ) -> Result<Found, Trouble> {
+        let mut last = Found::Nothing;
+        // One that stands here is met.
+        self.target.not_met(self.vcpu);
+        loop {
+            self.set_goal(Some(upper));
+            let halt = self.go();
+            self.set_goal(None);
+            match halt? {
+                Halt::Position => return Ok(last),
+                Halt::Interrupted => return Ok(Found::Interrupted),
+                halt => {
+                    self.course.passed += 1;
+                    if let Some(position) = wanted(self, &halt)? {
+                        last = Found::At(position);
+                    }
+                    self.attend()?;
+                    if self.interrupted {
+                        return Ok(Found::Interrupted);
+                    }
+                }
+            }
+        }
+    }
+}
