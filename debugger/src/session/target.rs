@@ -111,6 +111,8 @@ pub struct Target {
     registers: BTreeMap<Vcpu, Registers>,
     memory: memory::Cache,
     traps: TrapTable,
+    /// Those that are not planted for a while, and counted all the same.
+    out: BTreeSet<Trap>,
     ended: Option<String>,
     /// What memory holds where there is no machine, only its file.
     file: Option<Contents>,
@@ -197,6 +199,7 @@ impl Target {
             registers: BTreeMap::new(),
             memory: memory::Cache::default(),
             traps: TrapTable::default(),
+            out: BTreeSet::new(),
             ended: None,
             file: None,
             window: None,

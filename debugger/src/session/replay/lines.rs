@@ -95,7 +95,6 @@ impl Engine {
             }
             self.tell_progress();
             self.target.step(self.vcpu)?;
-            self.course.steps += 1;
         }
     }
 }
@@ -114,9 +113,9 @@ fn line_before(way: &[Moment], over: bool) -> Option<usize> {
     // The beginning of that stretch of the line, with what it has called where that is passed over.
     let mut begin = before;
     for (index, moment) in past[..before].iter().enumerate().rev() {
-        if moment.line == *line && moment.sp >= past[before].sp.min(now.sp) {
+        if moment.line == *line {
             begin = index;
-        } else if !over || is_shown(moment) || now.pc == function {
+        } else if !over || is_shown(moment) {
             break;
         }
     }
@@ -169,6 +168,12 @@ mod tests {
         // The rest of line 5, behind the call.
         assert_eq!(line_before(&way, false), Some(6));
         assert_eq!(line_before(&way[..7], false), Some(4));
+    }
+
+    #[test]
+    fn what_the_end_of_a_function_pops_is_of_its_line() {
+        let way = way(&[(2, 20, 64), (2, 21, 64), (2, 21, 72), (1, 5, 80)]);
+        assert_eq!(line_before(&way, false), Some(1));
     }
 
     #[test]

@@ -87,12 +87,14 @@ impl Target {
         for (request, payload) in requests.iter().zip(&replies) {
             crate::gdb::reply::ok(payload).map_err(|source| refused(request, source))?;
         }
+        self.out.extend(traps);
         Ok(())
     }
 
     /// # Errors
     /// When the stub refuses.
     pub fn put_back(&mut self, traps: &[Trap]) -> Result<(), TargetError> {
+        self.out.retain(|trap| !traps.contains(trap));
         self.plant_again(traps)
     }
 

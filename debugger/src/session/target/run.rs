@@ -265,7 +265,7 @@ impl Target {
                 continue;
             }
             let pc = self.pc(vcpu)?;
-            if self.traps.breakpoints_at(pc).next().is_none() {
+            if self.breakpoints_under(pc).is_empty() {
                 continue;
             }
             let stop = self.step(vcpu)?;

@@ -113,7 +113,8 @@ impl Target {
     }
 
     pub(super) fn breakpoints_under(&self, addr: Addr) -> Vec<Trap> {
-        self.traps.breakpoints_at(addr).collect()
+        let planted = self.traps.breakpoints_at(addr);
+        planted.filter(|trap| !self.out.contains(trap)).collect()
     }
 
     pub(super) fn plant_again(&mut self, traps: &[Trap]) -> Result<(), TargetError> {
