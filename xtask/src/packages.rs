@@ -26,6 +26,7 @@ const NEEDED: [(&str, &str); 16] = [
     ("dpkg-dev", "unpacking the sources of demos"),
     ("xz-utils", "unpacking the kernel's source"),
     ("qemu-system-x86", "booting the image"),
+    ("qemu-utils", "the snapshots of recorded runs"),
     ("python3-venv", "the readers of exported files, in tests"),
     ("tcl", "Redis's own tests"),
 ];
@@ -103,6 +104,7 @@ fn provided(package: &str) -> bool {
         "python3-venv" => return has_venv(),
         "dpkg-dev" => ("dpkg-source", ""),
         "qemu-system-x86" => ("qemu-system-x86_64", ""),
+        "qemu-utils" => ("qemu-img", ""),
         other => (other, ""),
     };
     let in_path = || {

@@ -23,6 +23,7 @@ pub(crate) fn past() -> Event {
                 ),
                 stepped: Some(Insns(1)),
                 passed: 0,
+                position: None,
                 note: None,
             },
         },

@@ -134,6 +134,11 @@ impl Engine {
     /// To the instruction that has written it last, which is executed next.
     fn back_to_write(&mut self, expression: &str) -> Result<StopReason, Trouble> {
         let traps = self.watched_memory(expression, WatchKind::Write)?;
+        // Another process may have memory at the same address.
+        let space = match traps.iter().any(|trap| !trap.addr.in_kernel_half()) {
+            true => Some(self.address_space()?),
+            false => None,
+        };
         let covers = |kind, at: Addr| {
             traps.iter().any(|trap| {
                 trap.kind == kind && at.wrapping_sub(trap.addr.0).0 < u64::from(trap.len)
@@ -143,8 +148,11 @@ impl Engine {
             let Halt::Watch(kind, at) = halt else {
                 return Ok(None);
             };
+            if !covers(*kind, *at) || space.is_some() && space != Some(engine.address_space()?) {
+                return Ok(None);
+            }
             let position = engine.target.position()?;
-            Ok(covers(*kind, *at).then(|| position.saturating_sub(1)))
+            Ok(Some(position.saturating_sub(1)))
         })?;
         self.course.note = Some(format!("the next instruction writes {expression}"));
         let tried = format!("going back to the last write of {expression}");

@@ -13,8 +13,9 @@ use crate::session::store;
 use crate::session::trouble::{Trouble, failure_of};
 use crate::session::{Handle, Session, live};
 
-/// The machine is at its end there, and cannot be moved from it.
-const BEFORE_THE_END: u64 = 1;
+/// What switches the machine off is an event of the recording, some instructions before the position
+/// that QEMU tells at the end: a replay stands still there, and no stop comes of it.
+const BEFORE_THE_END: u64 = 1_000;
 
 impl Session {
     /// Replays a folder that was recorded to.

@@ -116,6 +116,11 @@ fn record_to(
     let began = Instant::now();
     let mut qemu = Qemu::start(&machine)?;
     let version = qemu.monitor().version().to_owned();
+    if !machine.ports.is_empty() {
+        for forward in qemu.forwards()? {
+            serial(format!("{forward}\n").as_bytes());
+        }
+    }
     let whole = loop {
         while let Ok(bytes) = qemu.serial().try_recv() {
             serial(&bytes);

@@ -33,6 +33,9 @@ pub(super) enum Users {
     Passed,
 }
 
+/// The position to go to of a stop that is meant.
+pub(super) type Wanted<'a> = dyn FnMut(&mut Engine, &Halt) -> Result<Option<u64>, Trouble> + 'a;
+
 impl Engine {
     /// Goes to a position, past all breakpoints. `false` where it was interrupted on the way.
     pub(super) fn seek(&mut self, to: u64) -> Result<bool, Trouble> {
@@ -90,7 +93,7 @@ impl Engine {
         &mut self,
         traps: &[Trap],
         users: Users,
-        wanted: &mut dyn FnMut(&mut Self, &Halt) -> Result<Option<u64>, Trouble>,
+        wanted: &mut Wanted<'_>,
     ) -> Result<Found, Trouble> {
         let now = self.target.position()?;
         self.with_traps(traps, |engine| {
@@ -111,7 +114,7 @@ impl Engine {
         &mut self,
         now: u64,
         heard: &[Trap],
-        wanted: &mut dyn FnMut(&mut Self, &Halt) -> Result<Option<u64>, Trouble>,
+        wanted: &mut Wanted<'_>,
     ) -> Result<Found, Trouble> {
         let (mut upper, mut width) = (now, CLOSE);
         loop {
@@ -144,11 +147,7 @@ impl Engine {
     }
 
     /// The last stop from here to before `upper`.
-    fn last_within(
-        &mut self,
-        upper: u64,
-        wanted: &mut dyn FnMut(&mut Self, &Halt) -> Result<Option<u64>, Trouble>,
-    ) -> Result<Found, Trouble> {
+    fn last_within(&mut self, upper: u64, wanted: &mut Wanted<'_>) -> Result<Found, Trouble> {
         let mut last = Found::Nothing;
         // One that stands here is met.
         self.target.not_met(self.vcpu);

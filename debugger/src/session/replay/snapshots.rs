@@ -50,9 +50,9 @@ impl Pace {
             return;
         }
         let wanted = APART.max(saving * SHARE);
-        let rate = instructions as f64 / took.as_secs_f64();
         // Loops that wait run a hundred times slower than others: no jump to either.
-        let next = (rate * wanted.as_secs_f64()) as u64;
+        let next = u128::from(instructions) * wanted.as_nanos() / took.as_nanos();
+        let next = u64::try_from(next).unwrap_or(u64::MAX);
         self.apart = next
             .clamp(self.apart / 4, self.apart.saturating_mul(4))
             .max(self.floor);

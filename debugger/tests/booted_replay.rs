@@ -1,0 +1,200 @@
+//! A recorded run: the same twice, forwards and backwards, to the instruction.
+
+mod debuggee;
+
+use std::path::{Path, PathBuf};
+
+use debuggee::Debuggee;
+use debugger::crossing::Mode;
+use debugger::event::{Answer, Register, Stop, StopReason};
+use debugger::origin::Origin;
+use debugger::session::replay::{RecordOptions, Recorded, record};
+use debugger::session::store::Store;
+use debugger::session::{Session, StopAt};
+
+/// Enough for each of the demo's loops.
+const CALLS: u64 = 200;
+
+fn recorded(folder: &Path, mode: Mode) -> Recorded {
+    let image = Store::open()
+        .and_then(|store| store.image("syscalls"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let options = RecordOptions {
+        mode: Some(mode),
+        calls: Some(CALLS),
+        ..RecordOptions::default()
+    };
+    let mut serial = Vec::new();
+    let recorded = record(&image, &options, folder, &mut || false, &mut |bytes| {
+        serial.extend_from_slice(bytes);
+    });
+    let recorded = recorded.unwrap_or_else(|error| panic!("{error}"));
+    let serial = String::from_utf8_lossy(&serial);
+    assert!(serial.contains("syscalls: 0 wrong results"), "{serial}");
+    recorded
+}
+
+fn replayed(folder: PathBuf) -> Debuggee {
+    Debuggee::opened(Session::replay(folder, StopAt::Main, None))
+        .unwrap_or_else(|why| panic!("{why}"))
+}
+
+fn stop(debuggee: &mut Debuggee, line: &str) -> Stop {
+    match debuggee.ask(line) {
+        Answer::Stopped(stop) => stop,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn position(stop: &Stop) -> u64 {
+    stop.position
+        .unwrap_or_else(|| panic!("no position: {stop:?}"))
+}
+
+fn registers(debuggee: &mut Debuggee) -> Vec<(String, String)> {
+    let Answer::Registers(list) = debuggee.ask("info registers") else {
+        panic!("registers");
+    };
+    let plain = |register: Register| (register.name, register.value);
+    list.into_iter().map(plain).collect()
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_run_is_gone_back_in_to_the_instruction() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    let run = recorded(&folder, Mode::Ukl);
+    assert!(run.whole, "{run:?}");
+    let mut debuggee = replayed(folder.clone());
+    debuggee.ask("b ksys_read");
+    let first = stop(&mut debuggee, "c");
+    let second = stop(&mut debuggee, "c");
+    assert!(position(&first) < position(&second), "{first:?} {second:?}");
+
+    // Each instruction on, then each of them back: the machine is the same at every one.
+    let mut way = vec![(position(&second), registers(&mut debuggee))];
+    for _ in 0..8 {
+        let on = stop(&mut debuggee, "si");
+        way.push((position(&on), registers(&mut debuggee)));
+    }
+    for (at, then) in way.iter().rev().skip(1) {
+        let back = stop(&mut debuggee, "rsi");
+        assert_eq!(position(&back), *at);
+        assert_eq!(registers(&mut debuggee), *then);
+    }
+    // The breakpoint before this one; the one that it stands on is not met again.
+    let back = stop(&mut debuggee, "rc");
+    assert_eq!(position(&back), position(&first));
+    assert_eq!(back.reason, StopReason::Breakpoint { number: 1 });
+    let on = stop(&mut debuggee, "c");
+    assert_eq!(position(&on), position(&second));
+    // A breakpoint one instruction back is not passed over.
+    stop(&mut debuggee, "si");
+    assert_eq!(position(&stop(&mut debuggee, "rc")), position(&second));
+
+    // To the call, and by lines.
+    let call = stop(&mut debuggee, "reverse-finish");
+    assert_eq!(position(&call), position(&second) - 1);
+    assert_eq!(call.place.symbol.as_deref(), Some("__x64_sys_read"));
+    stop(&mut debuggee, "si 12");
+    let line = stop(&mut debuggee, "rn");
+    let before = stop(&mut debuggee, "rn");
+    assert!(position(&before) < position(&line), "{before:?} {line:?}");
+
+    // Nothing that was can be changed; what is not there is said.
+    for line in ["set $rax = 1", "set jiffies_64 = 1"] {
+        let refused = debuggee.try_ask(line).unwrap_err();
+        assert!(
+            refused.to_string().contains("this is a replay"),
+            "{refused}"
+        );
+    }
+    let refused = debuggee.try_ask("goto 999,999,999,999").unwrap_err();
+    assert!(refused.found.contains("the recording ends at"), "{refused}");
+
+    debuggee.ask("mark here");
+    let end = stop(&mut debuggee, "goto end");
+    assert_eq!(end.reason, StopReason::End);
+    let end = stop(&mut debuggee, "c");
+    assert_eq!(end.reason, StopReason::End);
+    let marked = stop(&mut debuggee, "goto here");
+    assert_eq!(position(&marked), position(&before));
+    let reset = stop(&mut debuggee, "goto 0");
+    assert_eq!(reset.reason, StopReason::Beginning);
+    drop(debuggee);
+
+    // Snapshots and marks are kept with the run.
+    let mut again = replayed(folder);
+    let marked = stop(&mut again, "goto here");
+    assert_eq!(position(&marked), position(&before));
+    assert_eq!(marked.place.addr, before.place.addr);
+}
+
+/// What the application reads was written by the kernel: found from the application's side.
+#[test]
+#[ignore = "boots an image"]
+fn the_write_of_what_a_call_gave_is_found_across_the_boundary() {
+    for mode in [Mode::Linux, Mode::Ukl, Mode::Bypass] {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run");
+        recorded(&folder, mode);
+        let mut debuggee = replayed(folder);
+        debuggee.ask("b ksys_read");
+        stop(&mut debuggee, "c");
+        stop(&mut debuggee, "until app");
+        let frames = debuggee.frames();
+        let bench = frames
+            .iter()
+            .find(|frame| frame.place.symbol.as_deref() == Some("bench_read"))
+            .unwrap_or_else(|| panic!("{mode}: {frames:?}"));
+        debuggee.ask(&format!("frame {}", bench.n));
+        let written = stop(&mut debuggee, "written c");
+        assert!(
+            matches!(written.place.origin, Origin::Kernel(_)),
+            "{mode}: {written:?}"
+        );
+        // It writes the zero that is read, with its next instruction.
+        let before = stop(&mut debuggee, "si");
+        assert_eq!(position(&before), position(&written) + 1, "{mode}");
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_recording_ended_from_outside_is_whole_up_to_there() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    let image = Store::open()
+        .and_then(|store| store.image("syscalls"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let options = RecordOptions {
+        calls: Some(100_000_000),
+        ..RecordOptions::default()
+    };
+    let mut seen = false;
+    let seen_here = std::cell::Cell::new(false);
+    let run = record(
+        &image,
+        &options,
+        &folder,
+        &mut || seen_here.get(),
+        &mut |bytes| {
+            seen |= String::from_utf8_lossy(bytes).contains("ring 0");
+            seen_here.set(seen);
+        },
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    assert!(!run.whole, "{run:?}");
+    let mut debuggee = replayed(folder.clone());
+    let end = stop(&mut debuggee, "c");
+    assert_eq!(end.reason, StopReason::End);
+    assert!(
+        position(&end) <= run.end && run.end - position(&end) < 10_000,
+        "{end:?} {run:?}"
+    );
+    drop(debuggee);
+    let exists = record(&image, &options, &folder, &mut || true, &mut |_| {});
+    let error = exists.unwrap_err().to_string();
+    assert!(error.contains("it is there already"), "{error}");
+}
