@@ -11,7 +11,7 @@ use crate::progress::{self, Step};
 const LINUX_SOURCE: &str = "linux-source-6.1";
 
 /// Package, and what it is for.
-const NEEDED: [(&str, &str); 16] = [
+const NEEDED: [(&str, &str); 17] = [
     (LINUX_SOURCE, "the kernel's source"),
     ("gcc", "compiler"),
     ("g++", "the driver of the fuzz targets"),
