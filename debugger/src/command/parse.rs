@@ -51,9 +51,15 @@ pub fn background(line: &str) -> Option<&str> {
 /// The command's word, and the rest of the line.
 pub(super) fn take_apart(line: &str) -> (&str, Input<'_>) {
     let line = line.trim_start();
-    let end = line
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .unwrap_or(line.len());
+    let until = |ends: fn(char) -> bool| line.find(ends).unwrap_or(line.len());
+    let dashed = until(|c| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    // A dash belongs to the word where a command has one: `x-1` and `p-1` are an argument each.
+    let is_name =
+        |word: &str| word.contains('-') && TABLE.iter().any(|entry| entry.name.starts_with(word));
+    let end = match is_name(&line[..dashed]) {
+        true => dashed,
+        false => until(|c| !(c.is_ascii_alphanumeric() || c == '_')),
+    };
     let (word, rest) = line.split_at(end);
     // Behind a space it may as well be the beginning of a path.
     let spaced = || {
