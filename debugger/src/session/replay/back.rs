@@ -118,9 +118,12 @@ impl Engine {
         };
         let entry = self.function_around(frame.place.addr).start;
         let at_entry = caller.sp.map(|sp| sp.0.wrapping_sub(8));
+        if self.is_entered(entry, at_entry)? {
+            let at = self.target.position()?;
+            return self.arrive(at.saturating_sub(1), StopReason::Arrived, false);
+        }
         let found = self.last_before(&[Trap::soft(entry)], Users::Passed, &mut |engine, _| {
-            let is_it =
-                engine.pc()? == entry && at_entry.is_none_or(|at| engine.sp().ok() == Some(at));
+            let is_it = engine.is_entered(entry, at_entry)?;
             let at = engine.target.position()?;
             Ok(is_it.then(|| at.saturating_sub(1)))
         })?;
@@ -129,6 +132,11 @@ impl Engine {
             TRIED,
             &format!("nothing has called {entry:?} before"),
         )
+    }
+
+    /// Whether a function begins here, with this stack pointer.
+    fn is_entered(&mut self, entry: Addr, sp: Option<u64>) -> Result<bool, Trouble> {
+        Ok(self.pc()? == entry && sp.is_none_or(|sp| self.sp().ok() == Some(sp)))
     }
 
     /// To the instruction that has written it last, which is executed next.
