@@ -115,7 +115,7 @@ fn a_run_is_gone_back_in_to_the_instruction() {
 
     debuggee.ask("mark here");
     let end = stop(&mut debuggee, "goto end");
-    assert_eq!(end.reason, StopReason::End);
+    assert_eq!(end.reason, StopReason::End, "{end:?} {run:?}");
     let end = stop(&mut debuggee, "c");
     assert_eq!(end.reason, StopReason::End);
     let marked = stop(&mut debuggee, "goto here");
