@@ -1,6 +1,7 @@
 //! The commands of a replay: back in time, and to a moment by its position or its name.
 
 use super::Command;
+use super::entry::{Completes, Entry, Group};
 use super::parse::{Input, WhatFound};
 
 /// A moment of a replay.
@@ -34,10 +35,114 @@ pub enum Back {
     To(Position),
 }
 
-pub(super) const PLACES: &[&str] = &["end"];
+/// What the rows of the table have in common.
+const ROW: Entry = Entry {
+    name: "",
+    short: &[],
+    arguments: "",
+    help: "",
+    group: Group::Back,
+    completes: Completes::Nothing,
+    read: |i| i.nothing(Command::Marks),
+};
+
+pub(super) const STEPI: Entry = Entry {
+    name: "reverse-stepi",
+    short: &["rsi"],
+    arguments: "[N]",
+    help: "back by one instruction, or N; of a replay, as all of these",
+    completes: Completes::Nothing,
+    read: |i| Ok(Command::Back(Back::Instructions { count: i.count()? })),
+    ..ROW
+};
+
+pub(super) const STEP: Entry = Entry {
+    name: "reverse-step",
+    short: &["rs"],
+    arguments: "[N]",
+    help: "back to where the source line before began, into calls and across the boundary",
+    completes: Completes::Nothing,
+    read: |i| lines(i, false),
+    ..ROW
+};
+
+pub(super) const NEXT: Entry = Entry {
+    name: "reverse-next",
+    short: &["rn"],
+    arguments: "[N]",
+    help: "as reverse-step, but over calls",
+    completes: Completes::Nothing,
+    read: |i| lines(i, true),
+    ..ROW
+};
+
+pub(super) const CONTINUE: Entry = Entry {
+    name: "reverse-continue",
+    short: &["rc"],
+    arguments: "",
+    help: "back to the last breakpoint or watchpoint, or to the machine's reset",
+    completes: Completes::Nothing,
+    read: |i| i.nothing(Command::Back(Back::Continue)),
+    ..ROW
+};
+
+pub(super) const FINISH: Entry = Entry {
+    name: "reverse-finish",
+    short: &["rfin"],
+    arguments: "",
+    help: "back to the call of the selected frame",
+    completes: Completes::Nothing,
+    read: |i| i.nothing(Command::Back(Back::Finish)),
+    ..ROW
+};
+
+pub(super) const WRITTEN: Entry = Entry {
+    name: "written",
+    short: &["lastwrite"],
+    arguments: "EXPRESSION",
+    help: "back to the instruction that has written it last",
+    completes: Completes::Expressions,
+    read: |i| Ok(Command::Back(Back::Written(i.required("the expression")?))),
+    ..ROW
+};
+
+pub(super) const GOTO: Entry = Entry {
+    name: "goto",
+    short: &[],
+    arguments: "POSITION | +N | -N | end | MARK",
+    help: "to a moment, by the instructions since the machine's reset or by its name",
+    completes: Completes::Words(&["end"]),
+    read: position,
+    ..ROW
+};
+
+pub(super) const MARK: Entry = Entry {
+    name: "mark",
+    short: &[],
+    arguments: "NAME",
+    help: "give the moment a name, kept with the recording",
+    completes: Completes::Nothing,
+    read: mark,
+    ..ROW
+};
+
+pub(super) const MARKS: Entry = Entry {
+    name: "marks",
+    short: &["position"],
+    arguments: "",
+    help: "the position, and those with names",
+    completes: Completes::Nothing,
+    read: |i| i.nothing(Command::Marks),
+    ..ROW
+};
+
+fn lines(input: &Input<'_>, over: bool) -> Result<Command, WhatFound> {
+    let count = input.count()?;
+    Ok(Command::Back(Back::Lines { count, over }))
+}
 
 /// `N`, `1,000`, `+N`, `-N`, `end`, or a mark's name.
-pub(super) fn position(input: &Input<'_>) -> Result<Command, WhatFound> {
+fn position(input: &Input<'_>) -> Result<Command, WhatFound> {
     let Some(text) = input.optional() else {
         return Err("a position, +N, -N, end or a mark's name is missing".to_owned());
     };
@@ -58,7 +163,7 @@ pub(super) fn position(input: &Input<'_>) -> Result<Command, WhatFound> {
     }
 }
 
-pub(super) fn mark(input: &Input<'_>) -> Result<Command, WhatFound> {
+fn mark(input: &Input<'_>) -> Result<Command, WhatFound> {
     match input.optional() {
         Some(name) if name == "end" => Err("'end' is where the recording ends".to_owned()),
         Some(name)

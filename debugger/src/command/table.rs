@@ -4,14 +4,14 @@ use super::arguments::{
     INFO, backtrace, condition, cross, delete, disassemble, info, outline, over, set, space, stop,
     watch,
 };
-use super::back::{PLACES, mark, position};
+use super::back;
 use super::breakpoint::{commands, dprintf, enable, ignore, log, pattern};
 use super::entry::{Completes, Entry, Group};
 use super::find::find;
 use super::location::location;
 use super::parts::parts;
 use super::steps::{BESIDE, focus, stepping, until};
-use super::{Back, Command, Look, WatchKind};
+use super::{Command, Look, WatchKind};
 
 macro_rules! row {
     ($group:ident, $name:literal, [$($short:literal),*], $arguments:literal, $help:literal, $completes:expr, $read:expr) => {
@@ -291,93 +291,15 @@ pub const TABLE: &[Entry] = &[
         Nothing,
         delete
     ),
-    row!(
-        Back,
-        "reverse-stepi",
-        ["rsi"],
-        "[N]",
-        "back by one instruction, or N; of a replay, as all of these",
-        Nothing,
-        |i| Ok(Command::Back(Back::Instructions { count: i.count()? }))
-    ),
-    row!(
-        Back,
-        "reverse-step",
-        ["rs"],
-        "[N]",
-        "back to where the source line before began, into calls and across the boundary",
-        Nothing,
-        |i| Ok(Command::Back(Back::Lines {
-            count: i.count()?,
-            over: false
-        }))
-    ),
-    row!(
-        Back,
-        "reverse-next",
-        ["rn"],
-        "[N]",
-        "as reverse-step, but over calls",
-        Nothing,
-        |i| Ok(Command::Back(Back::Lines {
-            count: i.count()?,
-            over: true
-        }))
-    ),
-    row!(
-        Back,
-        "reverse-continue",
-        ["rc"],
-        "",
-        "back to the last breakpoint or watchpoint, or to the machine's reset",
-        Nothing,
-        |i| i.nothing(Command::Back(Back::Continue))
-    ),
-    row!(
-        Back,
-        "reverse-finish",
-        ["rfin"],
-        "",
-        "back to the call of the selected frame",
-        Nothing,
-        |i| i.nothing(Command::Back(Back::Finish))
-    ),
-    row!(
-        Back,
-        "written",
-        ["lastwrite"],
-        "EXPRESSION",
-        "back to the instruction that has written it last",
-        Expressions,
-        |i| Ok(Command::Back(Back::Written(i.required("the expression")?)))
-    ),
-    row!(
-        Back,
-        "goto",
-        [],
-        "POSITION | +N | -N | end | MARK",
-        "to a moment, by the instructions since the machine's reset or by its name",
-        Words(PLACES),
-        position
-    ),
-    row!(
-        Back,
-        "mark",
-        [],
-        "NAME",
-        "give the moment a name, kept with the recording",
-        Nothing,
-        mark
-    ),
-    row!(
-        Back,
-        "marks",
-        ["position"],
-        "",
-        "the position, and those with names",
-        Nothing,
-        |i| i.nothing(Command::Marks)
-    ),
+    back::STEPI,
+    back::STEP,
+    back::NEXT,
+    back::CONTINUE,
+    back::FINISH,
+    back::WRITTEN,
+    back::GOTO,
+    back::MARK,
+    back::MARKS,
     row!(
         Looking,
         "backtrace",
