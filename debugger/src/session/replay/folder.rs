@@ -73,7 +73,7 @@ pub struct Manifest {
     pub shift: u32,
     /// QEMU's version.
     pub qemu: String,
-    /// Instructions executed, from the machine's reset to its end.
+    /// The last position that was seen, in instructions since the machine's reset.
     pub end: u64,
 }
 

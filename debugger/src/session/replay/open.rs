@@ -13,8 +13,7 @@ use crate::session::store;
 use crate::session::trouble::{Trouble, failure_of};
 use crate::session::{Handle, Session, live};
 
-/// What switches the machine off is an event of the recording, some instructions before the position
-/// that QEMU tells at the end: a replay stands still there, and no stop comes of it.
+/// A replay stands still where its events end: so many instructions before, it does not.
 const BEFORE_THE_END: u64 = 1_000;
 
 impl Session {

@@ -12,7 +12,7 @@ use crate::session::monitor::MonitorError;
 use crate::session::process::{Qemu, QemuError};
 
 /// Between two looks at the machine.
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Until QEMU has written its file and ended.
 const FINISH: Duration = Duration::from_secs(30);
@@ -32,7 +32,8 @@ pub struct RecordOptions {
 /// What a recording has become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
-    /// Instructions, from the machine's reset to its end.
+    /// Instructions, from the machine's reset to where it can be replayed: where the guest switches
+    /// itself off some milliseconds of the host's before that.
     pub end: u64,
     /// The guest has ended by itself.
     pub whole: bool,
@@ -121,6 +122,7 @@ fn record_to(
             serial(format!("{forward}\n").as_bytes());
         }
     }
+    let mut end = 0;
     let whole = loop {
         while let Ok(bytes) = qemu.serial().try_recv() {
             serial(&bytes);
@@ -128,19 +130,20 @@ fn record_to(
         if let Some(how) = qemu.ended() {
             return Err(RecordError::Died(how));
         }
+        // Where the machine was seen to run last: a replay cannot be moved from where it switches
+        // itself off, and the position that QEMU tells then lies behind that.
+        let at = position(&mut qemu)?;
         if qemu.monitor().status()?.status == "shutdown" {
             break true;
         }
+        end = at;
         if stop() || options.lasts.is_some_and(|lasts| began.elapsed() >= lasts) {
             qemu.monitor().execute("stop", None)?;
+            end = position(&mut qemu)?;
             break false;
         }
         std::thread::sleep(LOOK);
     };
-    let answer = qemu.monitor().execute("query-replay", None)?;
-    let end = answer["icount"]
-        .as_u64()
-        .ok_or_else(|| RecordError::NoPosition(answer.to_string()))?;
     // It writes the end of its file as it ends.
     match qemu.monitor().execute("quit", None) {
         Ok(_) | Err(MonitorError::Closed) => {}
@@ -159,4 +162,10 @@ fn record_to(
         took: began.elapsed(),
         bytes: folder.sizes(),
     })
+}
+
+fn position(qemu: &mut Qemu) -> Result<u64, RecordError> {
+    let answer = qemu.monitor().execute("query-replay", None)?;
+    let position = answer["icount"].as_u64();
+    position.ok_or_else(|| RecordError::NoPosition(answer.to_string()))
 }

@@ -17,9 +17,6 @@ const FAR: u64 = 4_000_000;
 /// Instructions before the end of it.
 const BEFORE: u64 = 20_000;
 
-/// Stops that nobody asked for, on the way to one position.
-const STRAY: u32 = 16;
-
 /// What a search has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -75,33 +72,19 @@ impl Engine {
         is_closer.then(|| before.name.clone())
     }
 
-    /// On, until that position, with no trap planted; `false` where it was interrupted.
+    /// On, until that position; `false` where it was interrupted.
     pub(in crate::session) fn run_to_position(&mut self, to: u64) -> Result<bool, Trouble> {
-        let mut tries = 0;
-        loop {
-            self.set_goal(Some(to));
-            let halt = self.go();
-            self.set_goal(None);
-            match halt? {
-                Halt::Position => return Ok(true),
-                Halt::Interrupted => return Ok(false),
-                // QEMU 7.2 was seen to stop by itself, close to where the machine is switched off.
-                Halt::Trap { .. } | Halt::Watch(..) if tries < STRAY => tries += 1,
-                Halt::Trap { signal } => {
-                    return Err(Trouble::new(
-                        format!("going to position {to}"),
-                        format!("the machine stops again and again, with signal {signal}"),
-                        "go to a position before it",
-                    ));
-                }
-                Halt::Watch(_, at) => {
-                    return Err(Trouble::new(
-                        format!("going to position {to}"),
-                        format!("the machine stops again and again, at an access of {at:?}"),
-                        "go to a position before it",
-                    ));
-                }
-            }
+        self.set_goal(Some(to));
+        let halt = self.go();
+        self.set_goal(None);
+        match halt? {
+            Halt::Position => Ok(true),
+            Halt::Interrupted => Ok(false),
+            Halt::Trap { .. } | Halt::Watch(..) => Err(Trouble::new(
+                format!("going to position {to}"),
+                "something else stops the machine before it",
+                "go to a position before it",
+            )),
         }
     }
 

@@ -30,6 +30,7 @@ impl Target {
     /// # Errors
     /// When the position lies behind.
     pub fn stop_at(&mut self, position: u64) -> Result<(), TargetError> {
+        self.stop_nowhere()?;
         self.replay_command(format!("replay_break {position}"))
     }
 
@@ -57,7 +58,14 @@ impl Target {
         self.forget();
         self.stub_selected = None;
         self.reported.clear();
+        self.stop_nowhere()?;
         self.replay_command(format!("loadvm {name}"))
+    }
+
+    /// QEMU ends itself where a new position is set and the one before lies behind: after a snapshot
+    /// from further on was loaded.
+    fn stop_nowhere(&mut self) -> Result<(), TargetError> {
+        self.replay_command("replay_delete_break".to_owned())
     }
 
     /// # Errors
