@@ -1,6 +1,7 @@
 //! The bar at the top and the key line at the bottom.
 
-use debugger::event::Run;
+use debugger::addr::Insns;
+use debugger::event::{Run, Stop};
 use debugger::model::Model;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -134,10 +135,19 @@ fn state(model: &Model) -> String {
         Run::Stopping => format!("▶ stopping{}", progress(model)),
         // Some of what is seen may still be of the stop before.
         Run::Stopped(stop) if !model.requests.is_quiet() => {
-            format!("■ {}{PENDING}", words::reason(&stop.reason))
+            format!("■ {}{PENDING}", stopped(stop))
         }
-        Run::Stopped(stop) => format!("■ {}", words::reason(&stop.reason)),
+        Run::Stopped(stop) => format!("■ {}", stopped(stop)),
         Run::Ended(why) => format!("∎ ended: {why}"),
+    }
+}
+
+/// `breakpoint 1`; of a replay with the position, `breakpoint 1 @265,352,318`.
+fn stopped(stop: &Stop) -> String {
+    let reason = words::reason(&stop.reason);
+    match stop.position {
+        Some(position) => format!("{reason} @{}", Insns(position)),
+        None => reason,
     }
 }
 

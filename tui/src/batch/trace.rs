@@ -147,6 +147,12 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     };
     options.flight = args.flight;
     options.paused = args.paused;
+    if args.snapshot_when.as_ref().is_some_and(Query::names_tasks) {
+        bail!(
+            "reading --snapshot-when: it names a task, and tasks have only numbers while the run goes on; name one by its number, as \
+             'uklscope report FILE --by task' lists them"
+        );
+    }
     options.snapshot = args.snapshot_when.as_ref().map(|when| Snapshot {
         when: when.clone(),
         records: args.snapshot_records,

@@ -82,6 +82,26 @@ impl Query {
     pub const fn is_empty(&self) -> bool {
         self.root.is_none()
     }
+
+    /// Whether it knows tasks by their names, which are read only after what they did.
+    #[must_use]
+    pub fn names_tasks(&self) -> bool {
+        self.root.as_ref().is_some_and(Expr::names_tasks)
+    }
+}
+
+impl Expr {
+    fn names_tasks(&self) -> bool {
+        match self {
+            Self::All(list) | Self::Either(list) => list.iter().any(Self::names_tasks),
+            Self::Not(inner) => inner.names_tasks(),
+            Self::Test(test) => {
+                matches!(test.field.get, field::Get::UseTask)
+                    && !matches!(test.value, Value::Number(..))
+            }
+            Self::Word(_) => false,
+        }
+    }
 }
 
 impl FromStr for Query {

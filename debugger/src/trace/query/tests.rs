@@ -42,6 +42,15 @@ fn holds(text: &str) -> bool {
 }
 
 #[test]
+fn a_query_tells_whether_it_names_a_task() {
+    let names = |text: &str| text.parse::<Query>().unwrap().names_tasks();
+    assert!(names("task=redis"));
+    assert!(names("call=read (insns>5 or not task~r)"));
+    assert!(!names("task=3"));
+    assert!(!names("call=read insns>5"));
+}
+
+#[test]
 fn conditions_about_crossings() {
     for (text, expected) in [
         ("", true),
