@@ -10,45 +10,23 @@ use anyhow::{Context, anyhow, bail};
 use crossbeam_channel::RecvTimeoutError;
 use debugger::command::{Command, background, parse};
 use debugger::event::{Answer, Event, Failure, RequestId, Run, Watched};
-use debugger::session::{Handle, StopAt};
+use debugger::session::Handle;
 use serde_json::{Map, Value, json};
 
-use super::{session, text, value_text};
+use super::session::Opened;
+use super::{text, value_text};
 use crate::Usage;
-use crate::args::{Boot, Wire};
 
 #[derive(Debug, clap::Args)]
 pub struct ExecArgs {
-    /// An image's name or folder, a stub's address, a recorded run, or a recording made by
-    /// --record-wire.
-    #[arg(required_unless_present = "vmlinux")]
-    pub target: Option<String>,
+    #[command(flatten)]
+    pub on: Opened,
     /// A command; may be given many times.
     #[arg(short, long = "command", value_name = "CMD")]
     pub commands: Vec<String>,
     /// A file of commands, one a line; they come after those of -c.
     #[arg(short = 'x', long, value_name = "SCRIPT")]
     pub script: Option<PathBuf>,
-    /// How many operations the application does.
-    #[arg(long, value_name = "N")]
-    pub calls: Option<u64>,
-    /// Where the commands begin: at the application's main, or at the kernel's start_kernel.
-    #[arg(long, value_enum, default_value_t)]
-    pub from: Start,
-    /// Copy the guest's serial line to standard error.
-    #[arg(long)]
-    pub serial: bool,
-    #[command(flatten)]
-    pub boot: Boot,
-    #[command(flatten)]
-    pub wire: Wire,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Start {
-    #[default]
-    Main,
-    Kernel,
 }
 
 /// Between two looks at whether Ctrl-C was pressed.
@@ -60,23 +38,13 @@ const SLICE: Duration = Duration::from_millis(20);
 /// When the target cannot be opened or a command fails.
 pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let commands = commands(args)?;
-    let stop_at = match args.from {
-        Start::Main => StopAt::Main,
-        Start::Kernel => StopAt::Kernel,
-    };
-    let handle = session::open(
-        args.target.as_deref(),
-        &args.boot,
-        &args.wire,
-        args.calls,
-        stop_at,
-    )?;
+    let handle = args.on.open()?;
     let mut console = Console {
         handle,
         signals: Signals::caught(),
         under_way: false,
         interrupted: false,
-        serial: args.serial,
+        serial: args.on.serial,
         runs: false,
         background: Vec::new(),
         watched: Vec::new(),

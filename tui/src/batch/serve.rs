@@ -8,36 +8,21 @@ use anyhow::bail;
 use crossbeam_channel::RecvTimeoutError;
 use debugger::event::{Event, Run};
 use debugger::serve::Server;
+use debugger::session::Handle;
 use debugger::session::target::Endpoint;
-use debugger::session::{Handle, StopAt};
 use serde_json::json;
 
-use super::exec::Start;
-use super::{session, text, tracing};
-use crate::args::{Boot, Wire};
+use super::session::Opened;
+use super::{text, tracing};
 
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
-    /// An image's name or folder, a stub's address, or a recording made by --record-wire.
-    #[arg(required_unless_present = "vmlinux")]
-    pub target: Option<String>,
+    #[command(flatten)]
+    pub on: Opened,
     /// Where to listen: host:port, :port (of this machine alone; 0 chooses one), or the path of a UNIX
     /// socket. May be given many times.
     #[arg(long, required = true, value_name = "ADDR")]
     pub gdb: Vec<Endpoint>,
-    /// How many operations the application does.
-    #[arg(long, value_name = "N")]
-    pub calls: Option<u64>,
-    /// Where the target stands first: at the application's main, or at the kernel's start_kernel.
-    #[arg(long, value_enum, default_value_t)]
-    pub from: Start,
-    /// Copy the guest's serial line to standard error.
-    #[arg(long)]
-    pub serial: bool,
-    #[command(flatten)]
-    pub boot: Boot,
-    #[command(flatten)]
-    pub wire: Wire,
 }
 
 /// Between two looks at whether Ctrl-C was pressed.
@@ -48,17 +33,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// # Errors
 /// When the target cannot be opened, or nobody can listen at an address.
 pub fn run(args: &ServeArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let stop_at = match args.from {
-        Start::Main => StopAt::Main,
-        Start::Kernel => StopAt::Kernel,
-    };
-    let handle = session::open(
-        args.target.as_deref(),
-        &args.boot,
-        &args.wire,
-        args.calls,
-        stop_at,
-    )?;
+    let handle = args.on.open()?;
     handle.unattended();
     until_open(&handle)?;
     let servers: Vec<Server> = args
@@ -82,7 +57,7 @@ pub fn run(args: &ServeArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
                 return Ok(());
             }
             Ok(Event::Notice(words)) => tell(json, &words, out)?,
-            Ok(Event::Serial(bytes)) if args.serial => std::io::stderr().write_all(&bytes)?,
+            Ok(Event::Serial(bytes)) if args.on.serial => std::io::stderr().write_all(&bytes)?,
             Ok(_) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }

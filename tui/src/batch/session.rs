@@ -12,9 +12,54 @@ use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt, sto
 
 use crate::args::{Accel, Boot, Wire};
 
-/// # Errors
-/// When nothing of that name can be opened.
-pub fn open(
+/// What a session without a screen is opened on, and where it stands first.
+#[derive(Debug, clap::Args)]
+pub struct Opened {
+    /// An image's name or folder, a stub's address, a recorded run, or a recording made by
+    /// --record-wire.
+    #[arg(required_unless_present = "vmlinux")]
+    pub target: Option<String>,
+    /// How many operations the application does.
+    #[arg(long, value_name = "N")]
+    pub calls: Option<u64>,
+    /// Where it stands first: at the application's main, or at the kernel's start_kernel.
+    #[arg(long, value_enum, default_value_t)]
+    pub from: Start,
+    /// Copy the guest's serial line to standard error.
+    #[arg(long)]
+    pub serial: bool,
+    #[command(flatten)]
+    pub boot: Boot,
+    #[command(flatten)]
+    pub wire: Wire,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Start {
+    #[default]
+    Main,
+    Kernel,
+}
+
+impl Opened {
+    /// # Errors
+    /// When nothing of that name can be opened.
+    pub fn open(&self) -> anyhow::Result<Handle> {
+        let stop_at = match self.from {
+            Start::Main => StopAt::Main,
+            Start::Kernel => StopAt::Kernel,
+        };
+        open(
+            self.target.as_deref(),
+            &self.boot,
+            &self.wire,
+            self.calls,
+            stop_at,
+        )
+    }
+}
+
+fn open(
     target: Option<&str>,
     boot: &Boot,
     wire: &Wire,
@@ -50,7 +95,9 @@ pub fn open(
             ("--initrd", boot.initrd.is_some()),
             ("--append", boot.append.is_some()),
             ("--calls", calls.is_some()),
+            ("--force", boot.force),
             ("--record-wire", wire.record_wire.is_some()),
+            ("what is for the application", !boot.app_args.is_empty()),
         ];
         refuse(&of_a_boot, "a recorded run has its own")?;
         let profile = wire.family.profile.clone();

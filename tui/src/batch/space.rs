@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use super::exec::{self, ExecArgs, Start};
+use super::exec::{self, ExecArgs};
+use super::session::{Opened, Start};
 use crate::args::{Boot, Wire};
 
 #[derive(Debug, clap::Args)]
@@ -31,14 +32,16 @@ pub fn run(args: &SpaceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         (None, None) => "space".to_owned(),
     };
     let exec = ExecArgs {
-        target: args.target.clone(),
+        on: Opened {
+            target: args.target.clone(),
+            boot: args.boot.clone(),
+            calls: None,
+            from: Start::Main,
+            serial: false,
+            wire: Wire::default(),
+        },
         commands: vec![command],
         script: None,
-        from: Start::Main,
-        calls: None,
-        serial: false,
-        boot: args.boot.clone(),
-        wire: Wire::default(),
     };
     exec::run(&exec, json, out)
 }

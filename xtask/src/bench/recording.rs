@@ -19,10 +19,8 @@ use debugger::session::trace_keep::{Keeper, trace_into};
 use serde::Serialize;
 
 use super::print::{self, Host};
-use super::terminal::{Terminal, resident_mib};
-use crate::image::repository;
+use super::terminal::{self, Terminal, resident_mib};
 use crate::progress::Step;
-use crate::test::cargo;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -111,13 +109,7 @@ struct Opened {
 /// When the image cannot be traced, or a recording cannot be written or opened.
 pub(super) fn run(args: &Args) -> Result<()> {
     let image = store::image(&args.image).context("opening the image to measure with")?;
-    let program = match &args.program {
-        Some(program) => program.clone(),
-        None => {
-            cargo("uklscope", &["build", "--release", "--package", "uklscope"])?;
-            repository().join("target/release/uklscope")
-        }
-    };
+    let program = terminal::program(args.program.as_deref())?;
     let folder = tempfile::tempdir().context("making a folder for the recordings")?;
     let calls = calls_for(args, &image)?;
     let whole = make(

@@ -12,9 +12,8 @@ use debugger::session::store;
 use serde::Serialize;
 
 use super::print::{self, Host};
-use crate::image::repository;
+use super::terminal;
 use crate::progress::Step;
-use crate::test::cargo;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -72,13 +71,7 @@ struct Report {
 /// When the image cannot be booted, or the screen does not come.
 pub(super) fn run(args: &Args) -> Result<()> {
     let image = store::image(&args.image).context("opening the image to measure with")?;
-    let program = match &args.program {
-        Some(program) => program.clone(),
-        None => {
-            cargo("uklscope", &["build", "--release", "--package", "uklscope"])?;
-            repository().join("target/release/uklscope")
-        }
-    };
+    let program = terminal::program(args.program.as_deref())?;
     let opened = screen::Opened {
         program: &program,
         image: &args.image,

@@ -2,12 +2,15 @@
 
 use std::ffi::OsStr;
 use std::io::{Read as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use crate::image::repository;
+use crate::test::cargo;
 
 /// For a guest to boot on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -30,6 +33,18 @@ pub(super) struct Painted {
     pub(super) took: Duration,
     pub(super) bytes: usize,
     pub(super) drawings: usize,
+}
+
+/// The program to measure: the one that is given, else the one that is built here.
+///
+/// # Errors
+/// When it cannot be built.
+pub(super) fn program(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(program) = given {
+        return Ok(program.to_owned());
+    }
+    cargo("uklscope", &["build", "--release", "--package", "uklscope"])?;
+    Ok(repository().join("target/release/uklscope"))
 }
 
 impl Terminal {
