@@ -16,7 +16,7 @@ use super::resume::reason;
 use super::stream::Stream;
 use super::wire::{End, Heard, PACKET, Wire};
 use crate::event::Failure;
-use crate::session::joined::{Ask, Told};
+use crate::session::joined::{Ask, Ending, Told};
 
 /// How long the wish to stop of a client that waits may lie unread.
 const SLICE: Duration = Duration::from_millis(10);
@@ -122,7 +122,10 @@ impl Client {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(told) => stub = self.tell(stub, told)?,
                     Err(RecvTimeoutError::Disconnected) => {
-                        stub = self.tell(stub, Told::Ended("the session is over".to_owned()))?;
+                        stub = self.tell(
+                            stub,
+                            Told::Ended(Ending::gone("the session is over".to_owned())),
+                        )?;
                     }
                 }
                 if let Stub::Disconnected(_) = stub {
@@ -227,11 +230,11 @@ impl Client {
                 }
                 reason(stop)
             }
-            Told::Ended(why) => {
-                self.wire.borrow_mut().say(&format!("uklscope: {why}\n"))?;
-                match why.contains("switched itself off") {
-                    true => MultiThreadStopReason::Exited(0),
-                    false => MultiThreadStopReason::Terminated(Signal::SIGKILL),
+            Told::Ended(end) => {
+                self.wire.borrow_mut().say(&format!("uklscope: {end}\n"))?;
+                match end.exited {
+                    Some(code) => MultiThreadStopReason::Exited(code),
+                    None => MultiThreadStopReason::Terminated(Signal::SIGKILL),
                 }
             }
         };
@@ -272,7 +275,8 @@ fn feed(mut stub: Stub, machine: &mut Machine, payload: &[u8]) -> Result<Stub, S
 
 /// Whether a packet lets the target move.
 fn moves(payload: &[u8]) -> bool {
-    payload.starts_with(b"vCont;") || matches!(payload.first(), Some(b'c' | b's' | b'C' | b'S'))
+    payload.starts_with(b"vCont;")
+        || matches!(payload, [b'c' | b's' | b'C' | b'S', ..] | b"bc" | b"bs")
 }
 
 /// A write of other bytes than it says: gdbstub would write those there are.

@@ -7,6 +7,9 @@ use gdbstub::target::ext::base::multithread::{
     MultiThreadSchedulerLocking, MultiThreadSchedulerLockingOps, MultiThreadSingleStep,
     MultiThreadSingleStepOps,
 };
+use gdbstub::target::ext::base::reverse_exec::{
+    ReplayLogPosition, ReverseCont, ReverseContOps, ReverseStep, ReverseStepOps,
+};
 use gdbstub::target::ext::breakpoints::WatchKind;
 
 use super::machine::{Machine, tid, vcpu};
@@ -39,14 +42,36 @@ impl Wish {
     }
 }
 
-impl MultiThreadResume for Machine {
-    /// A signal has no meaning to a machine.
-    fn resume(&mut self) -> Result<(), Failure> {
+impl Machine {
+    fn go(&mut self, how: Move) -> Result<(), Failure> {
         if !self.runs {
-            self.joined.ask(Ask::Run(self.wish.how()))?;
+            self.joined.ask(Ask::Run(how))?;
             self.runs = true;
         }
         Ok(())
+    }
+}
+
+impl MultiThreadResume for Machine {
+    /// A signal has no meaning to a machine.
+    fn resume(&mut self) -> Result<(), Failure> {
+        self.go(self.wish.how())
+    }
+
+    /// Announced where the session can go back, and nowhere else: without it gdbstub does not know the
+    /// packet.
+    fn support_reverse_cont(&mut self) -> Option<ReverseContOps<'_, Tid, Self>> {
+        match self.joined.goes_back() {
+            true => Some(self),
+            false => None,
+        }
+    }
+
+    fn support_reverse_step(&mut self) -> Option<ReverseStepOps<'_, Tid, Self>> {
+        match self.joined.goes_back() {
+            true => Some(self),
+            false => None,
+        }
     }
 
     fn clear_resume_actions(&mut self) -> Result<(), Failure> {
@@ -69,6 +94,20 @@ impl MultiThreadResume for Machine {
 
     fn support_scheduler_locking(&mut self) -> Option<MultiThreadSchedulerLockingOps<'_, Self>> {
         Some(self)
+    }
+}
+
+impl ReverseCont<Tid> for Machine {
+    fn reverse_cont(&mut self) -> Result<(), Failure> {
+        self.go(Move::ContinueBack)
+    }
+}
+
+/// A machine that replays executes one instruction of one vCPU at a time: which one the step back is
+/// of, the recording says.
+impl ReverseStep<Tid> for Machine {
+    fn reverse_step(&mut self, _: Tid) -> Result<(), Failure> {
+        self.go(Move::StepBack)
     }
 }
 
@@ -115,9 +154,18 @@ pub(super) fn reason(stop: &StoppedFor) -> MultiThreadStopReason<u64> {
             },
             addr: addr.0,
         },
+        Cause::Beginning => replay_log(tid, ReplayLogPosition::Begin),
+        Cause::End => replay_log(tid, ReplayLogPosition::End),
         Cause::Step => signal(tid, Signal::SIGTRAP),
         Cause::Interrupted => signal(tid, Signal::SIGINT),
         Cause::Signal(number) => signal(tid, Signal(number)),
+    }
+}
+
+const fn replay_log(tid: Tid, pos: ReplayLogPosition) -> MultiThreadStopReason<u64> {
+    MultiThreadStopReason::ReplayLog {
+        tid: Some(tid),
+        pos,
     }
 }
 

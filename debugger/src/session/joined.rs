@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::handle::Message;
+use super::target::Shelf;
 use crate::addr::{Addr, AddrRange};
 use crate::command::Command;
 use crate::event::{Answer, Failure, Vcpu};
 
 pub use super::target::{Documents, TrapKind};
+pub use super::trouble::Ending;
 
 /// Numbers those who joined, from 1; none is used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,6 +88,10 @@ pub enum Move {
         others: bool,
         range: AddrRange,
     },
+    /// To the breakpoint or the watched access before, in a machine that replays.
+    ContinueBack,
+    /// To the instruction before, in a machine that replays.
+    StepBack,
 }
 
 #[derive(Clone, Debug)]
@@ -107,8 +113,7 @@ pub enum Given {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     Stopped(StoppedFor),
-    /// The target is gone, and why.
-    Ended(String),
+    Ended(Ending),
 }
 
 /// A stop as it is to one who joined.
@@ -135,6 +140,10 @@ pub enum Cause {
     Step,
     /// Somebody asked for a stop, or moved the target meanwhile, or another's breakpoint was hit.
     Interrupted,
+    /// Of a replay: the machine's reset, before which nothing was.
+    Beginning,
+    /// Of a replay: where its recording ends.
+    End,
     Signal(u8),
 }
 
@@ -152,8 +161,17 @@ pub struct Joined {
     messages: Sender<Message>,
     answers: Receiver<Result<Given, Failure>>,
     told: Receiver<Told>,
-    documents: Arc<Documents>,
+    welcome: Welcome,
     left: bool,
+}
+
+/// What one who joins is told of the target at once.
+#[derive(Clone, Debug)]
+pub(super) struct Welcome {
+    pub(super) documents: Arc<Documents>,
+    pub(super) shelf: Arc<Shelf>,
+    /// It replays a recording.
+    pub(super) goes_back: bool,
 }
 
 /// Where a session sends what concerns one who joined.
@@ -161,7 +179,7 @@ pub struct Joined {
 pub(super) struct Ends {
     pub(super) answers: Sender<Result<Given, Failure>>,
     pub(super) told: Sender<Told>,
-    pub(super) welcome: Sender<Arc<Documents>>,
+    pub(super) welcome: Sender<Welcome>,
 }
 
 impl Door {
@@ -186,7 +204,7 @@ impl Door {
             messages: self.messages.clone(),
             answers,
             told,
-            documents: welcome.recv().map_err(|_| over())?,
+            welcome: welcome.recv().map_err(|_| over())?,
             left: false,
         })
     }
@@ -201,16 +219,36 @@ impl Joined {
     /// The stub's own account of its registers, by name of the document.
     #[must_use]
     pub fn documents(&self) -> &Documents {
-        &self.documents
+        &self.welcome.documents
     }
 
+    /// Whether the target can be moved back.
+    #[must_use]
+    pub const fn goes_back(&self) -> bool {
+        self.welcome.goes_back
+    }
+
+    /// What was read of the target since it stopped is answered without a word to the session's thread.
+    ///
     /// # Errors
     /// When it was not done.
     pub fn ask(&self, ask: Ask) -> Result<Given, Failure> {
+        if let Some(given) = self.on_shelf(&ask) {
+            return Ok(given);
+        }
         self.messages
             .send(Message::Joined(self.id, ask))
             .map_err(|_| over())?;
         self.answers.recv().map_err(|_| over())?
+    }
+
+    fn on_shelf(&self, ask: &Ask) -> Option<Given> {
+        let shelf = &self.welcome.shelf;
+        match ask {
+            Ask::Read { vcpu, addr, len } => shelf.read(*vcpu, *addr, *len).map(Given::Memory),
+            Ask::Registers(vcpu) => shelf.registers(*vcpu).map(Given::Registers),
+            _ => None,
+        }
     }
 
     /// Where it is told of stops that it waits for; closed when the session is over.

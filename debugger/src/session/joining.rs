@@ -13,11 +13,11 @@ use super::book::{Breakpoint, Kind, Owner};
 use super::engine::Engine;
 use super::execute::RunCommand;
 use super::handle::Message;
-use super::joined::{Ask, Cause, Ends, Given, Joiner, Move, StoppedFor, Told, Wanted};
+use super::joined::{Ask, Cause, Ends, Given, Joiner, Move, StoppedFor, Told, Wanted, Welcome};
 use super::run::sets_breakpoints;
 use super::target::TrapKind;
-use super::trouble::{ASKING, Trouble};
-use crate::command::{Command, WatchKind};
+use super::trouble::{ASKING, Ending, Trouble};
+use crate::command::{Back, Command, WatchKind};
 use crate::event::{Answer, Event, Failure, Stop, StopReason};
 
 /// More bytes than these are no variable.
@@ -87,8 +87,12 @@ impl Joining {
 impl Engine {
     /// Takes in one who joins; the target stands.
     pub(super) fn join(&mut self, id: Joiner, name: String, ends: Ends) {
-        let documents = Arc::clone(self.target.own_account());
-        if ends.welcome.send(documents).is_err() {
+        let welcome = Welcome {
+            documents: Arc::clone(self.target.own_account()),
+            shelf: Arc::clone(self.target.shelf()),
+            goes_back: self.replay.is_some(),
+        };
+        if ends.welcome.send(welcome).is_err() {
             return;
         }
         self.port.send(Event::Notice(format!("{name} has joined")));
@@ -141,7 +145,7 @@ impl Engine {
                 Given::Text(target.with_machine(|target| target.vcpu_state(vcpu))?)
             }
             Ask::Registers(vcpu) => {
-                let registers = target.with_machine(|target| target.registers(vcpu))?;
+                let registers = target.with_machine(|target| target.registers_of(vcpu))?;
                 Given::Registers(registers.all_bytes().to_vec())
             }
             Ask::SetRegister {
@@ -169,9 +173,8 @@ impl Engine {
                 Given::Done
             }
             Ask::Read { vcpu, addr, len } => {
-                let mut bytes = vec![0; len.min(MOST_READ)];
-                target.with_machine(|target| target.read_of(vcpu, addr, &mut bytes))?;
-                Given::Memory(bytes)
+                let len = len.min(MOST_READ);
+                Given::Memory(target.with_machine(|target| target.read_of(vcpu, addr, len))?)
             }
             Ask::Write { vcpu, addr, bytes } => {
                 target.with_machine(|target| target.write_of(vcpu, addr, &bytes))?;
@@ -219,7 +222,7 @@ impl Engine {
     /// Lets the target move at one's wish.
     fn run_for(&mut self, id: Joiner, how: Move) -> Result<Option<Given>, Trouble> {
         let vcpu = match how {
-            Move::Continue => None,
+            Move::Continue | Move::ContinueBack | Move::StepBack => None,
             Move::ContinueOne(vcpu) | Move::Step { vcpu, .. } | Move::StepWithin { vcpu, .. } => {
                 Some(vcpu)
             }
@@ -268,9 +271,14 @@ impl Engine {
                 self.others = others && self.info.vcpus > 1;
                 RunCommand::Within(range)
             }
+            Move::ContinueBack => RunCommand::Back(Back::Continue),
+            Move::StepBack => RunCommand::Back(Back::Instructions { count: 1 }),
         };
         // A step off a breakpoint lifts all of them, to set them again behind it.
-        if matches!(run, RunCommand::Continue | RunCommand::ContinueAlone) {
+        if matches!(
+            how,
+            Move::Continue | Move::ContinueOne(_) | Move::ContinueBack
+        ) {
             self.forget_lifted(id);
         }
         self.look_now();
@@ -304,7 +312,8 @@ impl Engine {
                     cause: Cause::Interrupted,
                     note: Some(failure.to_string()),
                 }),
-                Err(over) => Told::Ended(over.to_string()),
+                Err(Trouble::Ended(end)) => Told::Ended(end.clone()),
+                Err(over @ Trouble::Quit) => Told::Ended(Ending::gone(over.to_string())),
             };
             let client = &mut self.joining.list[i];
             client.waits = false;
@@ -336,6 +345,8 @@ impl Engine {
                 (Cause::Breakpoint { hardware }, None)
             }
             StopReason::Breakpoint { number } => (Cause::Interrupted, self.whose(*number)),
+            StopReason::Beginning => (Cause::Beginning, None),
+            StopReason::End => (Cause::End, None),
             StopReason::Step if moved_it => (Cause::Step, None),
             StopReason::Signal { number } if *number != 5 => (Cause::Signal(*number), None),
             StopReason::Interrupted => (Cause::Interrupted, None),
@@ -526,7 +537,7 @@ impl Engine {
                 "let them leave first; 'detach' leaves it to them",
             ));
         }
-        let over = Trouble::Ended(format!("{name} has ended the machine"));
+        let over = Trouble::Ended(Ending::gone(format!("{name} has ended the machine")));
         self.joining.answer(id, Ok(Given::Done));
         Err(over)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::engine::Engine;
 use super::handle::{Message, Port};
-use super::trouble::{ASKING, Trouble};
+use super::trouble::{ASKING, Ending, Trouble};
 use crate::command::Command;
 use crate::event::{Answer, Event, Failure, RequestId, Run};
 
@@ -122,11 +122,11 @@ impl Engine {
 
     /// What QEMU and the guest said at their end.
     pub(super) fn with_last_words(&mut self, trouble: Trouble) -> Trouble {
-        let Trouble::Ended(why) = trouble else {
+        let Trouble::Ended(end) = trouble else {
             return trouble;
         };
         let Some(qemu) = &mut self.qemu else {
-            return Trouble::Ended(why);
+            return Trouble::Ended(end);
         };
         let ended = qemu.wait_for_end(LAST_BYTES);
         while let Ok(bytes) = qemu.serial().recv_timeout(IDLE) {
@@ -135,12 +135,14 @@ impl Engine {
         match qemu.ended() {
             Some(status) if ended => {
                 Trouble::Ended(match status.strip_suffix(": it said nothing") {
-                    Some("exit code 0") => "the guest has switched itself off".to_owned(),
-                    Some(status) => format!("QEMU has ended with {status}"),
-                    None => format!("QEMU has ended with {status}"),
+                    Some("exit code 0") => {
+                        Ending::exited("the guest has switched itself off".to_owned(), 0)
+                    }
+                    Some(status) => Ending::gone(format!("QEMU has ended with {status}")),
+                    None => Ending::gone(format!("QEMU has ended with {status}")),
                 })
             }
-            _ => Trouble::Ended(why),
+            _ => Trouble::Ended(end),
         }
     }
 

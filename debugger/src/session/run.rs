@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::handle::Message;
 use super::target::{StopCause, StopReply, Trap, TrapKind};
-use super::trouble::Trouble;
+use super::trouble::{Ending, Trouble};
 use crate::addr::Addr;
 use crate::command::{Command, Info};
 use crate::event::{Answer, Event, Run, Stop, StopReason};
@@ -324,8 +324,15 @@ pub(super) fn sets_breakpoints(command: &Command) -> bool {
 /// The machine is gone.
 pub(super) fn ended(cause: StopCause) -> Trouble {
     Trouble::Ended(match cause {
-        StopCause::Exited(code) => format!("the machine has switched itself off (code {code})"),
-        StopCause::Killed(signal) => format!("the machine was killed by signal {signal}"),
-        StopCause::Signal(_) | StopCause::Watch { .. } => "the machine is gone".to_owned(),
+        StopCause::Exited(code) => Ending::exited(
+            format!("the machine has switched itself off (code {code})"),
+            code,
+        ),
+        StopCause::Killed(signal) => {
+            Ending::gone(format!("the machine was killed by signal {signal}"))
+        }
+        StopCause::Signal(_) | StopCause::Watch { .. } => {
+            Ending::gone("the machine is gone".to_owned())
+        }
     })
 }

@@ -24,6 +24,7 @@ mod past;
 mod registers;
 mod replay;
 mod run;
+mod shelf;
 mod traps;
 mod verdicts;
 mod window;
@@ -55,6 +56,7 @@ pub use beneath::Documents;
 pub use error::TargetError;
 pub use past::Kept;
 pub use run::StepFlags;
+pub use shelf::Shelf;
 pub use verdicts::{Finding, Verdict};
 
 /// Requests under way at once. The stub answers while we still send: with more of them both sides

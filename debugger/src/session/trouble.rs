@@ -9,14 +9,34 @@ pub(super) const ASKING: &str = "asking the target";
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Trouble {
-    /// The target is gone, and why.
-    #[error("{0}")]
-    Ended(String),
+    #[error(transparent)]
+    Ended(Ending),
     /// Whoever asked has left.
     #[error("the session is being closed")]
     Quit,
     #[error(transparent)]
     Failed(#[from] Failure),
+}
+
+/// How a target has ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Ending {
+    pub why: String,
+    /// With what code, where the guest has switched its machine off.
+    pub exited: Option<u8>,
+}
+
+impl Ending {
+    /// What is gone otherwise.
+    pub(crate) const fn gone(why: String) -> Self {
+        Self { why, exited: None }
+    }
+
+    pub(crate) const fn exited(why: String, code: u8) -> Self {
+        let exited = Some(code);
+        Self { why, exited }
+    }
 }
 
 impl Trouble {
@@ -44,7 +64,7 @@ impl Trouble {
     pub(super) fn failure(self, tried: &str) -> Failure {
         match self {
             Self::Failed(failure) => failure,
-            Self::Ended(why) => Failure::new(tried, why, "open the target again"),
+            Self::Ended(end) => Failure::new(tried, end.why, "open the target again"),
             Self::Quit => Failure::new(tried, "the session is being closed", "open it again"),
         }
     }
@@ -59,7 +79,7 @@ impl From<TargetError> for Trouble {
             | TargetError::LinkWhile { .. }
             | TargetError::Wire { .. }
             | TargetError::NoStub { .. }
-            | TargetError::NoAnswer { .. } => Self::Ended(text),
+            | TargetError::NoAnswer { .. } => Self::Ended(Ending::gone(text)),
             _ => Self::Failed(failure_of(&text)),
         }
     }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use debugger::crossing::Mode;
 use debugger::event::{Answer, Event, Run};
 use debugger::serve::Server;
-use debugger::session::BootOptions;
 use debugger::session::link::Endpoint;
 use debugger::session::store::Store;
+use debugger::session::{BootOptions, Session, StopAt};
 
 use crate::debuggee::Debuggee;
 
@@ -60,8 +60,19 @@ impl Served {
         Self::boot(image, options, true)
     }
 
+    /// A recorded run of this image, played again, at the application's main.
+    pub(crate) fn replayed(image: &str, folder: PathBuf) -> Self {
+        let handle = Session::replay(folder, StopAt::Main, None);
+        let debuggee = Debuggee::opened(handle).unwrap_or_else(|why| panic!("{why}"));
+        Self::open(image, debuggee, false)
+    }
+
     fn boot(image: &str, options: BootOptions, alone: bool) -> Self {
         let debuggee = Debuggee::boot(image, options).unwrap_or_else(|why| panic!("{why}"));
+        Self::open(image, debuggee, alone)
+    }
+
+    fn open(image: &str, debuggee: Debuggee, alone: bool) -> Self {
         if alone {
             debuggee.handle.unattended();
         }

@@ -6,6 +6,7 @@ mod figures;
 mod fold;
 mod gdb;
 mod guest_tracer;
+mod join;
 mod locals;
 mod print;
 mod probes;
@@ -47,6 +48,8 @@ enum What {
     Symbols(symbols::Args),
     /// Random stops of the demos in every mode: how many backtraces reach the stack's beginning, ours and gdb's
     Unwind(unwind::Args),
+    /// Reads of memory by a client that joins a session, one after the other, beside those of QEMU's own stub
+    Join(join::Args),
     /// Random stops of the demos: arguments and locals of the innermost frames, ours and gdb's
     Locals(locals::Args),
 }
@@ -64,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Step(args) => step::run(args),
         What::Symbols(args) => symbols::run(args),
         What::Unwind(args) => unwind::run(args),
+        What::Join(args) => join::run(args),
         What::Locals(args) => locals::run(args),
     }
 }

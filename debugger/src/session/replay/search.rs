@@ -124,6 +124,9 @@ impl Engine {
         heard: &[Trap],
         wanted: &mut Wanted<'_>,
     ) -> Result<Found, Trouble> {
+        if heard.is_empty() {
+            return Ok(Found::Nothing);
+        }
         let (mut upper, mut width) = (now, CLOSE);
         loop {
             let lower = upper.saturating_sub(width);

@@ -9,7 +9,7 @@ use crate::event::Vcpu;
 use crate::gdb::reply;
 use crate::gdb::request::Request;
 
-use super::{Target, TargetError};
+use super::{Registers, Target, TargetError};
 
 /// The documents of a target description by name, `target.xml` and what it includes.
 pub type Documents = BTreeMap<String, String>;
@@ -41,8 +41,21 @@ impl Target {
     ///
     /// # Errors
     /// With the first address that cannot be read.
-    pub fn read_of(&mut self, vcpu: Vcpu, addr: Addr, bytes: &mut [u8]) -> Result<(), TargetError> {
-        self.through(vcpu, |target| target.read(addr, bytes))
+    pub fn read_of(&mut self, vcpu: Vcpu, addr: Addr, len: usize) -> Result<Vec<u8>, TargetError> {
+        let mut bytes = vec![0; len];
+        self.through(vcpu, |target| {
+            target.read(addr, &mut bytes)?;
+            target.lay_out(vcpu, addr, len);
+            Ok(bytes)
+        })
+    }
+
+    /// # Errors
+    /// See [`Self::registers`].
+    pub fn registers_of(&mut self, vcpu: Vcpu) -> Result<Registers, TargetError> {
+        let registers = self.registers(vcpu)?;
+        self.lay_out_registers(vcpu, &registers);
+        Ok(registers)
     }
 
     /// # Errors
@@ -88,6 +101,7 @@ impl Target {
     }
 
     fn set_raw(&mut self, vcpu: Vcpu, write: &Request) -> Result<(), TargetError> {
+        self.may_change("setting a register")?;
         let before = self.pc(vcpu)?;
         self.read_through(vcpu)?;
         // A control register changes what memory looks like.

@@ -108,7 +108,7 @@ fn size(line: &Line) -> usize {
     }
 }
 
-fn starts(addr: Addr, bytes: usize, len: u64) -> impl Iterator<Item = u64> {
+pub(super) fn starts(addr: Addr, bytes: usize, len: u64) -> impl Iterator<Item = u64> {
     let first = addr.0 & !(len - 1);
     let count = match bytes {
         0 => 0,

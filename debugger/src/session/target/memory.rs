@@ -7,6 +7,7 @@ use crate::gdb::reply::{self, ReplyError};
 use crate::gdb::request::Request;
 
 use super::lines::{Gap, Lines};
+use super::shelf::Shelf;
 use super::{Kept, Target, TargetError, refused};
 
 /// The longest read that QEMU 7.2 answers: two digits for each byte, in a packet of 0x1000 bytes.
@@ -30,6 +31,8 @@ pub(super) struct Cache {
     pub(super) expects: bool,
     /// Counts how often all that was read was forgotten.
     pub(super) epoch: u64,
+    /// For other threads.
+    pub(super) shelf: Arc<Shelf>,
     /// Bytes a single `m` may ask for.
     chunk: u64,
     /// Bytes of a packet.
@@ -42,6 +45,7 @@ impl Default for Cache {
             lines: Lines::new(LINE),
             expects: false,
             epoch: 0,
+            shelf: Arc::default(),
             chunk: SAFE_CHUNK,
             packet: 2 * SAFE_CHUNK + 2,
         }
@@ -49,7 +53,14 @@ impl Default for Cache {
 }
 
 impl Cache {
+    /// The machine may be another now.
     pub(super) fn clear(&mut self) {
+        self.shelf.clear();
+        self.look_through_another();
+    }
+
+    /// It is read through another vCPU's page tables from now on.
+    pub(super) fn look_through_another(&mut self) {
         self.lines.clear();
         self.epoch += 1;
     }

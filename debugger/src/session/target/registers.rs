@@ -104,7 +104,7 @@ impl Target {
     pub fn select(&mut self, vcpu: Vcpu) -> Result<(), TargetError> {
         self.thread(vcpu)?;
         if self.selected != vcpu {
-            self.memory.clear();
+            self.memory.look_through_another();
             self.selected = vcpu;
         }
         Ok(())

@@ -1,0 +1,138 @@
+//! Stock gdb goes back in a recorded run, over a server as with a stub of its own.
+
+mod debuggee;
+mod peers;
+
+use std::path::{Path, PathBuf};
+
+use debugger::crossing::Mode;
+use debugger::session::replay::{RecordOptions, record};
+use debugger::session::store::Store;
+use peers::{Raw, Served};
+
+fn has(text: &str, wanted: &[&str]) {
+    let mut rest = text;
+    for part in wanted {
+        let Some(at) = rest.find(part) else {
+            panic!("no '{part}', or not behind the ones before, in\n{text}");
+        };
+        rest = &rest[at + part.len()..];
+    }
+}
+
+fn recorded(root: &Path) -> PathBuf {
+    let folder = root.join("run");
+    let image = Store::open()
+        .and_then(|store| store.image("syscalls"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let options = RecordOptions {
+        mode: Some(Mode::Ukl),
+        calls: Some(10),
+        ..RecordOptions::default()
+    };
+    record(&image, &options, &folder, &mut || false, &mut |_| {})
+        .unwrap_or_else(|error| panic!("{error}"));
+    folder
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn gdb_goes_back_by_instruction_line_call_breakpoint_and_write() {
+    let root = tempfile::tempdir().unwrap();
+    let served = Served::replayed("syscalls", recorded(root.path()));
+    let text = served.gdb(&[
+        // What the application has in its buffer was written by the kernel.
+        "tbreak bench_read",
+        "continue",
+        "next",
+        "next",
+        "echo in the application:\\n",
+        "backtrace 1",
+        "awatch -location c",
+        "reverse-continue",
+        "backtrace 2",
+        "x/i $pc",
+        "delete",
+        "echo by breakpoints:\\n",
+        "break ksys_read",
+        "continue",
+        "continue",
+        "set $there = $pc",
+        "stepi",
+        "set $behind = $pc",
+        "stepi",
+        "reverse-stepi",
+        "echo one back:\\n",
+        "p $pc == $behind",
+        // The one it has left, then the one before.
+        "reverse-continue",
+        "p $pc == $there",
+        "reverse-continue",
+        "next",
+        "next",
+        "echo lines back:\\n",
+        "reverse-next",
+        "reverse-step",
+        "echo to the call:\\n",
+        "reverse-finish",
+        "delete",
+        "echo to the beginning:\\n",
+        "reverse-continue",
+        "detach",
+    ]);
+    has(
+        &text,
+        &[
+            "in the application:\n#0  bench_read",
+            "Hardware access (read/write) watchpoint 2: -location c",
+            "clear_user",
+            "#1  0x",
+            "in __clear_user",
+            "<clear_user",
+            "mov",
+            "by breakpoints:",
+            "Breakpoint 3, ksys_read",
+            "Breakpoint 3, ksys_read",
+            "one back:\n$1 = 1",
+            "Breakpoint 3, ksys_read",
+            "$2 = 1",
+            "Breakpoint 3, ksys_read",
+            "lines back:\n",
+            "to the call:\n",
+            "in ksys_read",
+            "to the beginning:",
+            "No more reverse-execution history.",
+        ],
+    );
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn what_goes_back_is_announced_where_it_can_alone() {
+    let offered = |client: &mut Raw| client.ask("qSupported:multiprocess+");
+    let served = Served::at_main("syscalls", Mode::Ukl, 1);
+    let mut client = Raw::joined(&served.socket);
+    assert!(!offered(&mut client).contains("Reverse"));
+    assert_eq!((client.ask("bs"), client.ask("bc")), Default::default());
+    drop((client, served));
+
+    let root = tempfile::tempdir().unwrap();
+    let served = Served::replayed("syscalls", recorded(root.path()));
+    let mut client = Raw::joined(&served.socket);
+    let features = offered(&mut client);
+    has(&features, &["ReverseContinue+", "ReverseStep+"]);
+    let start = client.ask("g");
+    client.send("vCont;s:p1.1");
+    assert!(client.stop().starts_with("T05"));
+    client.send("bs");
+    assert!(client.stop().starts_with("T05"));
+    assert_eq!(client.ask("g"), start, "as it was, in every register");
+    // Nothing that was can be changed.
+    assert!(client.ask("P0=0000000000000000").starts_with('E'));
+    client.send("vCont;c");
+    has(&client.stop(), &["T05", "replaylog:end;"]);
+    for back in ["bc", "bs"] {
+        client.send(back);
+        has(&client.stop(), &["T05", "replaylog:begin;"]);
+    }
+}
