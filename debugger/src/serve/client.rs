@@ -27,7 +27,7 @@ const REFUSED: &[u8] = b"E0d";
 /// `EINVAL`, for what is no request.
 const MALFORMED: &[u8] = b"E16";
 
-type Stub = GdbStubStateMachine<'static, Machine, End>;
+type Stub<'a> = GdbStubStateMachine<'a, Machine, End>;
 type StubError = GdbStubError<Failure, io::Error>;
 
 /// What a new state machine has to be told of the conversation so far.
@@ -59,16 +59,34 @@ pub(super) fn serve(stream: Stream, house: &House) -> io::Result<()> {
     let Ok(joined) = house.door.join(kind(&first)) else {
         return Ok(());
     };
-    let wire = Rc::new(RefCell::new(wire));
-    let mut machine = Machine::new(joined, house.render);
-    let stub = new_stub(&wire, &mut machine)?;
-    let client = Client {
-        wire,
-        machine,
+    let mut client = Client {
+        wire: Rc::new(RefCell::new(wire)),
+        machine: Machine::new(joined, house.render),
         said: Said::default(),
         lets_go: house.lets_go,
     };
-    client.converse(stub, first)
+    // gdbstub looks for a second '#' behind each packet, to the end of its buffer: it finds one at once.
+    let mut buffer = vec![b'#'; PACKET];
+    let mut heard = Heard::Packet(first);
+    loop {
+        let stub = client.begin(&mut buffer)?;
+        match client.converse(stub, heard)? {
+            After::Lost => heard = Heard::Nothing,
+            After::HungUp => return Ok(()),
+            After::Over(reason) => {
+                client.end(reason);
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// How one of gdbstub's conversations came to its end.
+enum After {
+    /// It does not go on behind what it did not expect: another one does.
+    Lost,
+    HungUp,
+    Over(DisconnectReason),
 }
 
 /// gdb and lldb are told apart by what they ask first.
@@ -88,22 +106,15 @@ struct Client {
     lets_go: bool,
 }
 
-fn new_stub(wire: &Rc<RefCell<Wire>>, machine: &mut Machine) -> io::Result<Stub> {
-    GdbStub::builder(End(Rc::clone(wire)))
-        .packet_buffer_size(PACKET)
-        .build()
-        .map_err(io::Error::other)?
-        .run_state_machine(machine)
-        .map_err(|error| io::Error::other(error.to_string()))
-}
-
 impl Client {
-    fn converse(mut self, mut stub: Stub, first: Vec<u8>) -> io::Result<()> {
-        let mut heard = Heard::Packet(first);
+    fn converse(&mut self, mut stub: Stub<'_>, mut heard: Heard) -> io::Result<After> {
         loop {
             stub = match heard {
-                Heard::HungUp => return Ok(()),
-                Heard::Packet(payload) => self.take(stub, &payload)?,
+                Heard::HungUp => return Ok(After::HungUp),
+                Heard::Packet(payload) => match self.take(stub, &payload)? {
+                    Some(stub) => stub,
+                    None => return Ok(After::Lost),
+                },
                 Heard::Interrupt => {
                     if self.machine.runs {
                         // The stop is told as any other; a session that is over is found out below.
@@ -114,7 +125,7 @@ impl Client {
                 Heard::Nothing => stub,
             };
             if let Stub::Disconnected(gone) = &stub {
-                return self.end(gone.get_reason());
+                return Ok(After::Over(gone.get_reason()));
             }
             heard = if self.machine.runs {
                 let told = self.machine.joined.told().recv_timeout(SLICE);
@@ -122,14 +133,12 @@ impl Client {
                     Err(RecvTimeoutError::Timeout) => {}
                     Ok(told) => stub = self.tell(stub, told)?,
                     Err(RecvTimeoutError::Disconnected) => {
-                        stub = self.tell(
-                            stub,
-                            Told::Ended(Ending::gone("the session is over".to_owned())),
-                        )?;
+                        let over = Ending::gone("the session is over".to_owned());
+                        stub = self.tell(stub, Told::Ended(over))?;
                     }
                 }
-                if let Stub::Disconnected(_) = stub {
-                    return Ok(());
+                if let Stub::Disconnected(gone) = &stub {
+                    return Ok(After::Over(gone.get_reason()));
                 }
                 self.wire.borrow_mut().hear(false)?
             } else {
@@ -139,18 +148,18 @@ impl Client {
     }
 
     /// One packet and its reply.
-    fn take(&mut self, stub: Stub, payload: &[u8]) -> io::Result<Stub> {
+    fn take<'a>(&mut self, stub: Stub<'a>, payload: &[u8]) -> io::Result<Option<Stub<'a>>> {
         if payload.len() + 4 > PACKET
             || asks_for_too_much(payload)
             || writes_another_length(payload)
         {
             self.wire.borrow_mut().reply(MALFORMED)?;
-            return Ok(stub);
+            return Ok(Some(stub));
         }
         if self.machine.runs && moves(payload) {
             // It was let go already.
             self.wire.borrow_mut().reply(MALFORMED)?;
-            return Ok(stub);
+            return Ok(Some(stub));
         }
         if payload.starts_with(b"vKill;") && self.machine.joined.ask(Ask::Kill).is_ok() {
             // gdbstub ends there without the answer that gdb waits for.
@@ -159,7 +168,7 @@ impl Client {
         }
         if payload.starts_with(b"vKill;") {
             self.wire.borrow_mut().reply(REFUSED)?;
-            return Ok(stub);
+            return Ok(Some(stub));
         }
         let fed = feed(stub, &mut self.machine, payload);
         match fed {
@@ -167,7 +176,7 @@ impl Client {
                 self.remember(payload);
                 // A resume is acknowledged before its stop comes.
                 self.wire.borrow_mut().send()?;
-                Ok(stub)
+                Ok(Some(stub))
             }
             Err(error) if error.is_connection_error() => {
                 Err(error.into_connection_error().map_or_else(
@@ -177,7 +186,7 @@ impl Client {
             }
             Err(_) => {
                 self.wire.borrow_mut().reply(MALFORMED)?;
-                self.renew()
+                Ok(None)
             }
         }
     }
@@ -192,17 +201,21 @@ impl Client {
         }
     }
 
-    /// gdbstub does not go on behind what it did not expect: another one does, told of what was
-    /// agreed so far.
-    fn renew(&mut self) -> io::Result<Stub> {
+    /// A conversation of gdbstub's, told of what was agreed so far.
+    fn begin<'a>(&mut self, buffer: &'a mut [u8]) -> io::Result<Stub<'a>> {
+        let stub = GdbStub::builder(End(Rc::clone(&self.wire)))
+            .with_packet_buffer(buffer)
+            .build()
+            .map_err(io::Error::other)?
+            .run_state_machine(&mut self.machine)
+            .map_err(|error| io::Error::other(error.to_string()))?;
         self.wire.borrow_mut().muted = true;
-        let renewed = self.agree_again();
+        let agreed = self.agree_again(stub);
         self.wire.borrow_mut().muted = false;
-        renewed
+        agreed
     }
 
-    fn agree_again(&mut self) -> io::Result<Stub> {
-        let mut stub = new_stub(&self.wire, &mut self.machine)?;
+    fn agree_again<'a>(&mut self, mut stub: Stub<'a>) -> io::Result<Stub<'a>> {
         let no_ack = !self.wire.borrow().acknowledges;
         let threads = self.said.threads.iter().flatten();
         let said = self.said.supported.iter().chain(threads).cloned();
@@ -218,7 +231,7 @@ impl Client {
     }
 
     /// A stop that it waited for.
-    fn tell(&mut self, stub: Stub, told: Told) -> io::Result<Stub> {
+    fn tell<'a>(&mut self, stub: Stub<'a>, told: Told) -> io::Result<Stub<'a>> {
         let Stub::Running(running) = stub else {
             return Ok(stub);
         };
@@ -243,7 +256,7 @@ impl Client {
             .map_err(|error| io::Error::other(error.to_string()))
     }
 
-    fn end(self, reason: DisconnectReason) -> io::Result<()> {
+    fn end(self, reason: DisconnectReason) {
         match reason {
             DisconnectReason::Kill => {
                 // Where it may not, it leaves.
@@ -253,12 +266,15 @@ impl Client {
             DisconnectReason::Disconnect => drop(self.machine.joined.leave(self.lets_go)),
             DisconnectReason::TargetExited(_) | DisconnectReason::TargetTerminated(_) => {}
         }
-        Ok(())
     }
 }
 
 /// Hands a packet to gdbstub.
-fn feed(mut stub: Stub, machine: &mut Machine, payload: &[u8]) -> Result<Stub, StubError> {
+fn feed<'a>(
+    mut stub: Stub<'a>,
+    machine: &mut Machine,
+    payload: &[u8],
+) -> Result<Stub<'a>, StubError> {
     for byte in crate::gdb::packet::encode(payload) {
         stub = match stub {
             Stub::Idle(idle) => idle.incoming_data(machine, byte)?,

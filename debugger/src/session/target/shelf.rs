@@ -1,7 +1,8 @@
 //! What was read of the machine since it stopped, for threads other than the session's.
 //!
-//! Whoever asks for the same again has it from here, without waking that thread. It is emptied before
-//! anything that may change the machine is sent to it, so what lies here is what the stub would answer.
+//! Whoever asks for the same again has it from here, without waking that thread; so has who reads the
+//! kernel's memory, where the machine shares it. It is emptied before anything that may change the machine is
+//! sent to it, and a reader is waited for: what lies here is what the stub would answer.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,10 +13,10 @@ use crate::gdb::registers::Registers;
 
 use super::Target;
 use super::lines::{Line, Lines, starts};
+use super::window::View;
 
-/// Lines that are laid out behind those that were asked for, where the ones before were read too: 32 KiB.
-/// Only from memory that is shared: a read through the stub may be of a device.
-const AHEAD: usize = 32;
+/// Bytes of one read.
+const MOST: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub struct Shelf(RwLock<Laid>);
@@ -27,6 +28,8 @@ struct Laid {
     /// As a vCPU sees them, by the address of the first byte.
     lines: HashMap<(Vcpu, u64), Arc<[u8]>>,
     registers: HashMap<Vcpu, Registers>,
+    /// Where the machine shares its memory.
+    view: Option<View>,
 }
 
 impl Shelf {
@@ -42,22 +45,13 @@ impl Shelf {
         let mut laid = self.lay();
         laid.lines.clear();
         laid.registers.clear();
+        laid.view = None;
     }
 
-    /// Memory as a vCPU sees it; none where not all of it was read.
+    /// Memory as a vCPU sees it; none where the session is to be asked.
     pub fn read(&self, vcpu: Vcpu, addr: Addr, len: usize) -> Option<Vec<u8>> {
         let laid = self.laid();
-        if laid.lines.is_empty() || len == 0 {
-            return None;
-        }
-        let mut bytes = Vec::with_capacity(len);
-        for start in starts(addr, len, laid.len) {
-            let line = laid.lines.get(&(vcpu, start))?;
-            let skip = usize::try_from(addr.0.saturating_sub(start)).ok()?;
-            let rest = line.get(skip..)?;
-            bytes.extend_from_slice(&rest[..rest.len().min(len - bytes.len())]);
-        }
-        (bytes.len() == len).then_some(bytes)
+        laid.read(vcpu, addr, len).or_else(|| laid.look(addr, len))
     }
 
     /// As a `g` reply has them.
@@ -65,16 +59,38 @@ impl Shelf {
         let laid = self.laid();
         Some(laid.registers.get(&vcpu)?.all_bytes().to_vec())
     }
+}
 
-    fn put(&self, vcpu: Vcpu, lines: &Lines, wanted: &[u64]) {
-        let mut laid = self.lay();
-        laid.len = lines.len;
+impl Laid {
+    fn put(&mut self, vcpu: Vcpu, lines: &Lines, wanted: impl Iterator<Item = u64>) {
+        self.len = lines.len;
         for start in wanted {
             // What cannot be read is asked for again: the stub says why.
-            if let Some(Line::Ok(line)) = lines.read.get(start) {
-                laid.lines.insert((vcpu, *start), Arc::clone(line));
+            if let Some(Line::Ok(line)) = lines.read.get(&start) {
+                self.lines.insert((vcpu, start), Arc::clone(line));
             }
         }
+    }
+
+    fn read(&self, vcpu: Vcpu, addr: Addr, len: usize) -> Option<Vec<u8>> {
+        if self.lines.is_empty() || len == 0 {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(len);
+        for start in starts(addr, len, self.len) {
+            let line = self.lines.get(&(vcpu, start))?;
+            let skip = usize::try_from(addr.0.saturating_sub(start)).ok()?;
+            let rest = line.get(skip..)?;
+            bytes.extend_from_slice(&rest[..rest.len().min(len - bytes.len())]);
+        }
+        (bytes.len() == len).then_some(bytes)
+    }
+
+    /// Memory of the kernel that nobody has asked for so far.
+    fn look(&self, addr: Addr, len: usize) -> Option<Vec<u8>> {
+        let view = self.view.as_ref().filter(|_| len > 0 && len <= MOST)?;
+        let mut bytes = vec![0; len];
+        view.read(addr, &mut bytes).then_some(bytes)
     }
 }
 
@@ -85,29 +101,15 @@ impl Target {
         &self.memory.shelf
     }
 
-    /// Lays out memory of the stopped machine that was just read, and what somebody who reads on will ask
-    /// for next.
-    pub(super) fn lay_out(&mut self, vcpu: Vcpu, addr: Addr, len: usize) {
+    /// Lays out memory of the stopped machine that was just read, and the way to the rest of its kernel's.
+    pub(super) fn lay_out(&self, vcpu: Vcpu, addr: Addr, len: usize) {
         if self.is_running() {
             return;
         }
         let lines = &self.memory.lines;
-        let mut wanted: Vec<u64> = lines.starts(addr, len).collect();
-        let (Some(&first), Some(&last)) = (wanted.first(), wanted.last()) else {
-            return;
-        };
-        let line = lines.len;
-        let reads_on = first
-            .checked_sub(line)
-            .is_some_and(|before| lines.read.contains_key(&before));
-        if reads_on {
-            let next = (1..=AHEAD as u64).map_while(|i| last.checked_add(i * line));
-            let there =
-                |start: &u64| self.memory.lines.read.contains_key(start) || self.peek_line(*start);
-            let next: Vec<u64> = next.take_while(there).collect();
-            wanted.extend(next);
-        }
-        self.memory.shelf.put(vcpu, &self.memory.lines, &wanted);
+        let mut laid = self.memory.shelf.lay();
+        laid.view = self.view();
+        laid.put(vcpu, lines, lines.starts(addr, len));
     }
 
     pub(super) fn lay_out_registers(&self, vcpu: Vcpu, registers: &Registers) {
@@ -129,7 +131,8 @@ mod tests {
         }
         lines.read.insert(0x20, Err("E14".into()));
         let shelf = Shelf::default();
-        shelf.put(Vcpu(0), &lines, &[0x10, 0x18, 0x20, 0x28]);
+        let wanted = [0x10, 0x18, 0x20, 0x28];
+        shelf.lay().put(Vcpu(0), &lines, wanted.into_iter());
         shelf
     }
 

@@ -1,5 +1,7 @@
 //! A running machine's memory, read through what it shares: past the stub, which a byte would stop.
 
+use std::sync::Arc;
+
 use super::super::shared_memory::SharedMemory;
 use super::{Target, TargetError};
 use crate::addr::{Addr, PhysAddr};
@@ -9,7 +11,7 @@ use crate::space::{Root, translate};
 /// The shared memory, and the page tables to read it through while no register can be asked for.
 #[derive(Debug)]
 pub(super) struct Window {
-    memory: SharedMemory,
+    memory: Arc<SharedMemory>,
     /// The kernel's own: they hold for its half as long as it runs.
     pub(super) kernel: Option<Root>,
     /// Of the process whose user half is read.
@@ -34,30 +36,53 @@ impl Window {
     }
 
     fn read(&mut self, addr: Addr, bytes: &mut [u8]) -> Result<(), Addr> {
-        let mut at = addr;
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let left = usize::try_from(PAGE - at.0 % PAGE).unwrap_or(rest.len());
-            let (now, later) = rest.split_at_mut(left.min(rest.len()));
-            let root = self.root(at).ok_or(at)?;
-            let memory = &self.memory;
-            let mut read = |at: PhysAddr, bytes: &mut [u8]| memory.read(at, bytes);
-            let physical = translate(root, at, &mut read).ok_or(at)?;
-            if !self.read_physical(physical, now) {
-                return Err(at);
-            }
-            at = at.wrapping_add(now.len() as u64);
-            rest = later;
-        }
-        Ok(())
+        self.read += bytes.len() as u64;
+        through(&self.memory, &|at| self.root(at), addr, bytes)
     }
+}
+
+/// The kernel's half of a machine that stands, for threads other than the session's.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    memory: Arc<SharedMemory>,
+    kernel: Root,
+}
+
+impl View {
+    pub(super) fn read(&self, addr: Addr, bytes: &mut [u8]) -> bool {
+        let root = |at: Addr| at.in_kernel_half().then_some(self.kernel);
+        through(&self.memory, &root, addr, bytes).is_ok()
+    }
+}
+
+/// Reads through these page tables; the error is the first address that cannot be read.
+fn through(
+    memory: &SharedMemory,
+    root: &dyn Fn(Addr) -> Option<Root>,
+    addr: Addr,
+    bytes: &mut [u8],
+) -> Result<(), Addr> {
+    let mut at = addr;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let left = usize::try_from(PAGE - at.0 % PAGE).unwrap_or(rest.len());
+        let (now, later) = rest.split_at_mut(left.min(rest.len()));
+        let mut read = |at: PhysAddr, bytes: &mut [u8]| memory.read(at, bytes);
+        let physical = translate(root(at).ok_or(at)?, at, &mut read).ok_or(at)?;
+        if !memory.read(physical, now) {
+            return Err(at);
+        }
+        at = at.wrapping_add(now.len() as u64);
+        rest = later;
+    }
+    Ok(())
 }
 
 impl Target {
     /// From now on memory can be read while the machine runs.
     pub fn share(&mut self, memory: SharedMemory) {
         self.window = Some(Window {
-            memory,
+            memory: Arc::new(memory),
             kernel: None,
             process: None,
             read: 0,
@@ -111,6 +136,15 @@ impl Target {
         let records = self.link.records();
         let window = self.window.as_mut().filter(|_| !records);
         window.is_some_and(|window| window.kernel.is_some() && window.read(addr, bytes).is_ok())
+    }
+
+    /// What [`Self::peek`] reads through, for others to do the same.
+    pub(super) fn view(&self) -> Option<View> {
+        let window = self.window.as_ref().filter(|_| !self.link.records())?;
+        Some(View {
+            memory: Arc::clone(&window.memory),
+            kernel: window.kernel?,
+        })
     }
 
     pub(super) fn peek_physical(&mut self, at: PhysAddr, bytes: &mut [u8]) -> bool {
