@@ -23,7 +23,7 @@ mod steps;
 mod table;
 
 pub use back::{Back, Position};
-pub use breakpoint::{BreakCommand, LogPart, Only, Which};
+pub use breakpoint::{BreakCommand, LogPart, Only, Which, log_parts};
 #[cfg(test)]
 pub(crate) use complete::FUNCTIONS;
 pub(crate) use complete::OF_THE_STOP;

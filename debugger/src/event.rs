@@ -375,6 +375,8 @@ pub struct DisassemblyLine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourceWindow {
     pub file: String,
+    /// Where it was read.
+    pub path: std::path::PathBuf,
     /// Line number of `lines[0]`, from 1.
     pub first: u32,
     pub current: Option<u32>,

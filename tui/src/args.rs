@@ -9,7 +9,7 @@ use debugger::crossing::Setup;
 
 use crate::keys::Preset;
 use crate::theme::Palette;
-use crate::{action, batch, open};
+use crate::{action, batch, dap, open};
 
 /// The debugger for the boundary between an application and the kernel it is linked into.
 ///
@@ -55,6 +55,8 @@ pub enum Command {
     Exec(batch::exec::ExecArgs),
     /// Let gdb, lldb and editors join a target, several at once.
     Serve(batch::serve::ServeArgs),
+    /// Be the debug adapter of an editor: the Debug Adapter Protocol on standard input and output.
+    Dap(dap::DapArgs),
     /// Record the crossings of a run.
     Trace(batch::trace::TraceArgs),
     /// Tables of a recording: counts, exact instructions, phases.
@@ -221,6 +223,7 @@ impl Args {
             Some(Command::Open(args)) => open::open(&args, look),
             Some(Command::Exec(args)) => batch::exec::run(&args, json, out),
             Some(Command::Serve(args)) => batch::serve::run(&args, json, out),
+            Some(Command::Dap(args)) => dap::run(&args, out),
             Some(Command::Trace(args)) => batch::trace::run(&args, json, out),
             Some(Command::Report(args)) => batch::report::run(&args, json, out),
             Some(Command::Diff(args)) => batch::diff::run(&args, json, out),

@@ -13,6 +13,7 @@ pub mod action;
 pub mod args;
 pub mod batch;
 pub mod beside;
+pub mod dap;
 pub mod filter;
 pub mod history;
 pub mod keys;

@@ -26,6 +26,7 @@ const TARGETS: &[&str] = &[
     "recording",
     "vmlinux",
     "command",
+    "dap",
     "query",
     "descriptors",
     "expression",

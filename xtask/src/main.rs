@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod docs;
+mod editor;
 mod exports;
 mod fuzz;
 mod image;
@@ -38,6 +39,8 @@ enum Task {
     Docs(docs::Args),
     /// Reads what is exported of a recording with the formats' own readers
     Exports(exports::Args),
+    /// Drives the debug adapter with a client that is not this project's own
+    Editor(image::Options),
     /// Runs the decoders' fuzz targets
     Fuzz(fuzz::Args),
 }
@@ -63,6 +66,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(),
         Task::Docs(args) => docs::run(&args),
         Task::Exports(args) => exports::run(&args),
+        Task::Editor(options) => editor::run(&options),
         Task::Fuzz(args) => fuzz::run(&args),
     }
 }

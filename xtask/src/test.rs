@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::image::repository;
-use crate::{docs, exports, fuzz, image, packages, progress, soak, suites, tidy};
+use crate::{docs, editor, exports, fuzz, image, packages, progress, soak, suites, tidy};
 
 /// Seconds for each fuzz target: enough to see that it runs and finds nothing at once.
 const FUZZ_SECONDS: u64 = 5;
@@ -66,6 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         image::with_probes(name, &args.options)?;
     }
     image::stock()?;
+    editor::run_where_the_client_is(&args.options)?;
     suites::quick(&args.options)?;
     soak::quick(&args.options)?;
     fuzz::run(&fuzz::Args {

@@ -175,7 +175,7 @@ pub(super) fn log(input: &Input<'_>) -> Result<Command, WhatFound> {
         .rest
         .split_once(',')
         .ok_or_else(|| "no ',' with a text stands behind the location".to_owned())?;
-    let parts = braces(text.trim())?;
+    let parts = log_parts(text.trim())?;
     log_point(place, parts, input.rest)
 }
 
@@ -208,8 +208,11 @@ fn log_point(place: &str, parts: Vec<LogPart>, typed: &str) -> Result<Command, W
     }))
 }
 
-/// `count {count} of {len/x}`: what stands in braces is evaluated; `{{` is a brace.
-fn braces(text: &str) -> Result<Vec<LogPart>, WhatFound> {
+/// What a log point writes: `count {count} of {len}`; `{{` is a brace.
+///
+/// # Errors
+/// What was found in place of an expression in braces.
+pub fn log_parts(text: &str) -> Result<Vec<LogPart>, WhatFound> {
     let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
     while let Some(at) = rest.find('{') {
         plain.push_str(&rest[..at]);

@@ -406,7 +406,8 @@ const fn is_seen_in_watches(command: &Command) -> bool {
 }
 
 /// Whether a command lets the target run.
-pub(super) fn runs(command: &Command) -> bool {
+#[must_use]
+pub fn runs(command: &Command) -> bool {
     run_control(command).is_some()
 }
 

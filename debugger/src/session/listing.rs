@@ -226,7 +226,14 @@ impl Engine {
         let place = match location {
             Some(location) => {
                 let at = self.locate(location)?[0];
-                self.place(at)
+                let place = self.place(at);
+                match location {
+                    Location::Line {
+                        file: Some(name),
+                        line,
+                    } => self.in_file(place, name, *line),
+                    _ => place,
+                }
             }
             None => self.selected_place()?,
         };
@@ -237,7 +244,7 @@ impl Engine {
                 "'disassemble' shows its instructions",
             ));
         };
-        let text = self.source_text(&file)?;
+        let (path, text) = self.source_text(&file)?;
         let current = location.is_none().then_some(line);
         let first = line.saturating_sub(count / 2).max(1);
         let lines = text
@@ -248,6 +255,7 @@ impl Engine {
             .collect();
         Ok(SourceWindow {
             file,
+            path,
             first,
             current,
             lines,
@@ -255,11 +263,27 @@ impl Engine {
         })
     }
 
-    fn source_text(&mut self, file: &str) -> Result<Arc<str>, Trouble> {
+    /// A line as it was asked for: its code may be an inlined copy's, in the midst of another file's.
+    fn in_file(&self, place: Place, name: &str, line: u32) -> Place {
+        let names = self.symbols.as_ref().map(|symbols| symbols.files(name));
+        let names = names.unwrap_or_default();
+        let is_one = place.file.as_ref().is_some_and(|file| names.contains(file));
+        let file = match is_one {
+            true => place.file,
+            false => names.into_iter().next(),
+        };
+        Place {
+            file,
+            line: Some(line),
+            ..place
+        }
+    }
+
+    fn source_text(&mut self, file: &str) -> Result<(PathBuf, Arc<str>), Trouble> {
         let candidates = self.source_candidates(file);
         for path in &candidates {
             if let Some(text) = self.source_files.text(path) {
-                return Ok(text);
+                return Ok((path.clone(), text));
             }
         }
         let looked: Vec<String> = candidates

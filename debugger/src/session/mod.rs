@@ -95,6 +95,7 @@ mod why;
 pub mod wire;
 
 pub use boot::Session;
+pub use execute::runs;
 pub use handle::{Handle, SymbolNames};
 pub use options::{AttachOptions, BootOptions, StopAt};
 pub use trace_error::{PLUGIN_VARIABLE, TraceError};

@@ -130,7 +130,8 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-pub(super) fn place(place: &Place) -> String {
+#[must_use]
+pub fn place(place: &Place) -> String {
     let at = file_line(place.file.as_deref(), place.line);
     let letter = place.origin.letter();
     // The address is the name of what has no other.

@@ -220,6 +220,7 @@ fn source() -> SourceWindow {
     ];
     SourceWindow {
         file: FILE.to_owned(),
+        path: format!("/src/{FILE}").into(),
         first: 635,
         current: Some(636),
         lines: text.map(str::to_owned).to_vec(),

@@ -17,7 +17,7 @@ use debugger::trace::recording::Recording;
 use serde_json::Value;
 
 use self::expected::{Run, runs};
-use self::readers::Readers;
+pub(crate) use self::readers::Readers;
 use crate::image::repository;
 use crate::progress::{self, Step};
 

@@ -1,4 +1,4 @@
-//! The readers of exported files: Python's packages and npm's, of pinned versions, in a folder of the store.
+//! The readers of exported files, and a client of debug adapters: Python's packages and npm's, of pinned versions, in a folder of the store.
 //!
 //! `xtask/readers/` has the lists and a script for each reader. node comes as a package of Python's.
 
@@ -21,7 +21,7 @@ const WHOLE: &str = "whole";
 const LISTS: [&str; 3] = ["requirements.txt", "package.json", "package-lock.json"];
 
 /// Where they are installed.
-pub(super) struct Readers {
+pub(crate) struct Readers {
     home: PathBuf,
 }
 
@@ -30,7 +30,7 @@ impl Readers {
     ///
     /// # Errors
     /// When there is no Python with venv, or a registry does not give the packages.
-    pub(super) fn ready() -> Result<Self> {
+    pub(crate) fn ready() -> Result<Self> {
         let store = Store::open()?;
         let lists = LISTS.map(|name| scripts().join(name));
         let key = Key::default().text(RECIPE).files(&lists)?.finish();
@@ -155,6 +155,15 @@ impl Readers {
         });
         let answers: Result<Vec<Value>> = answers.collect();
         answers.with_context(|| logs(folder.path()))
+    }
+
+    /// What a client of the Debug Adapter Protocol sees that launches the program and stops at this line.
+    pub(crate) fn editor(&self, program: &Path, source: &Path, line: usize) -> Result<Value> {
+        let mut node = self.node()?;
+        node.arg(scripts().join("drive_dap.js"));
+        node.arg(self.home.join("node_modules"));
+        node.args([program, source]).arg(line.to_string());
+        read(node, "a debug adapter's client")
     }
 
     fn node(&self) -> Result<Command> {
