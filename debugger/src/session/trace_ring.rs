@@ -194,6 +194,7 @@ impl Ring {
             differing,
             faults: checks.faults.load(Ordering::Relaxed),
             unplaced: checks.unplaced.load(Ordering::Relaxed),
+            left: checks.left.load(Ordering::Relaxed),
             first: first.collect(),
         }
     }

@@ -13,6 +13,9 @@ pub struct Clocks {
     pub faults: u64,
     /// Those of which the place was not found.
     pub unplaced: u64,
+    /// Blocks that were left in their middle for an access to a device: QEMU 8.2 and later do that.
+    #[serde(default)]
+    pub left: u64,
     /// The first edges that differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub first: Vec<Difference>,

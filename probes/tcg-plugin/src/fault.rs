@@ -54,6 +54,16 @@ pub fn translated(block: &[Listed], kernel: Option<Instruction>) {
     }
 }
 
+/// How many instructions are to the end of the block that the one there lies in, itself among them; 0 where
+/// none was translated.
+#[must_use]
+pub fn rest(address: u64) -> u16 {
+    let faults = FAULTS.get();
+    faults
+        .and_then(|faults| faults.rests.at(address))
+        .unwrap_or(0)
+}
+
 /// Of the fault since which `own` words were pushed, the last of them to `pushed`.
 #[must_use]
 pub fn place(access: Access, pushed: u64, own: u64, frame: Frame) -> Place {

@@ -4,13 +4,15 @@
 //! Each vCPU has a clock and a ring. The clock costs one addition per block: inline where QEMU's interface
 //! can add to a vCPU's own number, or where there is but one vCPU; by a callback else. The count at
 //! instruction `i` of a block of `n` is `clock - (n - i)`, a constant that travels in the callback's
-//! pointer. Where a fault leaves a block, what was not executed of it is taken back ([`fault`]). Nothing is allocated, looked up or disassembled while the guest runs: all is decided when a
-//! block is translated.
+//! pointer. Where a fault leaves a block, or an access to a device, what was not executed of it is taken back
+//! ([`fault`], [`devices`]). Else nothing is allocated, looked up or disassembled while the guest runs: all is
+//! decided when a block is translated.
 //!
 //! Arguments: `shared=PATH` a mapping made by the debugger (see the crate `wire`); `clock=slow` counts
 //! every instruction by an addition of its own; `clock=both` counts so too, and compares the two from each record
 //! to the next one.
 
+pub mod devices;
 pub mod edges;
 pub mod fault;
 pub mod mapping;
@@ -213,6 +215,16 @@ impl Plugin {
         fault::translated(executed, kernel.then(|| api.instruction(block, 0)));
         if self.counted != Counted::ByInstruction {
             api.count_block(block, n as u64);
+        }
+        if self.counted != Counted::ByInstruction
+            && let [only] = executed
+            && plan::goes_on(only)
+            && fault::rest(only.address) > 1
+        {
+            // Executed again out of a block that was counted, or so by chance.
+            let instruction = api.instruction(block, 0);
+            api.call_at(instruction, vcpu::on_alone, 0);
+            api.call_on_access(instruction, vcpu::on_access_alone, only.address);
         }
         let mut planted = hooks.iter().peekable();
         for i in 0..n {

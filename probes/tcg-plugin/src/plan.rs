@@ -109,6 +109,13 @@ pub fn is_in_kernel(block: &[Listed], sites: Sites<'_>) -> bool {
     first.is_some_and(|site| !site.is_app())
 }
 
+/// Whether a block may go on behind the instruction, and it accesses anything but the stack, if it does.
+#[must_use]
+pub fn goes_on(listed: &Listed) -> bool {
+    let instruction = decoder(listed).decode();
+    instruction.flow_control() == FlowControl::Next && !instruction.is_stack_instruction()
+}
+
 fn is_cut(listed: &Listed) -> bool {
     let mut decoder = decoder(listed);
     let _ = decoder.decode();

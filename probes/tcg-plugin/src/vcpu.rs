@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use wire::{Checks, Header, Kind, Word};
 
+use crate::devices::Devices;
 use crate::edges::{Edges, Stamps};
 use crate::fault::{self, Place};
 use crate::mapping::Mapping;
@@ -38,6 +39,7 @@ struct Vcpu {
     header: &'static Header,
     checks: &'static Checks,
     edges: Edges,
+    devices: Devices,
     /// The opening of the gate that its records are of.
     gate: u32,
     /// Where the stack pointer of the task being switched from was stored.
@@ -90,6 +92,7 @@ pub fn set_up(mapping: &Mapping, clocks: &'static [Clock], counted: Counted) {
                 header: mapping.header(),
                 checks: mapping.checks(),
                 edges: Edges::new(mapping.checks()),
+                devices: Devices::default(),
                 // What is recorded from the first opening on follows nothing that was not.
                 gate: 1,
                 saved_at: 0,
@@ -331,6 +334,26 @@ pub extern "C" fn on_unpushed(number: c_uint, _data: *mut c_void) {
     let vcpu = unsafe { &mut *vcpu(number) };
     if vcpu.waits > 0 {
         vcpu.settle(Place::Unknown);
+    }
+}
+
+/// A block of one instruction is executed, which another one was seen to hold too.
+pub extern "C" fn on_alone(number: c_uint, _data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    vcpu.devices.begun(vcpu.by_block.load(Ordering::Relaxed));
+}
+
+/// Such an instruction accesses memory; `at`: where it lies.
+pub extern "C" fn on_access_alone(number: c_uint, _access: Access, _to: u64, at: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let rest = fault::rest(at as u64);
+    let now = vcpu.by_block.load(Ordering::Relaxed);
+    let behind = vcpu.devices.accessed(now, rest.into());
+    if behind > 0 {
+        vcpu.checks.left.fetch_add(1, Ordering::Relaxed);
+        take(vcpu.by_block, behind);
     }
 }
 

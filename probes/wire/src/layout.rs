@@ -73,6 +73,8 @@ pub struct Checks {
     pub differing: AtomicU64,
     /// The first of those.
     pub first: [Difference; DIFFERENCES],
+    /// Blocks that were left for an access to a device, and what of them was counted and not executed taken back.
+    pub left: AtomicU64,
 }
 
 /// Differing edges that are told in full.
