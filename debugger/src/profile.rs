@@ -237,6 +237,14 @@ impl Profile {
         self.entry.get(name).copied()
     }
 
+    /// Whether a task's first code in the application has that name, or a bypass goes on there by the full path.
+    #[must_use]
+    pub fn begins_in_app(&self, name: &str) -> bool {
+        let calls = &self.calls;
+        let any = [&calls.program_start, &calls.thread_start, &calls.full_path];
+        any.into_iter().any(|names| names.has(name))
+    }
+
     /// Every such symbol.
     pub fn entry_names(&self) -> impl Iterator<Item = &str> {
         self.entry.keys().map(String::as_str)

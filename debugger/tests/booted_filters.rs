@@ -1,11 +1,12 @@
 //! What is left out and when it is recorded changes no count of what is recorded.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use debugger::crossing::Mode;
+use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::Event;
 use debugger::session::store;
-use debugger::session::trace::{Snapshot, TraceOptions, trace, trace_and_record};
+use debugger::session::trace::{Scope, Snapshot, TraceOptions, trace, trace_and_record};
 use debugger::trace::diff;
 use debugger::trace::filter::{Filter, Wanted};
 use debugger::trace::recording::Chunk;
@@ -111,6 +112,143 @@ fn recording_starts_and_stops_where_it_is_told_to() {
             let found = dominant(&part, call).map_or(0, |class| class.count);
             assert!(found < 10, "{call} in {mode}: {found}");
         }
+    }
+}
+
+fn run(name: &str, mode: Mode, change: impl FnOnce(&mut TraceOptions)) -> Report {
+    let image = store::image(name).unwrap_or_else(|error| panic!("{error}"));
+    let mut options = TraceOptions::new(mode);
+    change(&mut options);
+    let traced = trace(&image, &options, &AtomicBool::new(false), &mut |_| ())
+        .unwrap_or_else(|error| panic!("{name} in {mode}: {error}"));
+    assert_eq!(traced.report.lost, 0, "{name} in {mode}");
+    traced.report
+}
+
+/// How many crossings of each kind and call took how many instructions: without faults and interrupts, and without
+/// bypasses that were not taken, of which it is not known which call they were.
+fn calls_of(report: &Report) -> BTreeMap<(String, String), BTreeMap<u64, u64>> {
+    let mut all: BTreeMap<_, BTreeMap<u64, u64>> = BTreeMap::new();
+    for class in &report.classes {
+        let arrives = matches!(class.kind, CrossingKind::Fault | CrossingKind::Interrupt);
+        if arrives || class.call == "(full path)" {
+            continue;
+        }
+        let key = (class.kind.name().to_owned(), class.call.clone());
+        let counts = all.entry(key).or_default();
+        if class.counts.is_empty() {
+            *counts.entry(class.instructions).or_default() += class.count;
+        }
+        for one in &class.counts {
+            *counts.entry(one.instructions).or_default() += one.crossings;
+        }
+    }
+    all
+}
+
+fn how_many(counts: &BTreeMap<u64, u64>) -> u64 {
+    counts.values().sum()
+}
+
+/// Sites of the boundary alone: what is between is not recorded, and counted nevertheless.
+#[test]
+#[ignore = "boots an image"]
+fn the_boundary_alone_has_the_same_crossings() {
+    for mode in Mode::ALL {
+        let [whole, boundary] = [Scope::Functions, Scope::Boundary].map(|scope| {
+            run("syscalls", mode, |options| {
+                options.calls = Some(300);
+                options.scope = scope;
+                options.repeatable = true;
+            })
+        });
+        assert!(boundary.events * 20 < whole.events, "{mode}");
+        let (whole, boundary) = (calls_of(&whole), calls_of(&boundary));
+        let getppid = whole.iter().find(|(call, _)| call.1 == "getppid");
+        assert_eq!(getppid.map(|(_, counts)| how_many(counts)), Some(300));
+        // TCP's, too, to the instruction.
+        assert_eq!(boundary, whole, "mode {mode}");
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn calls_that_nobody_asked_for_are_left_out_and_counted() {
+    for mode in Mode::ALL {
+        let whole = traced(mode, Filter::default());
+        let filter = Filter {
+            only_calls: wanted("read,recv*"),
+            ..Filter::default()
+        };
+        let part = traced(mode, filter);
+        assert!(part.events < whole.events, "{mode}");
+        let told = part
+            .notes
+            .iter()
+            .any(|note| note.starts_with("left out as asked"));
+        assert!(told, "{mode}: {:?}", part.notes);
+        let (whole, part) = (calls_of(&whole), calls_of(&part));
+        for (call, there) in &whole {
+            let name = call.1.split(':').next().unwrap_or_default();
+            let is_wanted = name == "read" || name.starts_with("recv");
+            let always = ["execve", "rt_sigreturn"].contains(&name);
+            match part.get(call) {
+                Some(found) => {
+                    assert!(is_wanted || always, "{call:?} in {mode}");
+                    assert_eq!(how_many(found), how_many(there), "{call:?} in {mode}");
+                    // TCP's costs depend on the time.
+                    let most = |counts: &BTreeMap<u64, u64>| {
+                        let most = counts.iter().max_by_key(|(_, crossings)| **crossings);
+                        most.map(|(instructions, _)| *instructions)
+                    };
+                    let exact = how_many(there) >= EACH && !call.1.contains("tcp");
+                    assert!(!exact || most(found) == most(there), "{call:?} in {mode}");
+                }
+                None => assert!(!is_wanted, "{call:?} in {mode}"),
+            }
+        }
+    }
+}
+
+/// The image's threads have one name, the kernel's own others.
+#[test]
+#[ignore = "boots an image"]
+fn tasks_that_nobody_asked_for_are_left_out_and_counted() {
+    for (mode, smp) in [(Mode::Linux, 1), (Mode::Bypass, 2)] {
+        // So that no class is too rare to be told.
+        let of = |names: &[&str]| {
+            run("threads", mode, |options| {
+                options.smp = smp;
+                options.scope = Scope::Boundary;
+                options.filter.only_tasks = names.iter().map(|name| (*name).to_owned()).collect();
+            })
+        };
+        let made = |report: &Report| -> u64 {
+            let all = calls_of(report).into_iter();
+            let getppid = all.filter(|(call, _)| call.1 == "getppid");
+            getppid.map(|(_, counts)| how_many(&counts)).sum()
+        };
+        let whole = of(&[]);
+        assert_eq!(made(&whole), 40_000, "{mode}");
+        let busiest = whole.uses.iter().max_by_key(|one| one.count);
+        let name = busiest.and_then(|one| {
+            let task = whole.tasks.iter().find(|task| task.task == one.task)?;
+            task.comm.clone()
+        });
+        let name = name.unwrap_or_else(|| panic!("{mode}: {:?}", whole.tasks));
+        let part = of(&[&name, "nobody"]);
+        assert_eq!(made(&part), 40_000, "{name} in {mode}");
+        let told = |report: &Report| {
+            let mut notes = report.notes.iter();
+            notes.any(|note| note.starts_with("left out as asked"))
+        };
+        assert!(told(&part) && !told(&whole), "{mode}: {:?}", part.notes);
+        let none = of(&["kthreadd"]);
+        assert_eq!(made(&none), 0, "{mode}");
+        assert!(
+            none.events < part.events && part.events < whole.events,
+            "{mode}"
+        );
     }
 }
 

@@ -1,5 +1,8 @@
 //! Functions whose instructions were counted by hand: `kernel/tests/known`.
 
+mod qemus;
+
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use debugger::crossing::Mode;
@@ -24,11 +27,12 @@ const KNOWN: [(&str, u64); 5] = [
 /// What a datagram takes more while a socket takes encapsulated ones.
 const PATCHED: u64 = 2;
 
-fn requests(name: &str, mode: Mode, clock: Clock) -> Requests {
+fn requests(name: &str, mode: Mode, clock: Clock, qemu: Option<PathBuf>) -> Requests {
     let image = store::image(name).unwrap_or_else(|error| panic!("{error}"));
     let options = TraceOptions {
         calls: Some(ROUNDS),
         clock,
+        qemu,
         ..TraceOptions::new(mode)
     };
     let traced = trace(&image, &options, &AtomicBool::new(false), &mut |_| ())
@@ -54,7 +58,7 @@ fn app(requests: &Requests, kind: &str) -> u64 {
 fn code_that_the_kernel_patches_is_counted_as_it_is_then() {
     for mode in Mode::ALL {
         let runs = [Clock::Fast, Clock::Slow].map(|clock| {
-            let requests = requests("known+probes", mode, clock);
+            let requests = requests("known+probes", mode, clock, None);
             ["before", "patched", "after"].map(|kind| {
                 let request = requests
                     .kind(kind)
@@ -80,8 +84,21 @@ fn code_that_the_kernel_patches_is_counted_as_it_is_then() {
 #[test]
 #[ignore = "boots an image"]
 fn both_clocks_count_what_was_counted_by_hand() {
+    check_known(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn what_was_counted_by_hand_is_counted_by_other_qemus() {
+    for qemu in qemus::others() {
+        check_known(Some(&qemu));
+    }
+}
+
+fn check_known(qemu: Option<&PathBuf>) {
     for mode in Mode::ALL {
-        let [fast, slow] = [Clock::Fast, Clock::Slow].map(|clock| requests("known", mode, clock));
+        let clocks = [Clock::Fast, Clock::Slow];
+        let [fast, slow] = clocks.map(|clock| requests("known", mode, clock, qemu.cloned()));
         for (kind, expected) in KNOWN {
             for (clock, requests) in [("fast", &fast), ("slow", &slow)] {
                 let counted = app(requests, kind) - app(requests, "nothing") + 1;

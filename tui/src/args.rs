@@ -58,7 +58,7 @@ pub enum Command {
     /// Be the debug adapter of an editor: the Debug Adapter Protocol on standard input and output.
     Dap(dap::DapArgs),
     /// Record the crossings of a run.
-    Trace(batch::trace::TraceArgs),
+    Trace(Box<batch::trace::TraceArgs>),
     /// Tables of a recording: counts, exact instructions, phases.
     Report(batch::report::ReportArgs),
     /// What differs between two recordings, as a ladder and a ledger.

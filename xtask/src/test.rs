@@ -15,6 +15,10 @@ const FUZZ_SECONDS: u64 = 5;
 /// The tests that boot a kernel for its own sake, and those that run the demos.
 const OF_THE_KERNEL: [&str; 3] = ["booted_kernel", "booted_posix", "booted_demos"];
 
+/// Names QEMUs beside the installed one, and what the tests that are about these have in their names.
+const OTHER_QEMUS: &str = "UKLSCOPE_QEMU_ALSO";
+const BY_OTHER_QEMUS: &str = "by_other_qemus";
+
 /// By which those tests know what follows the names of the images they boot.
 const SUFFIX: &str = "UKLSCOPE_TEST_IMAGES";
 
@@ -77,6 +81,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // each boots a machine of its own.
     let mut arguments = vec!["test", "--release", "--workspace", "--no-fail-fast"];
     arguments.extend(["--", "--include-ignored", "--test-threads=1"]);
+    let others = std::env::var_os(OTHER_QEMUS).unwrap_or_default();
+    if others.is_empty() {
+        progress::say(&format!(
+            "one QEMU is tested; the tests by others are left out: {OTHER_QEMUS}=/path/to/qemu-system-x86_64 names one"
+        ));
+        arguments.extend(["--skip", BY_OTHER_QEMUS]);
+    }
     arguments.extend(args.filter.as_deref());
     cargo("all tests", &arguments)
 }

@@ -42,6 +42,17 @@ pub enum GdbServer {
     None,
 }
 
+/// The guest's time goes by its instructions, 32 ns each, its date and its random numbers are always the same: what
+/// it does then repeats from boot to boot, as far as nothing comes from outside.
+pub const REPEATABLE: [&str; 6] = [
+    "-icount",
+    "shift=5,sleep=off",
+    "-rtc",
+    "base=2026-01-01T00:00:00,clock=vm",
+    "-seed",
+    "1",
+];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub program: PathBuf,

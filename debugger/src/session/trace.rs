@@ -1,5 +1,6 @@
 //! Runs an image once under the plugin and folds what it records while it runs.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,11 +15,11 @@ use super::shared_memory::SharedMemory;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
 use super::trace_switch::Switch;
-use super::trace_tasks::{LOOK_EVERY, TaskNames};
+use super::trace_tasks::{LOOK_EVERY, TaskNames, choice};
 use crate::addr::{AddrRange, AddrRanges};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews};
-use crate::qemu::arguments::{Accelerator, GdbServer, Machine, Plugin};
+use crate::qemu::arguments::{Accelerator, GdbServer, Machine, Plugin, REPEATABLE};
 use crate::qemu::image::Image;
 use crate::symbols::{Kind, Symbols};
 use crate::trace::call_sites::call_sites;
@@ -55,6 +56,10 @@ pub struct TraceOptions {
     pub functions: String,
     /// By the probes: what runs the guest.
     pub accelerator: Accelerator,
+    /// With a clock, a date and random numbers of the guest that are the same in every run.
+    pub repeatable: bool,
+    /// The QEMU that is started, in place of the usual one.
+    pub qemu: Option<PathBuf>,
     /// The plugin's file; looked for when not given.
     pub plugin: Option<PathBuf>,
     /// A table of the kernel's family, in place of the one that its symbols choose.
@@ -88,7 +93,8 @@ pub enum Scope {
     /// Every entry and return of the kernel's and the application's functions.
     #[default]
     Functions,
-    /// The entry assembly alone: to measure what that costs. Without the application no crossing is folded.
+    /// Where crossings begin and end, and what they are named by: their kinds, calls and whole counts, without
+    /// what they do in between.
     Boundary,
     /// Nothing: the plugin counts instructions.
     Clock,
@@ -111,6 +117,8 @@ impl TraceOptions {
             switch: Switch::default(),
             functions: String::new(),
             accelerator: Accelerator::default(),
+            repeatable: false,
+            qemu: None,
             plugin: None,
             profile: None,
         }
@@ -121,6 +129,12 @@ impl TraceOptions {
     pub fn machine(&self, image: &Image) -> Machine {
         let mut machine = Machine::of(image, self.setup.mode, self.calls);
         machine.smp = self.smp;
+        if self.repeatable {
+            machine.more.extend(REPEATABLE.map(OsString::from));
+        }
+        if let Some(qemu) = &self.qemu {
+            machine.program.clone_from(qemu);
+        }
         if let Some(more) = self.setup.append() {
             machine.append.push(' ');
             machine.append.push_str(&more);
@@ -202,10 +216,14 @@ pub fn trace_and_record(
     let on = !options.filter.begins_off() && !options.paused;
     let mut ring = Ring::new(options.smp, &table.sites, policy, on)
         .map_err(|source| TraceError::Ring { source })?;
+    ring.choose(choice(&options.filter.only_tasks, &symbols)?);
     recorder.begin(&table);
+    // A request is what calls delimit: it is told where all of them are recorded.
+    let request = image.manifest.request.clone();
+    let request = request.filter(|_| options.filter.only_calls.is_empty());
     let fold = Fold::new(table.functions)
         .with_call_sites(table.calls)
-        .with_requests(image.manifest.request.as_ref());
+        .with_requests(request.as_ref());
     let fold = match &options.snapshot {
         Some(snapshot) => fold.with_trigger(snapshot.when.clone(), options.setup.clone()),
         None => fold,
@@ -474,6 +492,12 @@ impl Running<'_> {
         } else if self.recording.is_none() && self.options.paused {
             notes.push("nothing was recorded: recording was paused to the end".to_owned());
         }
+        if counts.records_left_out > 0 {
+            notes.push(format!(
+                "left out as asked: {} calls and {} records, of these and of other tasks",
+                counts.calls_left_out, counts.records_left_out
+            ));
+        }
         if let Some(snapshot) = &self.options.snapshot {
             notes.push(match self.fold.triggered() {
                 Some(class) => format!(
@@ -519,7 +543,7 @@ impl Running<'_> {
         let report = self.report(MOST_CLASSES);
         let whole =
             !self.cancelled && !self.options.paused && self.options.filter == Filter::default();
-        if report.classes.is_empty() && whole && self.options.scope == Scope::Functions {
+        if report.classes.is_empty() && whole && self.options.scope != Scope::Clock {
             let text = String::from_utf8_lossy(&self.serial).into_owned();
             return Err(TraceError::NoCrossing {
                 image: image.manifest.name.clone(),

@@ -43,6 +43,8 @@ pub enum TraceError {
         mode: Setup,
         call: String,
     },
+    #[error("tracing the tasks '{name}' alone: {why}")]
+    Task { name: String, why: String },
     #[error("making shared memory for the records: {source}; free some memory")]
     Ring { source: io::Error },
     #[error("{source}; {}", advice(source))]

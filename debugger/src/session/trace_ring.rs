@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use memmap2::MmapMut;
 use rustix::fs::{MemfdFlags, memfd_create};
-use wire::layout::CHECKS_OFFSET;
-use wire::{Checks, Header, Kind, Policy, Shape, Site, Word};
+use wire::layout::{CHECKS_OFFSET, CHOICE_OFFSET};
+use wire::{Checks, Choice, Header, Kind, Policy, Shape, Site, Word};
 
 use super::guest_probes::GuestRing;
 use super::trace_reader::Reader;
@@ -53,6 +53,9 @@ pub struct RingCounts {
     pub waited_ns: u64,
     /// Instructions executed by all vCPUs; 0 until the probe has ended.
     pub insns: u64,
+    /// Calls that nobody asked for, and records of these and of other tasks, that were not written.
+    pub calls_left_out: u64,
+    pub records_left_out: u64,
 }
 
 impl Ring {
@@ -106,6 +109,18 @@ impl Ring {
             policy,
             stuck: 0,
         }
+    }
+
+    /// The tasks that are recorded; before the probe starts.
+    pub(super) fn choose(&mut self, choice: Choice) {
+        // SAFETY: in the header's page, aligned; nobody else has the mapping yet.
+        unsafe {
+            self.mapping
+                .as_mut_ptr()
+                .add(CHOICE_OFFSET)
+                .cast::<Choice>()
+                .write(choice)
+        };
     }
 
     /// A path by which another process of this user opens the mapping, as long as this process lives.
@@ -164,6 +179,10 @@ impl Ring {
             insns: self.header().insns.load(Ordering::Relaxed),
             ..RingCounts::default()
         };
+        if let Some(checks) = self.checks() {
+            counts.calls_left_out = checks.calls_left_out.load(Ordering::Relaxed);
+            counts.records_left_out = checks.records_left_out.load(Ordering::Relaxed);
+        }
         for reader in &self.readers {
             let control = reader.control();
             counts.lost += control.lost.load(Ordering::Relaxed);
@@ -175,11 +194,9 @@ impl Ring {
 
     /// What the plugin found of its own counting; nothing where another probe writes the ring.
     pub(super) fn clocks(&self, functions: &Functions) -> Clocks {
-        if self.file.is_none() {
+        let Some(checks) = self.checks() else {
             return Clocks::default();
-        }
-        // SAFETY: in the header's page, aligned, and its fields are atomics.
-        let checks: &Checks = unsafe { &*self.mapping.as_ptr().add(CHECKS_OFFSET).cast() };
+        };
         let differing = checks.differing.load(Ordering::Relaxed);
         let told = usize::try_from(differing).unwrap_or(usize::MAX);
         let end = |word: &AtomicU32| name(Word(word.load(Ordering::Relaxed)), functions);
@@ -197,6 +214,13 @@ impl Ring {
             left: checks.left.load(Ordering::Relaxed),
             first: first.collect(),
         }
+    }
+
+    /// What the plugin tells of itself; none where another probe writes the ring.
+    fn checks(&self) -> Option<&Checks> {
+        self.file.as_ref()?;
+        // SAFETY: in the header's page, aligned, and its fields are atomics.
+        Some(unsafe { &*self.mapping.as_ptr().add(CHECKS_OFFSET).cast() })
     }
 
     fn header(&self) -> &Header {

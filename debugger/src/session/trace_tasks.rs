@@ -4,7 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use wire::Choice;
+use wire::layout::{MOST_NAMES, NAME_BYTES};
+
 use super::shared_memory::SharedMemory;
+use super::trace_error::TraceError;
 use crate::addr::{Addr, PhysAddr};
 use crate::symbols::Symbols;
 use crate::trace::report::TaskName;
@@ -114,6 +118,44 @@ impl TaskNames {
         };
         at.checked_sub(base).map(PhysAddr)
     }
+}
+
+/// The tasks of these names, for the plugin; none: all.
+pub(super) fn choice(names: &[String], symbols: &Symbols) -> Result<Choice, TraceError> {
+    let mut choice = Choice::default();
+    let Some(first) = names.first() else {
+        return Ok(choice);
+    };
+    let failed = |name: &str, why: String| TraceError::Task {
+        name: name.to_owned(),
+        why,
+    };
+    if names.len() > choice.name.len() {
+        let why = format!(
+            "they are {}, {MOST_NAMES} at most can be named",
+            names.len()
+        );
+        return Err(failed(&names.join(","), why));
+    }
+    let places = places(symbols).map_err(|why| {
+        failed(
+            first,
+            format!("{why}; give a vmlinux with DWARF, or leave --only-tasks out"),
+        )
+    })?;
+    choice.name_offset = places.comm.cast_signed() - places.stack_pointer.cast_signed();
+    for (name, place) in names.iter().zip(&mut choice.name) {
+        if name.is_empty() || name.len() >= NAME_BYTES {
+            let most = NAME_BYTES - 1;
+            let why = format!(
+                "the kernel keeps 1 to {most} bytes of a task's name; give the name as the list of tasks has it"
+            );
+            return Err(failed(name, why));
+        }
+        place[..name.len()].copy_from_slice(name.as_bytes());
+        choice.names += 1;
+    }
+    Ok(choice)
 }
 
 fn places(symbols: &Symbols) -> Result<Places, String> {

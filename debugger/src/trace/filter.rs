@@ -1,13 +1,16 @@
 //! Which functions are recorded, and which ones start and stop it: marks in the site table, so that what is
 //! not wanted costs the guest nothing.
 
+use std::sync::Arc;
+
 use wire::{Kind, SiteFlags};
 
-use super::fold::IMPLEMENTATION;
+use super::fold::{IMPLEMENTATION, names_a_call};
 use super::functions::Function;
 use super::sites::SiteTable;
 use crate::origin::Origin;
 use crate::pattern::Pattern;
+use crate::profile::EntryCode;
 
 /// Functions, by name, by `*` and `?` in it, or by where they come from: `kernel`, `kernel:net`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,21 +28,36 @@ pub struct Filter {
     pub only: Vec<Wanted>,
     /// These are not.
     pub not: Vec<Wanted>,
+    /// Of the application's calls these alone are recorded to their ends, where there are any: by their names, by
+    /// `*` and `?` in them.
+    pub only_calls: Vec<Wanted>,
+    /// Tasks of these names alone are recorded, where there are any.
+    pub only_tasks: Vec<String>,
     /// Recording begins when one of these is entered; it is off until then.
     pub start_at: Vec<Wanted>,
     /// Recording ends when one of these is entered, until one of the former is.
     pub stop_at: Vec<Wanted>,
 }
 
-/// What was asked for and names no function.
+/// What was asked for and is not there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{option} '{wanted}' is no function that is recorded; 'uklscope symbols IMAGE {wanted}' finds names"
-)]
-pub struct Nothing {
-    pub option: &'static str,
-    pub wanted: String,
+pub enum Nothing {
+    #[error(
+        "{option} '{wanted}' is no function that is recorded; 'uklscope symbols IMAGE {wanted}' finds names"
+    )]
+    Function {
+        option: &'static str,
+        wanted: String,
+    },
+    #[error(
+        "--only-calls '{wanted}' is no call of this kernel; 'uklscope symbols IMAGE {IMPLEMENTATION}{wanted}' finds \
+         names, without that in front"
+    )]
+    Call { wanted: String },
 }
+
+/// Without these it would not be known where the application is.
+const ALWAYS: [&str; 3] = ["execve", "execveat", "rt_sigreturn"];
 
 impl std::str::FromStr for Wanted {
     type Err = std::convert::Infallible;
@@ -70,8 +88,15 @@ impl Wanted {
         match self {
             Self::Origin(origin) => function.origin == *origin,
             Self::Kernel => function.origin.is_kernel_side(),
-            Self::Name(name) => function.name == *name,
-            Self::Glob(pattern) => pattern.matches(&function.name),
+            Self::Name(_) | Self::Glob(_) => self.is_name(&function.name),
+        }
+    }
+
+    fn is_name(&self, one: &str) -> bool {
+        match self {
+            Self::Origin(_) | Self::Kernel => false,
+            Self::Name(name) => name == one,
+            Self::Glob(pattern) => pattern.matches(one),
         }
     }
 }
@@ -101,9 +126,10 @@ impl Filter {
             let there = |wanted: &&Wanted| table.functions.iter().skip(1).any(|one| wanted.is(one));
             if let Some(wanted) = list.iter().find(|wanted| !there(wanted)) {
                 let wanted = wanted.to_string();
-                return Err(Nothing { option, wanted });
+                return Err(Nothing::Function { option, wanted });
             }
         }
+        self.mark_calls(table)?;
         let any = |list: &[Wanted], one: &Function| list.iter().any(|wanted| wanted.is(one));
         for site in &mut table.sites {
             if site.flags & SiteFlags::END != 0 {
@@ -115,7 +141,7 @@ impl Filter {
             let kept = SiteFlags::LEAVES | SiteFlags::SWITCHES | SiteFlags::RETURNS;
             let may_be_left_out = site.word().kind() == Some(Kind::Entry)
                 && site.flags & kept == 0
-                && !function.name.starts_with(IMPLEMENTATION);
+                && !names_a_call(&function.name);
             if unwanted && may_be_left_out {
                 site.flags |= SiteFlags::QUIET;
             }
@@ -128,6 +154,39 @@ impl Filter {
         }
         Ok(())
     }
+
+    /// Marks the calls that are left out, where they are known: a system call's implementation, a shortcut's stub.
+    fn mark_calls(&self, table: &mut SiteTable) -> Result<(), Nothing> {
+        let profile = Arc::clone(table.functions.profile());
+        let mut found = vec![false; self.only_calls.len()];
+        for site in &mut table.sites {
+            let name = table.functions.get(site.word().function()).name.as_str();
+            let stub = profile.entry_code(name) == Some(EntryCode::Stub)
+                && !site.is_app()
+                && !profile.calls.bypass.has(name);
+            let call = if stub {
+                Some(profile.shortcut(name))
+            } else {
+                name.strip_prefix(IMPLEMENTATION)
+            };
+            let Some(call) = call.filter(|_| site.word().kind() == Some(Kind::Entry)) else {
+                continue;
+            };
+            let mut wanted = self.only_calls.is_empty() || ALWAYS.contains(&call);
+            for (found, one) in found.iter_mut().zip(&self.only_calls) {
+                *found |= one.is_name(call);
+                wanted |= one.is_name(call);
+            }
+            if !wanted {
+                site.flags |= SiteFlags::LEFT_OUT;
+            }
+        }
+        let missing = found.iter().position(|found| !found);
+        missing.map_or(Ok(()), |at| {
+            let wanted = self.only_calls[at].to_string();
+            Err(Nothing::Call { wanted })
+        })
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +194,7 @@ mod tests {
     use wire::Site;
 
     use super::*;
+    use crate::profile::Profile;
     use crate::trace::functions::Functions;
 
     fn table() -> SiteTable {
@@ -216,6 +276,58 @@ mod tests {
         assert_eq!(flags, [SiteFlags::LEAVES, 0, starts, 0, stops]);
     }
 
+    /// Names of the calls that are left out, of `names`.
+    fn check_calls(only: &str, names: &[&str], expected: &[&str]) {
+        let ukl = Profile::recognise(|name| name == "__ukl_text_start");
+        let mut functions = Functions::of(ukl);
+        let number = |name: &&str| {
+            functions.push(Function {
+                name: (*name).to_owned(),
+                origin: Origin::Entry,
+                label: false,
+                file: None,
+            })
+        };
+        let numbers: Vec<u32> = names.iter().map(number).collect();
+        let at = |number| Site::new(0x1000 * u64::from(number), Kind::Entry, number, 0);
+        let mut table = SiteTable {
+            sites: numbers.into_iter().map(at).collect(),
+            functions,
+            calls: Vec::new(),
+        };
+        let filter = Filter {
+            only_calls: wanted(only),
+            ..Filter::default()
+        };
+        filter.mark(&mut table).unwrap();
+        let out = table
+            .sites
+            .iter()
+            .filter(|site| site.flags & SiteFlags::LEFT_OUT != 0);
+        let out: Vec<&str> = out
+            .map(|site| table.functions.get(site.word().function()).name.as_str())
+            .collect();
+        assert_eq!(out, expected, "--only-calls {only}");
+    }
+
+    #[test]
+    fn calls_are_left_out_but_for_those_that_tell_where_the_application_is() {
+        let names = [
+            "__x64_sys_read",
+            "__x64_sys_pread64",
+            "__x64_sys_execve",
+            "vfs_read",
+            "ukl_bypass_syscall",
+            "ukl_tcp_sendmsg",
+        ];
+        check_calls("", &names, &[]);
+        let shortcut = "ukl_tcp_sendmsg";
+        check_calls("read", &names, &["__x64_sys_pread64", shortcut]);
+        check_calls("*read*", &names, &[shortcut]);
+        let both = ["__x64_sys_read", "__x64_sys_pread64"];
+        check_calls("tcp_sendmsg", &names, &both);
+    }
+
     #[test]
     fn what_names_nothing_is_an_error() {
         let filter = Filter {
@@ -227,6 +339,16 @@ mod tests {
             error
                 .to_string()
                 .starts_with("--only 'vfs_raed' is no function")
+        );
+        let filter = Filter {
+            only_calls: wanted("read,raed"),
+            ..Filter::default()
+        };
+        let error = filter.mark(&mut table()).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("--only-calls 'raed' is no call")
         );
     }
 }

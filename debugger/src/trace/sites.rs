@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use wire::{Kind, Site, SiteFlags};
+use wire::{Kind, Site, SiteFlags, Word};
 
 use super::call_sites::CallSite;
+use super::fold::names_a_call;
 use super::functions::{Function, Functions};
 use crate::addr::{Addr, AddrRange, AddrRanges};
 use crate::origin::Origin;
@@ -112,29 +113,40 @@ impl SiteTable {
         table
     }
 
-    /// The entry assembly, new tasks and switches alone.
+    /// Where crossings begin and end, and what they are named by, alone: all other functions are their
+    /// callers'.
     #[must_use]
-    pub fn boundary(self) -> Self {
-        let kept = SiteFlags::LEAVES | SiteFlags::SWITCHES;
-        let mut sites: Vec<Site> = Vec::new();
-        for site in self.sites {
-            let starts_task = site.word().kind() == Some(Kind::TaskStart);
-            if site.flags & kept != 0 || starts_task {
-                sites.push(site);
-            } else if sites
-                .last()
-                .is_some_and(|last| last.flags & SiteFlags::END == 0)
+    pub fn boundary(mut self) -> Self {
+        let profile = Arc::clone(self.functions.profile());
+        for site in &mut self.sites {
+            let name = &self.functions.get(site.word().function()).name;
+            let has = |flag| site.flags & flag != 0;
+            if has(SiteFlags::END) {
+                continue;
+            }
+            if site.is_app() {
+                site.flags &= !SiteFlags::OWN;
+                if profile.calls.gate.has(name) {
+                    // Its jump tells that the application calls.
+                    site.flags |= SiteFlags::INNER;
+                } else if !profile.begins_in_app(name) {
+                    site.flags |= SiteFlags::QUIET | SiteFlags::CALLS;
+                }
+            } else if has(SiteFlags::LABEL) && !name.starts_with("asm_") {
+                // Interrupts are named by what their stubs jump to.
+                let kind = site.word().kind().unwrap_or(Kind::Entry);
+                site.word = Word::new(kind, wire::record::NO_FUNCTION).0;
+                site.flags |= SiteFlags::INNER;
+            } else if site.word().kind() == Some(Kind::Entry)
+                && !has(SiteFlags::LEAVES | SiteFlags::SWITCHES)
+                && !profile.calls.bypass.has(name)
+                && !names_a_call(name)
             {
-                // What follows is no longer the last one's.
-                let (none, end) = (wire::record::NO_FUNCTION, SiteFlags::END);
-                sites.push(Site::new(site.address, Kind::Entry, none, end));
+                site.flags |= SiteFlags::QUIET;
             }
         }
-        Self {
-            sites,
-            functions: self.functions,
-            calls: Vec::new(),
-        }
+        self.calls.clear();
+        self
     }
 
     fn add(&mut self, symbol: &Code<'_>, ranges: &Ranges, profile: &Profile) {
@@ -374,20 +386,38 @@ mod tests {
     }
 
     #[test]
-    fn the_boundary_alone_leaves_the_rest_out() {
+    fn the_boundary_is_where_crossings_begin_end_and_are_named() {
         let symbols = [
             code("vfs_read", BASE, 64, false),
+            code("__x64_sys_read", BASE + 0x100, 64, false),
+            code("tcp_recvmsg", BASE + 0x200, 64, false),
             code("ukl_bypass_syscall", BASE + 0x4000, 64, true),
-            code("vfs_write", BASE + 0x5100, 64, false),
+            code("error_return", BASE + 0x4100, 64, true),
             code("main", BASE + 0x8000, 64, false),
+            code("ukl__start", BASE + 0x8100, 64, false),
+            code("__ukl_syscall", BASE + 0x8200, 64, false),
         ];
         let table = SiteTable::build(symbols.into_iter(), &ranges(), &ukl()).boundary();
         let found: Vec<_> = table
             .sites
             .iter()
-            .map(|site| (site.address - BASE, site.flags & SiteFlags::END != 0))
+            .map(|site| (site.address - BASE, site.flags))
             .collect();
-        assert_eq!(found, [(0x4000, false), (0x5100, true)]);
+        let (label, inner) = (SiteFlags::LABEL, SiteFlags::INNER);
+        let expected = [
+            (0, SiteFlags::QUIET),
+            (0x100, 0),
+            (0x200, 0),
+            (0x4000, SiteFlags::LEAVES),
+            (0x4100, SiteFlags::LEAVES | label | inner),
+            (0x8000, SiteFlags::QUIET | SiteFlags::CALLS),
+            (0x8100, 0),
+            (0x8200, inner),
+            (0x8240, SiteFlags::END),
+        ];
+        assert_eq!(found, expected);
+        let label = table.sites[4].word();
+        assert_eq!(label.function(), wire::record::NO_FUNCTION);
     }
 
     #[test]

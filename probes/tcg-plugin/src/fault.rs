@@ -6,6 +6,8 @@
 
 use std::sync::OnceLock;
 
+use wire::layout::NAME_BYTES;
+
 use crate::memory::Memory;
 use crate::plan::{Frame, Listed};
 use crate::qemu::{Access, Api, Instruction};
@@ -62,6 +64,18 @@ pub fn rest(address: u64) -> u16 {
     faults
         .and_then(|faults| faults.rests.at(address))
         .unwrap_or(0)
+}
+
+/// The physical address of one that was just accessed.
+#[must_use]
+pub fn physical(access: Access, address: u64) -> Option<u64> {
+    FAULTS.get()?.api.physical(access, address)
+}
+
+/// The name of a task, at a physical address.
+#[must_use]
+pub fn name(physical: u64) -> Option<[u8; NAME_BYTES]> {
+    FAULTS.get()?.memory.get()?.as_ref()?.bytes(physical)
 }
 
 /// Of the fault since which `own` words were pushed, the last of them to `pushed`.

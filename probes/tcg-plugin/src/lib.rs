@@ -12,6 +12,7 @@
 //! every instruction by an addition of its own; `clock=both` counts so too, and compares the two from each record
 //! to the next one.
 
+pub mod choice;
 pub mod devices;
 pub mod edges;
 pub mod fault;
@@ -28,6 +29,7 @@ use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use wire::record::LEFT_OUT;
 use wire::{Header, Kind, Site, State, Word};
 
 use mapping::Mapping;
@@ -140,6 +142,7 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), St
     };
     let api = Api::find(info.version_current, only, vcpu::COUNT)
         .map_err(|name| format!("this QEMU has no {name}: QEMU 7.2 and later have"))?;
+    choice::set_up(&mapping.choice());
     vcpu::set_up(&mapping, clocks, counted);
     fault::set_up(api);
     api.register(
@@ -284,6 +287,16 @@ impl Plugin {
             What::Gate { open } => {
                 self.api
                     .call_at(instruction, vcpu::on_gate, u64::from(open));
+            }
+            What::LeaveOut => {
+                let by_instruction = 0;
+                let ahead = Ahead {
+                    by_block,
+                    by_instruction,
+                };
+                let word = Word::new(Kind::Resume, LEFT_OUT);
+                self.api
+                    .call_at(instruction, vcpu::on_left_out, data(word, ahead));
             }
             What::StackSaved => {
                 self.api

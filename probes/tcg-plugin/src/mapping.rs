@@ -4,8 +4,8 @@ use std::fs::OpenOptions;
 use std::ptr;
 
 use rustix::mm::{MapFlags, ProtFlags, mmap};
-use wire::layout::CHECKS_OFFSET;
-use wire::{Checks, Header, Shape, Site};
+use wire::layout::{CHECKS_OFFSET, CHOICE_OFFSET};
+use wire::{Checks, Choice, Header, Shape, Site};
 
 use crate::ring::Ring;
 
@@ -72,6 +72,12 @@ impl Mapping {
     pub fn checks(&self) -> &'static Checks {
         // SAFETY: in the header's page, aligned, and its fields are atomics.
         unsafe { &*self.start.add(CHECKS_OFFSET).cast() }
+    }
+
+    #[must_use]
+    pub fn choice(&self) -> Choice {
+        // SAFETY: in the header's page, aligned, written before QEMU is started; of numbers alone.
+        unsafe { self.start.add(CHOICE_OFFSET).cast::<Choice>().read() }
     }
 
     #[must_use]

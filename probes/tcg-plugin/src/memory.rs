@@ -1,6 +1,6 @@
 //! The guest's memory, where QEMU has mapped it into this process.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Memory above this physical address is not at the same place in QEMU's mapping: the devices' addresses lie
 /// between. QEMU's machines begin them here or higher.
@@ -39,6 +39,19 @@ impl Memory {
         })
     }
 
+    /// Bytes of the guest's; `None` where they are not all in its memory.
+    #[must_use]
+    pub fn bytes<const N: usize>(&self, physical: u64) -> Option<[u8; N]> {
+        let end = physical.checked_add(N as u64)?;
+        if end > self.bytes {
+            return None;
+        }
+        let offset = usize::try_from(physical).ok()?;
+        // SAFETY: inside the mapping; the guest's vCPUs may write it.
+        let byte = |i| unsafe { &*self.start.add(offset + i).cast::<AtomicU8>() };
+        Some(std::array::from_fn(|i| byte(i).load(Ordering::Relaxed)))
+    }
+
     /// A number of the guest's; `None` where it is not in its memory, or lies across its words.
     #[must_use]
     pub fn read(&self, physical: u64) -> Option<u64> {
@@ -69,6 +82,8 @@ mod tests {
         assert_eq!(found.read(LEAST - 8), Some(LEAST / 8 - 1));
         assert_eq!(found.read(LEAST), None, "behind it");
         assert_eq!(found.read(4), None, "across two numbers");
+        assert_eq!(found.bytes(7), Some([0, 1, 0, 0]));
+        assert_eq!(found.bytes::<4>(LEAST - 3), None, "in part behind it");
         assert!(Memory::around(&maps, 8 as *const u8).is_none(), "too small");
         assert!(Memory::around("", inside).is_none());
     }

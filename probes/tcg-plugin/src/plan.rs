@@ -40,6 +40,8 @@ pub enum What {
     Unpushed,
     /// Start recording, or stop it.
     Gate { open: bool },
+    /// What follows is not recorded, up to the application's next record.
+    LeaveOut,
     /// The address it writes is where a task's stack pointer is kept.
     StackSaved,
     /// The address it reads is where the next task's stack pointer is kept.
@@ -166,8 +168,12 @@ pub fn hooks(block: &[Listed], sites: Sites<'_>, out: &mut Vec<Hook>) {
                     what: record(jump_kind(site), site, false),
                 });
             }
-            if !is_quiet(site) {
+            if !is_quiet(site) && site.flags & SiteFlags::INNER == 0 {
                 enter(block, at, site, out);
+            }
+            if site.flags & SiteFlags::LEFT_OUT != 0 {
+                let what = What::LeaveOut;
+                out.push(Hook { at, what });
             }
         }
         let inside = next
@@ -304,12 +310,13 @@ fn flow(last: &Listed, sites: Sites<'_>) -> Option<What> {
             after: true,
         })
     };
+    let has = |flag| inside.is_some_and(|site| site.flags & flag != 0);
     if inside.is_some_and(is_quiet) {
+        let calls = has(SiteFlags::CALLS) && instruction.mnemonic() == Mnemonic::Syscall;
         // A function that it jumps to is its caller's call.
-        return None;
+        return calls.then(|| after(Kind::AppJump)).flatten();
     }
     let kernel = inside.is_some() && !app;
-    let has = |flag| inside.is_some_and(|site| site.flags & flag != 0);
     let (leaves, returns) = (has(SiteFlags::LEAVES), has(SiteFlags::RETURNS));
     match instruction.flow_control() {
         FlowControl::Return | FlowControl::IndirectBranch if returns => after(Kind::Iret),

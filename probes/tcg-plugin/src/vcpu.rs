@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use wire::{Checks, Header, Kind, Word};
 
+use crate::choice::Choice;
 use crate::devices::Devices;
 use crate::edges::{Edges, Stamps};
 use crate::fault::{self, Place};
@@ -40,8 +41,11 @@ struct Vcpu {
     checks: &'static Checks,
     edges: Edges,
     devices: Devices,
-    /// The opening of the gate that its records are of.
+    /// The gate as it was when something was recorded last; [`NEVER`] while something is left out.
     gate: u32,
+    /// The opening of it that its records are of.
+    opened: u32,
+    choice: Choice,
     /// Where the stack pointer of the task being switched from was stored.
     saved_at: u64,
     /// Records since a fault whose place is not known yet, and how many of these there are.
@@ -83,6 +87,7 @@ pub fn set_up(mapping: &Mapping, clocks: &'static [Clock], counted: Counted) {
     let cells: Vec<Cell> = (0..mapping.vcpus())
         .zip(clocks)
         .map(|(number, clock)| {
+            let choice = Choice::new();
             let mut vcpu = Vcpu {
                 clock: &clock.blocks,
                 by_block: &clock.blocks,
@@ -94,7 +99,9 @@ pub fn set_up(mapping: &Mapping, clocks: &'static [Clock], counted: Counted) {
                 edges: Edges::new(mapping.checks()),
                 devices: Devices::default(),
                 // What is recorded from the first opening on follows nothing that was not.
-                gate: 1,
+                gate: if choice.leaves_out() { NEVER } else { 1 },
+                opened: 1,
+                choice,
                 saved_at: 0,
                 waiting: [Held::default(); 2],
                 waits: 0,
@@ -205,15 +212,41 @@ impl Vcpu {
     #[cold]
     fn gate_was_moved(&mut self, gate: u32, stamp: u64, word: u32) -> bool {
         let kind = Word(word).kind();
+        if self.choice.leaves_out() && self.choice.leaves_out_record(kind) {
+            return false;
+        }
         if !is_open(gate) {
             // Who runs is followed all the time.
             return matches!(kind, Some(Kind::Switch | Kind::TaskStart));
         }
-        self.gate = gate;
-        self.ring.push(stamp, Word::new(Kind::Resume, gate).0);
+        if self.opened != gate {
+            self.opened = gate;
+            self.ring.push(stamp, Word::new(Kind::Resume, gate).0);
+        }
+        self.look_again();
         true
     }
+
+    /// Whether the next record is written depends on what it is, or on the gate alone.
+    const fn look_again(&mut self) {
+        self.gate = if self.choice.leaves_out() {
+            NEVER
+        } else {
+            self.opened
+        };
+    }
+
+    fn tell_left_out(&mut self) {
+        let records = self.choice.take_records();
+        if records > 0 {
+            let all = &self.checks.records_left_out;
+            all.fetch_add(records, Ordering::Relaxed);
+        }
+    }
 }
+
+/// What the gate never is: it is counted up by one.
+const NEVER: u32 = u32::MAX;
 
 const fn is_open(gate: u32) -> bool {
     gate & 1 == 1
@@ -375,6 +408,19 @@ pub extern "C" fn on_gate(number: c_uint, open: *mut c_void) {
     }
 }
 
+/// A call that nobody asked for has begun.
+pub extern "C" fn on_left_out(number: c_uint, data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let (stamp, word) = vcpu.unpack::<false>(data);
+    if !vcpu.choice.leaves_out() && vcpu.records(stamp, word) {
+        vcpu.ring.push(stamp, word);
+        vcpu.checks.calls_left_out.fetch_add(1, Ordering::Relaxed);
+        vcpu.choice.leave_call_out();
+        vcpu.look_again();
+    }
+}
+
 pub extern "C" fn on_stack_saved(
     number: c_uint,
     _access: Access,
@@ -387,7 +433,7 @@ pub extern "C" fn on_stack_saved(
 
 pub extern "C" fn on_stack_loaded<const BOTH: bool>(
     number: c_uint,
-    _access: Access,
+    access: Access,
     address: u64,
     data: *mut c_void,
 ) {
@@ -402,6 +448,9 @@ pub extern "C" fn on_stack_loaded<const BOTH: bool>(
     if vcpu.records(stamp, word) {
         vcpu.ring.push_switch(stamp, switch, &SWITCHES);
     }
+    vcpu.choice.switch(access, switch.from, switch.to);
+    vcpu.look_again();
+    vcpu.tell_left_out();
 }
 
 /// A vCPU that sleeps should not sit on what it recorded.
@@ -417,6 +466,7 @@ pub fn finish(vcpus: u32) -> u64 {
         // SAFETY: the vCPUs stand still, QEMU ends.
         let vcpu = unsafe { &mut *vcpu(number) };
         vcpu.ring.finish();
+        vcpu.tell_left_out();
         insns += vcpu.now();
     }
     insns

@@ -1,6 +1,6 @@
 //! What is planted in a block, by its bytes and the site table.
 
-use uklscope_tcg::plan::{Frame, Hook, Listed, Sites, What, executed, hooks};
+use uklscope_tcg::plan::{Frame, Hook, Listed, Sites, What, executed, goes_on, hooks};
 use uklscope_tcg::rests::Rests;
 use wire::{Kind, Site, SiteFlags, Word};
 
@@ -224,6 +224,64 @@ fn what_is_left_out_is_its_callers() {
     // Fallen into from there.
     let entered = [(1, record(Kind::Entry, 6, false))];
     check(&block(BASE + 0x3f, &[NOP, NOP]), &sites, &entered);
+}
+
+#[test]
+fn a_piece_of_assembly_is_not_told_but_what_leaves_it_is() {
+    let (label, inner) = (SiteFlags::LABEL, SiteFlags::INNER);
+    let none = wire::record::NO_FUNCTION;
+    let sites = [
+        Site::new(BASE, Kind::Entry, 5, SiteFlags::LEAVES),
+        Site::new(
+            BASE + 1,
+            Kind::Entry,
+            none,
+            label | inner | SiteFlags::LEAVES,
+        ),
+    ];
+    let returns = [(2, record(Kind::Return, none, true))];
+    check(&block(BASE + 1, &[NOP, NOP, RET]), &sites, &returns);
+    let leaves = [
+        (0, record(Kind::Entry, 5, false)),
+        (1, record(Kind::Iret, none, true)),
+    ];
+    check(&block(BASE, &[NOP, IRETQ]), &sites, &leaves);
+}
+
+#[test]
+fn of_quiet_code_of_the_application_a_system_call_is_told() {
+    const SYSCALL: &[u8] = &[0x0f, 0x05];
+    let quiet = |more| [Site::new(BASE, Kind::AppEntry, 5, SiteFlags::QUIET | more)];
+    let calls = [(1, record(Kind::AppJump, 5, true))];
+    check(
+        &block(BASE, &[NOP, SYSCALL]),
+        &quiet(SiteFlags::CALLS),
+        &calls,
+    );
+    check(&block(BASE, &[NOP, SYSCALL]), &quiet(0), &[]);
+    check(&block(BASE, &[NOP, RET]), &quiet(SiteFlags::CALLS), &[]);
+}
+
+#[test]
+fn a_call_that_is_left_out_is_told_to_have_begun() {
+    let sites = [Site::new(BASE, Kind::Entry, 5, SiteFlags::LEFT_OUT)];
+    let expected = [
+        (0, record(Kind::Entry, 5, false)),
+        (0, What::LeaveOut),
+        (1, record(Kind::Return, 5, true)),
+    ];
+    check(&block(BASE, &[NOP, RET]), &sites, &expected);
+}
+
+#[test]
+fn of_blocks_of_one_instruction_those_are_watched_that_may_access_a_device() {
+    let check = |bytes: &[u8], expected| assert_eq!(goes_on(&listed(BASE, bytes)), expected);
+    // mov (%rax), %eax; mov %eax, (%rax)
+    check(&[0x8b, 0x00], true);
+    check(&[0x89, 0x00], true);
+    check(PUSH_RSI, false);
+    check(CALL, false);
+    check(JMP_RAX, false);
 }
 
 #[test]

@@ -75,7 +75,27 @@ pub struct Checks {
     pub first: [Difference; DIFFERENCES],
     /// Blocks that were left for an access to a device, and what of them was counted and not executed taken back.
     pub left: AtomicU64,
+    /// Calls that were not recorded since nobody asked for them.
+    pub calls_left_out: AtomicU64,
+    /// Records of them, and of tasks that nobody asked for.
+    pub records_left_out: AtomicU64,
 }
+
+/// In the header's page: the tasks that are recorded. Written by the debugger, before the probe starts.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Choice {
+    /// How many names there are; none: every task is recorded.
+    pub names: u64,
+    /// Where a task's name lies, from where its stack pointer is kept.
+    pub name_offset: i64,
+    /// Each filled up with zeros.
+    pub name: [[u8; NAME_BYTES]; MOST_NAMES],
+}
+
+/// Of a task's name in the kernel (`TASK_COMM_LEN`), a zero at its end among them.
+pub const NAME_BYTES: usize = 16;
+pub const MOST_NAMES: usize = 16;
 
 /// Differing edges that are told in full.
 pub const DIFFERENCES: usize = 16;
@@ -93,6 +113,9 @@ pub struct Difference {
 
 /// Where in the header's page the checks lie.
 pub const CHECKS_OFFSET: usize = 1024;
+
+/// Where in the header's page the choice of tasks lies.
+pub const CHOICE_OFFSET: usize = 2048;
 
 /// One per vCPU. A ring holds the chunks from the tail's to the head's, which is being filled.
 #[derive(Debug)]
@@ -162,7 +185,8 @@ const _: () = assert!(core::mem::offset_of!(ChunkHeader, used) == USED_OFFSET);
 const _: () = assert!(size_of::<Control>() == CONTROL_BYTES);
 const _: () = assert!(size_of::<ChunkHeader>() == CHUNK_HEADER_BYTES);
 const _: () = assert!(size_of::<Header>() <= CHECKS_OFFSET);
-const _: () = assert!(CHECKS_OFFSET + size_of::<Checks>() <= HEADER_BYTES);
+const _: () = assert!(CHECKS_OFFSET + size_of::<Checks>() <= CHOICE_OFFSET);
+const _: () = assert!(CHOICE_OFFSET + size_of::<Choice>() <= HEADER_BYTES);
 
 /// The numbers that every offset follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,7 +27,8 @@ pub mod site;
 
 pub use c_header::header;
 pub use layout::{
-    Checks, Chunk, ChunkHeader, Control, Damage, Difference, Header, Policy, Shape, State, Taken,
+    Checks, Choice, Chunk, ChunkHeader, Control, Damage, Difference, Header, Policy, Shape, State,
+    Taken,
 };
 pub use record::{Kind, Record, Word};
 pub use site::{Site, SiteFlags};

@@ -38,7 +38,7 @@ pub enum Kind {
     /// vCPUs had made before: what puts their rings in order.
     Switch = 13,
     /// Recording goes on: what came before on this vCPU was not recorded, but for switches and the starts
-    /// of tasks. In place of a function: the [`crate::Header::gate`] that is open.
+    /// of tasks. In place of a function: the [`crate::Header::gate`] that is open, or [`LEFT_OUT`].
     Resume = 14,
     /// A call, or a jump in place of one, by which the application's own code is left. In place of a
     /// function: [`Word::place`].
@@ -58,6 +58,10 @@ pub const NO_FUNCTION: u32 = 0;
 
 /// One past the largest function number.
 pub const FUNCTIONS: u32 = 1 << 28;
+
+/// In a [`Kind::Resume`]: no gate was opened, but the crossing that the task is in is not recorded to its end.
+/// The application's code is what is recorded next of that task, or another crossing of it.
+pub const LEFT_OUT: u32 = FUNCTIONS - 1;
 
 /// The first word that is no step of a path.
 pub const FIRST_SPECIAL: u32 = (Kind::SyscallEntry as u32) << 28;

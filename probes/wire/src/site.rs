@@ -41,6 +41,13 @@ impl SiteFlags {
     pub const PAGE_FAULTS: u32 = 1024;
     /// What handlers call before all else where the CPU has pushed an error code.
     pub const FRAMES: u32 = 2048;
+    /// A piece of what lies before it: its entry is not recorded. Its returns are those of whatever was entered
+    /// last, as [`crate::record::NO_FUNCTION`]'s.
+    pub const INNER: u32 = 4096;
+    /// Quiet code of the application: its `syscall` instructions are recorded, as jumps.
+    pub const CALLS: u32 = 8192;
+    /// A call that nobody asked for: what follows is not recorded, up to the application's next record.
+    pub const LEFT_OUT: u32 = 16384;
 }
 
 pub const SITE_BYTES: usize = 16;

@@ -10,7 +10,7 @@ use debugger::qemu::image::Image;
 use debugger::session::store;
 use debugger::session::stub_trace::{trace_attached, trace_by_stub};
 use debugger::session::target::Endpoint;
-use debugger::session::trace::{Clock, Snapshot, TraceOptions, Traced, site_table, trace};
+use debugger::session::trace::{Clock, Scope, Snapshot, TraceOptions, Traced, site_table, trace};
 use debugger::session::trace_file::{head, recording, recording_of, save};
 use debugger::session::trace_keep::{Keeper, trace_into};
 use debugger::session::trace_probes::trace_by_probes;
@@ -48,6 +48,19 @@ pub struct TraceArgs {
     /// Do not record these of the kernel's functions.
     #[arg(long, value_name = "FUNCTIONS", value_delimiter = ',')]
     pub not: Vec<Functions>,
+    /// Record these of the application's calls alone to their ends, by name, as --where knows them: write, *read*.
+    #[arg(long, value_name = "CALLS", value_delimiter = ',')]
+    pub only_calls: Vec<Functions>,
+    /// Record the tasks of these names alone.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only_tasks: Vec<String>,
+    /// functions: all that is called; boundary: the crossings, without what they do in between.
+    #[arg(long, value_enum, default_value_t)]
+    pub scope: Depth,
+    /// Let the guest's time go by its instructions, and its date and random numbers be always the same: another run
+    /// then does the same.
+    #[arg(long)]
+    pub repeatable: bool,
     /// plugin: every function, exactly; probes: times, by probes in the kernel of an image NAME+probes; stub:
     /// breakpoints, on anything, slowly.
     #[arg(long, value_enum, default_value_t)]
@@ -99,6 +112,13 @@ pub struct TraceArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Depth {
+    #[default]
+    Functions,
+    Boundary,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
     #[default]
     Plugin,
@@ -146,6 +166,7 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         (false, true) => Clock::Both,
     };
     options.flight = args.flight;
+    options.repeatable = args.repeatable;
     options.paused = args.paused;
     if args.snapshot_when.as_ref().is_some_and(Query::names_tasks) {
         bail!(
@@ -161,15 +182,24 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     options.filter = Filter {
         only: args.only.clone(),
         not: args.not.clone(),
+        only_calls: args.only_calls.clone(),
+        only_tasks: args.only_tasks.clone(),
         start_at: args.start_at.clone(),
         stop_at: args.stop_at.clone(),
     };
-    let of_the_plugin =
-        options.filter != Filter::default() || args.paused || args.snapshot_when.is_some();
+    options.scope = match args.scope {
+        Depth::Functions => Scope::Functions,
+        Depth::Boundary => Scope::Boundary,
+    };
+    let of_the_plugin = options.filter != Filter::default()
+        || options.scope != Scope::default()
+        || args.repeatable
+        || args.paused
+        || args.snapshot_when.is_some();
     if args.engine != Engine::Plugin && of_the_plugin {
         bail!(
-            "tracing {}: --only, --not, --start-at, --stop-at, --paused and --snapshot-when are for the plugin; leave them out, or choose functions \
-             for --engine probes with --functions",
+            "tracing {}: --only, --not, --only-calls, --only-tasks, --scope, --repeatable, --start-at, --stop-at, --paused and --snapshot-when are for \
+             the plugin; leave them out, or choose functions for --engine probes with --functions",
             args.image
         );
     }

@@ -20,7 +20,7 @@ mod uses;
 
 use std::sync::Arc;
 
-use wire::record::{FIRST_SPECIAL, SWITCH_NUMBERS};
+use wire::record::{FIRST_SPECIAL, LEFT_OUT, SWITCH_NUMBERS};
 use wire::{Kind, Word};
 
 use super::call_sites::CallSite;
@@ -36,7 +36,7 @@ use trie::{GOES_ON, ROOT, Trie};
 use trigger::{Ended, Trigger};
 use uses::Uses;
 
-pub(super) use path::IMPLEMENTATION;
+pub(super) use path::{IMPLEMENTATION, names_a_call};
 pub use report::Run;
 
 /// The paths that are kept; a node takes about 40 bytes. What comes beyond is counted by call only.
@@ -375,6 +375,7 @@ impl Fold {
             }
             Kind::AppEntry | Kind::AppReturn | Kind::AppJump => self.in_app(at, kind, word, clock),
             Kind::AppCall => self.tasks.get_mut(at.task).place = word.function(),
+            Kind::Resume if word.function() == LEFT_OUT => self.leave_out(at, clock),
             Kind::Resume => self.resumed(at, word.function()),
             // A switch was taken before it comes here.
             Kind::Switch | Kind::Return | Kind::Jump => {}
@@ -465,6 +466,14 @@ impl Fold {
             }
             None if task.is_followed() => self.go_on_in_app(at, ended),
             None => at.state = State::Elsewhere,
+        }
+    }
+
+    /// The innermost crossing is not recorded to its end: the application is what is seen next.
+    fn leave_out(&mut self, at: &mut Cursor, clock: u32) {
+        if at.state == State::Walking {
+            self.tasks.get_mut(at.task).pop();
+            self.resume(at, clock, clock);
         }
     }
 
@@ -571,6 +580,8 @@ impl Fold {
     }
 }
 
+#[cfg(test)]
+mod left_out_tests;
 #[cfg(test)]
 mod smp_tests;
 #[cfg(test)]

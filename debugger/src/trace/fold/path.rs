@@ -65,6 +65,12 @@ const PROTOCOLS: &[(&str, &str)] = &[
 /// Every implementation of a system call begins so.
 pub(in crate::trace) const IMPLEMENTATION: &str = "__x64_sys_";
 
+/// Whether system calls are named by that function of the kernel.
+#[must_use]
+pub(in crate::trace) fn names_a_call(function: &str) -> bool {
+    function.starts_with(IMPLEMENTATION) || PROTOCOLS.iter().any(|(name, _)| *name == function)
+}
+
 /// The call of a bypass that was not taken.
 pub(super) const FULL_PATH: &str = "(full path)";
 

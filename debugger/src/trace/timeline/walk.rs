@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use wire::record::SWITCH_NUMBERS as NUMBERS;
+use wire::record::{LEFT_OUT, SWITCH_NUMBERS as NUMBERS};
 use wire::{Kind, Record};
 
 use super::task::{Closed, Entered, Follow, Frame, TaskState};
@@ -206,7 +206,7 @@ impl Walk {
         clock: u64,
         follow: &mut impl Follow,
     ) {
-        if kind == Kind::Resume {
+        if kind == Kind::Resume && function != LEFT_OUT {
             // What came before was not recorded.
             return self.gap(vcpu, clock);
         }
@@ -260,8 +260,10 @@ impl Walk {
                 self.resume(vcpu);
             }
             Kind::Switch => cpu.pending = NUMBERS,
+            // A call that is not told to its end.
+            Kind::Resume => self.go_to_app(vcpu, follow),
             // The functions say enough.
-            Kind::Resume | Kind::AppCall => {}
+            Kind::AppCall => {}
         }
     }
 
