@@ -289,7 +289,7 @@ impl StubTracer<'_> {
     /// Steps until the application goes on; false: the crossing sleeps, or is too long to be followed.
     fn walk(&mut self, vcpu: Vcpu, entry: Addr) -> Result<bool, TargetError> {
         self.steps.enter(entry);
-        let (mut pc, mut last) = (entry, Addr(0));
+        let mut pc = entry;
         for _ in 0..self.longest {
             let instruction = self.instruction(pc)?;
             let sleeps =
@@ -297,24 +297,21 @@ impl StubTracer<'_> {
             if sleeps {
                 return Ok(false);
             }
-            let repeats = instruction.repeats()
-                && (pc == last || self.target.registers(vcpu)?.get("rcx") != Some(0));
             self.target.step(vcpu)?;
             let to = self.target.pc(vcpu)?;
-            self.instructions += 1;
-            let again = repeats && to != pc;
-            if again {
-                self.steps.repeated();
+            if instruction.repeats() && to == pc {
+                // A round of it: it is one instruction.
+                continue;
             }
+            self.instructions += 1;
             if let Some(log) = &mut self.log {
                 log.push(pc);
-                log.extend(again.then_some(pc));
             }
             self.steps.step(pc, &instruction, to);
             if !to.in_kernel_half() || self.app.contains(to) {
                 return Ok(true);
             }
-            (last, pc) = (pc, to);
+            pc = to;
         }
         Ok(false)
     }

@@ -36,21 +36,11 @@ impl Decoded {
         (!instruction.is_invalid()).then_some(Self(instruction))
     }
 
-    /// A string instruction that repeats itself `rcx` times, without looking at what it handles.
+    /// A string instruction that repeats itself.
     #[must_use]
     pub fn repeats(&self) -> bool {
-        let compares = matches!(
-            self.0.mnemonic(),
-            Mnemonic::Cmpsb
-                | Mnemonic::Cmpsw
-                | Mnemonic::Cmpsd
-                | Mnemonic::Cmpsq
-                | Mnemonic::Scasb
-                | Mnemonic::Scasw
-                | Mnemonic::Scasd
-                | Mnemonic::Scasq
-        );
-        self.0.is_string_instruction() && self.0.has_rep_prefix() && !compares
+        let prefixed = self.0.has_rep_prefix() || self.0.has_repne_prefix();
+        self.0.is_string_instruction() && prefixed
     }
 
     /// `mov %rsp, offset(%reg)` or `mov offset(%reg), %rsp`.
@@ -139,12 +129,6 @@ impl<'a> Steps<'a> {
             self.push(Kind::Jump, function);
         }
         self.entered(site);
-    }
-
-    /// A repeated instruction is done. Running freely QEMU executes it once more, to find its count at
-    /// zero, and the plugin counts that; in single steps it does not.
-    pub fn repeated(&mut self) {
-        self.clock = self.clock.wrapping_add(1);
     }
 
     /// Whether the function at an address switches tasks.

@@ -14,7 +14,7 @@
 FUNCTION(known_nothing, "ret");
 /* 100 + 1 */
 FUNCTION(known_plain, ".rept 100\nnop\n.endr\nret");
-/* 2 + 65 + 1: a REP counts for each of its rounds, and for the one that finds none left. */
+/* 2 + 1 + 1: a REP is one instruction, whatever its rounds. */
 FUNCTION(known_rep, "mov $64, %ecx\nlea known_bytes(%rip), %rsi\nrep lodsb\nret");
 /* 5 + 1 + 3 + 1: the sixth begins in one page and ends in the next. */
 asm(".text\n.balign 4096\n.skip 4096 - 8");

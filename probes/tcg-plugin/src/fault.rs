@@ -78,22 +78,49 @@ pub fn name(physical: u64) -> Option<[u8; NAME_BYTES]> {
     FAULTS.get()?.memory.get()?.as_ref()?.bytes(physical)
 }
 
-/// Of the fault since which `own` words were pushed, the last of them to `pushed`.
+/// Of the fault or interrupt since which `own` words were pushed, the last of them to `pushed`. `repeating`: where
+/// an instruction lies that an interrupt may have come into, between its rounds.
 #[must_use]
-pub fn place(access: Access, pushed: u64, own: u64, frame: Frame) -> Place {
+pub fn place(access: Access, pushed: u64, own: u64, frame: Frame, repeating: Option<u64>) -> Place {
     let Some(faults) = FAULTS.get() else {
         return Place::Unknown;
     };
-    faults
-        .place(access, pushed.wrapping_add(own * WORD_BYTES), frame)
-        .unwrap_or(Place::Unknown)
+    let above = pushed.wrapping_add(own * WORD_BYTES);
+    let place = if frame == Frame::Interrupt {
+        faults.place_of_interrupt(access, above, repeating)
+    } else {
+        faults.place(access, above, frame)
+    };
+    place.unwrap_or(Place::Unknown)
 }
 
 impl Faults {
-    /// `above`: what the CPU has pushed last.
-    fn place(&self, access: Access, mut above: u64, frame: Frame) -> Option<Place> {
+    fn read(&self, access: Access, address: u64) -> Option<u64> {
         let memory = self.memory.get()?.as_ref()?;
-        let read = |address| memory.read(self.api.physical(access, address)?);
+        memory.read(self.api.physical(access, address)?)
+    }
+
+    /// `above`: what the CPU has pushed last.
+    fn place_of_interrupt(
+        &self,
+        access: Access,
+        above: u64,
+        repeating: Option<u64>,
+    ) -> Option<Place> {
+        let Some(repeating) = repeating else {
+            return Some(Place::Between);
+        };
+        let goes_on = self.read(access, above)? == repeating;
+        Some(if goes_on {
+            Place::Inside(1)
+        } else {
+            Place::Between
+        })
+    }
+
+    /// As there.
+    fn place(&self, access: Access, mut above: u64, frame: Frame) -> Option<Place> {
+        let read = |address| self.read(access, address);
         if frame != Frame::Plain {
             if frame == Frame::PageFault && read(above)? & FETCH != 0 {
                 return Some(Place::Between);

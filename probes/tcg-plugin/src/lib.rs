@@ -20,6 +20,7 @@ pub mod mapping;
 pub mod memory;
 pub mod plan;
 pub mod qemu;
+pub mod repeats;
 pub mod rests;
 pub mod ring;
 pub mod vcpu;
@@ -270,6 +271,7 @@ impl Plugin {
                     Frame::Plain => vcpu::on_fault::<0>,
                     Frame::ErrorCode => vcpu::on_fault::<1>,
                     Frame::PageFault => vcpu::on_fault::<2>,
+                    Frame::Interrupt => vcpu::on_fault::<3>,
                 };
                 self.api.call_at(instruction, call, data(word, ahead));
             }
@@ -282,6 +284,7 @@ impl Plugin {
                 self.api
                     .call_at(instruction, vcpu::on_framed, data(word, ahead));
             }
+            What::Repeats { at } => self.api.call_at(instruction, vcpu::on_repeats, at),
             What::Pushed => self.api.call_on_access(instruction, vcpu::on_pushed, 0),
             What::Unpushed => self.api.call_at(instruction, vcpu::on_unpushed, 0),
             What::Gate { open } => {

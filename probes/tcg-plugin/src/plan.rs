@@ -28,11 +28,13 @@ pub struct Hook {
 pub enum What {
     /// Write a record. `after`: its stamp counts the instruction itself.
     Record { word: Word, after: bool },
-    /// The handler of a fault is entered: its record is written when it is known where in its block the fault
+    /// The handler of a fault, or of an interrupt, is entered: its record is written when it is known where that
     /// was.
     Fault { word: Word, frame: Frame },
     /// What the handler calls first is entered: its record comes after that one.
     Framed { word: Word },
+    /// It repeats itself: further rounds are no further instruction.
+    Repeats { at: u64 },
     /// The address that it writes, the first since the fault, tells where the CPU has pushed the faulting
     /// instruction's.
     Pushed,
@@ -56,10 +58,17 @@ pub enum Frame {
     ErrorCode,
     /// An error code that tells whether the instruction was read.
     PageFault,
+    /// An interrupt's: no error code, and the address of what is executed next.
+    Interrupt,
 }
 
 impl Frame {
-    pub const ALL: [Self; 3] = [Self::Plain, Self::ErrorCode, Self::PageFault];
+    pub const ALL: [Self; 4] = [
+        Self::Plain,
+        Self::ErrorCode,
+        Self::PageFault,
+        Self::Interrupt,
+    ];
 }
 
 /// Where functions begin, sorted by address.
@@ -111,6 +120,13 @@ pub fn is_in_kernel(block: &[Listed], sites: Sites<'_>) -> bool {
     first.is_some_and(|site| !site.is_app())
 }
 
+/// A string instruction that repeats itself. It ends its block.
+fn repeats(listed: &Listed) -> bool {
+    let instruction = decoder(listed).decode();
+    let prefixed = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+    prefixed && instruction.is_string_instruction()
+}
+
 /// Whether a block may go on behind the instruction, and it accesses anything but the stack, if it does.
 #[must_use]
 pub fn goes_on(listed: &Listed) -> bool {
@@ -137,6 +153,11 @@ fn decoder(listed: &Listed) -> Decoder<'_> {
 pub fn hooks(block: &[Listed], sites: Sites<'_>, out: &mut Vec<Hook>) {
     out.clear();
     let Some(first) = block.first() else { return };
+    if let Some(last) = block.last().filter(|last| repeats(last)) {
+        // Before what is recorded there: it sets the clock right.
+        let (at, what) = (block.len() - 1, What::Repeats { at: last.address });
+        out.push(Hook { at, what });
+    }
     // One search per block: the rest follows from the next site's address.
     let mut next = sites.0.partition_point(|site| site.address < first.address);
     for (at, listed) in block.iter().enumerate() {
@@ -220,6 +241,11 @@ fn enter(block: &[Listed], at: usize, site: &Site, out: &mut Vec<Hook>) {
                 Some(Mnemonic::Jmp) => Frame::ErrorCode,
                 _ => Frame::Plain,
             };
+            plant(at, What::Fault { word, frame });
+            plant(push, What::Pushed);
+        }
+        Some((push, Mnemonic::Push)) if word.kind() == Some(Kind::InterruptEntry) => {
+            let frame = Frame::Interrupt;
             plant(at, What::Fault { word, frame });
             plant(push, What::Pushed);
         }

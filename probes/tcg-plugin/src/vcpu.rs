@@ -17,6 +17,7 @@ use crate::fault::{self, Place};
 use crate::mapping::Mapping;
 use crate::plan::Frame;
 use crate::qemu::{Access, Both, Clock, OnExecution};
+use crate::repeats::Repeats;
 use crate::ring::{Ring, Switch};
 
 /// Which count of instructions the stamps are of.
@@ -41,6 +42,7 @@ struct Vcpu {
     checks: &'static Checks,
     edges: Edges,
     devices: Devices,
+    repeats: Repeats,
     /// The gate as it was when something was recorded last; [`NEVER`] while something is left out.
     gate: u32,
     /// The opening of it that its records are of.
@@ -98,6 +100,7 @@ pub fn set_up(mapping: &Mapping, clocks: &'static [Clock], counted: Counted) {
                 checks: mapping.checks(),
                 edges: Edges::new(mapping.checks()),
                 devices: Devices::default(),
+                repeats: Repeats::default(),
                 // What is recorded from the first opening on follows nothing that was not.
                 gate: if choice.leaves_out() { NEVER } else { 1 },
                 opened: 1,
@@ -167,6 +170,16 @@ impl Vcpu {
         }
     }
 
+    /// The clock in the instruction that was executed last before what waits.
+    fn before_last(&self) -> u64 {
+        let stamp = self.waiting[0].stamp;
+        match self.counted {
+            Counted::ByBlock | Counted::Both => stamp,
+            // It counts behind what looks at it.
+            Counted::ByInstruction => stamp.wrapping_sub(1),
+        }
+    }
+
     /// Takes back what was counted and not executed, and writes what waited for that.
     fn settle(&mut self, place: Place) {
         let rest = match place {
@@ -177,7 +190,9 @@ impl Vcpu {
                 0
             }
         };
-        self.checks.faults.fetch_add(1, Ordering::Relaxed);
+        if self.frame != Frame::Interrupt || place == Place::Unknown {
+            self.checks.faults.fetch_add(1, Ordering::Relaxed);
+        }
         // The instruction that faulted was counted when it was begun.
         let begun = rest.min(1);
         if self.counted != Counted::ByInstruction {
@@ -326,7 +341,7 @@ pub extern "C" fn on_record<const BOTH: bool>(number: c_uint, data: *mut c_void)
     }
 }
 
-/// A fault's handler is entered. `FRAME`: of [`Frame::ALL`].
+/// A fault's handler, or an interrupt's, is entered. `FRAME`: of [`Frame::ALL`].
 pub extern "C" fn on_fault<const FRAME: usize>(number: c_uint, data: *mut c_void) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
@@ -358,7 +373,9 @@ pub extern "C" fn on_pushed(number: c_uint, access: Access, pushed: u64, _data: 
     if vcpu.waits > 0 {
         // The return address of a call lies between.
         let own = vcpu.waits as u64;
-        vcpu.settle(fault::place(access, pushed, own, vcpu.frame));
+        let repeating = vcpu.repeats.under_way(vcpu.before_last());
+        let place = fault::place(access, pushed, own, vcpu.frame, repeating);
+        vcpu.settle(place);
     }
 }
 
@@ -367,6 +384,21 @@ pub extern "C" fn on_unpushed(number: c_uint, _data: *mut c_void) {
     let vcpu = unsafe { &mut *vcpu(number) };
     if vcpu.waits > 0 {
         vcpu.settle(Place::Unknown);
+    }
+}
+
+/// An instruction that repeats itself is begun, for the first time or for further rounds.
+pub extern "C" fn on_repeats(number: c_uint, at: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    if vcpu.repeats.goes_on(at as u64, vcpu.now()) {
+        if vcpu.counted != Counted::ByInstruction {
+            take(vcpu.by_block, 1);
+        }
+        // The addition comes behind this call.
+        if vcpu.counted != Counted::ByBlock {
+            take(vcpu.by_instruction, 1);
+        }
     }
 }
 

@@ -285,6 +285,23 @@ fn of_blocks_of_one_instruction_those_are_watched_that_may_access_a_device() {
 }
 
 #[test]
+fn rounds_of_an_instruction_are_watched() {
+    let repeats = |at| What::Repeats { at };
+    // rep movsb, repne scasb, movsb; a ret with the same prefix.
+    check(
+        &block(BASE, &[NOP, &[0xf3, 0xa4]]),
+        &[],
+        &[(1, repeats(BASE + 1))],
+    );
+    check(&block(BASE, &[&[0xf2, 0xae]]), &[], &[(0, repeats(BASE))]);
+    check(&block(BASE, &[&[0xa4], NOP]), &[], &[]);
+    check(&block(BASE, &[&[0xf3, 0xc3]]), &[], &[]);
+    let sites = [Site::new(BASE, Kind::Entry, 5, 0)];
+    let expected = [(0, repeats(BASE)), (0, record(Kind::Entry, 5, false))];
+    check(&block(BASE, &[&[0xf3, 0xa4]]), &sites, &expected);
+}
+
+#[test]
 fn recording_stops_before_and_starts_before_what_tells_so() {
     let both = SiteFlags::STARTS | SiteFlags::QUIET;
     let sites = [
@@ -350,6 +367,14 @@ fn a_fault_waits_for_the_first_push_of_its_handler() {
         &block(BASE, &[NOP, CALL]),
         &handler(SiteFlags::PAGE_FAULTS),
         &[(0, fault(Frame::PageFault))],
+    );
+    // An interrupt's is no fault, but may come into an instruction.
+    let word = Word::new(Kind::InterruptEntry, 5);
+    let frame = Frame::Interrupt;
+    check(
+        &block(BASE, &[PUSH_MINUS_1, CALL]),
+        &[Site::new(BASE, Kind::InterruptEntry, 5, 0)],
+        &[(0, What::Fault { word, frame }), (0, What::Pushed)],
     );
     // Neither is to be seen.
     check(
