@@ -359,18 +359,30 @@ impl Advice {
 
 fn measured(candidate: &Candidate, after: &Report) -> Option<Measured> {
     let calls = diff::calls(after);
-    let named = |kind: CrossingKind, call: &str| {
-        let mut calls = calls.iter();
-        calls.find(|class| class.kind == kind && class.call == call)
-    };
+    // Of several as frequent the one whose work is most like it: a call may find another state each time.
+    let named =
+        |kind: CrossingKind, call: &str, work: &dyn Fn(&Class) -> Option<u64>, like: u64| {
+            let dominant = calls
+                .iter()
+                .find(|class| class.kind == kind && class.call == call)?;
+            let as_frequent = diff::about_as_frequent(dominant, after).into_iter();
+            let there = as_frequent.filter_map(|class| Some((class, work(class)?)));
+            there.min_by_key(|(_, work)| work.abs_diff(like))
+        };
     let bypassed = candidate.bypass.and_then(|saving| {
-        let class = named(CrossingKind::Bypass, &candidate.call)?;
-        Some((class, saving.each, candidate.work, work(class)))
+        let work = |class: &Class| Some(self::work(class));
+        let (class, there) = named(CrossingKind::Bypass, &candidate.call, &work, candidate.work)?;
+        Some((class, saving.each, candidate.work, there))
     });
     let shortened = || {
         let shortcut = candidate.shortcut.as_ref()?;
-        let class = named(CrossingKind::Shortcut, &shortcut.symbol)?;
-        let there = heaviest(&class.path, &shortcut.symbol)?.total;
+        let work = |class: &Class| Some(heaviest(&class.path, &shortcut.symbol)?.total);
+        let (class, there) = named(
+            CrossingKind::Shortcut,
+            &shortcut.symbol,
+            &work,
+            shortcut.total,
+        )?;
         Some((class, shortcut.saving.each, shortcut.total, there))
     };
     let (class, predicted, before, there) = bypassed.or_else(shortened)?;
@@ -398,6 +410,13 @@ impl Measured {
     #[must_use]
     pub fn error(&self) -> i64 {
         i64::try_from(self.predicted).unwrap_or(i64::MAX) - self.saved
+    }
+
+    /// What one crossing takes more or less than before: `−104`, `+2096`.
+    #[must_use]
+    pub fn change(&self) -> String {
+        let sign = if self.saved < 0 { '+' } else { '−' };
+        format!("{sign}{}", self.saved.unsigned_abs())
     }
 
     /// The difference is what the new way takes itself and what the work costs more.

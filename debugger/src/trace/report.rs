@@ -184,9 +184,13 @@ pub struct Row {
     /// Own instructions in each run; 0 where it did not run.
     pub a: u64,
     pub b: u64,
-    /// Which mode or option makes the difference; not there where nothing differs or it is not known.
+    /// Which mode or option makes the difference, or that it varies within a mode too; not there where nothing
+    /// differs or it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+    /// Why that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<String>,
 }
 
 /// `uklscope diff`
@@ -206,6 +210,14 @@ pub struct Comparison {
     /// One for each kind of request and pair of modes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestPair>,
+}
+
+impl Row {
+    /// Why it differs, or why that is not known.
+    #[must_use]
+    pub fn why(&self) -> Option<&str> {
+        self.because.as_deref().or(self.untold.as_deref())
+    }
 }
 
 impl TaskName {

@@ -248,10 +248,9 @@ pub fn rung(row: &Row, width: usize) -> String {
     };
     let own = |depth: Option<u32>, own: u64| depth.map_or_else(String::new, |_| own.to_string());
     let depth = row.depth_b.or(row.depth_a).unwrap_or(0) as usize;
-    let because = row.because.as_ref();
-    let because = because.map_or_else(String::new, |because| format!("  {because}"));
+    let why = row.why().map_or_else(String::new, |why| format!("  {why}"));
     format!(
-        "{mark} {:>width$} {:>width$}  {:>depth$}{} [{}]{because}",
+        "{mark} {:>width$} {:>width$}  {:>depth$}{} [{}]{why}",
         own(row.depth_a, row.a),
         own(row.depth_b, row.b),
         "",

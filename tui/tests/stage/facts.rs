@@ -222,6 +222,7 @@ fn source() -> SourceWindow {
         file: FILE.to_owned(),
         path: format!("/src/{FILE}").into(),
         first: 635,
+        line: 636,
         current: Some(636),
         lines: text.map(str::to_owned).to_vec(),
         origin: fs(),
@@ -437,6 +438,7 @@ fn comparison() -> Comparison {
         a,
         b,
         because: None,
+        untold: None,
     };
     let common = Origin::kernel_source("kernel/entry/common.c");
     let rows = vec![

@@ -8,12 +8,13 @@
 //! Work grows with the paths' length, times the logarithm for sorting; only calls of one function that
 //! differ between the paths cost the product of their numbers, up to a limit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use imara_diff::{Algorithm, Diff, InternedInput};
+use rustc_hash::FxHashMap;
 
-use super::Flat;
+use super::flat::Flat;
 
 /// Above that many pairs of calls below one function, they are aligned by their names alone: 16 MiB.
 const MOST_CELLS: usize = 2 << 20;
@@ -270,7 +271,7 @@ impl Aligner<'_> {
 
     /// Calls of a function that both parts have: the first with the first and so on, and from the end.
     fn candidates(&self, part: &Part) -> Vec<(Range<usize>, Range<usize>)> {
-        let mut places: HashMap<usize, (Vec<usize>, Vec<usize>)> = HashMap::new();
+        let mut places: FxHashMap<usize, (Vec<usize>, Vec<usize>)> = FxHashMap::default();
         for at in part.a.clone() {
             places.entry(self.a[at].name).or_default().0.push(at);
         }

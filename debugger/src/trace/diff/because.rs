@@ -5,15 +5,22 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
 use crate::crossing::{CrossingKind, PhaseRule, Setup};
 use crate::profile::{Profile, Reason};
 use crate::trace::phases::Rules;
 use crate::trace::report::{Pair, Row, Verdict};
 
+/// The kernels' families that were met, with their rules of phases.
+#[derive(Debug, Default)]
+pub(super) struct Families(Vec<(Arc<Profile>, Rules)>);
+
 /// Both sides of a difference, as the rules see them.
 struct Sides<'a> {
-    profile: Arc<Profile>,
-    phases: Rules,
+    phases: &'a Rules,
+    /// Those that hold of one side alone, and whether that is the second one.
+    reasons: Vec<(&'a Reason, bool)>,
     a: (&'a Setup, CrossingKind),
     b: (&'a Setup, CrossingKind),
 }
@@ -22,24 +29,48 @@ struct Sides<'a> {
 struct Above {
     depth: u32,
     verdict: Verdict,
-    because: Option<String>,
+    row: usize,
+}
+
+impl Families {
+    fn of(&mut self, pair: &Pair) -> (&Profile, &Rules) {
+        let there: FxHashSet<&str> = pair.rows.iter().map(|row| row.symbol.as_str()).collect();
+        let profile = Profile::recognise(|name| there.contains(name));
+        let known = self
+            .0
+            .iter()
+            .position(|(one, _)| Arc::ptr_eq(one, &profile));
+        let at = known.unwrap_or_else(|| {
+            let rules = Rules::of(&profile);
+            self.0.push((profile, rules));
+            self.0.len() - 1
+        });
+        let (profile, rules) = &self.0[at];
+        (profile, rules)
+    }
 }
 
 /// Fills in `because` of every row that a rule explains.
-pub(super) fn explain(pair: &mut Pair) {
-    let known = |name: &str| pair.rows.iter().any(|row| row.symbol == name);
-    let profile = Profile::recognise(known);
-    if profile.reasons.is_empty() {
+pub(super) fn explain(pair: &mut Pair, families: &mut Families) {
+    let (profile, phases) = families.of(pair);
+    let (a, b) = ((&pair.mode_a, pair.kind_a), (&pair.mode_b, pair.kind_b));
+    let reasons = profile.reasons.iter().filter_map(|reason| {
+        let (in_a, in_b) = (holds(reason, a), holds(reason, b));
+        (in_a != in_b).then_some((reason, in_b))
+    });
+    let sides = Sides {
+        phases,
+        reasons: reasons.collect(),
+        a,
+        b,
+    };
+    if sides.reasons.is_empty() {
         return;
     }
-    let sides = Sides {
-        phases: Rules::of(&profile),
-        profile,
-        a: (&pair.mode_a, pair.kind_a),
-        b: (&pair.mode_b, pair.kind_b),
-    };
+    let rows = &mut pair.rows;
     let (mut above_a, mut above_b) = (Vec::new(), Vec::new());
-    for row in &mut pair.rows {
+    for at in 0..rows.len() {
+        let row = &rows[at];
         let from_a = row.depth_a.and_then(|depth| caller(&mut above_a, depth));
         let from_b = row.depth_b.and_then(|depth| caller(&mut above_b, depth));
         let inherited = match row.verdict {
@@ -49,15 +80,16 @@ pub(super) fn explain(pair: &mut Pair) {
         };
         let inherited = inherited
             .filter(|above| above.verdict == row.verdict)
-            .and_then(|above| above.because.clone());
-        row.because = sides.reason(row).or(inherited);
+            .and_then(|above| rows[above.row].because.clone());
+        let because = sides.reason(row).or(inherited);
         for (above, depth) in [(&mut above_a, row.depth_a), (&mut above_b, row.depth_b)] {
             above.extend(depth.map(|depth| Above {
                 depth,
                 verdict: row.verdict,
-                because: row.because.clone(),
+                row: at,
             }));
         }
+        rows[at].because = because;
     }
 }
 
@@ -69,18 +101,17 @@ fn caller(above: &mut Vec<Above>, depth: u32) -> Option<&Above> {
 
 impl Sides<'_> {
     fn reason(&self, row: &Row) -> Option<String> {
-        let mut reasons = self.profile.reasons.iter();
-        reasons.find_map(|reason| {
-            let (in_a, in_b) = (holds(reason, self.a), holds(reason, self.b));
+        let mut reasons = self.reasons.iter();
+        reasons.find_map(|(reason, in_b)| {
             let fits = match row.verdict {
-                Verdict::Removed => in_a && !in_b && self.is_about(reason, &row.symbol),
-                Verdict::Added => in_b && !in_a && self.is_about(reason, &row.symbol),
-                Verdict::Cost => in_a != in_b && reason.cost.has(&row.symbol),
-                Verdict::Moved => row.a != row.b && in_a != in_b && reason.cost.has(&row.symbol),
+                Verdict::Removed => !in_b && self.is_about(reason, &row.symbol),
+                Verdict::Added => *in_b && self.is_about(reason, &row.symbol),
+                Verdict::Cost => reason.cost.has(&row.symbol),
+                Verdict::Moved => row.a != row.b && reason.cost.has(&row.symbol),
                 Verdict::Same => false,
             };
             fits.then(|| {
-                let with = if in_b { "with" } else { "without" };
+                let with = if *in_b { "with" } else { "without" };
                 format!("{}: {with} {}", self.who(reason), reason.what)
             })
         })

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use proptest::prelude::{Strategy, any, proptest};
 use proptest::{prop_assert, prop_assert_eq};
 
@@ -421,7 +423,7 @@ proptest! {
             side.collect()
         };
         let path = |root: &Node| -> Vec<(String, u32, u64)> {
-            let mut names = HashMap::new();
+            let mut names = Names::default();
             let flats = flatten(root, &mut names);
             flats.iter().map(|flat| (flat.symbol.to_owned(), flat.depth, flat.own)).collect()
         };

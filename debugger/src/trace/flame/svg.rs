@@ -230,12 +230,9 @@ fn draw(paper: &mut Paper, compared: &Compared<'_>, top: f64) {
             width: scale.length(to - from),
             height: HEIGHT - 1.0,
         };
-        let because = row
-            .because
-            .as_ref()
-            .map_or_else(String::new, |why| format!("; {why}"));
+        let why = row.why().map_or_else(String::new, |why| format!("; {why}"));
         let title = format!(
-            "{} ({}): {}, own {} → {}{because}",
+            "{} ({}): {}, own {} → {}{why}",
             row.symbol,
             row.origin,
             wing.band.name(),
@@ -303,8 +300,8 @@ fn rung_of(paper: &mut Paper, row: &Row, y: f64, half: f64) {
     if let Some(words) = side(row.depth_b, row.b) {
         paper.words(half, y, style, &words);
     }
-    if let Some(because) = &row.because {
-        paper.words(WIDTH * 0.62, y, "note", because);
+    if let Some(why) = row.why() {
+        paper.words(WIDTH * 0.62, y, "note", why);
     }
 }
 
