@@ -14,9 +14,10 @@ use debugger::trace::import::Stacks;
 use debugger::trace::recording::{Recording, Stored};
 
 use crate::args::{AttachArgs, OpenArgs, ReplayArgs, RunArgs, ScreenArgs};
-use crate::batch::session as opened;
+use crate::batch::report;
+use crate::batch::{session as opened, stacks};
 use crate::history::History;
-use crate::panels::Screen;
+use crate::panels::{PanelId, Screen};
 use crate::run::{self, Subject};
 use crate::state;
 use crate::theme::{Palette, Theme};
@@ -25,6 +26,10 @@ use crate::ui::{Guest, Ui};
 
 /// Made by this program on a real image, in every mode.
 const BUILT_IN: &[u8] = include_bytes!("../assets/builtin.uklrec");
+
+/// Said of a recording whose writer was ended.
+const CUT_OFF: &str =
+    "it was not written to its end: its crossings are folded of the records that are there";
 
 /// `uklscope run`
 ///
@@ -68,7 +73,7 @@ pub fn last(look: ScreenArgs) -> anyhow::Result<()> {
     let hint = "built-in recording; 'cargo xtask demo' gets an image to debug".to_owned();
     let issues = issues.iter().map(ToString::to_string).collect();
     events.extend(told(&recording, "built-in recording".to_owned(), issues));
-    show_recording(events, Some(hint), look, Screen::Crossings)
+    show_recording(events, Some(hint), look, PanelId::Classes)
 }
 
 /// `uklscope open`: the first recording, and the others' modes beside it.
@@ -80,9 +85,18 @@ pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
         && let Found::Stacks(mut stacks) = trace_file::find(file)?
     {
         args.import.name(&mut stacks, file)?;
-        return show_recording(imported(stacks, file), None, look, Screen::Flame);
+        return show_recording(imported(stacks, file), None, look, PanelId::Flame);
     }
-    let (recording, issues, kept) = read(&args.files)?;
+    if let [a, b] = args.files.as_slice()
+        && (is_import(a)? || is_import(b)?)
+    {
+        let (of_a, of_b) = (report::find(a)?, report::find(b)?);
+        let (stacks, differ) = stacks::two_files((&of_a, a), (&of_b, b), &args.import)?;
+        let mut events = imported(stacks, a);
+        events.push(Event::Differ(Arc::new(differ)));
+        return show_recording(events, None, look, PanelId::Butterfly);
+    }
+    let read = read(&args.files, &mut |_| ())?;
     let names: Vec<String> = args
         .files
         .iter()
@@ -90,9 +104,27 @@ pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
         .map(|name| name.to_string_lossy().into_owned())
         .collect();
     let name = format!("recording {}", names.join(" "));
-    let mut events = told(&recording, name, issues);
-    events.extend(kept.map(|stored| Event::Recorded(Arc::new(stored))));
-    show_recording(events, None, look, Screen::Crossings)
+    let mut events = told(&read.recording, name, read.issues);
+    let first = read.kept.iter().flat_map(Stored::runs).next();
+    let mode = first.and_then(|run| Some(run.made.as_ref()?.mode.mode));
+    for event in &mut events {
+        if let Event::Target(target) = event {
+            target.mode = target.mode.or(mode);
+        }
+    }
+    // Crossings have to wait until they are folded; the timeline shows all at once.
+    let unfolded = read.unfolded.then(|| args.files.clone());
+    let shown = match (&unfolded, read.recording.runs.is_empty()) {
+        (Some(_), true) => PanelId::Timeline,
+        _ => PanelId::Classes,
+    };
+    events.extend(read.kept.map(|stored| Event::Recorded(Arc::new(stored))));
+    let hint = unfolded.as_ref().map(|_| CUT_OFF.to_owned());
+    show(events, hint, look, shown, unfolded.unwrap_or_default())
+}
+
+fn is_import(file: &Path) -> anyhow::Result<bool> {
+    Ok(matches!(trace_file::find(file)?, Found::Stacks(_)))
 }
 
 /// `uklscope attach`
@@ -160,6 +192,7 @@ fn live(
             events,
             tracer,
             kept,
+            unfolded: Vec::new(),
         },
     )
 }
@@ -168,10 +201,24 @@ fn show_recording(
     events: Vec<Event>,
     hint: Option<String>,
     look: ScreenArgs,
-    shown: Screen,
+    shown: PanelId,
+) -> anyhow::Result<()> {
+    show(events, hint, look, shown, Vec::new())
+}
+
+/// `unfolded`: files with runs that were not written to their end.
+fn show(
+    events: Vec<Event>,
+    hint: Option<String>,
+    look: ScreenArgs,
+    shown: PanelId,
+    unfolded: Vec<PathBuf>,
 ) -> anyhow::Result<()> {
     let mut ui = screen(Guest::None, look);
-    ui.show(shown);
+    let mut screens = Screen::ALL.into_iter();
+    let its = screens.find(|screen| screen.panels().contains(&shown));
+    ui.show(its.unwrap_or(ui.screen));
+    ui.set_focus(shown);
     ui.said = hint;
     run::run(
         ui,
@@ -180,6 +227,7 @@ fn show_recording(
             events,
             tracer: None,
             kept: None,
+            unfolded,
         },
     )
 }
@@ -203,17 +251,48 @@ fn chosen(ui: &mut Ui, look: ScreenArgs) {
     }
 }
 
-/// The runs of all files, in their order; the issues name their file. Of several files with records the
-/// first is given.
-fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>, Option<Stored>)> {
+/// What several recordings say together.
+#[derive(Debug)]
+pub(crate) struct Read {
+    recording: Recording,
+    /// Each names its file.
+    issues: Vec<String>,
+    /// Those that mending has added.
+    mended: Vec<String>,
+    /// The first one with records.
+    kept: Option<Stored>,
+    /// A run was not written to its end, and nothing of it was folded yet.
+    unfolded: bool,
+}
+
+impl Read {
+    /// Its crossings as events, with what mending tells of them.
+    pub(crate) fn crossings(self) -> Vec<Event> {
+        let mut events: Vec<Event> = self.mended.into_iter().map(Event::Notice).collect();
+        events.extend(traced(&self.recording));
+        events
+    }
+}
+
+/// The runs of all files, in their order. `mend` is given each as it is opened.
+///
+/// # Errors
+/// When one of them is no recording.
+pub(crate) fn read(files: &[PathBuf], mend: &mut dyn FnMut(&mut Stored)) -> anyhow::Result<Read> {
     let mut whole: Option<Recording> = None;
     let mut kept: Option<Stored> = None;
-    let mut issues = Vec::new();
+    let (mut issues, mut mended) = (Vec::new(), Vec::new());
+    let mut unfolded = false;
     for file in files {
-        let stored = trace_file::open(file)?;
+        let mut stored = trace_file::open(file)?;
+        let known = stored.issues().len();
+        mend(&mut stored);
         let recording = stored.recording();
-        let found = stored.issues().iter();
-        issues.extend(found.map(|issue| format!("{}: {issue}", file.display())));
+        let named = |issue| format!("{}: {issue}", file.display());
+        let (found, new) = stored.issues().split_at(known);
+        issues.extend(found.iter().map(named));
+        mended.extend(new.iter().map(named));
+        unfolded |= stored.is_unfolded();
         if stored.has_records() && kept.is_none() {
             kept = Some(stored);
         }
@@ -222,8 +301,13 @@ fn read(files: &[PathBuf]) -> anyhow::Result<(Recording, Vec<String>, Option<Sto
             None => whole = Some(recording),
         }
     }
-    let whole = whole.context("opening recordings: no file is given; name one")?;
-    Ok((whole, issues, kept))
+    Ok(Read {
+        recording: whole.context("opening recordings: no file is given; name one")?,
+        issues,
+        mended,
+        kept,
+        unfolded,
+    })
 }
 
 /// Stacks of another tool, as the events of a session that has ended.
@@ -266,19 +350,27 @@ pub fn told(recording: &Recording, name: String, issues: Vec<String>) -> Vec<Eve
         lacks: Vec::new(),
         found: Vec::new(),
     }));
-    if let Some(first) = first {
-        events.push(Event::Trace(TraceNews {
+    events.extend(traced(recording));
+    events.push(Event::Run(Run::Ended(name)));
+    events
+}
+
+/// Its runs: the first one, and all side by side.
+fn traced(recording: &Recording) -> Vec<Event> {
+    let first = recording.runs.first().map(|first| {
+        Event::Trace(TraceNews {
             report: Arc::new(first.clone()),
             events: first.events,
             events_per_s: 0.0,
             running: false,
             recording: false,
-        }));
-    }
+        })
+    });
     let comparison = side_by_side(&recording.head.image, recording.runs.clone());
-    events.push(Event::Compared(Arc::new(comparison)));
-    events.push(Event::Run(Run::Ended(name)));
-    events
+    first
+        .into_iter()
+        .chain([Event::Compared(Arc::new(comparison))])
+        .collect()
 }
 
 fn qemu_is_there() -> bool {

@@ -1,6 +1,7 @@
 //! The event loop: one queue, one owner; drain it, then draw once.
 
 use std::io;
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use crate::batch::text as words;
 use crate::mapper::Mapper;
 use crate::pace::Pace;
 use crate::panels::{Effect, Traced};
+use crate::refolder::Refolder;
 use crate::state;
 use crate::stepper::{Stepper, Wish};
 use crate::term::{Terminals, panicked_beside};
@@ -72,6 +74,8 @@ pub struct Subject {
     pub tracer: Option<Tracer>,
     /// Where breakpoints and layout are kept for the next run.
     pub kept: Option<state::File>,
+    /// Recordings with runs that have no report but records.
+    pub unfolded: Vec<PathBuf>,
 }
 
 /// Shows the screen until the user leaves it.
@@ -98,11 +102,13 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
         subject,
         stepper: Stepper::default(),
         mapper: Mapper::default(),
+        refolder: Refolder::default(),
         sender,
         restoring: false,
         server: None,
         refused: 0,
     };
+    screen.refold();
     let left = screen.until_left(inbox, &mut terminal);
     let kept = screen.keep();
     // The terminal first: a guest may take a moment to end.
@@ -195,6 +201,7 @@ struct Running {
     subject: Subject,
     stepper: Stepper,
     mapper: Mapper,
+    refolder: Refolder,
     sender: Sender<Message>,
     /// The last run's breakpoints are being set up.
     restoring: bool,
@@ -510,9 +517,30 @@ impl Running {
         }
     }
 
+    /// Makes the crossings of recordings that were not written to their end.
+    fn refold(&mut self) {
+        let files = std::mem::take(&mut self.subject.unfolded);
+        if files.is_empty() {
+            return;
+        }
+        let sender = self.sender.clone();
+        let started = self.refolder.start(files, move |event| {
+            // The screen may have been left meanwhile.
+            let _ = sender.send(Message::Trace(event));
+        });
+        if let Err(error) = started {
+            self.ui.said = Some(format!(
+                "folding the records: {error}; 'uklscope report FILE' does it"
+            ));
+        }
+    }
+
     fn cancel(&mut self, name: &str) {
         if Stepper::is_name(name) {
             return self.stepper.stop();
+        }
+        if Refolder::is_name(name) {
+            return self.refolder.stop();
         }
         match &self.subject.tracer {
             Some(tracer) if Tracer::is_name(name) => tracer.stop(),

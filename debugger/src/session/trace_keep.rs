@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::process;
 use super::trace::{TraceOptions, Traced, trace_and_record};
@@ -30,6 +30,10 @@ use crate::trace::sites::SiteTable;
 
 /// Chunks that may wait: 4 MiB.
 const WAITING: usize = 64;
+
+/// What a program that is killed takes with it at most: records are far smaller in the file than in memory, so
+/// that a full buffer may hold a minute of them.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 enum Message {
     Run(Box<Made>),
@@ -206,12 +210,18 @@ fn write(
     give: &Sender<Vec<u64>>,
 ) -> io::Result<Kept> {
     let mut kept = Kept::default();
-    for message in messages {
+    let mut flushed = Instant::now();
+    loop {
+        let message = match messages.recv_timeout(FLUSH_EVERY) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         let began = Instant::now();
         match message {
-            Message::Run(made) => writer.run(&made)?,
-            Message::Report(report) => writer.report(&report)?,
-            Message::Chunk(Copied { head, records }) => {
+            Some(Message::Run(made)) => writer.run(&made)?,
+            Some(Message::Report(report)) => writer.report(&report)?,
+            Some(Message::Chunk(Copied { head, records })) => {
                 kept.records += records.len() as u64;
                 writer.take(Chunk {
                     records: &records,
@@ -220,6 +230,11 @@ fn write(
                 // Where nobody waits for buffers this one is let go.
                 let _ = give.try_send(records);
             }
+            None => {}
+        }
+        if flushed.elapsed() >= FLUSH_EVERY {
+            writer.flush()?;
+            flushed = Instant::now();
         }
         kept.busy += began.elapsed();
     }

@@ -151,32 +151,14 @@ pub fn diff(
             many.len()
         ),
     };
-    let mut a = side(a, &args.a, modes.0, args)?;
-    let mut b = side(b, path_b, modes.1, args)?;
-    if a.stacks.unit != b.stacks.unit {
-        let say = |side: &Compared| match &side.stacks.unit {
-            Some(unit) => format!("{} counts {unit}", side.name),
-            None => format!("{} does not say what it counts", side.name),
-        };
-        bail!(
-            "comparing: {}, {}; where they count the same, --unit NAME says so",
-            say(&a),
-            say(&b)
-        );
-    }
-    if let Some(call) = &args.call {
-        for side in [&mut a, &mut b] {
-            side.stacks = side.stacks.only(call).with_context(|| {
-                format!(
-                    "comparing {call}: it is no call and no function of {}; 'uklscope report {}' lists those it has",
-                    side.name, side.name
-                )
-            })?;
-        }
-    }
-    let diff = differ((&a.stacks, &a.name), (&b.stacks, &b.name));
+    let a = side(a, &args.a, modes.0, &args.import)?;
+    let b = side(b, path_b, modes.1, &args.import)?;
+    let (_, diff) = beside(a, b, args.call.as_deref())?;
     if let Some(path) = &args.svg {
-        let heading = format!("{} → {}, own {} of all calls", a.name, b.name, diff.unit);
+        let heading = format!(
+            "{} → {}, own {} of all calls",
+            diff.a.name, diff.b.name, diff.unit
+        );
         std::fs::write(path, svg::difference(std::slice::from_ref(&diff), &heading))
             .with_context(|| format!("writing {}", path.display()))?;
     }
@@ -190,11 +172,55 @@ pub fn diff(
     Ok(())
 }
 
+/// Two files as they are, for the screen: the first one's stacks, and what differs.
+///
+/// # Errors
+/// When they do not count the same.
+pub fn two_files(
+    (a, path_a): (&Input, &Path),
+    (b, path_b): (&Input, &Path),
+    import: &Import,
+) -> anyhow::Result<(Stacks<'static>, StacksDiff)> {
+    let a = side(a, path_a, None, import)?;
+    beside(a, side(b, path_b, None, import)?, None)
+}
+
+/// The first one as it is compared, and what differs.
+fn beside(
+    mut a: Compared,
+    mut b: Compared,
+    call: Option<&str>,
+) -> anyhow::Result<(Stacks<'static>, StacksDiff)> {
+    if a.stacks.unit != b.stacks.unit {
+        let say = |side: &Compared| match &side.stacks.unit {
+            Some(unit) => format!("{} counts {unit}", side.name),
+            None => format!("{} does not say what it counts", side.name),
+        };
+        bail!(
+            "comparing: {}, {}; where they count the same, --unit NAME says so",
+            say(&a),
+            say(&b)
+        );
+    }
+    if let Some(call) = call {
+        for side in [&mut a, &mut b] {
+            side.stacks = side.stacks.only(call).with_context(|| {
+                format!(
+                    "comparing {call}: it is no call and no function of {}; 'uklscope report {}' lists those it has",
+                    side.name, side.name
+                )
+            })?;
+        }
+    }
+    let diff = differ((&a.stacks, &a.name), (&b.stacks, &b.name));
+    Ok((a.stacks, diff))
+}
+
 fn side(
     file: &Input,
     path: &Path,
     mode: Option<&Setup>,
-    args: &DiffArgs,
+    import: &Import,
 ) -> anyhow::Result<Compared> {
     let stacks = match file {
         Input::Recording(recording) => {
@@ -213,7 +239,7 @@ fn side(
                 }
                 _ => stacks.clone(),
             };
-            args.import.name(&mut stacks, path)?;
+            import.name(&mut stacks, path)?;
             stacks
         }
     };

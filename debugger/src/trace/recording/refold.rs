@@ -2,12 +2,16 @@
 
 use super::Issue;
 use super::layout::{Made, Stretch};
-use super::stored::{Stored, records};
+use super::stored::{Run as Known, Stored, records};
 use crate::trace::fold::{Fold, Run};
 use crate::trace::report::Report;
 
 /// Classes in a report.
 const MOST_CLASSES: usize = 256;
+
+/// What stands at a run's end and cannot be made of its records.
+const MISSING: &str = "the run was not written to its end: the places that crossings were made from, and the names \
+                       of tasks, are not known";
 
 /// One vCPU's stretches, and how far they were taken.
 struct Reading<'a> {
@@ -18,26 +22,43 @@ struct Reading<'a> {
 }
 
 impl<B: AsRef<[u8]>> Stored<B> {
+    /// Whether a run has records and no report: it was not written to its end.
+    #[must_use]
+    pub fn is_unfolded(&self) -> bool {
+        self.runs().iter().any(Known::is_unfolded)
+    }
+
     /// Makes the reports of runs that have none but records, and tells of each. Takes as long as folding
     /// them did.
     pub fn refold(&mut self) {
+        self.refold_while(&mut |_, _| true);
+    }
+
+    /// As [`Self::refold`], while `goes_on` says so: it is told how many records of a run were folded, and of
+    /// how many. A run that is given up gets no report.
+    pub fn refold_while(&mut self, goes_on: &mut dyn FnMut(u64, u64) -> bool) {
         for run in 0..self.runs().len() {
             let known = &self.runs()[run];
-            let Some(made) = known.made.clone() else {
+            let Some(made) = known.made.clone().filter(|_| known.is_unfolded()) else {
                 continue;
             };
-            if known.report.is_none() && known.records() > 0 {
-                let report = self.folded(run, &made);
-                let issue = Issue::Refolded {
-                    run: run + 1,
-                    records: report.events,
-                };
-                self.mended(run, report, issue);
-            }
+            let Some(report) = self.folded(run, &made, goes_on) else {
+                return;
+            };
+            let issue = Issue::Refolded {
+                run: run + 1,
+                records: report.events,
+            };
+            self.mended(run, report, issue);
         }
     }
 
-    fn folded(&self, number: usize, made: &Made) -> Report {
+    fn folded(
+        &self,
+        number: usize,
+        made: &Made,
+        goes_on: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Option<Report> {
         let run = &self.runs()[number];
         let mut fold = Fold::new(run.functions.clone()).with_requests(made.request.as_ref());
         let vcpus = 0..run.vcpus();
@@ -51,6 +72,7 @@ impl<B: AsRef<[u8]>> Stored<B> {
             })
             .collect();
         let mut lost = 0;
+        let all = run.records();
         loop {
             let mut moved = false;
             for (vcpu, reading) in readings.iter_mut().enumerate() {
@@ -59,6 +81,9 @@ impl<B: AsRef<[u8]>> Stored<B> {
                         continue;
                     };
                     moved = true;
+                    if !goes_on(fold.events, all) {
+                        return None;
+                    }
                     let raw = records(self.bytes().as_ref(), *at, stretch).map(|(_, raw)| raw);
                     if stretch.lost > 0 || raw.is_none() {
                         fold.gap(vcpu);
@@ -85,8 +110,8 @@ impl<B: AsRef<[u8]>> Stored<B> {
             engine: made.engine.clone(),
             lost,
             insns: extents.map(|extent| extent.end - extent.start).sum(),
-            notes: Vec::new(),
+            notes: vec![MISSING.to_owned()],
         };
-        fold.report(&told, MOST_CLASSES)
+        Some(fold.report(&told, MOST_CLASSES))
     }
 }

@@ -79,6 +79,12 @@ impl Run {
         tasks.find(|task| task.address == address)?.label()
     }
 
+    /// Its records were kept, and it was not written to its end.
+    #[must_use]
+    pub fn is_unfolded(&self) -> bool {
+        self.report.is_none() && self.made.is_some() && self.records() > 0
+    }
+
     /// vCPUs whose records were kept.
     #[must_use]
     pub fn vcpus(&self) -> u32 {

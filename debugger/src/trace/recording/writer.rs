@@ -266,6 +266,14 @@ impl<W: io::Write> Writer<W> {
         Ok(())
     }
 
+    /// Hands on what was written: whoever ends this program does not take it away.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     /// Writes the index and the end.
     ///
     /// # Errors
