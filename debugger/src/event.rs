@@ -58,6 +58,8 @@ pub enum Event {
     Mapped(std::sync::Arc<crate::trace::call_map::CallMap>),
     /// Stacks that another tool wrote.
     Imported(std::sync::Arc<crate::trace::import::Stacks<'static>>),
+    /// Two of such files beside each other.
+    Differ(std::sync::Arc<crate::trace::import::StacksDiff>),
     /// One operation in two modes, stepped through.
     Stepped(std::sync::Arc<Instructions>),
     /// The watch expressions as of this stop, or of a change of them: all, by number.
@@ -379,6 +381,9 @@ pub struct SourceWindow {
     pub path: std::path::PathBuf,
     /// Line number of `lines[0]`, from 1.
     pub first: u32,
+    /// The one that was asked for.
+    pub line: u32,
+    /// It, where the program counter stands there.
     pub current: Option<u32>,
     pub lines: Vec<String>,
     pub origin: Origin,

@@ -6,6 +6,7 @@ use debugger::model::Model;
 use debugger::trace::query::Crossing;
 use debugger::trace::report::{Class, Node, Pair};
 
+use crate::difference::Difference;
 use crate::filter::Filter;
 use crate::panels::held::Held;
 use crate::widgets::cursor::Cursor;
@@ -126,6 +127,13 @@ impl Look {
         }
         let classes = self.classes(model);
         classes.get(self.class_row(&classes)).copied()
+    }
+
+    /// What the ladder and the butterfly show: the marked class's call, or the files that were imported.
+    #[must_use]
+    pub fn difference<'a>(&self, model: &'a Model) -> Option<Difference<'a>> {
+        let pair = self.pair(model).map(Difference::from);
+        pair.or_else(|| model.differ.as_deref().map(Difference::from))
     }
 
     /// The pair of modes the ladder shows for the marked class's call.

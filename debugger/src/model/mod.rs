@@ -32,7 +32,7 @@ use crate::event::{
     ThreadInfo, Watched, Why,
 };
 use crate::trace::call_map::CallMap;
-use crate::trace::import::Stacks;
+use crate::trace::import::{Stacks, StacksDiff};
 use crate::trace::recording::Stored;
 
 #[derive(Debug, Default)]
@@ -74,6 +74,8 @@ pub struct Model {
     pub call_map: Option<Arc<CallMap>>,
     /// Stacks of another tool, where there are no crossings.
     pub imported: Option<Arc<Stacks<'static>>>,
+    /// They beside others.
+    pub differ: Option<Arc<StacksDiff>>,
     /// Who has joined the session beside the screen.
     pub joined: Vec<String>,
     pub console: Console,
@@ -105,6 +107,7 @@ impl Model {
             Event::Recorded(stored) => self.recorded = Some(stored),
             Event::Mapped(map) => self.call_map = Some(map),
             Event::Imported(stacks) => self.imported = Some(stacks),
+            Event::Differ(differ) => self.differ = Some(differ),
             Event::Stepped(instructions) => self.crossings.stepped = Some(instructions),
             Event::Watched(watched) => self.watched = watched,
             Event::Pulse => self.run.pulsed(),
@@ -142,6 +145,7 @@ impl Model {
             | Event::Recorded(_)
             | Event::Mapped(_)
             | Event::Imported(_)
+            | Event::Differ(_)
             | Event::Stepped(_)
             | Event::Work(_)
             | Event::Notice(_) => self.apply(event),

@@ -4,7 +4,7 @@
 use debugger::addr::Insns;
 use debugger::model::Model;
 use debugger::trace::flame::butterfly::{Band, Butterfly as Picture, Wing};
-use debugger::trace::report::{Pair, Row, Verdict};
+use debugger::trace::report::{Row, Verdict};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Modifier;
@@ -13,6 +13,7 @@ use ratatui::text::{Line, Span};
 use super::ladder::{ledger, other_modes};
 use super::listing::{find, say};
 use super::{Act, Effect, Panel, View};
+use crate::difference::Difference;
 use crate::look::Look;
 use crate::widgets::frames::{self, Place};
 use crate::widgets::text;
@@ -29,7 +30,7 @@ pub struct Butterfly {
 const BELOW: u16 = 3;
 
 struct Scene<'a> {
-    pair: &'a Pair,
+    pair: Difference<'a>,
     picture: Picture,
     /// From and to, in instructions.
     shown: (u64, u64),
@@ -53,8 +54,8 @@ impl Butterfly {
     }
 
     fn scene<'a>(&self, model: &'a Model, look: &Look, area: Rect) -> Option<Scene<'a>> {
-        let pair = look.pair(model)?;
-        let picture = Picture::of(&pair.rows, self.changes);
+        let pair = look.difference(model)?;
+        let picture = Picture::of(pair.rows, self.changes);
         let row = look.rung.row(pair.rows.len());
         let body = Rect {
             height: area.height.saturating_sub(BELOW),
@@ -156,7 +157,12 @@ impl Scene<'_> {
 
 impl Panel for Butterfly {
     fn title(&self, view: View<'_>) -> String {
-        let Some(pair) = view.look.pair(view.model) else {
+        let Some(Difference {
+            what,
+            sides: [a, b],
+            ..
+        }) = view.look.difference(view.model)
+        else {
             return "butterfly".to_owned();
         };
         let only = if self.changes {
@@ -164,10 +170,7 @@ impl Panel for Butterfly {
         } else {
             ""
         };
-        format!(
-            "butterfly of {}: {} → {}{only}",
-            pair.call, pair.mode_a, pair.mode_b
-        )
+        format!("butterfly of {what}: {a} → {b}{only}")
     }
 
     fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
@@ -180,7 +183,7 @@ impl Panel for Butterfly {
             Act::Side(rows) => Some(scene.row.saturating_add_signed(*rows)),
             Act::Page(pages) => {
                 let differs = |row: &Row| row.verdict != Verdict::Same;
-                let rows = &scene.pair.rows;
+                let rows = scene.pair.rows;
                 match pages {
                     0.. => (scene.row + 1..len).find(|at| differs(&rows[*at])),
                     _ => (0..scene.row).rev().find(|at| differs(&rows[*at])),
@@ -247,10 +250,15 @@ impl Panel for Butterfly {
         };
         if let Some(row) = scene.pair.rows.get(scene.row) {
             text::put(buf, below, 0, about(row, view));
-            let because = row.because.clone().unwrap_or_default();
-            text::put(buf, below, 1, Line::styled(because, view.theme.dim()));
+            let why = row.why().unwrap_or_default();
+            text::put(
+                buf,
+                below,
+                1,
+                Line::styled(why.to_owned(), view.theme.dim()),
+            );
         }
-        text::put(buf, below, 2, ledger(scene.pair, view));
+        text::put(buf, below, 2, ledger(&scene.pair, view));
     }
 }
 

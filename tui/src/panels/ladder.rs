@@ -2,7 +2,7 @@
 
 use debugger::addr::Insns;
 use debugger::model::Model;
-use debugger::trace::report::{Pair, Row, Verdict};
+use debugger::trace::report::{Row, Verdict};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -10,6 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::listing::{find, moved, say};
 use super::{Act, Effect, Panel, View};
+use crate::difference::Difference;
 use crate::look::Look;
 use crate::widgets::cursor::Cursor;
 use crate::widgets::text;
@@ -32,8 +33,12 @@ fn body(area: Rect) -> Rect {
 
 impl Panel for Ladder {
     fn title(&self, view: View<'_>) -> String {
-        match view.look.pair(view.model) {
-            Some(pair) => format!("ladder of {}: {} │ {}", pair.call, pair.mode_a, pair.mode_b),
+        match view.look.difference(view.model) {
+            Some(Difference {
+                what,
+                sides: [a, b],
+                ..
+            }) => format!("ladder of {what}: {a} │ {b}"),
             None => "ladder".to_owned(),
         }
     }
@@ -51,7 +56,7 @@ impl Panel for Ladder {
             look.rung = Cursor::default();
             return Vec::new();
         }
-        let Some(pair) = look.pair(model) else {
+        let Some(pair) = look.difference(model) else {
             return Vec::new();
         };
         let len = pair.rows.len();
@@ -70,14 +75,14 @@ impl Panel for Ladder {
     }
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
-        let Some(pair) = view.look.pair(view.model) else {
+        let Some(pair) = view.look.difference(view.model) else {
             return say(&other_modes(view), view, area, buf);
         };
         let half = usize::from(area.width) / 2;
+        let [head_a, head_b] = &pair.heads;
         let heading = format!(
-            "{:<half$}{}",
-            format!("{} {}", pair.mode_a, pair.kind_a),
-            format_args!("{} {}", pair.mode_b, pair.kind_b)
+            "{:<half$}{head_b}",
+            text::fit(head_a, half.saturating_sub(1))
         );
         text::put(buf, area, 0, Line::styled(heading, view.theme.key()));
         let body = body(area);
@@ -92,11 +97,11 @@ impl Panel for Ladder {
         }
         let last = usize::from(area.height.saturating_sub(1));
         let marked = pair.rows.get(cursor.row(pair.rows.len()));
-        if let Some(because) = marked.and_then(|row| row.because.as_deref()) {
-            let line = Line::styled(because, view.theme.dim());
+        if let Some(why) = marked.and_then(Row::why) {
+            let line = Line::styled(why, view.theme.dim());
             text::put(buf, area, last.saturating_sub(1), line);
         }
-        text::put(buf, area, last, ledger(pair, view));
+        text::put(buf, area, last, ledger(&pair, view));
     }
 }
 
@@ -158,7 +163,7 @@ pub(super) fn other_modes(view: View<'_>) -> String {
     }
 }
 
-pub(super) fn ledger(pair: &Pair, view: View<'_>) -> Line<'static> {
+pub(super) fn ledger(pair: &Difference<'_>, view: View<'_>) -> Line<'static> {
     let sum = format!(
         "{} − removed {} + added {} = {}",
         Insns(pair.a),

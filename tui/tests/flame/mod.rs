@@ -70,6 +70,33 @@ fn stacks_of_another_tool_are_drawn_in_their_own_unit() {
 }
 
 #[test]
+fn two_files_of_another_tool_are_compared() {
+    let read = |text: &'static str| {
+        let stacks = debugger::trace::import::read(text.as_bytes()).expect("folded stacks");
+        stacks.into_owned()
+    };
+    let a = read("main;read;vfs_read_[k] 30\nmain;write 5\nmain 10\n");
+    let b = read("main;read;vfs_read_[k] 20\nmain;send 7\nmain 10\n");
+    let differ = debugger::trace::import::differ((&a, "old.folded"), (&b, "new.folded"));
+    let mut stage = Stage::new(SMALL.0, SMALL.1);
+    for event in tui::open::imported(a, "old.folded".as_ref()) {
+        stage.event(event);
+    }
+    stage.event(Event::Differ(Arc::new(differ)));
+    stage.keys("5 d");
+    let text = stage.text();
+    let title = "butterfly of all calls, by counts: old.folded → new.folded";
+    assert!(text.contains(title), "{text}");
+    assert!(text.contains("45 − removed 15 + added 7 = 37"), "{text}");
+    stage.keys("4 d");
+    let text = stage.text();
+    assert!(
+        text.contains("old.folded") && text.contains("−10"),
+        "{text}"
+    );
+}
+
+#[test]
 fn two_modes_as_a_butterfly() {
     assert_snapshot!("butterfly_small", shown(SMALL, "3 5 d m"));
     assert_snapshot!("butterfly_changes_small", shown(SMALL, "3 5 d m c l l"));
