@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use debugger::addr::Addr;
+use debugger::command::Command;
 use debugger::crossing::Mode;
-use debugger::event::Event;
+use debugger::event::{Answer, Event, Failure, SourceWindow};
 use debugger::origin::Origin;
 use debugger::trace::call_map::CallMap;
 use debugger::trace::call_sites::{CallSite, Enters, Target};
 use insta::assert_snapshot;
+use tui::action;
 
 #[expect(dead_code, reason = "tests of the other screens need the rest")]
 mod stage;
@@ -143,4 +145,33 @@ fn a_query_holds_while_it_is_typed_and_is_left_by_escape() {
     );
     stage.keys("Esc");
     assert_eq!(rows(&stage), all);
+}
+
+/// A short file, of which all lines are in the window.
+fn short_file(command: &Command) -> Result<Answer, Failure> {
+    match command {
+        Command::List {
+            location: Some(_), ..
+        } => Ok(Answer::Source(SourceWindow {
+            file: "syscalls/main.c".to_owned(),
+            first: 1,
+            line: 14,
+            current: None,
+            lines: (1..=200).map(|line| format!("line {line}")).collect(),
+            origin: Origin::App,
+        })),
+        other => facts::answer(other),
+    }
+}
+
+#[test]
+fn the_code_of_a_place_of_the_map_is_gone_to_by_its_line() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.answers = short_file;
+    action::go_to(&mut stage.ui, &stage.model, "*0xffffffff81a00010");
+    stage.keys("1");
+    let marked = stage.ui.panels.source.marked(&stage.model);
+    assert_eq!(marked.as_deref(), Some("syscalls/main.c:14"));
+    let text = stage.text();
+    assert!(text.contains("   14  line 14"), "{text}");
 }

@@ -257,6 +257,7 @@ impl Engine {
             file,
             path,
             first,
+            line,
             current,
             lines,
             origin: place.origin,

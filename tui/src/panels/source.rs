@@ -95,8 +95,7 @@ impl Source {
         let last = window.first.saturating_add(count.saturating_sub(1));
         self.place(model)
             .and_then(|place| place.line)
-            .or(window.current)
-            .unwrap_or(window.first + count / 2)
+            .unwrap_or(window.line)
             .clamp(window.first, last)
     }
 
@@ -224,9 +223,7 @@ impl Panel for Source {
             return explain(&view.model.source.value, view, area, buf);
         };
         let marked = self.line(view.model, window);
-        let held = self
-            .place(view.model)
-            .is_some_and(|place| place.line.is_some());
+        let held = self.place(view.model).is_some();
         let fresh = view.model.is_fresh(&view.model.source);
         let rows = self.rows(view.model, window, marked, usize::from(area.height));
         let mut highlighter = highlighter(window, rows.first().map_or(window.first, Row::line));

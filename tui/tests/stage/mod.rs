@@ -27,7 +27,7 @@ pub(crate) struct Stage {
     pub(crate) left: bool,
     /// Commands sent so far.
     pub(crate) asked: usize,
-    answers: fn(&Command) -> Result<Answer, Failure>,
+    pub(crate) answers: fn(&Command) -> Result<Answer, Failure>,
 }
 
 impl Stage {
