@@ -15,6 +15,8 @@ pub(super) struct Run {
     pub(super) crossings: u64,
     /// Of all crossings.
     pub(super) instructions: u64,
+    /// Kind → classes.
+    pub(super) kinds: BTreeMap<String, u64>,
     /// Functions in all paths.
     pub(super) nodes: u64,
     /// Origin → what its functions executed, over all crossings.
@@ -33,6 +35,7 @@ fn of(report: &Report) -> Run {
         classes: report.classes.len() as u64,
         crossings: 0,
         instructions: 0,
+        kinds: BTreeMap::new(),
         nodes: 0,
         origins: BTreeMap::new(),
         tracks: BTreeMap::new(),
@@ -40,6 +43,7 @@ fn of(report: &Report) -> Run {
     for class in &report.classes {
         run.crossings += class.count;
         run.instructions += class.count * class.instructions;
+        *run.kinds.entry(class.kind.to_string()).or_default() += 1;
         add(&class.path, class.count, &mut run);
         let track = run.tracks.entry(class.kind).or_default();
         *track.entry(class.call.clone()).or_default() += class.instructions;

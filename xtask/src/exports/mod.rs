@@ -192,13 +192,15 @@ fn chrome(readers: &Readers, file: &Path, runs: &[Run]) -> Result<()> {
     same("outermost slices by track", found, expected)
 }
 
-/// A thread for each run.
+/// A thread for each run, a marker for each class.
 fn firefox(readers: &Readers, file: &Path, runs: &[Run]) -> Result<()> {
     let threads: Vec<String> = (0..runs.len()).map(|run| format!("t-{run}")).collect();
-    let questions: Vec<[&str; 4]> = threads
-        .iter()
-        .map(|thread| ["thread", "samples", "--thread", thread])
-        .collect();
+    let ask = |what| {
+        threads
+            .iter()
+            .map(move |thread| ["thread", what, "--thread", thread])
+    };
+    let questions: Vec<[&str; 4]> = ask("samples").chain(ask("markers")).collect();
     let questions: Vec<&[&str]> = questions.iter().map(<[&str; 4]>::as_slice).collect();
     let answers = readers.firefox(file, &questions)?;
     for (answer, run) in answers.iter().zip(runs) {
@@ -214,6 +216,14 @@ fn firefox(readers: &Readers, file: &Path, runs: &[Run]) -> Result<()> {
             origins.insert(name.to_owned(), number(category, "samples")?);
         }
         same("instructions by origin", &origins, &run.origins)?;
+    }
+    for (answer, run) in answers.iter().skip(runs.len()).zip(runs) {
+        let mut kinds = BTreeMap::new();
+        for group in array(&answer["byType"])? {
+            let name = group["markerName"].as_str().unwrap_or_default();
+            kinds.insert(name.to_owned(), number(group, "count")?);
+        }
+        same("markers by kind", &kinds, &run.kinds)?;
     }
     Ok(())
 }

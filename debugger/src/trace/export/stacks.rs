@@ -5,10 +5,10 @@ use crate::trace::report::{Class, Node, Report};
 
 /// A function that executed instructions of its own, and what called it.
 #[derive(Debug)]
-pub(super) struct Stack<'a> {
+pub(super) struct Stack<'a, 'p> {
     pub(super) class: &'a Class,
     /// The outermost first; never empty.
-    pub(super) path: &'a [&'a Node],
+    pub(super) path: &'p [&'a Node],
     /// The innermost function's own instructions, over all crossings of the class.
     pub(super) weight: u64,
 }
@@ -17,9 +17,9 @@ pub(super) struct Stack<'a> {
 ///
 /// # Errors
 /// The first one of `each`.
-pub(super) fn stacks<E>(
-    run: &Report,
-    each: &mut impl FnMut(Stack<'_>) -> Result<(), E>,
+pub(super) fn stacks<'a, E>(
+    run: &'a Report,
+    each: &mut impl FnMut(Stack<'a, '_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let mut path = Vec::new();
     for class in &run.classes {
@@ -32,7 +32,7 @@ fn below<'a, E>(
     class: &'a Class,
     node: &'a Node,
     path: &mut Vec<&'a Node>,
-    each: &mut impl FnMut(Stack<'_>) -> Result<(), E>,
+    each: &mut impl FnMut(Stack<'a, '_>) -> Result<(), E>,
 ) -> Result<(), E> {
     path.push(node);
     if node.own > 0 {
