@@ -121,7 +121,7 @@ fn each(
         tell(event);
     };
     tell(work(NAME, (0, modes.len() as u64), false));
-    let compared = compare(image, &modes, options, cancel, &mut news);
+    let compared = compare(image, &modes, options, None, cancel, &mut news);
     tell(work(NAME, (1, 1), true));
     let (comparison, _) = compared.map_err(|error| error.to_string())?;
     if let Some(own) = comparison

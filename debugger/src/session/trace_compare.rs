@@ -4,13 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::trace::{TraceOptions, Traced, trace};
 use super::trace_error::TraceError;
+use super::trace_keep::{Keeper, trace_into};
 use crate::crossing::Setup;
 use crate::event::Event;
 use crate::qemu::image::Image;
 use crate::trace::report::{Comparison, Report, SCHEMA};
 use crate::trace::{diff, requests};
 
-/// One boot per mode, in order, each traced with `options` but for the mode and its options.
+/// One boot per mode, in order, each traced with `options` but for the mode and its options. `keeper`: their
+/// records are kept, each mode's as a run of its own.
 ///
 /// # Errors
 /// When one of the runs fails.
@@ -18,6 +20,7 @@ pub fn compare(
     image: &Image,
     modes: &[Setup],
     options: &TraceOptions,
+    mut keeper: Option<&mut Keeper>,
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(&Setup, Event),
 ) -> Result<(Comparison, Vec<Traced>), TraceError> {
@@ -30,9 +33,11 @@ pub fn compare(
             setup: setup.clone(),
             ..options.clone()
         };
-        traced.push(trace(image, &options, cancel, &mut |event| {
-            tell(setup, event)
-        })?);
+        let tell = &mut |event| tell(setup, event);
+        traced.push(match keeper.as_deref_mut() {
+            Some(keeper) => trace_into(image, &options, keeper, tell)?,
+            None => trace(image, &options, cancel, tell)?,
+        });
     }
     let runs: Vec<Report> = traced.iter().map(|traced| traced.report.clone()).collect();
     Ok((side_by_side(&image.manifest.name, runs), traced))

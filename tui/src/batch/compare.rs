@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
@@ -10,7 +11,8 @@ use debugger::crossing::{CrossingKind, Setup};
 use debugger::session::store;
 use debugger::session::trace::TraceOptions;
 use debugger::session::trace_compare::compare;
-use debugger::session::trace_file::{recording, save};
+use debugger::session::trace_file::{head, recording, save};
+use debugger::session::trace_keep::Keeper;
 use debugger::trace::report::Comparison;
 
 use super::trace_text;
@@ -35,6 +37,9 @@ pub struct CompareArgs {
     /// Keep the runs in one recording.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// With all their records: the timeline needs them.
+    #[arg(long, requires = "output")]
+    pub records: bool,
     #[command(flatten)]
     pub wanted: Wanted,
     #[command(flatten)]
@@ -65,18 +70,30 @@ pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Resul
     options.calls = args.calls;
     options.profile.clone_from(&args.family.profile);
     let cancel = cancel_by_signal()?;
+    let kept = args.output.as_deref().filter(|_| args.records);
+    let begin = |path| Keeper::begin(path, &head(&image), Arc::clone(&cancel));
+    let mut keeper = kept.map(begin).transpose()?;
     let mut progress = Progress::default();
-    let (mut comparison, _) = compare(&image, &modes, &options, &cancel, &mut |mode, event| {
-        progress.event(mode, &event);
-    })?;
+    let mut tell = |mode: &Setup, event| progress.event(mode, &event);
+    let compared = compare(
+        &image,
+        &modes,
+        &options,
+        keeper.as_mut(),
+        &cancel,
+        &mut tell,
+    );
     drop(progress);
+    // First, whatever came of the runs: it says why the records could not be written.
+    keeper.map(Keeper::finish).transpose()?;
+    let (mut comparison, _) = compared?;
     if cancel.load(Ordering::Relaxed) {
         bail!(
             "comparing the modes of {}: ended by a signal, nothing is compared",
             args.image
         );
     }
-    if let Some(path) = &args.output {
+    if let Some(path) = args.output.as_deref().filter(|_| !args.records) {
         save(path, &recording(&image, comparison.runs.clone()))?;
     }
     let unbalanced = comparison.pairs.iter().find(|pair| !pair.balanced).cloned();

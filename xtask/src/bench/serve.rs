@@ -183,6 +183,7 @@ impl Run {
             &self.image,
             &self.modes,
             &options,
+            None,
             &AtomicBool::new(false),
             &mut |_, _| (),
         )?;
