@@ -57,7 +57,7 @@ impl Panel for Advice {
         };
         let share = advice.bypass as f64 * 100.0 / advice.insns.max(1) as f64;
         let mut title = format!(
-            "advice: bypassing all that can be saves at most {} instructions, {share:.2} % of the run",
+            "advice: bypassing all saves at most {share:.2} % of the run, {} instructions",
             Insns(advice.bypass)
         );
         for one in &advice.requests {
@@ -148,8 +148,11 @@ fn cells(candidate: &Candidate) -> Vec<Vec<Span<'static>>> {
     let of_shortcut = |text: &dyn Fn(&Shortcut) -> String| shortcut.map_or_else(String::new, text);
     let measured = candidate.measured.iter().map(|one| {
         format!(
-            "{} in {}: −{} of {}",
-            one.kind, one.mode, one.saved, one.predicted
+            "{} in {}: {} of {}",
+            one.kind,
+            one.mode,
+            one.change(),
+            one.predicted
         )
     });
     let cells = [

@@ -24,6 +24,7 @@ pub struct Classes {
 }
 
 const BAR: usize = 10;
+const EXACT: usize = 9;
 /// Pieces of news in a rate's curve.
 const RECENT: usize = 6;
 
@@ -58,7 +59,7 @@ const COLUMNS: &[Column] = &[
     },
     Column {
         title: "exact",
-        width: 9,
+        width: EXACT,
         right: true,
         fill: false,
         rank: 1,
@@ -190,6 +191,15 @@ impl Panel for Classes {
     }
 }
 
+/// `9736-9751`, and where that is too long `10020+35`.
+fn range(class: &Class) -> String {
+    let text = format!("{}-{}", class.min, class.max);
+    match text.len() <= EXACT {
+        true => text,
+        false => format!("{}+{}", class.min, class.max - class.min),
+    }
+}
+
 fn cells(class: &Class, above: Option<&Class>, view: View<'_>) -> Vec<Vec<Span<'static>>> {
     let rates: Vec<u64> = view.model.crossings.rates(class).collect();
     let recent = &rates[rates.len().saturating_sub(RECENT)..];
@@ -205,7 +215,7 @@ fn cells(class: &Class, above: Option<&Class>, view: View<'_>) -> Vec<Vec<Span<'
     let exact = if class.exact {
         Span::styled("exact", view.theme.good())
     } else {
-        Span::raw(format!("{}-{}", class.min, class.max))
+        Span::raw(range(class))
     };
     vec![
         vec![Span::styled(class.kind.name(), view.theme.crossing())],

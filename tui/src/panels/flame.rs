@@ -292,7 +292,7 @@ impl Panel for Flame {
             } else {
                 style
             };
-            let label = format!("{} {}", frame.origin.letter(), frame.symbol);
+            let label = label(at, frame);
             frames::put(buf, scene.body, place, &label, style);
         }
         // Last, so that it is seen where others are as narrow.
@@ -311,13 +311,25 @@ impl Panel for Flame {
     }
 }
 
+/// The outermost frame is all together: no code of anybody's.
+fn label(at: usize, frame: &Frame<'_>) -> String {
+    match at {
+        0 => frame.symbol.to_string(),
+        _ => format!("{} {}", frame.origin.letter(), frame.symbol),
+    }
+}
+
 /// The marked frame in words, and what the search has found.
 fn about(scene: &Scene<'_>, sought: &str, view: View<'_>) -> Vec<Line<'static>> {
     let frame = &scene.graph.frames[scene.marked];
     let share = |of: u64, all: u64| of as f64 * 100.0 / all.max(1) as f64;
     let all = scene.graph.total();
     let zoomed = scene.graph.frames[scene.zoom].total;
-    let name = format!("{} {} ", frame.origin.letter(), frame.symbol);
+    let name = format!("{} ", label(scene.marked, frame));
+    let origin = match scene.marked {
+        0 => String::new(),
+        _ => frame.origin.to_string(),
+    };
     // Instructions are what every other screen counts.
     let unit = match scene.unit {
         INSTRUCTIONS => String::new(),
@@ -326,7 +338,7 @@ fn about(scene: &Scene<'_>, sought: &str, view: View<'_>) -> Vec<Line<'static>> 
     let mut lines = vec![
         Line::from(vec![
             Span::styled(name, view.theme.origin(frame.origin)),
-            Span::styled(frame.origin.to_string(), view.theme.dim()),
+            Span::styled(origin, view.theme.dim()),
         ]),
         Line::from(format!(
             "total {}{}  own {}  calls {}  {:.2} % of all{}",

@@ -43,8 +43,10 @@ impl Panel for Modes {
         let known: Vec<(Setup, u64)> = setups(view)
             .into_iter()
             .filter_map(|mode| {
-                let class = view.model.crossings.in_mode(&class.call, &mode)?;
-                Some((mode, class.instructions))
+                let own = view.model.crossings.in_mode(&class.call, &mode);
+                let count = own.map(|class| class.instructions);
+                let count = count.or_else(|| in_pair(&class.call, &mode, view))?;
+                Some((mode, count))
             })
             .collect();
         let most = known.iter().map(|(_, count)| *count).max().unwrap_or(0);
@@ -105,6 +107,16 @@ fn phases(class: &Class, view: View<'_>, between: &'static str) -> Line<'static>
         }
     }
     Line::from(spans)
+}
+
+/// Where the call goes by another name there, as a shortcut does: what it is compared with.
+fn in_pair(call: &str, mode: &Setup, view: View<'_>) -> Option<u64> {
+    let mut pairs = view.model.crossings.pairs(call);
+    pairs.find_map(|pair| match (pair.mode_a == *mode, pair.mode_b == *mode) {
+        (true, _) => Some(pair.a),
+        (_, true) => Some(pair.b),
+        _ => None,
+    })
 }
 
 /// The modes, and after them those with options that were compared.

@@ -85,9 +85,17 @@ pub(super) fn draw(
         };
         draw_calls(seen, &content, task, at, theme, calls, buf);
     }
-    for (row, line) in told_lines(seen, *lane, task, &content, at, theme)
-        .into_iter()
-        .enumerate()
+    for (row, line) in told_lines(
+        seen,
+        *lane,
+        task,
+        &content,
+        at,
+        usize::from(told.width),
+        theme,
+    )
+    .into_iter()
+    .enumerate()
     {
         text::put(buf, told, row, line);
     }
@@ -271,6 +279,7 @@ fn told_lines(
     task: Option<u32>,
     content: &Content,
     at: At<'_>,
+    width: usize,
     theme: Theme,
 ) -> Vec<Line<'static>> {
     let clock = Insns(at.cursor);
@@ -292,11 +301,9 @@ fn told_lines(
         || "nobody known".to_owned(),
         |task| task_name(seen.run, task),
     );
-    let first = format!(
-        "{clock} on cpu{}: {who} in {}",
-        lane.vcpu,
-        stack.join(" › ")
-    );
+    let first = format!("{clock} on cpu{}: {who} in ", lane.vcpu);
+    let room = width.saturating_sub(first.chars().count());
+    let first = first + &innermost(&stack, room);
     let second = match crossing(&content.spans, task, at.cursor) {
         Some(root) => told_crossing(seen, content, root),
         None => "no crossing is open here".to_owned(),
@@ -314,6 +321,17 @@ fn told_lines(
         Line::raw(second),
         legend(theme, &format!("{lost}{damaged}")),
     ]
+}
+
+/// Callers and what they call, without the outermost where there is no room for all.
+fn innermost(stack: &[String], room: usize) -> String {
+    let whole = (0..stack.len()).map(|first| {
+        let more = if first > 0 { "… › " } else { "" };
+        format!("{more}{}", stack[first..].join(" › "))
+    });
+    let mut fitting = whole.filter(|text| text.chars().count() <= room);
+    let last = || stack.last().cloned().unwrap_or_default();
+    fitting.next().unwrap_or_else(last)
 }
 
 fn told_crossing(seen: Seen<'_>, content: &Content, root: &Span) -> String {
@@ -351,7 +369,9 @@ fn told_bucket(seen: Seen<'_>, lane: Lane, cursor: u64) -> Vec<Line<'static>> {
     let origins: Vec<String> = whole
         .iter()
         .take(5)
-        .map(|(index, count)| format!("{} {} %", origin(seen, *index), percent(*count)))
+        .map(|(index, count)| (origin(seen, *index), percent(*count)))
+        .filter(|(_, share)| *share > 0)
+        .map(|(origin, share)| format!("{origin} {share} %"))
         .collect();
     let length = buckets.len() as u64 * (1 << shift(scale));
     let first = format!(
@@ -368,11 +388,13 @@ fn told_bucket(seen: Seen<'_>, lane: Lane, cursor: u64) -> Vec<Line<'static>> {
         .take(3)
         .map(|(function, count)| {
             let name = &seen.run.functions.get(*function).name;
-            format!(
-                "{name} {} %",
-                u128::from(*count) * 100 / u128::from(all.instructions().max(1))
+            (
+                name,
+                u128::from(*count) * 100 / u128::from(all.instructions().max(1)),
             )
         })
+        .filter(|(_, share)| *share > 0)
+        .map(|(name, share)| format!("{name} {share} %"))
         .collect();
     let crossings: Vec<String> = CROSSINGS
         .iter()
@@ -380,15 +402,11 @@ fn told_bucket(seen: Seen<'_>, lane: Lane, cursor: u64) -> Vec<Line<'static>> {
         .filter(|(_, count)| *count > 0)
         .map(|(kind, count)| format!("{} {kind}", Insns(count)))
         .collect();
-    let lost = match all.lost {
-        0 => String::new(),
-        lost => format!("; {} records lost", Insns(lost)),
-    };
-    let second = format!(
-        "{}{lost}; most in {}",
-        crossings.join(", "),
-        functions.join(", ")
-    );
+    let lost = (all.lost > 0).then(|| format!("{} records lost", Insns(all.lost)));
+    let most = (!functions.is_empty()).then(|| format!("most in {}", functions.join(", ")));
+    let came = (!crossings.is_empty()).then(|| crossings.join(", "));
+    let second: Vec<String> = [came, lost, most].into_iter().flatten().collect();
+    let second = second.join("; ");
     vec![Line::raw(first), Line::raw(second)]
 }
 
