@@ -59,7 +59,7 @@ fn fold(
     let read = open::read(files, &mut |stored| {
         stored.refold_while(&mut |done, all| {
             let percent = done.saturating_mul(100) / all.max(1);
-            if percent > told {
+            if percent != told {
                 told = percent;
                 tell(work((done, all), false));
             }

@@ -84,9 +84,18 @@ pub fn run(args: &CompareArgs, json: bool, out: &mut dyn Write) -> anyhow::Resul
         &mut tell,
     );
     drop(progress);
-    // First, whatever came of the runs: it says why the records could not be written.
-    keeper.map(Keeper::finish).transpose()?;
-    let (mut comparison, _) = compared?;
+    let (mut comparison, _) = match (compared, keeper) {
+        (Ok(compared), Some(keeper)) => {
+            // It says why the records could not be written, where that has ended the runs.
+            keeper.finish()?;
+            compared
+        }
+        (Err(error), Some(keeper)) => bail!(
+            "{error}; what was recorded until then is in {}, 'uklscope open' shows it",
+            keeper.part().display()
+        ),
+        (compared, None) => compared?,
+    };
     if cancel.load(Ordering::Relaxed) {
         bail!(
             "comparing the modes of {}: ended by a signal, nothing is compared",

@@ -162,6 +162,10 @@ impl Panel for Classes {
         let classes = view.look.classes(view.model);
         if classes.is_empty() {
             let why = match view.model.crossings.report() {
+                None if view.model.recorded.is_some() => {
+                    "this recording was not written to its end: its crossings are being folded of its records, or \
+                     that was given up; the timeline (6) shows them"
+                }
                 None => {
                     "no crossings were traced yet. t boots the image once more with the tracer and \
                      shows them here as they come; 'uklscope trace' records them to a file, \
