@@ -42,6 +42,8 @@ fn what_was_written_before_the_kill_is_folded_and_shown() {
                 break part;
             }
         }
+        let ended = tracing.try_wait().expect("it is a child");
+        assert_eq!(ended, None, "it has ended: {sizes:?}");
         if Instant::now() > until {
             let _ = tracing.kill();
             panic!("nothing is recorded: {sizes:?}");
@@ -61,7 +63,7 @@ fn what_was_written_before_the_kill_is_folded_and_shown() {
     // What is missing is in the console.
     terminal.press("1");
     terminal.press("\x1b[Z");
-    terminal.until("its report is made of the");
+    terminal.until("records that are there");
     terminal.press("q");
     terminal.until_ended();
 

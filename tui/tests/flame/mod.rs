@@ -88,7 +88,7 @@ fn two_files_of_another_tool_are_compared() {
     let title = "butterfly of all calls, by counts: old.folded → new.folded";
     assert!(text.contains(title), "{text}");
     assert!(text.contains("45 − removed 15 + added 7 = 37"), "{text}");
-    stage.keys("4 d");
+    stage.keys("4 Tab");
     let text = stage.text();
     assert!(
         text.contains("old.folded") && text.contains("−10"),
