@@ -154,6 +154,7 @@ fn short_file(command: &Command) -> Result<Answer, Failure> {
             location: Some(_), ..
         } => Ok(Answer::Source(SourceWindow {
             file: "syscalls/main.c".to_owned(),
+            path: "syscalls/main.c".into(),
             first: 1,
             line: 14,
             current: None,
