@@ -82,6 +82,20 @@ fn check(pair: &Pair) {
     }
 }
 
+/// Every row that differs has a reason, of the table or of what the runs show beside it, or says why it has none.
+fn check_reasons(pair: &Pair) {
+    for row in pair.rows.iter().filter(|row| row.verdict != Verdict::Same) {
+        let moved = row.verdict == Verdict::Moved && row.a == row.b;
+        let what = || {
+            format!(
+                "{} from {} to {}: {row:?}",
+                pair.call, pair.mode_a, pair.mode_b
+            )
+        };
+        assert!(moved || row.why().is_some(), "{}", what());
+    }
+}
+
 #[test]
 #[ignore = "boots an image"]
 fn the_ledger_balances_on_every_class_of_every_demo_in_every_pair_of_modes() {
@@ -91,6 +105,9 @@ fn the_ledger_balances_on_every_class_of_every_demo_in_every_pair_of_modes() {
         for (i, a) in runs.iter().enumerate() {
             assert_eq!(a.lost, 0, "{image} in {}", a.mode);
             for b in &runs[i..] {
+                for pair in diff::pairs(a, b) {
+                    check_reasons(&pair);
+                }
                 diff::every_pair(a, b, &mut |pair| {
                     check(pair);
                     balanced += 1;
@@ -98,32 +115,6 @@ fn the_ledger_balances_on_every_class_of_every_demo_in_every_pair_of_modes() {
             }
         }
         assert!(balanced > 100, "{image}: {balanced} pairs of classes");
-    }
-}
-
-/// A reason of the table, or what the runs show beside it.
-#[test]
-#[ignore = "boots an image"]
-fn every_row_of_a_server_that_differs_says_why_or_why_that_is_not_known() {
-    for (image, calls, setups) in DEMOS
-        .iter()
-        .filter(|demo| ["redis", "memcached"].contains(&demo.0))
-    {
-        let runs = runs(image, *calls, setups);
-        for (i, a) in runs.iter().enumerate() {
-            for b in &runs[i + 1..] {
-                for pair in diff::pairs(a, b) {
-                    for row in pair.rows.iter().filter(|row| row.verdict != Verdict::Same) {
-                        let what = format!(
-                            "{image}, {} from {} to {}: {row:?}",
-                            pair.call, a.mode, b.mode
-                        );
-                        let moved = row.verdict == Verdict::Moved && row.a == row.b;
-                        assert!(moved || row.why().is_some(), "{what}");
-                    }
-                }
-            }
-        }
     }
 }
 

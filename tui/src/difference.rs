@@ -17,6 +17,8 @@ pub struct Difference<'a> {
     pub removed: u64,
     pub added: u64,
     pub balanced: bool,
+    /// Down to what: `instruction`.
+    pub unit: &'static str,
 }
 
 impl<'a> From<&'a Pair> for Difference<'a> {
@@ -34,6 +36,7 @@ impl<'a> From<&'a Pair> for Difference<'a> {
             removed: pair.removed,
             added: pair.added,
             balanced: pair.balanced,
+            unit: "instruction",
         }
     }
 }
@@ -51,6 +54,7 @@ impl<'a> From<&'a StacksDiff> for Difference<'a> {
             removed: diff.removed,
             added: diff.added,
             balanced: diff.balanced,
+            unit: "last one",
         }
     }
 }

@@ -172,7 +172,8 @@ pub(super) fn ledger(pair: &Difference<'_>, view: View<'_>) -> Line<'static> {
         Insns(pair.b)
     );
     let verdict = if pair.balanced {
-        Span::styled("  balances to the instruction", view.theme.good())
+        let words = format!("  balances to the {}", pair.unit);
+        Span::styled(words, view.theme.good())
     } else {
         Span::styled("  DOES NOT BALANCE", view.theme.alarm())
     };
