@@ -295,6 +295,15 @@ fn what_is_wrong_is_answered_and_nothing_is_lost_of_it() {
     editor.ask("continue", json!({"threadId": 1}));
     let running = editor.refused("stackTrace", json!({"threadId": 1}));
     assert!(running.contains("pause it first"), "{running}");
+    let main = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demos/syscalls/main.c");
+    let main = main.canonicalize().expect("the demo");
+    let line = line_of(&main, "syscalls: FAILED");
+    let source = json!({"path": main});
+    let set = editor.ask(
+        "setBreakpoints",
+        json!({"source": source, "breakpoints": [{"line": line}]}),
+    );
+    assert_eq!(set["breakpoints"][0]["verified"], true, "{set}");
     editor.ask("pause", json!({"threadId": 1}));
     assert_eq!(editor.event("stopped")["reason"], "pause");
     editor.ask("continue", json!({"threadId": 1}));

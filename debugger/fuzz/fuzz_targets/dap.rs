@@ -24,7 +24,7 @@ fuzz_target!(|data: &[u8]| {
             let Ok(Some(request)) = Request::read(&body) else {
                 continue;
             };
-            let _ = request.arguments::<serde_json::Map<_, _>>();
+            let _ = request.arguments::<serde_json::Map<String, serde_json::Value>>();
             let again = framed(&body);
             let mut frames = Frames::default();
             frames.push(&again);

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::adapter::{Adapter, Reply};
 use super::message::{Refusal, Request};
+use super::source::ends;
 use super::{crossings, memory};
 
 /// What is set, as the editor knows it.
@@ -317,7 +318,7 @@ impl Adapter<'_> {
         {
             self.select_frame(Some(*frame))?;
         }
-        let info = match self.ask(command)? {
+        let info = match self.plant(command)? {
             Answer::Breakpoints(list) => list.into_iter().next(),
             _ => None,
         };
@@ -331,6 +332,36 @@ impl Adapter<'_> {
             }))?;
         }
         Ok(number)
+    }
+
+    /// A file that is not known as the editor has it may be by the end of its path.
+    fn plant(&mut self, command: Command) -> Result<Answer, Refusal> {
+        let first = self.ask(command.clone());
+        let Command::Break {
+            location: Location::Line {
+                file: Some(path), ..
+            },
+            ..
+        } = &command
+        else {
+            return first;
+        };
+        let shorter = ends(path).skip(1).filter(|end| end.contains('/'));
+        for end in shorter.filter(|_| first.is_err()) {
+            let mut again = command.clone();
+            if let Command::Break {
+                location: Location::Line { file, .. },
+                ..
+            } = &mut again
+            {
+                *file = Some(end.to_owned());
+            }
+            let planted = self.ask(again);
+            if planted.is_ok() {
+                return planted;
+            }
+        }
+        first
     }
 
     fn known_breakpoints(&mut self) -> Result<BTreeMap<u32, BreakpointInfo>, Refusal> {
@@ -360,7 +391,7 @@ impl Adapter<'_> {
             let elsewhere = asked.is_some_and(|(file, _)| place.file.as_deref() != Some(file));
             if place.line.is_some()
                 && !elsewhere
-                && let Some((source, line)) = self.source_of(place)?
+                && let Some((source, line)) = self.source_file(place)?
             {
                 body["source"] = source;
                 body["line"] = json!(line - 1 + self.client.first_line);

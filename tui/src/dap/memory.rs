@@ -182,7 +182,7 @@ impl Adapter<'_> {
             ));
         }
         if line.place.line.is_some()
-            && let Some((source, line)) = self.source_of(&line.place)?
+            && let Some((source, line)) = self.source_file(&line.place)?
         {
             row["location"] = source;
             row["line"] = json!(line - 1 + self.client.first_line);

@@ -30,14 +30,10 @@ struct SourceArguments {
 }
 
 impl Adapter<'_> {
-    /// The source of a place and its line from 1.
+    /// The source of a place and its line from 1; its function's instructions where there is no file.
     pub(super) fn source_of(&mut self, place: &Place) -> Result<Option<(Value, u32)>, Refusal> {
-        if let (Some(file), Some(line)) = (&place.file, place.line)
-            && let Some(path) = self.path_of(file, line)?
-        {
-            let name = file.rsplit('/').next().unwrap_or(file);
-            let source = json!({"name": name, "path": path, "origin": place.origin.to_string()});
-            return Ok(Some((source, line)));
+        if let Some(found) = self.source_file(place)? {
+            return Ok(Some(found));
         }
         let Ok(Answer::Disassembly(lines)) = self.ask(whole_function(place.addr)) else {
             return Ok(None);
@@ -62,10 +58,27 @@ impl Adapter<'_> {
         Ok(Some((source, u32::try_from(at + 1).unwrap_or(1))))
     }
 
-    /// What the debug information calls the file that an editor has open.
+    /// The file of a place, where it is on this machine; nothing is told of it while the target runs.
+    pub(super) fn source_file(&mut self, place: &Place) -> Result<Option<(Value, u32)>, Refusal> {
+        let (Some(file), Some(line)) = (&place.file, place.line) else {
+            return Ok(None);
+        };
+        let Some(path) = self.path_of(file, line)? else {
+            return Ok(None);
+        };
+        let name = file.rsplit('/').next().unwrap_or(file);
+        let source = json!({"name": name, "path": path, "origin": place.origin.to_string()});
+        Ok(Some((source, line)))
+    }
+
+    /// What the debug information calls the file that an editor has open; as the editor has it, while the target
+    /// runs.
     pub(super) fn file_of(&mut self, path: &str, line: u32) -> Result<String, Refusal> {
         if let Some(known) = self.session()?.sources.names.get(path) {
             return Ok(known.clone());
+        }
+        if self.session()?.runs() {
+            return Ok(path.to_owned());
         }
         let wanted = whole(Path::new(path));
         let mut similar = None;
@@ -97,6 +110,9 @@ impl Adapter<'_> {
     fn path_of(&mut self, file: &str, line: u32) -> Result<Option<PathBuf>, Refusal> {
         if let Some(known) = self.session()?.sources.paths.get(file) {
             return Ok(known.clone());
+        }
+        if self.session()?.runs() {
+            return Ok(None);
         }
         let listed = self.ask(Command::List {
             location: Some(at_line(file, line)),
@@ -148,7 +164,7 @@ fn at_line(file: &str, line: u32) -> Location {
 }
 
 /// `/a/b/c.c`, `a/b/c.c`, `b/c.c`, `c.c`
-fn ends(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn ends(path: &str) -> impl Iterator<Item = &str> {
     let steps = path.match_indices('/').map(|(at, _)| &path[at + 1..]);
     std::iter::once(path).chain(steps.filter(|end| !end.is_empty()))
 }
