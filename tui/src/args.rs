@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -9,7 +9,7 @@ use debugger::crossing::Setup;
 
 use crate::keys::Preset;
 use crate::theme::Palette;
-use crate::{action, batch, dap, open};
+use crate::{action, batch, bundle, dap, open};
 
 /// The debugger for the boundary between an application and the kernel it is linked into.
 ///
@@ -53,6 +53,10 @@ pub enum Command {
     Open(OpenArgs),
     /// The debugger's commands without a screen.
     Exec(batch::exec::ExecArgs),
+    /// Pack what a bug report or a lesson needs into one file: recordings, a recorded run, notes.
+    Bundle(bundle::BundleArgs),
+    /// Unpack a bundle into a folder; 'open' shows it.
+    Unpack(bundle::UnpackArgs),
     /// Let gdb, lldb and editors join a target, several at once.
     Serve(batch::serve::ServeArgs),
     /// Be the debug adapter of an editor: the Debug Adapter Protocol on standard input and output.
@@ -158,11 +162,21 @@ pub struct DoctorArgs {
 #[derive(Debug, clap::Args)]
 pub struct OpenArgs {
     /// Recordings made by 'uklscope trace'; the first is shown, the others' modes beside it. Or one file of
-    /// folded stacks, or a Chrome trace as JSON.
+    /// folded stacks, a Chrome trace as JSON, or a bundle.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
     pub import: batch::stacks::Import,
+}
+
+impl OpenArgs {
+    /// The one bundle that is given.
+    fn bundle(&self) -> Option<&Path> {
+        match self.files.as_slice() {
+            [file] if file.extension().is_some_and(|end| end == bundle::EXTENSION) => Some(file),
+            _ => None,
+        }
+    }
 }
 
 /// How to boot; shared by every command that does.
@@ -220,7 +234,12 @@ impl Args {
             ),
             Some(Command::Record(args)) => batch::record::run(&args, json, out),
             Some(Command::Replay(args)) => open::replay(&args, look),
-            Some(Command::Open(args)) => open::open(&args, look),
+            Some(Command::Open(args)) => match args.bundle() {
+                Some(file) => bundle::open(file, look, out),
+                None => open::open(&args, look),
+            },
+            Some(Command::Bundle(args)) => bundle::pack(&args, json, out),
+            Some(Command::Unpack(args)) => bundle::unpack(&args, json, out),
             Some(Command::Exec(args)) => batch::exec::run(&args, json, out),
             Some(Command::Serve(args)) => batch::serve::run(&args, json, out),
             Some(Command::Dap(args)) => dap::run(&args, out),

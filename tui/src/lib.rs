@@ -13,6 +13,7 @@ pub mod action;
 pub mod args;
 pub mod batch;
 pub mod beside;
+pub mod bundle;
 pub mod dap;
 pub mod difference;
 pub mod filter;

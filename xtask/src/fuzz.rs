@@ -25,6 +25,7 @@ const TARGETS: &[&str] = &[
     "records",
     "recording",
     "vmlinux",
+    "bundle",
     "command",
     "dap",
     "query",

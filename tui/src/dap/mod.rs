@@ -20,6 +20,7 @@ mod running;
 mod source;
 mod stack;
 mod variables;
+mod wish;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};

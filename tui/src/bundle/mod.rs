@@ -1,0 +1,13 @@
+//! Bundles: what a bug report or a lesson needs, in one file.
+//!
+//! A front end's matter: what is packed are files that the session's room writes, and what the screen keeps.
+
+pub mod format;
+mod open;
+mod pack;
+
+pub use open::{UnpackArgs, open, unpack};
+pub use pack::{BundleArgs, pack};
+
+/// By which such a file is known.
+pub const EXTENSION: &str = "bundle";
