@@ -10,6 +10,8 @@ use debugger::session::replay::{RecordOptions, record};
 use debugger::session::store::Store;
 use peers::{Raw, Served};
 
+const HELLO: &str = "qSupported:multiprocess+";
+
 fn has(text: &str, wanted: &[&str]) {
     let mut rest = text;
     for part in wanted {
@@ -75,9 +77,6 @@ fn gdb_goes_back_by_instruction_line_call_breakpoint_and_write() {
         "reverse-step",
         "echo to the call:\\n",
         "reverse-finish",
-        "delete",
-        "echo to the beginning:\\n",
-        "reverse-continue",
         "detach",
     ]);
     has(
@@ -100,27 +99,16 @@ fn gdb_goes_back_by_instruction_line_call_breakpoint_and_write() {
             "lines back:\n",
             "to the call:\n",
             "in ksys_read",
-            "to the beginning:",
-            "No more reverse-execution history.",
+            "detached",
         ],
     );
+    packets(&served);
 }
 
-#[test]
-#[ignore = "boots an image"]
-fn what_goes_back_is_announced_where_it_can_alone() {
-    let offered = |client: &mut Raw| client.ask("qSupported:multiprocess+");
-    let served = Served::at_main("syscalls", Mode::Ukl, 1);
+/// The same byte by byte, and to both ends.
+fn packets(served: &Served) {
     let mut client = Raw::joined(&served.socket);
-    assert!(!offered(&mut client).contains("Reverse"));
-    assert_eq!((client.ask("bs"), client.ask("bc")), Default::default());
-    drop((client, served));
-
-    let root = tempfile::tempdir().unwrap();
-    let served = Served::replayed("syscalls", recorded(root.path()));
-    let mut client = Raw::joined(&served.socket);
-    let features = offered(&mut client);
-    has(&features, &["ReverseContinue+", "ReverseStep+"]);
+    has(&client.ask(HELLO), &["ReverseContinue+", "ReverseStep+"]);
     let start = client.ask("g");
     client.send("vCont;s:p1.1");
     assert!(client.stop().starts_with("T05"));
@@ -135,4 +123,13 @@ fn what_goes_back_is_announced_where_it_can_alone() {
         client.send(back);
         has(&client.stop(), &["T05", "replaylog:begin;"]);
     }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_machine_that_runs_for_the_first_time_is_not_said_to_go_back() {
+    let served = Served::at_main("syscalls", Mode::Ukl, 1);
+    let mut client = Raw::joined(&served.socket);
+    assert!(!client.ask(HELLO).contains("Reverse"));
+    assert_eq!((client.ask("bs"), client.ask("bc")), Default::default());
 }

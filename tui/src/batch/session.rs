@@ -188,7 +188,7 @@ fn endpoint(target: &str) -> Option<Endpoint> {
 pub(crate) fn named(target: &str) -> anyhow::Result<Image> {
     if Path::new(target).is_file() {
         bail!(
-            "opening {target}: it is a file, and commands are carried out on an image or a stub; 'uklscope open' shows a recording"
+            "opening {target}: it is a file, and commands are carried out on an image, a stub or a recorded run; 'uklscope open' shows a recording, 'uklscope record' makes a run with registers and memory"
         );
     }
     let image = store::image(target)?;
