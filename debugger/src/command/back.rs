@@ -30,8 +30,12 @@ pub enum Back {
     Continue,
     /// To the call of the selected frame.
     Finish,
+    /// To the last crossing of the boundary.
+    Cross,
     /// To the instruction that has written this expression last.
     Written(String),
+    /// To the crossing in which it was written last.
+    Crossed(String),
     To(Position),
 }
 
@@ -103,6 +107,26 @@ pub(super) const WRITTEN: Entry = Entry {
     help: "back to the instruction that has written it last",
     completes: Completes::Expressions,
     read: |i| Ok(Command::Back(Back::Written(i.required("the expression")?))),
+    ..ROW
+};
+
+pub(super) const CROSS: Entry = Entry {
+    name: "reverse-cross",
+    short: &["rcross"],
+    arguments: "",
+    help: "back to the last instruction before the last crossing of the boundary",
+    completes: Completes::Nothing,
+    read: |i| i.nothing(Command::Back(Back::Cross)),
+    ..ROW
+};
+
+pub(super) const CROSSED: Entry = Entry {
+    name: "crossed",
+    short: &[],
+    arguments: "EXPRESSION",
+    help: "back to the application's call in which it was written last",
+    completes: Completes::Expressions,
+    read: |i| Ok(Command::Back(Back::Crossed(i.required("the expression")?))),
     ..ROW
 };
 
@@ -228,5 +252,7 @@ mod tests {
         check("rc", Back::Continue);
         check("reverse-finish", Back::Finish);
         check("written count", Back::Written("count".to_owned()));
+        check("rcross", Back::Cross);
+        check("crossed count", Back::Crossed("count".to_owned()));
     }
 }

@@ -79,7 +79,7 @@ impl Engine {
         }
     }
 
-    fn entered(&mut self, door: &Door) -> Result<StopReason, Trouble> {
+    pub(super) fn entered(&mut self, door: &Door) -> Result<StopReason, Trouble> {
         let call = match door.kind {
             CrossingKind::Syscall | CrossingKind::Bypass => {
                 let number = self.register("rax")?;
@@ -174,7 +174,7 @@ impl Engine {
     /// The address space whose crossings count: the one in front of us, where it is the
     /// application's, else the one its main was reached in. Init is a program as well, whose code may
     /// lie at the same addresses, and it may run at any time until it waits.
-    fn app_space(&mut self) -> Result<Option<u64>, Trouble> {
+    pub(super) fn app_space(&mut self) -> Result<Option<u64>, Trouble> {
         let pc = self.pc()?;
         let app = match self.is_app(pc) {
             true => Some(pc),
@@ -189,7 +189,11 @@ impl Engine {
     }
 
     /// Whether the address saved there is the application's, in this address space.
-    fn comes_from_app(&mut self, from: From, space: Option<u64>) -> Result<bool, Trouble> {
+    pub(super) fn comes_from_app(
+        &mut self,
+        from: From,
+        space: Option<u64>,
+    ) -> Result<bool, Trouble> {
         if let Some(space) = space
             && self.address_space()? != space
         {

@@ -2,7 +2,7 @@
 
 use debugger::model::Model;
 
-use super::below;
+use super::does::below;
 use crate::panels::{Effect, PanelId, call_map};
 use crate::ui::Ui;
 

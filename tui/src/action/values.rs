@@ -4,7 +4,7 @@ use debugger::event::Part;
 use debugger::known::Known;
 use debugger::model::Model;
 
-use super::{prompt, typed};
+use super::does::{prompt, typed};
 use crate::overlay::PromptKind;
 use crate::panels::{Effect, PanelId, Screen, watches};
 use crate::ui::Ui;

@@ -17,7 +17,9 @@ impl Engine {
             Back::Lines { count, over } => self.back_lines(*count, *over)?,
             Back::Continue => self.back_to_breakpoint()?,
             Back::Finish => self.back_to_call()?,
+            Back::Cross => self.back_to_crossing()?,
             Back::Written(expression) => self.back_to_write(expression)?,
+            Back::Crossed(expression) => self.back_to_setting(expression)?,
             Back::To(place) => self.go_to(place)?,
         };
         self.stopped(reason)
@@ -63,12 +65,12 @@ impl Engine {
             // The machine stops behind the instruction that has written.
             let before = matches!(why, StopReason::Watchpoint { .. });
             reason = why;
-            Ok(Some(at.saturating_sub(u64::from(before))))
+            Ok(Some(Found::At(at.saturating_sub(u64::from(before)))))
         })?;
         match found {
             Found::At(_) => Ok(reason),
             Found::Interrupted => Ok(StopReason::Interrupted),
-            Found::Nothing => self.arrive(0, StopReason::Beginning, true),
+            Found::Nothing | Found::Unsure => self.arrive(0, StopReason::Beginning, true),
         }
     }
 
@@ -125,7 +127,7 @@ impl Engine {
         let found = self.last_before(&[Trap::soft(entry)], Users::Passed, &mut |engine, _| {
             let is_it = engine.is_entered(entry, at_entry)?;
             let at = engine.target.position()?;
-            Ok(is_it.then(|| at.saturating_sub(1)))
+            Ok(is_it.then(|| Found::At(at.saturating_sub(1))))
         })?;
         self.found(
             found,
@@ -140,7 +142,7 @@ impl Engine {
     }
 
     /// To the instruction that has written it last, which is executed next.
-    fn back_to_write(&mut self, expression: &str) -> Result<StopReason, Trouble> {
+    pub(super) fn back_to_write(&mut self, expression: &str) -> Result<StopReason, Trouble> {
         let traps = self.watched_memory(expression, WatchKind::Write)?;
         // Another process may have memory at the same address.
         let space = match traps.iter().any(|trap| !trap.addr.in_kernel_half()) {
@@ -160,7 +162,7 @@ impl Engine {
                 return Ok(None);
             }
             let position = engine.target.position()?;
-            Ok(Some(position.saturating_sub(1)))
+            Ok(Some(Found::At(position.saturating_sub(1))))
         })?;
         self.course.note = Some(format!("the next instruction writes {expression}"));
         let tried = format!("going back to the last write of {expression}");
@@ -171,14 +173,19 @@ impl Engine {
         )
     }
 
-    fn found(&mut self, found: Found, tried: &str, nothing: &str) -> Result<StopReason, Trouble> {
+    pub(super) fn found(
+        &mut self,
+        found: Found,
+        tried: &str,
+        nothing: &str,
+    ) -> Result<StopReason, Trouble> {
         match found {
             Found::At(_) => Ok(StopReason::Arrived),
             Found::Interrupted => {
                 self.course.note = None;
                 Ok(StopReason::Interrupted)
             }
-            Found::Nothing => {
+            Found::Nothing | Found::Unsure => {
                 self.course.note = None;
                 Err(Trouble::new(
                     tried,

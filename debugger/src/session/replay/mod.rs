@@ -5,6 +5,7 @@
 //! by itself: to a snapshot it has taken, and on from there.
 
 pub(super) mod back;
+mod cross;
 mod folder;
 mod lines;
 mod marks;

@@ -23,6 +23,8 @@ pub(super) enum Found {
     At(u64),
     /// The recording begins before anything was.
     Nothing,
+    /// More of what lies before has to be looked through to tell.
+    Unsure,
     Interrupted,
 }
 
@@ -33,8 +35,8 @@ pub(super) enum Users {
     Passed,
 }
 
-/// The position to go to of a stop that is meant.
-pub(super) type Wanted<'a> = dyn FnMut(&mut Engine, &Halt) -> Result<Option<u64>, Trouble> + 'a;
+/// What is to be gone to as far as this stop tells; none where it tells nothing.
+pub(super) type Wanted<'a> = dyn FnMut(&mut Engine, &Halt) -> Result<Option<Found>, Trouble> + 'a;
 
 impl Engine {
     /// Goes to a position, past all breakpoints. `false` where it was interrupted on the way.
@@ -137,11 +139,12 @@ impl Engine {
             let found = self.last_within(upper, wanted);
             self.target.take_out_these(heard)?;
             match found? {
-                Found::Nothing if lower == 0 => {
+                Found::Nothing | Found::Unsure if lower == 0 => {
                     self.seek_bare(now)?;
                     return Ok(Found::Nothing);
                 }
-                Found::Nothing => {}
+                Found::Nothing => upper = lower,
+                Found::Unsure => {}
                 Found::At(position) => {
                     let there = self.seek_bare(position)?;
                     return Ok(if there {
@@ -152,7 +155,6 @@ impl Engine {
                 }
                 Found::Interrupted => return Ok(Found::Interrupted),
             }
-            upper = lower;
             width = width.saturating_mul(WIDER);
         }
     }
@@ -171,8 +173,8 @@ impl Engine {
                 Halt::Interrupted => return Ok(Found::Interrupted),
                 halt => {
                     self.course.passed += 1;
-                    if let Some(position) = wanted(self, &halt)? {
-                        last = Found::At(position);
+                    if let Some(found) = wanted(self, &halt)? {
+                        last = found;
                     }
                     self.attend()?;
                     if self.interrupted {
