@@ -232,7 +232,7 @@ impl Symbols {
         let entry = self.origin(inner.lookup()) == Origin::Entry && !self.is_stub(name);
         let from_app = self.origin(pc.wrapping_sub(1)).is_app_side();
         if caller.found_by == FoundBy::EntryFrame || (entry && from_app) {
-            return Some(self.entered(name, inner, caller.saved.as_ref()));
+            return Some(self.entered(name, inner, caller.saved.as_ref(), memory));
         }
         let in_kernel = self.origin(inner.lookup()).is_kernel_side();
         if !from_app || !in_kernel {
@@ -246,7 +246,7 @@ impl Symbols {
                 .sp()
                 .filter(|_| inner.after_call)
                 .and_then(|sp| Saved::read(sp, memory));
-            return Some(self.entered(name, inner, saved.as_ref()));
+            return Some(self.entered(name, inner, saved.as_ref(), memory));
         }
         // A call from the application into the kernel, through one of the stubs or directly.
         let calls = &self.profile.calls;
@@ -284,8 +284,31 @@ impl Symbols {
         })
     }
 
+    /// Whether this is a system call's entry, and its number is in rax still.
+    fn is_before_the_work(&self, name: &str, pc: Addr) -> bool {
+        let whole = self.address_of("entry_SYSCALL_64_after_hwframe");
+        self.is_call_entry(name)
+            && (self.profile.calls.entry_by_call.has(name)
+                || whole.is_none_or(|whole| pc <= whole || !self.past_pushes(whole, pc)))
+    }
+
+    /// A call's number as its entry has saved it at the top of the task's stack: it stands there until the
+    /// next one.
+    fn kept_number(&self, inner: &UnwoundFrame, memory: &mut Memory<'_>) -> Option<u64> {
+        let gs_base = inner.registers.gs_base.filter(|base| base >> 63 == 1)?;
+        let top = Addr(gs_base).wrapping_add(self.address_of("cpu_current_top_of_stack")?.0);
+        let top = super::read_u64(memory, top)?;
+        Saved::orig_ax(Addr(top).wrapping_sub(saved::SIZE), memory)
+    }
+
     /// By the entry code whose frame was read; on the common way out by what the frame says.
-    fn entered(&self, name: &str, inner: &UnwoundFrame, saved: Option<&Saved>) -> Crossing {
+    fn entered(
+        &self,
+        name: &str,
+        inner: &UnwoundFrame,
+        saved: Option<&Saved>,
+        memory: &mut Memory<'_>,
+    ) -> Crossing {
         let syscall = |number: Option<u64>| {
             let name = number.and_then(|number| self.call_name(number));
             Crossing {
@@ -298,7 +321,10 @@ impl Symbols {
         };
         let number = match saved {
             Some(saved) => Some(saved.orig_ax),
-            None => inner.registers.get(Reg::RAX).filter(|_| !inner.after_call),
+            None if inner.after_call => None,
+            None if self.is_before_the_work(name, inner.pc) => inner.registers.get(Reg::RAX),
+            // The register holds the result, or is the application's again.
+            None => self.kept_number(inner, memory),
         };
         let named = |kind| Crossing {
             kind,
