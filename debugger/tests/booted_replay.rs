@@ -160,6 +160,79 @@ fn the_write_of_what_a_call_gave_is_found_across_the_boundary() {
     }
 }
 
+/// Back by crossings: in and out by turns, each of them where `cross` makes it.
+#[test]
+#[ignore = "boots an image"]
+fn the_boundary_is_crossed_backwards() {
+    for mode in [Mode::Linux, Mode::Ukl, Mode::Bypass, Mode::Shortcut] {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("run");
+        recorded(&folder, mode);
+        let mut debuggee = replayed(folder);
+        debuggee.ask("b ksys_read");
+        let work = stop(&mut debuggee, "c");
+        stop(&mut debuggee, "until app");
+        let frames = debuggee.frames();
+        let bench = frames
+            .iter()
+            .find(|frame| frame.place.symbol.as_deref() == Some("bench_read"))
+            .unwrap_or_else(|| panic!("{mode}: {frames:?}"));
+        debuggee.ask(&format!("frame {}", bench.n));
+        let call = stop(&mut debuggee, "crossed c");
+        let note = call.note.clone().unwrap_or_default();
+        assert!(note.contains("enters the kernel"), "{mode}: {call:?}");
+        assert!(note.ends_with("read"), "{mode}: {call:?}");
+        assert!(position(&call) < position(&work), "{mode}: {call:?}");
+        let over = stop(&mut debuggee, "cross");
+        assert_eq!(position(&over), position(&call) + 1, "{mode}: {over:?}");
+
+        let again = stop(&mut debuggee, "reverse-cross");
+        assert_eq!(position(&again), position(&call), "{mode}: {again:?}");
+        let mut last = again;
+        for way in ["leaves", "enters", "leaves", "enters"] {
+            let back = stop(&mut debuggee, "reverse-cross");
+            let note = back.note.clone().unwrap_or_default();
+            assert!(note.contains(way), "{mode}: {back:?}");
+            assert!(
+                position(&back) < position(&last),
+                "{mode}: {back:?} {last:?}"
+            );
+            last = back;
+        }
+    }
+}
+
+/// Where the machine can go back, a past stop is more than what was kept of it.
+#[test]
+#[ignore = "boots an image"]
+fn past_stops_are_gone_back_to() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    recorded(&folder, Mode::Ukl);
+    let mut debuggee = replayed(folder);
+    let main = stop(&mut debuggee, "si");
+    debuggee.ask("b ksys_read");
+    stop(&mut debuggee, "c");
+    stop(&mut debuggee, "si");
+    // Nothing of this was looked at then.
+    debuggee.ask("past 2");
+    debuggee.ask("x/64gx $rsp");
+    debuggee.ask("space $rip");
+    debuggee.ask("now");
+    let Answer::Stops(list) = debuggee.ask("stops") else {
+        panic!("stops");
+    };
+    assert_eq!((list.kept, list.looked_at), (4, 4), "{list:?}");
+    // What is done there goes on from there.
+    debuggee.ask("past 2");
+    let on = stop(&mut debuggee, "si");
+    assert_eq!(position(&on), position(&main) + 1);
+    let Answer::Stops(list) = debuggee.ask("stops") else {
+        panic!("stops");
+    };
+    assert_eq!((list.kept, list.looked_at), (3, 3), "{list:?}");
+}
+
 #[test]
 #[ignore = "boots an image"]
 fn a_recording_ended_from_outside_is_whole_up_to_there() {

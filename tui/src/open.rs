@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use debugger::event::{Event, Run, TargetInfo, TraceNews};
 use debugger::qemu::image::Image;
+use debugger::session::replay::RecordedRun;
 use debugger::session::store;
 use debugger::session::trace_compare::side_by_side;
 use debugger::session::trace_file::{self, Found};
@@ -153,9 +154,13 @@ pub fn attach(args: &AttachArgs, look: ScreenArgs) -> anyhow::Result<()> {
 /// When there is no terminal.
 pub fn replay(args: &ReplayArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let profile = args.family.profile.clone();
+    // Where it cannot be opened, the session says so.
+    let tracer = RecordedRun::open(&args.folder)
+        .ok()
+        .map(|run| Tracer::of(run, profile.clone()));
     let session = Session::replay(args.folder.clone(), StopAt::Main, profile);
     let name = args.folder.display().to_string();
-    live(session, &name, Guest::Ours, None, look)
+    live(session, &name, Guest::Ours, tracer, look)
 }
 
 fn boot(image: Image, options: BootOptions, look: ScreenArgs) -> anyhow::Result<()> {

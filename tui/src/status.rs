@@ -49,9 +49,11 @@ pub(crate) fn draw_status(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) 
                 format!(" ◀ past stop {} of {} ", at.number, past.newest),
                 theme.alarm().patch(theme.bar()),
             ));
-            let now = words::name(&now.place);
             let origin = at.stop.place.origin;
-            spans.push(Span::raw(format!(" {origin}; target in {now}")));
+            spans.push(Span::raw(match at.stop.position {
+                Some(position) => format!(" {origin} @{}", Insns(position)),
+                None => format!(" {origin}; target in {}", words::name(&now.place)),
+            }));
         }
         (_, stop) => {
             spans.push(Span::raw(format!(" {}", state(model))));

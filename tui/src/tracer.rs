@@ -1,6 +1,7 @@
 //! Traced runs of an image, beside the session that is on the screen.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,6 +9,7 @@ use debugger::crossing::Setup;
 use debugger::event::{Event, Run, TraceNews, Work};
 use debugger::qemu::image::Image;
 use debugger::session::BootOptions;
+use debugger::session::replay::RecordedRun;
 use debugger::session::trace::TraceOptions;
 use debugger::session::trace_compare::compare;
 use debugger::session::trace_keep::trace_and_keep;
@@ -37,6 +39,19 @@ impl Tracer {
                 calls: options.calls,
                 profile: options.profile.clone(),
                 ..TraceOptions::new(mode)
+            },
+            beside: Beside::default(),
+        }
+    }
+
+    /// Traces the recorded run that the session replays, as often as it is asked for.
+    #[must_use]
+    pub fn of(run: RecordedRun, profile: Option<PathBuf>) -> Self {
+        Self {
+            image: run.image.clone(),
+            options: TraceOptions {
+                profile,
+                ..TraceOptions::of(run)
             },
             beside: Beside::default(),
         }
@@ -76,6 +91,9 @@ impl Tracer {
         self.beside.start("trace", move |cancel| {
             let result = match which {
                 Traced::ThisMode => one(&image, &options, cancel, &tell),
+                Traced::EachMode if options.recorded.is_some() => {
+                    Err("tracing each mode: a recorded run has one; t traces it".to_owned())
+                }
                 Traced::EachMode => each(&image, &options, cancel, &tell),
             };
             if let Err(error) = result {

@@ -243,19 +243,23 @@ impl Arguments {
         self.option("-icount", &format!("shift={}", replay.shift), |o| {
             o.plain("rr", way);
             o.path("rrfile", &replay.events);
-            o.plain("rrsnapshot", START);
+            if replay.snapshots.is_some() {
+                o.plain("rrsnapshot", START);
+            }
         });
-        self.option("-drive", "if=none", |o| {
-            o.plain("id", "snapshots");
-            o.plain("format", "qcow2");
-            o.path("file", &replay.snapshots);
-        });
+        if let Some(file) = &replay.snapshots {
+            self.option("-drive", "if=none", |o| {
+                o.plain("id", "snapshots");
+                o.plain("format", "qcow2");
+                o.path("file", file);
+            });
+            self.flag("-no-shutdown");
+        }
         // Loading a snapshot waits for the vCPU to set this device up, and the vCPU for the loading.
         self.pair("-global", "apic.vapic=off");
         if has_network {
             self.pair("-object", "filter-replay,id=replay,netdev=net");
         }
-        self.flag("-no-shutdown");
     }
 
     fn plugin(&mut self, plugin: &Plugin) {

@@ -26,8 +26,9 @@ pub struct Replay {
     pub way: Way,
     /// What came from outside, with the position it came at.
     pub events: PathBuf,
-    /// A qcow2 file for the machine's snapshots; no disk of the guest.
-    pub snapshots: PathBuf,
+    /// A qcow2 file for the machine's snapshots; no disk of the guest. Without one the machine cannot go back,
+    /// and QEMU ends with the run.
+    pub snapshots: Option<PathBuf>,
     pub shift: u32,
 }
 

@@ -22,7 +22,6 @@ use crate::event::{Event, Fact, Run, StopReason, TargetInfo, Vcpu, Work};
 use crate::known::Known;
 use crate::qemu::arguments::{Accelerator, Machine};
 use crate::qemu::image::Image;
-use crate::qemu::replay;
 use crate::symbols::Symbols;
 
 /// For each answer of the stub.
@@ -55,11 +54,7 @@ impl Session {
 /// A run that was recorded: what must be as it was then.
 #[derive(Debug)]
 pub(super) struct Again {
-    pub(super) replay: replay::Replay,
-    pub(super) append: String,
-    pub(super) memory_mib: u32,
-    pub(super) ports: Vec<u16>,
-    pub(super) qemu: String,
+    pub(super) run: super::replay::RecordedRun,
     pub(super) known: super::replay::Replay,
 }
 
@@ -85,10 +80,7 @@ pub(super) fn boot(
     let mut machine = machine(image, mode, options)?;
     let memory = match &again {
         Some(again) => {
-            machine.replay = Some(again.replay.clone());
-            machine.append.clone_from(&again.append);
-            machine.memory_mib = again.memory_mib;
-            machine.ports.clone_from(&again.ports);
+            again.run.repeat(&mut machine, true);
             Err(std::io::Error::other("a replay is read where it stands"))
         }
         None => SharedMemory::new(u64::from(machine.memory_mib) << 20),
@@ -96,7 +88,7 @@ pub(super) fn boot(
     machine.shared_memory = memory.as_ref().ok().map(SharedMemory::path);
     let mut qemu = Qemu::start(&machine).map_err(trouble)?;
     if let Some(again) = &again {
-        same_qemu(&again.qemu, qemu.monitor().version())?;
+        again.run.same_qemu(qemu.monitor().version())?;
     }
     if again.is_none() && !manifest.ports.is_empty() {
         for forward in qemu.forwards().map_err(trouble)? {
@@ -170,17 +162,6 @@ pub(super) fn boot(
 }
 
 /// Devices and their order of events differ between versions.
-fn same_qemu(recorded: &str, here: &str) -> Result<(), Trouble> {
-    if recorded == here {
-        return Ok(());
-    }
-    Err(Trouble::new(
-        "replaying",
-        format!("it was recorded with QEMU {recorded}, this is {here}"),
-        "record the run again, or name that QEMU with UKLSCOPE_QEMU",
-    ))
-}
-
 fn machine(image: &Image, mode: Mode, options: &BootOptions) -> Result<Machine, Trouble> {
     let mut machine = Machine::of(image, mode, options.calls);
     machine.smp = options.smp;

@@ -165,7 +165,7 @@ impl Engine {
     }
 
     fn run_to_its_end(&mut self, run: RunCommand) -> Result<Answer, Trouble> {
-        self.look_now();
+        self.leave_from_here()?;
         self.interrupted = false;
         let mut run = run;
         loop {

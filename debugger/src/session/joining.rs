@@ -64,6 +64,11 @@ impl Joining {
         }
     }
 
+    /// Whether anyone is there beside the one who opened the session.
+    pub(super) fn has_joined(&self) -> bool {
+        !self.list.is_empty()
+    }
+
     /// The target is about to be moved.
     pub(super) fn moves(&mut self) {
         self.moves += 1;
@@ -281,7 +286,7 @@ impl Engine {
         ) {
             self.forget_lifted(id);
         }
-        self.look_now();
+        self.leave_from_here()?;
         if let Some(vcpu) = vcpu {
             self.vcpu = vcpu;
             self.target.select(vcpu)?;

@@ -76,6 +76,20 @@ impl Stops {
         }
     }
 
+    /// Makes one of them the newest again; gives what it was.
+    fn return_to(&mut self, number: u64) -> Option<Stop> {
+        self.get(number)?;
+        loop {
+            let newest = self.newest() - 1;
+            let past = self.ring.pop_back()?;
+            self.bytes -= past.bytes;
+            if newest == number {
+                self.told = past.told;
+                return Some(past.stop);
+            }
+        }
+    }
+
     /// The number of the stop that the target stands at.
     fn newest(&self) -> u64 {
         self.dropped + self.ring.len() as u64 + 1
@@ -163,7 +177,7 @@ impl Engine {
             Look::Forward(count) => here.saturating_add(count).min(newest),
         };
         if number == newest {
-            self.look_now();
+            self.look_now()?;
         } else if number != here {
             self.look_back_at(number)?;
         }
@@ -190,25 +204,57 @@ impl Engine {
                 "'stops' lists them",
             ));
         };
-        self.vcpu = past.stop.vcpu;
-        self.target.look_at(number, Arc::clone(&past.kept));
+        let (vcpu, kept) = (past.stop.vcpu, Arc::clone(&past.kept));
+        match past.stop.position.filter(|_| self.may_visit()) {
+            Some(position) => {
+                self.target.look_at_machine();
+                self.visit(position)?;
+            }
+            None => self.target.look_at(number, kept),
+        }
+        self.vcpu = vcpu;
         self.stops.looked_at = Some(number);
         self.frame = 0;
         self.tell_looking();
         Ok(())
     }
 
-    /// Back to where the target stands.
-    pub(super) fn look_now(&mut self) {
-        if self.stops.looked_at.take().is_none() {
-            return;
+    /// Back to where the target stands, or stood last.
+    pub(super) fn look_now(&mut self) -> Result<(), Trouble> {
+        if self.stops.looked_at.is_none() {
+            return Ok(());
         }
         self.target.look_at_machine();
+        let stood = self.stop.as_ref().and_then(|stop| stop.position);
+        if let Some(position) = stood {
+            self.visit(position)?;
+        }
+        self.stops.looked_at = None;
         if let Some(stop) = &self.stop {
             self.vcpu = stop.vcpu;
         }
         self.frame = 0;
         self.tell_looking();
+        Ok(())
+    }
+
+    /// The target is moved: from the stop that is looked at, where the machine was taken back to it, and
+    /// from where it stands else. What came after that stop is not the past any more.
+    pub(super) fn leave_from_here(&mut self) -> Result<(), Trouble> {
+        let Some(number) = self.visited() else {
+            return self.look_now();
+        };
+        self.stops.looked_at = None;
+        if let Some(stop) = self.stops.return_to(number) {
+            self.stop = Some(stop);
+        }
+        self.tell_looking();
+        Ok(())
+    }
+
+    /// The past stop that the machine itself was taken back to.
+    fn visited(&self) -> Option<u64> {
+        self.stops.looked_at.filter(|_| !self.target.looks_back())
     }
 
     fn tell_looking(&mut self) {
@@ -245,7 +291,7 @@ impl Engine {
 
     /// What only holds of the machine is not done while a past stop is looked at.
     pub(super) fn needs_now(&self, tried: &str) -> Result<(), Trouble> {
-        match self.stops.looked_at {
+        match self.stops.looked_at.filter(|_| self.target.looks_back()) {
             None => Ok(()),
             Some(number) => Err(Trouble::new(
                 tried,
@@ -265,7 +311,7 @@ impl Engine {
 
     /// Why something is not known at a past stop, beside what was found.
     pub(super) fn not_kept(&self) -> Option<String> {
-        let number = self.stops.looked_at?;
+        let number = self.stops.looked_at.filter(|_| self.target.looks_back())?;
         Some(format!(
             "of stop {number} only what was looked at then is kept"
         ))
@@ -449,6 +495,18 @@ mod tests {
                 .is_some_and(|past| past.kept.read(Addr(8), &mut bytes))
         );
         assert_eq!(bytes, [1; 4]);
+    }
+
+    #[test]
+    fn what_came_after_a_stop_that_was_returned_to_is_gone() {
+        let mut stops = Stops::default();
+        for _ in 0..4 {
+            stops.push(past(Kept::of(&[(0, [0; 4])], None)));
+        }
+        assert_eq!((stops.newest(), stops.bytes), (5, 16));
+        assert!(stops.return_to(5).is_none(), "it is the machine");
+        assert!(stops.return_to(2).is_some());
+        assert_eq!((stops.newest(), stops.bytes), (2, 4));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use wire::Policy;
 use super::guest_probes::GuestProbes;
 use super::process::Qemu;
 use super::profile_file;
+use super::replay::RecordedRun;
 use super::shared_memory::SharedMemory;
 use super::trace_error::{PLUGIN_VARIABLE, TraceError};
 use super::trace_ring::{Ring, RingCounts};
@@ -64,6 +65,8 @@ pub struct TraceOptions {
     pub plugin: Option<PathBuf>,
     /// A table of the kernel's family, in place of the one that its symbols choose.
     pub profile: Option<PathBuf>,
+    /// Traces this run once more, not one of its own: a clock is a position of the recorded run.
+    pub recorded: Option<RecordedRun>,
 }
 
 /// How instructions are counted.
@@ -121,6 +124,18 @@ impl TraceOptions {
             qemu: None,
             plugin: None,
             profile: None,
+            recorded: None,
+        }
+    }
+
+    /// Of a recorded run. Its instructions are counted one by one: QEMU cuts blocks short where the recording's
+    /// next event comes, and what a fault leaves of such a block is not known.
+    #[must_use]
+    pub fn of(run: RecordedRun) -> Self {
+        Self {
+            recorded: Some(run.clone()),
+            clock: Clock::Slow,
+            ..Self::new(run.mode())
         }
     }
 
@@ -138,6 +153,9 @@ impl TraceOptions {
         if let Some(more) = self.setup.append() {
             machine.append.push(' ');
             machine.append.push_str(&more);
+        }
+        if let Some(run) = &self.recorded {
+            run.repeat(&mut machine, false);
         }
         machine
     }
@@ -235,6 +253,9 @@ pub fn trace_and_record(
         shared_memory: Some(memory.path()),
         ..machine
     })?;
+    if let Some(run) = &options.recorded {
+        run.same_qemu(guest.monitor().version())?;
+    }
     // From here on the records are read: the guest need not wait for this program to be ready.
     guest.monitor().execute("cont", None)?;
     let mut run = Running {

@@ -32,6 +32,8 @@ pub enum TraceError {
         mode: Mode,
         has: Vec<Mode>,
     },
+    #[error(transparent)]
+    Recorded(#[from] super::replay::FolderError),
     #[error("tracing: {0}")]
     Filter(#[from] crate::trace::filter::Nothing),
     #[error(

@@ -148,6 +148,8 @@ pub const TABLE: &[Action] = &[
     action(Scope::Screen(Screen::Timeline), "path of crossing", &["Enter"], "path", "show the path of the crossing under the cursor", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Screen(Screen::Timeline), "mark", &["m"], "mark", "set a mark at the cursor, or take it away", |ui, m| { let area = ui.body(); ui.panels.timeline.mark(m, area) }),
     action(Scope::Screen(Screen::Timeline), "next mark", &["'"], "", "go to the next mark", |ui, m| { let area = ui.body(); ui.panels.timeline.next_mark(m, area) }),
+    action(Scope::Screen(Screen::Timeline), "take there", &["@"], "take there", "take the machine that replays this run to the cursor", |ui, m| { let area = ui.body(); ui.panels.timeline.take_there(m, area) }).when(When::Replaying),
+    action(Scope::Screen(Screen::Timeline), "here", &["."], "here", "the cursor to where that machine stands, ◆ on the ruler", |ui, m| { let area = ui.body(); ui.panels.timeline.find_here(m, area) }).when(When::Replaying),
     action(Scope::Screen(Screen::Timeline), "find next", &["n"], "", "go to where a function of that name is entered next", |ui, m| { let area = ui.body(); ui.panels.timeline.again(false, m, area) }),
     action(Scope::Screen(Screen::Timeline), "find previous", &["N"], "", "go to where it was entered before", |ui, m| { let area = ui.body(); ui.panels.timeline.again(true, m, area) }),
     action(Scope::Screen(Screen::Timeline), "next run", &["r"], "", "the next of several runs", |ui, m| ui.panels.timeline.next_run(m)),

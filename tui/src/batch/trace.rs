@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use debugger::addr::Insns;
 use debugger::qemu::arguments::Accelerator;
 use debugger::qemu::image::Image;
+use debugger::session::replay::{MANIFEST, RecordedRun};
 use debugger::session::store;
 use debugger::session::stub_trace::{trace_attached, trace_by_stub};
 use debugger::session::target::Endpoint;
@@ -24,7 +25,7 @@ use crate::args::{Accel, Boot, Family};
 
 #[derive(Debug, clap::Args)]
 pub struct TraceArgs {
-    /// An image's name or folder.
+    /// An image's name or folder; or a recorded run's, whose positions the clock is then.
     pub image: String,
     /// How many operations the application does.
     #[arg(long, value_name = "N")]
@@ -134,9 +135,11 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     if let Some(vmlinux) = &args.boot.vmlinux {
         return attached(args, vmlinux, json, out);
     }
-    let image = match args.engine {
-        Engine::Probes => stored(&args.image, &args.boot)?,
-        Engine::Plugin | Engine::Stub => image(&args.image, &args.boot)?,
+    let again = recorded_run(args)?;
+    let image = match (&again, args.engine) {
+        (Some(run), _) => run.image.clone(),
+        (None, Engine::Probes) => stored(&args.image, &args.boot)?,
+        (None, Engine::Plugin | Engine::Stub) => image(&args.image, &args.boot)?,
     };
     if args.engine != Engine::Probes && !args.functions.is_empty() {
         bail!(
@@ -150,18 +153,17 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
             args.image
         );
     }
-    let mut options = TraceOptions::new(
-        args.boot
-            .mode
-            .clone()
-            .unwrap_or_else(|| image.manifest.default_mode.into()),
-    );
+    let mode = || match &args.boot.mode {
+        Some(mode) => mode.clone(),
+        None => image.manifest.default_mode.into(),
+    };
+    let mut options = again.map_or_else(|| TraceOptions::new(mode()), TraceOptions::of);
     options.calls = args.calls;
     options.smp = args.boot.smp;
     options.profile.clone_from(&args.family.profile);
     options.duration = args.duration.as_deref().map(duration).transpose()?;
     options.clock = match (args.slow_clock, args.check_clock) {
-        (false, false) => Clock::Fast,
+        (false, false) => options.clock,
         (true, _) => Clock::Slow,
         (false, true) => Clock::Both,
     };
@@ -224,6 +226,32 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         save(path, &recording(&image, vec![traced.report.clone()]))?;
     }
     print(args, &traced, json, out)
+}
+
+/// Where a recorded run is traced.
+fn recorded_run(args: &TraceArgs) -> anyhow::Result<Option<RecordedRun>> {
+    let path = Path::new(&args.image);
+    if !path.join(MANIFEST).is_file() {
+        return Ok(None);
+    }
+    let boot = &args.boot;
+    let given = [
+        ("--mode", boot.mode.is_some()),
+        ("--calls", args.calls.is_some()),
+        ("--kernel", boot.kernel.is_some()),
+        ("--append", boot.append.is_some()),
+        ("application's arguments", !boot.app_args.is_empty()),
+        ("--smp", boot.smp != 1),
+        ("--engine", args.engine != Engine::Plugin),
+        ("--check-clock", args.check_clock),
+    ];
+    if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
+        bail!(
+            "tracing the recorded run {}: it is done again as it was, by the plugin; leave {name} out",
+            args.image
+        );
+    }
+    Ok(Some(RecordedRun::open(path)?))
 }
 
 /// With all records.

@@ -54,6 +54,26 @@ pub enum FolderError {
         "making a file for snapshots: {found}; install {MAKER}: apt-get install {MAKERS_PACKAGE}"
     )]
     NoMaker { found: String },
+    #[error(
+        "opening the image that was recorded, {}: {found}; build it again, and record the run again",
+        image.display()
+    )]
+    NoImage { image: PathBuf, found: String },
+    #[error(
+        "opening the image that was recorded, {}: it was built anew since, its build-id is {here}, recorded was \
+         {recorded}; record the run again",
+        image.display()
+    )]
+    OtherImage {
+        image: PathBuf,
+        recorded: String,
+        here: String,
+    },
+    #[error(
+        "replaying: it was recorded with QEMU {recorded}, this is {here}; record the run again, or name that QEMU with \
+         UKLSCOPE_QEMU"
+    )]
+    OtherQemu { recorded: String, here: String },
 }
 
 /// All that a replay must have as the recording had it: QEMU stands still without a word where it
@@ -167,13 +187,22 @@ impl Folder {
         self.write(MANIFEST, &manifest)
     }
 
-    /// How QEMU is told of it.
+    /// How QEMU is told of it: with its snapshots, to go back.
     #[must_use]
     pub fn replay(&self, way: Way, shift: u32) -> Replay {
         Replay {
+            snapshots: Some(self.snapshots()),
+            ..self.once(way, shift)
+        }
+    }
+
+    /// The same from its beginning to its end.
+    #[must_use]
+    pub fn once(&self, way: Way, shift: u32) -> Replay {
+        Replay {
             way,
             events: self.path.join(EVENTS),
-            snapshots: self.snapshots(),
+            snapshots: None,
             shift,
         }
     }

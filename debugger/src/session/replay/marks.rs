@@ -29,9 +29,7 @@ impl Engine {
         });
         replay.marks.sort_by_key(|mark| mark.position);
         if let Some(folder) = &replay.kept {
-            folder.keep_marks(&replay.marks).map_err(|error| {
-                Trouble::from(crate::session::trouble::failure_of(&error.to_string()))
-            })?;
+            folder.keep_marks(&replay.marks)?;
         }
         Ok(Answer::Done(format!(
             "{name} is position {}",

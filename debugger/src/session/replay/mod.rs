@@ -11,13 +11,16 @@ mod lines;
 mod marks;
 mod open;
 mod record;
+mod run;
 mod search;
 mod snapshots;
+mod visit;
 
 use crate::qemu::replay::Snapshot;
 
 pub use folder::{Folder, FolderError, MANIFEST};
 pub use record::{RecordError, RecordOptions, Recorded, record};
+pub use run::RecordedRun;
 
 /// Where a replay stands in time, and what it knows of the way.
 #[derive(Debug, Default)]

@@ -1,15 +1,13 @@
 //! Opening a recorded run: the image is booted with all that came from outside as it came then.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Replay;
-use super::folder::{Folder, FolderError, Manifest};
-use crate::qemu::image::Image;
-use crate::qemu::replay::Way;
+use super::folder::FolderError;
+use super::run::RecordedRun;
 use crate::session::boot::{Again, boot};
 use crate::session::engine::Engine;
 use crate::session::options::{BootOptions, StopAt};
-use crate::session::store;
 use crate::session::trouble::{Trouble, failure_of};
 use crate::session::{Handle, Session, live};
 
@@ -22,63 +20,30 @@ impl Session {
     pub fn replay(folder: PathBuf, stop_at: StopAt, profile: Option<PathBuf>) -> Handle {
         Handle::start(move |port| {
             live::serve(port, |port| {
-                let (folder, manifest) = Folder::open(&folder).map_err(|error| told(&error))?;
-                let image = image_of(&manifest)?;
+                let run = RecordedRun::open(&folder)?;
                 let options = BootOptions {
-                    mode: Some(manifest.mode),
+                    mode: Some(run.mode()),
                     stop_at,
                     profile,
                     ..BootOptions::default()
                 };
-                let again = Again {
-                    replay: folder.replay(Way::Replay, manifest.shift),
-                    append: manifest.append.clone(),
-                    memory_mib: manifest.memory_mib,
-                    ports: manifest.ports.clone(),
-                    qemu: manifest.qemu.clone(),
-                    known: Replay {
-                        end: Some(manifest.end.saturating_sub(BEFORE_THE_END)),
-                        marks: folder.marks(),
-                        kept: Some(folder),
-                        ..Replay::default()
-                    },
+                let known = Replay {
+                    end: Some(run.manifest.end.saturating_sub(BEFORE_THE_END)),
+                    marks: run.folder.marks(),
+                    kept: Some(run.folder.clone()),
+                    ..Replay::default()
                 };
-                boot(port, &image, &options, Some(again))
+                let image = run.image.clone();
+                boot(port, &image, &options, Some(Again { run, known }))
             })
         })
     }
 }
 
-fn told(error: &FolderError) -> Trouble {
-    Trouble::from(failure_of(&error.to_string()))
-}
-
-/// The image that was recorded, unless another one has taken its place.
-fn image_of(manifest: &Manifest) -> Result<Image, Trouble> {
-    let tried = || {
-        format!(
-            "opening the image that was recorded, {}",
-            manifest.image.display()
-        )
-    };
-    let image = read_image(&manifest.image).map_err(|error| {
-        Trouble::new(tried(), error, "build it again, and record the run again")
-    })?;
-    if image.manifest.build_id != manifest.build_id {
-        return Err(Trouble::new(
-            tried(),
-            format!(
-                "it was built anew since: its build-id is {}, recorded was {}",
-                image.manifest.build_id, manifest.build_id
-            ),
-            "record the run again",
-        ));
+impl From<FolderError> for Trouble {
+    fn from(error: FolderError) -> Self {
+        Self::from(failure_of(&error.to_string()))
     }
-    Ok(image)
-}
-
-fn read_image(folder: &Path) -> Result<Image, String> {
-    store::image(&folder.display().to_string()).map_err(|error| error.to_string())
 }
 
 impl Engine {

@@ -24,6 +24,8 @@ pub(super) struct At<'a> {
     pub(super) cursor: u64,
     pub(super) lane: usize,
     pub(super) marks: &'a [u64],
+    /// Where the machine stands that replays this run.
+    pub(super) here: Option<u64>,
 }
 
 pub(super) fn title(seen: Seen<'_>) -> String {
@@ -120,6 +122,10 @@ fn ruler(seen: Seen<'_>, at: At<'_>, theme: Theme, area: Rect, buf: &mut Buffer)
         if let Some(cell) = place(seen, *mark, area, 0).and_then(|at| buf.cell_mut(at)) {
             cell.set_symbol("▼").set_style(theme.crossing());
         }
+    }
+    let here = at.here.and_then(|here| place(seen, here, area, 0));
+    if let Some(cell) = here.and_then(|at| buf.cell_mut(at)) {
+        cell.set_symbol("◆").set_style(theme.alarm());
     }
 }
 

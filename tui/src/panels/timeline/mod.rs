@@ -120,6 +120,22 @@ impl Timeline {
         }
     }
 
+    /// Takes the machine that replays this run to the cursor.
+    pub fn take_there(&mut self, model: &Model, area: Rect) -> Vec<Effect> {
+        match self.seen(model, area) {
+            Some(seen) => vec![Effect::Type(format!("goto {}", self.cursor(seen.window)))],
+            None => Vec::new(),
+        }
+    }
+
+    /// Puts the cursor where that machine stands.
+    pub fn find_here(&mut self, model: &Model, area: Rect) -> Vec<Effect> {
+        if let (Some(seen), Some(here)) = (self.seen(model, area), here(model)) {
+            self.go(here, seen, area);
+        }
+        Vec::new()
+    }
+
     /// The next of several runs.
     pub fn next_run(&mut self, model: &Model) -> Vec<Effect> {
         let runs = model.recorded.iter().flat_map(|stored| stored.runs());
@@ -138,6 +154,12 @@ impl Timeline {
             text => self.find(&text, back, model, area),
         }
     }
+}
+
+/// The position that is looked at, of a machine that replays: its runs are traced by that clock.
+fn here(model: &Model) -> Option<u64> {
+    let past = model.past.as_ref().map(|past| &past.at.stop);
+    past.or(model.run.last_stop.as_ref())?.position
 }
 
 impl Panel for Timeline {
@@ -176,6 +198,7 @@ impl Panel for Timeline {
             cursor: self.cursor(seen.window),
             lane,
             marks: &self.marks,
+            here: here(view.model),
         };
         draw::draw(seen, &lanes, at, view, area, buf);
     }
