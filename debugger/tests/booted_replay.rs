@@ -3,14 +3,18 @@
 mod debuggee;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use debuggee::Debuggee;
 use debugger::crossing::Mode;
 use debugger::event::{Answer, Register, Stop, StopReason};
 use debugger::origin::Origin;
-use debugger::session::replay::{RecordOptions, Recorded, record};
+use debugger::session::replay::{RecordOptions, Recorded, RecordedRun, record};
 use debugger::session::store::Store;
+use debugger::session::trace::TraceOptions;
+use debugger::session::trace_keep::trace_and_keep;
 use debugger::session::{Session, StopAt};
+use debugger::trace::recording::Search;
 
 /// Enough for each of the demo's loops.
 const CALLS: u64 = 200;
@@ -198,6 +202,36 @@ fn the_boundary_is_crossed_backwards() {
                 "{mode}: {back:?} {last:?}"
             );
             last = back;
+        }
+    }
+}
+
+/// A clock of its trace is a position of the run.
+#[test]
+#[ignore = "boots an image"]
+fn a_recorded_run_is_traced_by_its_positions() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    recorded(&folder, Mode::Ukl);
+    let run = RecordedRun::open(&folder).unwrap();
+    let options = TraceOptions::of(run.clone());
+    let cancel = Arc::default();
+    let stored = trace_and_keep(&run.image, &options, &cancel, &mut |_| {}).unwrap();
+    let traced = &stored.runs()[0];
+    let mut debuggee = replayed(folder);
+    for name in ["ksys_read", "ksys_write", "tcp_sendmsg", "exc_page_fault"] {
+        let function = traced.functions.iter().position(|one| one.name == name);
+        let function = u32::try_from(function.unwrap()).unwrap();
+        let mut from = 0;
+        for _ in 0..3 {
+            let found = stored.search(0, 0, from, &[function], false);
+            let Search::Found { clock, .. } = found else {
+                panic!("{name} after {from}: {found:?}");
+            };
+            let there = stop(&mut debuggee, &format!("goto {clock}"));
+            assert_eq!(there.place.symbol.as_deref(), Some(name), "{there:?}");
+            assert_eq!(there.place.offset, 0, "{there:?}");
+            from = clock;
         }
     }
 }
