@@ -79,6 +79,8 @@ pub enum Clock {
     Slow,
     /// In both ways, compared at every record: [`Report::clocks`].
     Both,
+    /// As slow, and each round of an instruction that repeats itself: the positions of a recorded run.
+    Rounds,
 }
 
 /// What a run is ended by, and what is kept of it.
@@ -134,7 +136,7 @@ impl TraceOptions {
     pub fn of(run: RecordedRun) -> Self {
         Self {
             recorded: Some(run.clone()),
-            clock: Clock::Slow,
+            clock: Clock::Rounds,
             ..Self::new(run.mode())
         }
     }
@@ -295,6 +297,7 @@ fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) 
         Clock::Fast => "fast",
         Clock::Slow => "slow",
         Clock::Both => "both",
+        Clock::Rounds => "rounds",
     };
     let arguments = vec![
         ("shared".to_owned(), ring.path().into()),

@@ -10,7 +10,7 @@
 //!
 //! Arguments: `shared=PATH` a mapping made by the debugger (see the crate `wire`); `clock=slow` counts
 //! every instruction by an addition of its own; `clock=both` counts so too, and compares the two from each record
-//! to the next one.
+//! to the next one; `clock=rounds` counts as `slow`, and each round of an instruction that repeats itself.
 
 pub mod choice;
 pub mod devices;
@@ -58,6 +58,8 @@ struct Plugin {
     header: &'static Header,
     sites: &'static [Site],
     counted: Counted,
+    /// Each round of an instruction that repeats itself counts, as for QEMU's own `icount`.
+    rounds: bool,
     vcpus: u32,
 }
 
@@ -107,15 +109,17 @@ fn report(why: &str) {
 fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), String> {
     let mut shared = None;
     let mut counted = Counted::ByBlock;
+    let mut rounds = false;
     for (name, value) in arguments {
         match (name.as_str(), value.as_str()) {
             ("shared", path) => shared = Some(path),
             ("clock", "fast") => counted = Counted::ByBlock,
             ("clock", "slow") => counted = Counted::ByInstruction,
             ("clock", "both") => counted = Counted::Both,
+            ("clock", "rounds") => (counted, rounds) = (Counted::ByInstruction, true),
             _ => {
                 return Err(format!(
-                    "'{name}={value}' is no argument: shared=PATH, clock=fast|slow|both"
+                    "'{name}={value}' is no argument: shared=PATH, clock=fast|slow|both|rounds"
                 ));
             }
         }
@@ -162,6 +166,7 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), St
         header,
         sites: mapping.sites(),
         counted,
+        rounds,
         vcpus,
     };
     PLUGIN
@@ -284,6 +289,7 @@ impl Plugin {
                 self.api
                     .call_at(instruction, vcpu::on_framed, data(word, ahead));
             }
+            What::Repeats { .. } if self.rounds => {}
             What::Repeats { at } => self.api.call_at(instruction, vcpu::on_repeats, at),
             What::Pushed => self.api.call_on_access(instruction, vcpu::on_pushed, 0),
             What::Unpushed => self.api.call_at(instruction, vcpu::on_unpushed, 0),

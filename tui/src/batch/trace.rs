@@ -243,6 +243,7 @@ fn recorded_run(args: &TraceArgs) -> anyhow::Result<Option<RecordedRun>> {
         ("application's arguments", !boot.app_args.is_empty()),
         ("--smp", boot.smp != 1),
         ("--engine", args.engine != Engine::Plugin),
+        ("--slow-clock", args.slow_clock),
         ("--check-clock", args.check_clock),
     ];
     if let Some((name, _)) = given.iter().find(|(_, given)| *given) {

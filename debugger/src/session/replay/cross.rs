@@ -164,14 +164,24 @@ impl Engine {
         let traps: Vec<Trap> = ways.map(|at| Trap::soft(*at)).collect();
         let space = self.app_space()?;
         let mut crossings = Crossings::of(only);
-        let found = self.last_before(&traps, Users::Passed, &mut |engine, _| {
-            engine.passes(&doors, space, &mut crossings)
-        })?;
+        let pc = self.pc()?;
+        let here = match doors.way_in(pc) {
+            Some(_) => self.passes(&doors, space, &mut crossings)?,
+            None => None,
+        };
+        let found = match here {
+            // Control has just come in.
+            Some(Found::At(to)) if self.seek(to)? => Found::At(to),
+            Some(Found::At(_)) => Found::Interrupted,
+            _ => self.last_before(&traps, Users::Passed, &mut |engine, _| {
+                engine.passes(&doors, space, &mut crossings)
+            })?,
+        };
         if let Found::At(to) = found {
             let enters = crossings.last.does.starts_with("enters");
             let pc = self.pc()?;
-            if enters && !self.is_app(pc) && self.target.position()? == to {
-                // The handler had begun by then.
+            if enters && !self.is_app(pc) {
+                // A handler had begun by then.
                 self.seek(to.saturating_sub(1))?;
             }
             self.course.note = Some(format!("the next instruction {}", crossings.last.does));
