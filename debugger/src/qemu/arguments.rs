@@ -372,7 +372,7 @@ mod tests {
         let replay = |way| Replay {
             way,
             events: "/r/events".into(),
-            snapshots: "/r/s,1".into(),
+            snapshots: Some("/r/s,1".into()),
             shift: 5,
         };
         for (way, name) in [(Way::Record, "record"), (Way::Replay, "replay")] {
