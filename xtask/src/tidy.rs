@@ -280,7 +280,7 @@ fn crate_directions(_: &Tree) -> Result<Vec<String>> {
 fn single_tables(tree: &Tree) -> Result<Vec<String>> {
     let tables = [
         ("const TABLE: &[Entry]", "debugger/src/command/table.rs"),
-        ("const TABLE: &[Action]", "tui/src/action.rs"),
+        ("const TABLE: &[Action]", "tui/src/action/table.rs"),
         ("SyscallEntry =", "probes/wire/src/record.rs"),
     ];
     // This file names the tables too.
