@@ -281,7 +281,7 @@ mod tests {
         );
         check("ptype pi", &["ptype pid_t"]);
         check("nothing x", &[]);
-        check("help cro", &["help cross"]);
+        check("help cro", &["help cross", "help crossed"]);
     }
 
     proptest! {

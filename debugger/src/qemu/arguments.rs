@@ -253,12 +253,14 @@ impl Arguments {
                 o.plain("format", "qcow2");
                 o.path("file", file);
             });
-            self.flag("-no-shutdown");
         }
         // Loading a snapshot waits for the vCPU to set this device up, and the vCPU for the loading.
         self.pair("-global", "apic.vapic=off");
         if has_network {
             self.pair("-object", "filter-replay,id=replay,netdev=net");
+        }
+        if replay.snapshots.is_some() {
+            self.flag("-no-shutdown");
         }
     }
 
