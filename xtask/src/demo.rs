@@ -29,15 +29,11 @@ pub(crate) struct Args {
 /// When something cannot be built, or there is no terminal to open the screen on.
 pub(crate) fn run(args: &Args) -> Result<()> {
     packages::ensure(&args.options)?;
-    let parts = [
-        "build",
-        "--release",
-        "--package",
-        "uklscope",
-        "--package",
-        "uklscope-tcg-plugin",
-    ];
-    cargo("uklscope and its plugin", &parts)?;
+    // The whole workspace: with a part of it, what the parts have in common would be compiled once more.
+    cargo(
+        "uklscope and its plugin",
+        &["build", "--release", "--workspace"],
+    )?;
     image::build_all(&[&args.name], &args.options)?;
     let program = repository().join("target/release/uklscope");
     let name = args.options.variant().image(&args.name);

@@ -17,7 +17,7 @@ const LINE: &str = "bad += getppid() != parent;";
 /// When the adapter does not do as the protocol has it, or shows something else than is there.
 pub(crate) fn run(options: &image::Options) -> Result<()> {
     let readers = Readers::ready()?;
-    crate::test::cargo("the program", &["build", "--release", "-p", "uklscope"])?;
+    crate::test::cargo("the program", &["build", "--release", "--workspace"])?;
     check(&readers, options)
 }
 

@@ -43,7 +43,7 @@ pub(super) fn program(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(program) = given {
         return Ok(program.to_owned());
     }
-    cargo("uklscope", &["build", "--release", "--package", "uklscope"])?;
+    cargo("uklscope", &["build", "--release", "--workspace"])?;
     Ok(repository().join("target/release/uklscope"))
 }
 
