@@ -57,6 +57,11 @@ pub enum RecordError {
         modes: String,
     },
     #[error(
+        "recording {image}: it has a network card, and a run with one stands still when it is replayed; record an image \
+         without ports, or trace this one: 'uklscope trace {image} -o FILE'"
+    )]
+    Network { image: String },
+    #[error(
         "recording: QEMU has ended ({0}), and what it has written cannot be replayed; record again"
     )]
     Died(String),
@@ -90,6 +95,11 @@ pub fn record(
             modes: modes.join(", "),
         });
     }
+    if !image.manifest.ports.is_empty() {
+        return Err(RecordError::Network {
+            image: image.manifest.name.clone(),
+        });
+    }
     let folder = Folder::make(to)?;
     let recorded = record_to(&folder, image, mode, options, stop, serial);
     if recorded.is_err() {
@@ -117,11 +127,6 @@ fn record_to(
     let began = Instant::now();
     let mut qemu = Qemu::start(&machine)?;
     let version = qemu.monitor().version().to_owned();
-    if !machine.ports.is_empty() {
-        for forward in qemu.forwards()? {
-            serial(format!("{forward}\n").as_bytes());
-        }
-    }
     let mut end = 0;
     let whole = loop {
         while let Ok(bytes) = qemu.serial().try_recv() {
