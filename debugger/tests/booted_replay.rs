@@ -55,6 +55,20 @@ fn position(stop: &Stop) -> u64 {
         .unwrap_or_else(|| panic!("no position: {stop:?}"))
 }
 
+/// To behind the first read of the application's loop, where `c` is what it has read. The stop in the kernel on the way.
+fn behind_a_read(debuggee: &mut Debuggee, mode: Mode) -> Stop {
+    debuggee.ask("b ksys_read");
+    let work = stop(debuggee, "c");
+    stop(debuggee, "until app");
+    let frames = debuggee.frames();
+    let bench = frames
+        .iter()
+        .find(|frame| frame.place.symbol.as_deref() == Some("bench_read"))
+        .unwrap_or_else(|| panic!("{mode}: {frames:?}"));
+    debuggee.ask(&format!("frame {}", bench.n));
+    work
+}
+
 fn registers(debuggee: &mut Debuggee) -> Vec<(String, String)> {
     let Answer::Registers(list) = debuggee.ask("info registers") else {
         panic!("registers");
@@ -144,15 +158,7 @@ fn the_write_of_what_a_call_gave_is_found_across_the_boundary() {
         let folder = root.path().join("run");
         recorded(&folder, mode);
         let mut debuggee = replayed(folder);
-        debuggee.ask("b ksys_read");
-        stop(&mut debuggee, "c");
-        stop(&mut debuggee, "until app");
-        let frames = debuggee.frames();
-        let bench = frames
-            .iter()
-            .find(|frame| frame.place.symbol.as_deref() == Some("bench_read"))
-            .unwrap_or_else(|| panic!("{mode}: {frames:?}"));
-        debuggee.ask(&format!("frame {}", bench.n));
+        behind_a_read(&mut debuggee, mode);
         let written = stop(&mut debuggee, "written c");
         assert!(
             matches!(written.place.origin, Origin::Kernel(_)),
@@ -173,15 +179,7 @@ fn the_boundary_is_crossed_backwards() {
         let folder = root.path().join("run");
         recorded(&folder, mode);
         let mut debuggee = replayed(folder);
-        debuggee.ask("b ksys_read");
-        let work = stop(&mut debuggee, "c");
-        stop(&mut debuggee, "until app");
-        let frames = debuggee.frames();
-        let bench = frames
-            .iter()
-            .find(|frame| frame.place.symbol.as_deref() == Some("bench_read"))
-            .unwrap_or_else(|| panic!("{mode}: {frames:?}"));
-        debuggee.ask(&format!("frame {}", bench.n));
+        let work = behind_a_read(&mut debuggee, mode);
         let call = stop(&mut debuggee, "crossed c");
         let note = call.note.clone().unwrap_or_default();
         assert!(note.contains("enters the kernel"), "{mode}: {call:?}");
