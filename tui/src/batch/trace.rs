@@ -243,6 +243,8 @@ fn recorded_run(args: &TraceArgs) -> anyhow::Result<Option<RecordedRun>> {
         ("application's arguments", !boot.app_args.is_empty()),
         ("--smp", boot.smp != 1),
         ("--engine", args.engine != Engine::Plugin),
+        ("--accel", boot.accel != Accel::Tcg),
+        ("--repeatable", args.repeatable),
         ("--slow-clock", args.slow_clock),
         ("--check-clock", args.check_clock),
     ];

@@ -33,14 +33,16 @@ struct Crossings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Last {
     found: Found,
-    /// `enters the kernel: syscall write`
-    does: String,
+    into_kernel: bool,
+    /// `syscall write`
+    what: String,
 }
 
 impl Last {
     const NONE: Self = Self {
         found: Found::Nothing,
-        does: String::new(),
+        into_kernel: false,
+        what: String::new(),
     };
 }
 
@@ -73,7 +75,7 @@ impl Crossings {
         self.at = position;
     }
 
-    fn enters(&mut self, task: Option<Addr>, kind: CrossingKind, jumps_on: bool, does: String) {
+    fn enters(&mut self, task: Option<Addr>, kind: CrossingKind, jumps_on: bool, what: String) {
         if let Some(Inside::Asked { jumps_on: true }) = self.inside.get(&task) {
             // Behind the door that led to it.
             self.inside.insert(task, Inside::Asked { jumps_on: false });
@@ -93,11 +95,12 @@ impl Crossings {
         self.inside.insert(task, inside);
         self.last = Last {
             found: Found::At(to),
-            does,
+            into_kernel: true,
+            what,
         };
     }
 
-    fn leaves(&mut self, task: Option<Addr>, kind: CrossingKind, does: String) {
+    fn leaves(&mut self, task: Option<Addr>, kind: CrossingKind, what: String) {
         let left = self.left.replace((task, self.at));
         let is_one = |(who, at): (Option<Addr>, u64)| who == task && self.at - at <= ONE_WAY_OUT;
         let found = match self.inside.remove(&task) {
@@ -110,7 +113,11 @@ impl Crossings {
             _ if left.is_some_and(is_one) => return,
             _ => Found::At(self.at),
         };
-        self.last = Last { found, does };
+        self.last = Last {
+            found,
+            into_kernel: false,
+            what,
+        };
     }
 }
 
@@ -178,13 +185,16 @@ impl Engine {
             })?,
         };
         if let Found::At(to) = found {
-            let enters = crossings.last.does.starts_with("enters");
+            let Last {
+                into_kernel, what, ..
+            } = crossings.last;
             let pc = self.pc()?;
-            if enters && !self.is_app(pc) {
+            if into_kernel && !self.is_app(pc) {
                 // A handler had begun by then.
                 self.seek(to.saturating_sub(1))?;
             }
-            self.course.note = Some(format!("the next instruction {}", crossings.last.does));
+            let does = if into_kernel { "enters" } else { "leaves" };
+            self.course.note = Some(format!("the next instruction {does} the kernel: {what}"));
         }
         Ok(found)
     }
@@ -216,13 +226,12 @@ impl Engine {
                     StopReason::Crossing { call, .. } => call,
                     _ => door.name.clone(),
                 };
-                let does = format!("enters the kernel: {} {call}", door.kind);
-                crossings.enters(task, door.kind, door.jumps_on, does);
+                let what = format!("{} {call}", door.kind);
+                crossings.enters(task, door.kind, door.jumps_on, what);
             }
             None => {
                 let (kind, call) = self.leaving(pc)?;
-                let does = format!("leaves the kernel: {kind} {call}");
-                crossings.leaves(task, kind, does);
+                crossings.leaves(task, kind, format!("{kind} {call}"));
             }
         }
         Ok(Some(crossings.last.found))
