@@ -8,19 +8,9 @@ use std::path::{Path, PathBuf};
 use debugger::crossing::Mode;
 use debugger::session::replay::{RecordOptions, record};
 use debugger::session::store::Store;
-use peers::{Raw, Served};
+use peers::{Raw, Served, has};
 
 const HELLO: &str = "qSupported:multiprocess+";
-
-fn has(text: &str, wanted: &[&str]) {
-    let mut rest = text;
-    for part in wanted {
-        let Some(at) = rest.find(part) else {
-            panic!("no '{part}', or not behind the ones before, in\n{text}");
-        };
-        rest = &rest[at + part.len()..];
-    }
-}
 
 fn recorded(root: &Path) -> PathBuf {
     let folder = root.join("run");

@@ -258,9 +258,11 @@ impl Client {
 
     fn end(self, reason: DisconnectReason) {
         match reason {
+            // Where it may not, it leaves. lldb waits for word of the end, which gdb does not read.
             DisconnectReason::Kill => {
-                // Where it may not, it leaves.
-                let _ = self.machine.joined.ask(Ask::Kill);
+                if self.machine.joined.ask(Ask::Kill).is_ok() {
+                    let _ = self.wire.borrow_mut().reply(b"X09");
+                }
             }
             // What could not be taken away, the session has said.
             DisconnectReason::Disconnect => drop(self.machine.joined.leave(self.lets_go)),

@@ -3,9 +3,10 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use debugger::crossing::Mode;
@@ -101,11 +102,27 @@ impl Served {
 
     /// What stock gdb prints, carrying these out once it has joined.
     pub(crate) fn gdb(&self, commands: &[&str]) -> String {
+        said(self.start_gdb(commands), "gdb")
+    }
+
+    /// As well, and does not wait for it.
+    pub(crate) fn start_gdb(&self, commands: &[&str]) -> Child {
+        self.start_gdb_at(&self.socket.display().to_string(), commands)
+    }
+
+    /// As [`Self::gdb`], joined there.
+    pub(crate) fn gdb_at(&self, address: &str, commands: &[&str]) -> String {
+        said(self.start_gdb_at(address, commands), "gdb")
+    }
+
+    fn start_gdb_at(&self, address: &str, commands: &[&str]) -> Child {
         let mut gdb = Command::new("gdb");
+        // What it joins through may be a command of this shell.
         gdb.args(["-nx", "-q", "-batch"])
             .arg(&self.vmlinux)
+            .env("SHELL", "/bin/bash")
             .stdin(Stdio::null());
-        let join = format!("target remote {}", self.socket.display());
+        let join = format!("target remote {address}");
         let head = [
             "set pagination off",
             "set confirm off",
@@ -115,7 +132,7 @@ impl Served {
         for command in head.iter().chain(commands) {
             gdb.args(["-ex", command]);
         }
-        said(gdb, "gdb")
+        start(gdb, "gdb")
     }
 
     /// What gdb answers an editor, which speaks to it by its machine interface.
@@ -131,12 +148,17 @@ impl Served {
         gdb.args(["-nx", "-q", "--interpreter=mi"])
             .arg(&self.vmlinux)
             .stdin(std::fs::File::open(&script).expect("it is read"));
-        said(gdb, "gdb")
+        said(start(gdb, "gdb"), "gdb")
     }
 
     /// What stock lldb prints; `None` where it is not installed.
-    #[expect(clippy::print_stderr, reason = "what is passed over is said")]
     pub(crate) fn lldb(&self, commands: &[&str]) -> Option<String> {
+        Some(said(self.start_lldb(commands)?, "lldb"))
+    }
+
+    /// As well, and does not wait for it.
+    #[expect(clippy::print_stderr, reason = "what is passed over is said")]
+    pub(crate) fn start_lldb(&self, commands: &[&str]) -> Option<Child> {
         let installed = Command::new("lldb")
             .arg("--version")
             .output()
@@ -157,7 +179,17 @@ impl Served {
         for command in head.iter().chain(commands) {
             lldb.args(["-o", command]);
         }
-        Some(said(lldb, "lldb"))
+        Some(start(lldb, "lldb"))
+    }
+
+    /// One more server, by TCP, and its port.
+    pub(crate) fn tcp(&self, address: &str) -> (Server, u16) {
+        let at = Endpoint::Tcp(address.to_owned());
+        let server = Server::open(&at, self.debuggee.handle.door(), render, false)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let at = server.at().to_string();
+        let port = at.rsplit(':').next().and_then(|port| port.parse().ok());
+        (server, port.expect("it has one"))
     }
 
     /// The next event of this kind.
@@ -189,17 +221,40 @@ impl Served {
     }
 }
 
-fn said(mut command: Command, name: &str) -> String {
-    let output = command
-        .output()
+fn start(mut command: Command, name: &str) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// All that it has said by its end.
+pub(crate) fn said(child: Child, name: &str) -> String {
+    let output = child
+        .wait_with_output()
         .unwrap_or_else(|error| panic!("{name}: {error}"));
     let text = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// That these are in the text, one behind the other.
+pub(crate) fn has(text: &str, wanted: &[&str]) {
+    let mut rest = text;
+    for part in wanted {
+        let Some(at) = rest.find(part) else {
+            panic!("no '{part}', or not behind the ones before, in\n{text}");
+        };
+        rest = &rest[at + part.len()..];
+    }
+}
+
+trait Socket: Read + Write {}
+impl<T: Read + Write> Socket for T {}
+
 /// A client that is nobody's: packets as they are typed here.
 pub(crate) struct Raw {
-    stream: UnixStream,
+    stream: Box<dyn Socket>,
     acknowledges: bool,
 }
 
@@ -209,8 +264,20 @@ impl Raw {
         stream
             .set_read_timeout(Some(DEADLINE))
             .expect("a time can be set");
+        Self::over(stream)
+    }
+
+    pub(crate) fn connect_tcp(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
+        stream
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a time can be set");
+        Self::over(stream)
+    }
+
+    fn over(stream: impl Socket + 'static) -> Self {
         Self {
-            stream,
+            stream: Box::new(stream),
             acknowledges: true,
         }
     }
