@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,8 +24,14 @@ FUNCTION(known_across, ".rept 5\nnop\n.endr\nmovabs $0x1122334455667788, %rax\n.
 FUNCTION(known_fault, "nop\nnop\nmovb $1, (%rdi)\n.rept 20\nnop\n.endr\nret");
 /* 1 + 2 * 4,000,000 + 1: longer than the time between two ticks. */
 FUNCTION(known_loop, "mov $4000000, %ecx\n1: dec %ecx\njnz 1b\nret");
+/* 1 + 2 + 1 + 1 + 1 + 20 + 2 + 1: it runs where it can be written to, and writes twice into what it executes next, without
+   a jump between. Returns what it has written: 7, and how often it was called. */
+FUNCTION(known_own, "jmp *known_code(%rip)");
+FUNCTION(known_body,
+	 "nop\nnop\nincb 1f + 1(%rip)\nnop\nmovb $7, 2f + 1(%rip)\n.rept 20\nnop\n.endr\n1: mov $0, %al\n2: mov $0, %ah\nret");
 
 char known_bytes[64];
+char *known_code;
 
 void known_nothing(char *page);
 void known_plain(char *page);
@@ -32,6 +39,8 @@ void known_rep(char *page);
 void known_across(char *page);
 void known_fault(char *page);
 void known_loop(char *page);
+void known_own(char *page);
+void known_body(void);
 
 static int from, to;
 static struct sockaddr_in address;
@@ -95,15 +104,22 @@ static void open_sockets(void)
 		printf("known: no sockets\n");
 }
 
+static void copy_own(void)
+{
+	known_code = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memcpy(known_code, (const char *)known_body, 64);
+}
+
 int main(void)
 {
 	const char *asked = getenv("n");
 	int rounds = asked ? atoi(asked) : 20;
-	void (*const all[])(char *) = { known_nothing, known_plain, known_rep, known_across, known_fault, known_loop };
+	void (*const all[])(char *) = { known_nothing, known_plain, known_rep, known_across, known_fault, known_loop, known_own };
 	char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	printf("known: mode %s\n", ukl_mode_name());
 	open_sockets();
+	copy_own();
 	for (int round = 0; round < rounds; round++) {
 		patched();
 		for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
@@ -113,6 +129,10 @@ int main(void)
 			all[i](page);
 			getppid();
 		}
+	}
+	if ((((int (*)(void))known_code)() & 0xffff) != (7 << 8 | ((rounds + 1) & 0xff))) {
+		printf("known: what was overwritten was executed\n");
+		return 1;
 	}
 	printf("known: ok\n");
 	return 0;

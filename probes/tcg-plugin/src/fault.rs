@@ -66,6 +66,15 @@ pub fn rest(address: u64) -> u16 {
         .unwrap_or(0)
 }
 
+/// Whether an access writes into a block that the instruction at `at` was translated in.
+#[must_use]
+pub fn overwrites(access: Access, to: u64, at: u64) -> bool {
+    FAULTS.get().is_some_and(|faults| {
+        let written = faults.api.written(access);
+        written.is_some_and(|bytes| faults.rests.reaches(at, to, bytes))
+    })
+}
+
 /// The physical address of one that was just accessed.
 #[must_use]
 pub fn physical(access: Access, address: u64) -> Option<u64> {

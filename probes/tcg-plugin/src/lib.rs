@@ -4,8 +4,8 @@
 //! Each vCPU has a clock and a ring. The clock costs one addition per block: inline where QEMU's interface
 //! can add to a vCPU's own number, or where there is but one vCPU; by a callback else. The count at
 //! instruction `i` of a block of `n` is `clock - (n - i)`, a constant that travels in the callback's
-//! pointer. Where a fault leaves a block, or an access to a device, what was not executed of it is taken back
-//! ([`fault`], [`devices`]). Else nothing is allocated, looked up or disassembled while the guest runs: all is
+//! pointer. Where a fault leaves a block, an access to a device or a write into itself, what was not executed of it is
+//! taken back ([`fault`], [`left`]). Else nothing is allocated, looked up or disassembled while the guest runs: all is
 //! decided when a block is translated.
 //!
 //! Arguments: `shared=PATH` a mapping made by the debugger (see the crate `wire`); `clock=slow` counts
@@ -13,9 +13,9 @@
 //! to the next one; `clock=rounds` counts as `slow`, and each round of an instruction that repeats itself.
 
 pub mod choice;
-pub mod devices;
 pub mod edges;
 pub mod fault;
+pub mod left;
 pub mod mapping;
 pub mod memory;
 pub mod plan;
@@ -225,8 +225,7 @@ impl Plugin {
         if self.counted != Counted::ByInstruction {
             api.count_block(block, n as u64);
         }
-        if self.counted != Counted::ByInstruction
-            && let [only] = executed
+        if let [only] = executed
             && plan::goes_on(only)
             && fault::rest(only.address) > 1
         {

@@ -110,6 +110,8 @@ api! {
     size: "qemu_plugin_insn_size" => fn(Instruction) -> usize;
     in_host: "qemu_plugin_insn_haddr" => fn(Instruction) -> *const u8;
     accessed: "qemu_plugin_get_hwaddr" => fn(Access, u64) -> *mut c_void;
+    is_store: "qemu_plugin_mem_is_store" => fn(Access) -> bool;
+    size_shift: "qemu_plugin_mem_size_shift" => fn(Access) -> c_uint;
     physical: "qemu_plugin_hwaddr_phys_addr" => fn(*mut c_void) -> u64;
 }
 
@@ -328,6 +330,14 @@ impl Api {
         unsafe {
             let found = (self.common.accessed)(access, address);
             (!found.is_null()).then(|| (self.common.physical)(found))
+        }
+    }
+
+    /// How many bytes an access writes; `None` where it reads.
+    pub fn written(&self, access: Access) -> Option<u64> {
+        // SAFETY: in a callback that was given the access.
+        unsafe {
+            (self.common.is_store)(access).then(|| 1 << (self.common.size_shift)(access).min(6))
         }
     }
 

@@ -7,6 +7,9 @@ use crate::plan::Listed;
 
 const PAGE_BYTES: usize = 0x1000;
 
+/// The bytes of an instruction, at most.
+const LONGEST: u64 = 15;
+
 /// By byte of a page; 0 where no instruction was translated.
 type Page = Box<[u16; PAGE_BYTES]>;
 
@@ -48,6 +51,16 @@ impl Rests {
         let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let left = pages.get(&page(address))?[offset(address)];
         (left > 0).then_some(left)
+    }
+
+    /// Whether a byte from `to` on may lie in a block with the instruction at `at`: one begins in the same page, and
+    /// ends behind what is left of it there.
+    #[must_use]
+    pub fn reaches(&self, at: u64, to: u64, bytes: u64) -> bool {
+        let left = u64::from(self.at(at).unwrap_or(0));
+        let first = at - offset(at) as u64;
+        let end = at.saturating_add(left * LONGEST);
+        to < end && first < to.saturating_add(bytes)
     }
 }
 

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use wire::{Checks, Header, Kind, Word};
 
 use crate::choice::Choice;
-use crate::devices::Devices;
 use crate::edges::{Edges, Stamps};
 use crate::fault::{self, Place};
+use crate::left::Left;
 use crate::mapping::Mapping;
 use crate::plan::Frame;
 use crate::qemu::{Access, Both, Clock, OnExecution};
@@ -41,7 +41,7 @@ struct Vcpu {
     header: &'static Header,
     checks: &'static Checks,
     edges: Edges,
-    devices: Devices,
+    left: Left,
     repeats: Repeats,
     /// The gate as it was when something was recorded last; [`NEVER`] while something is left out.
     gate: u32,
@@ -99,7 +99,7 @@ pub fn set_up(mapping: &Mapping, clocks: &'static [Clock], counted: Counted) {
                 header: mapping.header(),
                 checks: mapping.checks(),
                 edges: Edges::new(mapping.checks()),
-                devices: Devices::default(),
+                left: Left::default(),
                 repeats: Repeats::default(),
                 // What is recorded from the first opening on follows nothing that was not.
                 gate: if choice.leaves_out() { NEVER } else { 1 },
@@ -406,19 +406,28 @@ pub extern "C" fn on_repeats(number: c_uint, at: *mut c_void) {
 pub extern "C" fn on_alone(number: c_uint, _data: *mut c_void) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
-    vcpu.devices.begun(vcpu.by_block.load(Ordering::Relaxed));
+    vcpu.left.begun(vcpu.by_block.load(Ordering::Relaxed));
 }
 
 /// Such an instruction accesses memory; `at`: where it lies.
-pub extern "C" fn on_access_alone(number: c_uint, _access: Access, _to: u64, at: *mut c_void) {
+pub extern "C" fn on_access_alone(number: c_uint, access: Access, to: u64, at: *mut c_void) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
-    let rest = fault::rest(at as u64);
+    let at = at as u64;
+    let by_block = vcpu.counted != Counted::ByInstruction;
+    // Blocks are counted in one of the ways only.
+    let rest = u64::from(fault::rest(at)) * u64::from(by_block);
     let now = vcpu.by_block.load(Ordering::Relaxed);
-    let behind = vcpu.devices.accessed(now, rest.into());
+    let behind = vcpu.left.accessed(now, rest);
     if behind > 0 {
         vcpu.checks.left.fetch_add(1, Ordering::Relaxed);
         take(vcpu.by_block, behind);
+    } else if fault::overwrites(access, to, at) && vcpu.left.overwrote(now, rest) {
+        vcpu.checks.left.fetch_add(1, Ordering::Relaxed);
+        take(vcpu.by_block, rest);
+        if vcpu.counted != Counted::ByBlock {
+            take(vcpu.by_instruction, 1);
+        }
     }
 }
 

@@ -412,3 +412,25 @@ fn what_is_left_of_a_block_is_known_at_each_of_its_instructions() {
     rests.keep(&block(start, &[NOP, RET]));
     assert_eq!([0, 1, 2].map(at), [Some(2), Some(1), Some(2)]);
 }
+
+#[test]
+fn what_an_instruction_writes_is_of_its_block_or_not() {
+    let rests = Rests::default();
+    let start = BASE + 0x1010;
+    rests.keep(&block(start, &[NOP, RET, SAVE_RSP, NOP]));
+    let at = start + 1;
+    let reaches = |to: u64, bytes| rests.reaches(at, to, bytes);
+    assert!(reaches(start, 1) && reaches(start + 9, 1), "in the block");
+    assert!(
+        reaches(at + 44, 8) && !reaches(at + 45, 8),
+        "three instructions"
+    );
+    assert!(
+        !reaches(BASE + 0xff8, 8) && reaches(BASE + 0xffc, 8),
+        "the page's start"
+    );
+    assert!(
+        !rests.reaches(BASE, BASE, 1),
+        "nothing was translated there"
+    );
+}

@@ -1,0 +1,41 @@
+//! What is taken back where a block was left in its middle.
+
+use uklscope_tcg::left::Left;
+
+#[test]
+fn what_lies_behind_an_access_that_left_its_block_is_taken_back_once() {
+    let mut left = Left::default();
+    // A block of ten, left at its fourth.
+    assert_eq!(left.accessed(110, 7), 6);
+    // The same instruction writes what it has read.
+    assert_eq!(left.accessed(104, 7), 0);
+    // Again, from the block that goes back there.
+    assert_eq!(left.accessed(114, 7), 6);
+    assert_eq!(left.accessed(108, 7), 0);
+}
+
+#[test]
+fn an_instruction_that_is_told_whole_was_counted_as_it_is() {
+    let mut left = Left::default();
+    left.begun(50);
+    assert_eq!(left.accessed(50, 7), 0);
+    assert_eq!(left.accessed(50, 7), 0);
+    // The next time it is a device's.
+    assert_eq!(left.accessed(60, 7), 6);
+    // At the end of its block it leaves nothing.
+    assert_eq!(left.accessed(70, 1), 0);
+}
+
+#[test]
+fn a_write_into_the_own_block_takes_back_the_instruction_too_once() {
+    let mut left = Left::default();
+    // A block of ten, left at its fourth, which was executed again.
+    left.begun(111);
+    assert_eq!(left.accessed(111, 7), 0, "it reads there first");
+    assert!(left.overwrote(111, 7));
+    assert!(!left.overwrote(104, 7), "its second write");
+    assert_eq!(left.accessed(104, 7), 0);
+    // A device's, of which nothing else is told.
+    assert_eq!(left.accessed(114, 7), 6);
+    assert!(!left.overwrote(108, 7));
+}
