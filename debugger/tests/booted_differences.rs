@@ -1,18 +1,19 @@
 //! The ledger of every class of every demo, in every pair of its modes.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use debugger::crossing::Setup;
 use debugger::session::instructions::{Side, step_both};
 use debugger::session::store;
 use debugger::session::stub_trace::Wanted;
-use debugger::session::trace::{TraceOptions, trace};
+use debugger::session::trace::TraceOptions;
+use debugger::session::trace_compare::traces;
 use debugger::trace::diff;
 use debugger::trace::report::{Pair, Report, Verdict};
 
-/// What is asked for of each demo, how often, and in which modes.
-const DEMOS: [(&str, u64, &[&str]); 7] = [
-    ("syscalls", 500, &SETUPS),
+/// What is asked for of each other demo, how often, and in which modes.
+const DEMOS: [(&str, u64, &[&str]); 6] = [
     ("hello", 1, &SETUPS),
     ("exceptions", 20, &SETUPS),
     ("echo", 200, &SETUPS),
@@ -39,15 +40,38 @@ fn runs(image: &str, calls: u64, setups: &[&str]) -> Vec<Report> {
     let setups = setups
         .iter()
         .map(|setup| setup.parse::<Setup>().expect("a setup"));
-    let has = |setup: &Setup| image.manifest.modes.contains(&setup.mode);
-    let traced = setups.filter(has).map(|setup| {
-        let mut options = TraceOptions::new(setup);
-        options.calls = Some(calls);
-        trace(&image, &options, &AtomicBool::new(false), &mut |_| ())
-            .unwrap_or_else(|error| panic!("{error}"))
-            .report
+    let setups: Vec<Setup> = setups
+        .filter(|setup| image.manifest.modes.contains(&setup.mode))
+        .collect();
+    let mut options = TraceOptions::new(image.manifest.default_mode);
+    options.calls = Some(calls);
+    let cancel = AtomicBool::new(false);
+    let traced = traces(&image, &setups, &options, &cancel, &mut |_, _| ());
+    let traced = traced.unwrap_or_else(|error| panic!("{error}"));
+    traced.into_iter().map(|traced| traced.report).collect()
+}
+
+/// Traced once for all tests.
+fn of_syscalls() -> &'static [Report] {
+    static RUNS: OnceLock<Vec<Report>> = OnceLock::new();
+    RUNS.get_or_init(|| runs("syscalls", 500, &SETUPS))
+}
+
+/// Each run with itself and with those after it, on two threads.
+fn for_each_two(runs: &[Report], check: &(dyn Fn(&Report, &Report) + Sync)) {
+    let all = runs.iter().enumerate();
+    let all = all.flat_map(|(i, a)| runs[i..].iter().map(move |b| (a, b)));
+    let left = Mutex::new(all);
+    let next = || left.lock().expect("the other thread has failed").next();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((a, b)) = next() {
+                    check(a, b);
+                }
+            });
+        }
     });
-    traced.collect()
 }
 
 /// From the rows alone: `pair` has its own sum.
@@ -99,22 +123,24 @@ fn check_reasons(pair: &Pair) {
 #[test]
 #[ignore = "boots an image"]
 fn the_ledger_balances_on_every_class_of_every_demo_in_every_pair_of_modes() {
-    for (image, calls, setups) in DEMOS {
-        let runs = runs(image, calls, setups);
-        let mut balanced = 0;
-        for (i, a) in runs.iter().enumerate() {
+    let check_all = |image: &str, runs: &[Report]| {
+        let balanced = AtomicUsize::new(0);
+        for_each_two(runs, &|a, b| {
             assert_eq!(a.lost, 0, "{image} in {}", a.mode);
-            for b in &runs[i..] {
-                for pair in diff::pairs(a, b) {
-                    check_reasons(&pair);
-                }
-                diff::every_pair(a, b, &mut |pair| {
-                    check(pair);
-                    balanced += 1;
-                });
+            for pair in diff::pairs(a, b) {
+                check_reasons(&pair);
             }
-        }
+            diff::every_pair(a, b, &mut |pair| {
+                check(pair);
+                balanced.fetch_add(1, Ordering::Relaxed);
+            });
+        });
+        let balanced = balanced.into_inner();
         assert!(balanced > 100, "{image}: {balanced} pairs of classes");
+    };
+    check_all("syscalls", of_syscalls());
+    for (image, calls, setups) in DEMOS {
+        check_all(image, &runs(image, calls, setups));
     }
 }
 
@@ -122,7 +148,7 @@ fn the_ledger_balances_on_every_class_of_every_demo_in_every_pair_of_modes() {
 #[test]
 #[ignore = "boots an image"]
 fn every_row_of_a_plain_call_that_differs_has_a_reason() {
-    let runs = runs("syscalls", 200, &SETUPS);
+    let runs = of_syscalls();
     for (i, a) in runs.iter().enumerate() {
         for b in &runs[i + 1..] {
             for pair in diff::pairs(a, b) {
@@ -149,15 +175,12 @@ fn every_row_of_a_plain_call_that_differs_has_a_reason() {
 #[ignore = "boots an image"]
 fn the_instructions_of_a_function_are_as_many_as_its_count() {
     let image = store::image("syscalls").unwrap_or_else(|error| panic!("{error}"));
-    let traced = |mode: &str| {
-        let mut options = TraceOptions::new(mode.parse::<Setup>().unwrap());
-        options.calls = Some(200);
-        trace(&image, &options, &AtomicBool::new(false), &mut |_| ())
-            .unwrap_or_else(|error| panic!("{error}"))
-            .report
+    let run = |mode: &str| {
+        let mut runs = of_syscalls().iter();
+        runs.find(|run| run.mode.to_string() == mode).unwrap()
     };
-    let (a, b) = (traced("linux"), traced("bypass"));
-    let matches = diff::matches(&a, &b);
+    let (a, b) = (run("linux"), run("bypass"));
+    let matches = diff::matches(a, b);
     let (ours, theirs) = matches
         .into_iter()
         .find(|(ours, _)| ours.call == "getppid")

@@ -1,7 +1,9 @@
 //! The code of a function with how often each of its instructions ran in one operation, in two runs.
 
 use std::collections::{BTreeSet, HashMap};
+use std::panic::resume_unwind;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use super::stub_trace::{FunctionCode, Operation, Wanted, step_operation};
 use super::trace::TraceOptions;
@@ -20,7 +22,7 @@ pub struct Side<'a> {
     pub wanted: &'a Wanted,
 }
 
-/// Boots both images, one after the other, and steps through one operation of each; only the functions that
+/// Boots both images at once, and steps through one operation of each; only the functions that
 /// `shown` names are listed.
 ///
 /// # Errors
@@ -35,7 +37,15 @@ pub fn step_both(
         let options = TraceOptions::new(side.setup.clone());
         step_operation(side.image, &options, side.wanted, cancel)
     };
-    let (stepped_a, stepped_b) = (step(a)?, step(b)?);
+    let (stepped_a, stepped_b) = thread::scope(|scope| {
+        let other = scope.spawn(|| step(b));
+        let own = step(a);
+        (
+            own,
+            other.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        )
+    });
+    let (stepped_a, stepped_b) = (stepped_a?, stepped_b?);
     Ok(Instructions {
         call: call.to_owned(),
         mode_a: a.setup.clone(),

@@ -116,7 +116,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |ui, _| { ui.show(Screen::Path); focus(ui, PanelId::Ladder) }),
     action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace(Traced::ThisMode)]),
     action(Scope::Screen(Screen::Crossings), "record", &["p"], "", "stop recording while the traced guest runs, or go on with it", |_, _| vec![Effect::Record]),
-    action(Scope::Screen(Screen::Crossings), "compare modes", &["T"], "trace each mode", "trace the image in each mode, one after the other, and compare them", |_, _| vec![Effect::Trace(Traced::EachMode)]),
+    action(Scope::Screen(Screen::Crossings), "compare modes", &["T"], "trace each mode", "trace the image in each mode and compare them", |_, _| vec![Effect::Trace(Traced::EachMode)]),
     action(Scope::Screen(Screen::Crossings), "requests", &["r"], "", "what a server does per request, or the crossings again", |ui, _| below(ui, PanelId::Requests)),
     action(Scope::Screen(Screen::Crossings), "counts", &["c"], "counts", "how many of the marked crossings took how many instructions, or the modes again", |ui, _| below(ui, PanelId::Counts)),
     action(Scope::Screen(Screen::Crossings), "sites", &["s"], "sites", "which places of the application and which tasks made the crossings, or the modes again", |ui, _| below(ui, PanelId::Sites)),
