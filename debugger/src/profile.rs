@@ -39,6 +39,9 @@ pub struct Profile {
     /// The first that fits a row of a difference holds.
     #[serde(default)]
     pub reasons: Vec<Reason>,
+    /// The first that fits a row that no reason does holds.
+    #[serde(default)]
+    pub chances: Vec<Chance>,
     #[serde(default)]
     pub task: TaskRules,
     #[serde(default)]
@@ -149,6 +152,16 @@ pub struct Reason {
     /// Functions of every path, whose own instructions are others there.
     pub cost: Names,
     /// Follows 'with' or 'without'.
+    pub what: String,
+}
+
+/// Functions that branch at what is random in each run, and the same in all of one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Chance {
+    pub names: Names,
+    /// By how many of their own instructions two runs differ.
+    pub instructions: Vec<u64>,
     pub what: String,
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashSet;
 
 use crate::crossing::{CrossingKind, PhaseRule, Setup};
-use crate::profile::{Profile, Reason};
+use crate::profile::{Chance, Profile, Reason};
 use crate::trace::phases::Rules;
 use crate::trace::report::{Pair, Row, Verdict};
 
@@ -21,6 +21,7 @@ struct Sides<'a> {
     phases: &'a Rules,
     /// Those that hold of one side alone, and whether that is the second one.
     reasons: Vec<(&'a Reason, bool)>,
+    chances: &'a [Chance],
     a: (&'a Setup, CrossingKind),
     b: (&'a Setup, CrossingKind),
 }
@@ -61,12 +62,10 @@ pub(super) fn explain(pair: &mut Pair, families: &mut Families) {
     let sides = Sides {
         phases,
         reasons: reasons.collect(),
+        chances: &profile.chances,
         a,
         b,
     };
-    if sides.reasons.is_empty() {
-        return;
-    }
     let rows = &mut pair.rows;
     let (mut above_a, mut above_b) = (Vec::new(), Vec::new());
     for at in 0..rows.len() {
@@ -81,7 +80,8 @@ pub(super) fn explain(pair: &mut Pair, families: &mut Families) {
         let inherited = inherited
             .filter(|above| above.verdict == row.verdict)
             .and_then(|above| rows[above.row].because.clone());
-        let because = sides.reason(row).or(inherited);
+        let told = sides.reason(row).or(inherited);
+        let because = told.or_else(|| sides.chance(row));
         for (above, depth) in [(&mut above_a, row.depth_a), (&mut above_b, row.depth_b)] {
             above.extend(depth.map(|depth| Above {
                 depth,
@@ -115,6 +115,15 @@ impl Sides<'_> {
                 format!("{}: {with} {}", self.who(reason), reason.what)
             })
         })
+    }
+
+    fn chance(&self, row: &Row) -> Option<String> {
+        let in_both = row.depth_a.is_some() && row.depth_b.is_some();
+        let by = row.a.abs_diff(row.b);
+        let fits = |one: &&Chance| one.instructions.contains(&by) && one.names.has(&row.symbol);
+        let mut chances = self.chances.iter().filter(|_| in_both);
+        let found = chances.find(fits);
+        found.map(|chance| format!("chance: {}", chance.what))
     }
 
     fn is_about(&self, reason: &Reason, symbol: &str) -> bool {
@@ -208,6 +217,46 @@ mod tests {
             &[
                 "ukl_return_to_app: ukl.ret: without the return to the application by IRET, from ring 0 to ring 0",
                 "ukl_ret_to_app: ukl.ret: with the return to the application by RET",
+            ],
+        );
+    }
+
+    #[test]
+    fn chance_is_told_of_the_difference_that_it_makes_alone() {
+        let by = |own: u64| {
+            let ack = node("tcp_ack", own, vec![]);
+            node("entry_SYSCALL_64", 5, vec![leaf("ukl_return_to_app"), ack])
+        };
+        let told = "tcp_ack: chance: whether the connection's sequence numbers, which begin at a random one, are below 2^31";
+        for (own, expected) in [(434, told), (430, told), (433, "tcp_ack: ?")] {
+            check(
+                ("ukl", CrossingKind::Syscall, by(432)),
+                ("ukl", CrossingKind::Syscall, by(own)),
+                &[expected],
+            );
+        }
+    }
+
+    #[test]
+    fn a_signal_ends_by_another_test_where_no_ring_was_changed() {
+        let by = |own: u64| {
+            let frame = node("restore_sigcontext", own, vec![]);
+            node(
+                "entry_SYSCALL_64",
+                5,
+                vec![leaf("ukl_return_to_app"), frame],
+            )
+        };
+        check(
+            ("ukl", CrossingKind::Syscall, by(143)),
+            ("bypass", CrossingKind::Syscall, by(141)),
+            &["restore_sigcontext: ?"],
+        );
+        check(
+            ("linux", CrossingKind::Syscall, by(141)),
+            ("ukl", CrossingKind::Syscall, by(143)),
+            &[
+                "restore_sigcontext: ukl: with a code segment that is not ring 3's, which is looked at where a signal ends",
             ],
         );
     }
