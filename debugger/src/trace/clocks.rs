@@ -13,7 +13,8 @@ pub struct Clocks {
     pub faults: u64,
     /// Those of which the place was not found.
     pub unplaced: u64,
-    /// Blocks that were left in their middle for an access to a device: QEMU 8.2 and later do that.
+    /// Blocks that were left in their middle: for a write into the block itself, and by QEMU 8.2 and later for an access to
+    /// a device.
     #[serde(default)]
     pub left: u64,
     /// The first edges that differ.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use memmap2::Mmap;
+use wire::record::SWITCH_NUMBERS;
+use wire::{Kind, Record};
 
 use super::events::Events;
 use super::frame::Block;
@@ -385,7 +387,24 @@ pub(super) fn records(bytes: &[u8], at: usize, stretch: &Stretch) -> Option<(Fro
     } = unpacked(&block)?;
     #[expect(clippy::cast_possible_truncation, reason = "the low half")]
     let records = codec::decode(&columns, stretch.first as u32, stretch.count as usize)?;
-    Some((From { clock, tasks }, records))
+    let sound = records.is_empty() || end(stretch.first, &records) == Some(stretch.last);
+    sound.then_some((From { clock, tasks }, records))
+}
+
+/// The whole clock of the last of records, where none goes back: one that did would look like 2³² instructions.
+fn end(first: u64, records: &[u64]) -> Option<u64> {
+    let mut whole = first;
+    let mut records = records.iter();
+    while let Some(raw) = records.next() {
+        let record = Record::decode(*raw);
+        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+        let since = record.clock.wrapping_sub(whole as u32);
+        whole = whole.checked_add(since.into())?;
+        if record.word.kind() == Some(Kind::Switch) {
+            records.nth(SWITCH_NUMBERS - 1);
+        }
+    }
+    Some(whole)
 }
 
 type Loaded = (Head, Vec<Run>, Vec<Issue>);
@@ -460,7 +479,15 @@ fn load(bytes: &[u8], start: usize) -> Result<Loaded, NoRecording> {
             run.stretches.resize_with(vcpu + 1, Vec::new);
         }
         let at = usize::try_from(at).unwrap_or(usize::MAX);
-        run.stretches[vcpu].push((at, stretch));
+        let of = &mut run.stretches[vcpu];
+        let follows = |(_, before): &(usize, Stretch)| {
+            before.last <= stretch.first && before.sequence < stretch.sequence
+        };
+        if stretch.first <= stretch.last && of.last().is_none_or(follows) {
+            of.push((at, stretch));
+        } else {
+            issues.push(Issue::Damaged { at });
+        }
     }
     for (at, part) in index.parts {
         let at = usize::try_from(at).unwrap_or(usize::MAX);

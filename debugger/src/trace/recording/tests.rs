@@ -6,6 +6,7 @@ use crate::crossing::{CrossingKind, Mode};
 use crate::origin::Origin;
 use crate::trace::report::{Class, Node, Phases, SCHEMA};
 
+mod backwards;
 mod records;
 
 fn run(classes: u64) -> Report {

@@ -48,8 +48,8 @@ fn made() -> Made {
 }
 
 /// Writes records as a probe would.
-struct Tape {
-    clock: u64,
+pub(super) struct Tape {
+    pub(super) clock: u64,
     raw: Vec<u64>,
 }
 
@@ -95,7 +95,7 @@ impl Tape {
 const TASKS: [u64; 2] = [0xffff_c900_0000_1000, 0xffff_c900_0000_2000];
 
 /// A run of two tasks; the clock passes 2³².
-fn tape(rounds: u64) -> Tape {
+pub(super) fn tape(rounds: u64) -> Tape {
     let mut tape = Tape {
         clock: (1 << 32) - 2000,
         raw: Vec::new(),
@@ -120,7 +120,7 @@ fn tape(rounds: u64) -> Tape {
     tape
 }
 
-fn write(tape: &Tape, chunk: usize, stretch: usize, lost: &[u64]) -> Vec<u8> {
+pub(super) fn write(tape: &Tape, chunk: usize, stretch: usize, lost: &[u64]) -> Vec<u8> {
     let head = sample().head;
     let mut writer = Writer::begin(Vec::new(), &head)
         .unwrap()
