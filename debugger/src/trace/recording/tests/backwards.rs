@@ -12,6 +12,10 @@ use super::super::layout::{Records, STRETCH, Stretch};
 use super::super::*;
 use super::records::{tape, write};
 
+fn low(clock: u64) -> u32 {
+    u32::try_from(clock & 0xffff_ffff).unwrap()
+}
+
 /// The places of those that have a clock.
 fn clocks(records: &[u64]) -> Vec<usize> {
     let mut places = Vec::new();
@@ -27,7 +31,7 @@ fn clocks(records: &[u64]) -> Vec<usize> {
 /// The bytes before a stretch, and the stretch with other records, as they were left by one that was killed.
 fn forged(bytes: &[u8], at: usize, stretch: &Stretch, change: impl FnOnce(&mut [u64])) -> Vec<u8> {
     let mut inside: Records = unpacked(&Block::at(bytes, at).unwrap()).unwrap();
-    let first = stretch.first as u32;
+    let first = low(stretch.first);
     let mut records = codec::decode(&inside.columns, first, stretch.count as usize).unwrap();
     change(&mut records);
     inside.columns.clear();
@@ -53,7 +57,7 @@ proptest! {
             let places = clocks(records);
             let victim = victim.index(places.len());
             let clock = |at: usize| Record::decode(records[places[at]]).clock;
-            let before = victim.checked_sub(1).map_or(stretch.first as u32, clock);
+            let before = victim.checked_sub(1).map_or(low(stretch.first), clock);
             since = clock(victim).wrapping_sub(before);
             let raw = &mut records[places[victim]];
             let record = Record::decode(*raw);
