@@ -244,10 +244,13 @@ impl Client {
                 reason(stop)
             }
             Told::Ended(end) => {
-                self.wire.borrow_mut().say(&format!("uklscope: {end}\n"))?;
                 match end.exited {
+                    // The client's own words say as much.
                     Some(code) => MultiThreadStopReason::Exited(code),
-                    None => MultiThreadStopReason::Terminated(Signal::SIGKILL),
+                    None => {
+                        self.wire.borrow_mut().say(&format!("uklscope: {end}\n"))?;
+                        MultiThreadStopReason::Terminated(Signal::SIGKILL)
+                    }
                 }
             }
         };

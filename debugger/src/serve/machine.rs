@@ -17,11 +17,12 @@ use gdbstub::target::ext::thread_extra_info::{ThreadExtraInfo, ThreadExtraInfoOp
 use gdbstub::target::{Target, TargetError, TargetResult};
 
 use super::arch::{Bytes, Described, Number};
+use super::description::as_gdb_wants_it;
 use super::resume::Wish;
 use crate::addr::Addr;
 use crate::event::{Answer, Failure, Vcpu};
 use crate::gdb::description::Description;
-use crate::session::joined::{Ask, Given, Joined};
+use crate::session::joined::{Ask, Documents, Given, Joined};
 
 /// Writes an answer as text, a line each.
 pub type Render = fn(&Answer) -> Vec<String>;
@@ -36,6 +37,8 @@ pub(super) struct Machine {
     pub(super) joined: Joined,
     pub(super) render: Render,
     description: Description,
+    /// As they are told to the client.
+    documents: Documents,
     /// Of the `vCont` that is being read.
     pub(super) wish: Wish,
     /// It was let go, and no stop was told yet.
@@ -52,6 +55,7 @@ impl Machine {
             .and_then(|text| Description::parse(text, find).ok())
             .unwrap_or_default();
         Self {
+            documents: as_gdb_wants_it(documents),
             joined,
             render,
             description,
@@ -243,7 +247,7 @@ impl TargetDescriptionXmlOverride for Machine {
         buffer: &mut [u8],
     ) -> TargetResult<usize, Self> {
         let name = std::str::from_utf8(annex).unwrap_or_default();
-        let Some(text) = self.joined.documents().get(name) else {
+        let Some(text) = self.documents.get(name) else {
             return Err(TargetError::Errno(2));
         };
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);

@@ -13,6 +13,7 @@
 mod arch;
 mod breakpoints;
 mod client;
+mod description;
 mod house;
 mod machine;
 mod monitor;
