@@ -6,6 +6,7 @@ mod docs;
 mod editor;
 mod exports;
 mod fuzz;
+mod gdbtests;
 mod image;
 mod packages;
 mod progress;
@@ -41,6 +42,8 @@ enum Task {
     Exports(exports::Args),
     /// Drives the debug adapter with a client that is not this project's own
     Editor(image::Options),
+    /// Runs files of gdb's own test suite against 'uklscope serve'
+    Gdbtests(gdbtests::Args),
     /// Runs the decoders' fuzz targets
     Fuzz(fuzz::Args),
 }
@@ -67,6 +70,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Docs(args) => docs::run(&args),
         Task::Exports(args) => exports::run(&args),
         Task::Editor(options) => editor::run(&options),
+        Task::Gdbtests(args) => gdbtests::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
     }
 }

@@ -197,6 +197,7 @@ fn compile(demo: &Demo, libc: &Libc, flavour: Flavour, site: Site<'_>) -> Result
         compiler
             .current_dir(&demo.folder)
             .args(&flags)
+            .args(&demo.spec.flags)
             .args(["-Wall", "-c"])
             .arg(&source)
             .arg("-o")

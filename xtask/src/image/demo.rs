@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use debugger::crossing::{Mode, RequestSpec};
@@ -35,6 +35,9 @@ pub(crate) struct Spec {
     /// C and C++ files of this folder that are the application.
     #[serde(default)]
     pub(crate) sources: Vec<String>,
+    /// What these are compiled with beside our own options, and after them.
+    #[serde(default)]
+    pub(crate) flags: Vec<String>,
     /// Programs from Debian source packages, the application among them.
     #[serde(default)]
     pub(crate) build: Option<Build>,
@@ -108,20 +111,24 @@ pub(crate) fn all() -> Result<Vec<Demo>> {
             if !folder.join(MANIFEST).exists() {
                 continue;
             }
-            let path = folder.join(MANIFEST);
-            let text =
-                fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-            let spec =
-                toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
-            let name = folder
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            demos.push(Demo { name, folder, spec });
+            demos.push(read(&folder)?);
         }
     }
     Ok(demos)
+}
+
+/// # Errors
+/// When the folder's `demo.toml` cannot be read.
+pub(crate) fn read(folder: &Path) -> Result<Demo> {
+    let path = folder.join(MANIFEST);
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let spec = toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    let name = folder.file_name().unwrap_or_default();
+    Ok(Demo {
+        name: name.to_string_lossy().into_owned(),
+        folder: folder.to_owned(),
+        spec,
+    })
 }
 
 /// # Errors

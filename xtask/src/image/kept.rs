@@ -29,7 +29,11 @@ pub(crate) fn option(home: &Path) -> String {
 /// # Errors
 /// When the demo's folder cannot be read.
 pub(crate) fn compiled(demo: &Demo) -> Result<Vec<PathBuf>> {
-    let mut files = demo.inputs()?;
+    let mut files = Vec::new();
+    // What is from elsewhere stays there.
+    if demo.folder.starts_with(repository()) {
+        files.extend(demo.inputs()?);
+    }
     files.extend(["kernel/include", "kernel/init"].map(|folder| repository().join(folder)));
     files.extend(cplusplus::inputs(demo));
     Ok(files)

@@ -30,7 +30,7 @@ use debugger::qemu::image::{Files, Image, MANIFEST, Manifest, SCHEMA, Versions};
 use object::Object;
 
 pub(crate) use self::apt::{program as fetch_package, source as fetch_source_package};
-pub(crate) use self::command::{logged, output, remove};
+pub(crate) use self::command::{logged, output, remove, tool};
 pub(crate) use self::cpio::Archive;
 use self::demo::Demo;
 use self::places::write_whole;
@@ -183,6 +183,25 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
         .iter()
         .map(|name| demo::find(name))
         .collect::<Result<Vec<_>>>()?;
+    let images = Store::open()?.images();
+    build_into(&images, &demos, options)
+}
+
+/// Images of programs that are no demos of the repository: folders with a `demo.toml`, each named as its image, which
+/// is built into `images`.
+///
+/// # Errors
+/// When a `demo.toml` cannot be read, or a step of the build fails.
+pub(crate) fn build_foreign(
+    folders: &[PathBuf],
+    images: &Path,
+    options: &Options,
+) -> Result<Vec<PathBuf>> {
+    let demos = folders.iter().map(|folder| demo::read(folder));
+    build_into(images, &demos.collect::<Result<Vec<_>>>()?, options)
+}
+
+fn build_into(images: &Path, demos: &[Demo], options: &Options) -> Result<Vec<PathBuf>> {
     let store = Store::open()?;
     let lock = store.lock()?;
     let made = sources::Made::read()?;
@@ -197,7 +216,7 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
     let given = options.sources.iter().cloned().collect();
     let mut force = options.force;
     let mut folders = Vec::new();
-    for demo in &demos {
+    for demo in demos {
         let sources = demo
             .spec
             .build
@@ -217,7 +236,7 @@ pub(crate) fn build_all(names: &[&str], options: &Options) -> Result<Vec<PathBuf
             .files(&cplusplus::inputs(demo))?
             .finish();
         let name = variant.image(&demo.name);
-        let image = store.images().join(&name);
+        let image = images.join(&name);
         if force || !up_to_date(&image, &key) {
             progress::say(&format!("Building the image {name}"));
             let libc = libc::prepare(&store, &made.musl, &musl, force)?;
