@@ -161,7 +161,7 @@ fn the_stub_engine_counts_what_the_plugin_counts() {
     options.calls = Some(20);
     // What comes after these calls is long and adds nothing: the run ends once each was stepped.
     let cancel = AtomicBool::new(false);
-    let by_stub = trace_by_stub(&image, &options, &cancel, &mut |event| {
+    let by_stub = trace_by_stub(&image, &options, None, &cancel, &mut |event| {
         if let Event::Trace(news) = event {
             let classes = &news.report.classes;
             let stepped = |call: &str| {

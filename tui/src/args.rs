@@ -147,8 +147,8 @@ pub struct AttachArgs {
 
 #[derive(Debug, clap::Args)]
 pub struct ReplayArgs {
-    /// A folder made by 'uklscope record'.
-    pub folder: PathBuf,
+    /// A folder made by 'uklscope record', a recording made by 'uklscope trace --state', or a bundle of one.
+    pub target: PathBuf,
     #[command(flatten)]
     pub family: Family,
 }
@@ -173,7 +173,7 @@ impl OpenArgs {
     /// The one bundle that is given.
     fn bundle(&self) -> Option<&Path> {
         match self.files.as_slice() {
-            [file] if file.extension().is_some_and(|end| end == bundle::EXTENSION) => Some(file),
+            [file] if bundle::is_one(file) => Some(file),
             _ => None,
         }
     }
@@ -233,6 +233,9 @@ impl Args {
                 "opening a recording: the screen has no JSON; 'uklscope report FILE --json' prints it"
             ),
             Some(Command::Record(args)) => batch::record::run(&args, json, out),
+            Some(Command::Replay(args)) if bundle::is_one(&args.target) => {
+                bundle::open(&args.target, look, out)
+            }
             Some(Command::Replay(args)) => open::replay(&args, look),
             Some(Command::Open(args)) => match args.bundle() {
                 Some(file) => bundle::open(file, look, out),

@@ -10,7 +10,7 @@ use debugger::session::replay::RecordedRun;
 use debugger::session::store;
 use debugger::session::trace_compare::side_by_side;
 use debugger::session::trace_file::{self, Found};
-use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt};
+use debugger::session::{AttachOptions, BootOptions, Handle, Session, StatesOptions, StopAt};
 use debugger::trace::import::Stacks;
 use debugger::trace::recording::{Recording, Stored};
 
@@ -97,6 +97,14 @@ pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
         events.push(Event::Differ(Arc::new(differ)));
         return show_recording(events, None, look, PanelId::Butterfly);
     }
+    if let [file] = args.files.as_slice()
+        && trace_file::open(file)?
+            .runs()
+            .iter()
+            .any(|run| run.has_states())
+    {
+        return states(file, None, look);
+    }
     let read = read(&args.files, &mut |_| ())?;
     let names: Vec<String> = args
         .files
@@ -154,13 +162,40 @@ pub fn attach(args: &AttachArgs, look: ScreenArgs) -> anyhow::Result<()> {
 /// When there is no terminal.
 pub fn replay(args: &ReplayArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let profile = args.family.profile.clone();
+    if args.target.is_file() {
+        let options = StatesOptions {
+            profile,
+            ..StatesOptions::default()
+        };
+        return recorded(&args.target, options, look);
+    }
     // Where it cannot be opened, the session says so.
-    let tracer = RecordedRun::open(&args.folder)
+    let tracer = RecordedRun::open(&args.target)
         .ok()
         .map(|run| Tracer::of(run, profile.clone()));
-    let session = Session::replay(args.folder.clone(), StopAt::Main, profile);
-    let name = args.folder.display().to_string();
+    let session = Session::replay(args.target.clone(), StopAt::Main, profile);
+    let name = args.target.display().to_string();
     live(session, &name, Guest::Ours, tracer, look)
+}
+
+/// A recording with the machine at its crossings; `image` is that of a bundle.
+///
+/// # Errors
+/// When there is no terminal.
+pub fn states(path: &Path, image: Option<Image>, look: ScreenArgs) -> anyhow::Result<()> {
+    let options = StatesOptions {
+        image,
+        ..StatesOptions::default()
+    };
+    recorded(path, options, look)
+}
+
+/// Its machine, and its crossings beside that.
+fn recorded(path: &Path, options: StatesOptions, look: ScreenArgs) -> anyhow::Result<()> {
+    let (recording, _) = trace_file::load(path)?;
+    let name = path.display().to_string();
+    let session = Session::states(path.to_owned(), options);
+    with_events(session, &name, Guest::None, None, look, traced(&recording))
 }
 
 fn boot(image: Image, options: BootOptions, look: ScreenArgs) -> anyhow::Result<()> {
@@ -177,9 +212,20 @@ fn live(
     tracer: Option<Tracer>,
     look: ScreenArgs,
 ) -> anyhow::Result<()> {
+    with_events(session, name, guest, tracer, look, Vec::new())
+}
+
+/// `events`: what is known before the session says anything.
+fn with_events(
+    session: Handle,
+    name: &str,
+    guest: Guest,
+    tracer: Option<Tracer>,
+    look: ScreenArgs,
+    mut events: Vec<Event>,
+) -> anyhow::Result<()> {
     let mut ui = screen(guest, look);
     let mut kept = state::File::of(name);
-    let mut events = Vec::new();
     match kept.as_mut().map(state::File::read) {
         Some(Ok(saved)) => state::restore(&mut ui, &saved),
         Some(Err(trouble)) => {

@@ -12,6 +12,12 @@ fuzz_target!(|data: &[u8]| {
         let _ = debugger::trace::diff::pairs(report, report);
     }
     for (run, of) in stored.runs().iter().enumerate() {
+        let _ = stored.machine(run);
+        for block in 0..stored.state_blocks(run) {
+            for state in stored.states(run, block).into_iter().flatten() {
+                let _ = state.memory.piece(0);
+            }
+        }
         for vcpu in 0..of.vcpus() {
             let all = 0..u64::MAX;
             let _ = stored.events(run, vcpu, all.clone()).count();

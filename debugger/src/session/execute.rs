@@ -185,22 +185,9 @@ impl Engine {
         self.course.ahead = true;
         self.keep_stop();
         self.port.send(Event::Run(Run::Running));
-        let stop = match run {
-            RunCommand::Continue => self.run_on(),
-            RunCommand::ContinueAlone => {
-                self.course.alone = true;
-                self.run_on()
-            }
-            RunCommand::Within(range) => self.step_within(range),
-            RunCommand::Instructions { count, over } => self.step_instructions(count, over),
-            RunCommand::Lines { count, calls } => self.step_lines(count, calls),
-            RunCommand::Finish => self.finish(),
-            RunCommand::Until(goal) => self.until(&goal),
-            RunCommand::Forward => self.step_forward(),
-            RunCommand::Cross => self.cross(),
-            RunCommand::CrossBack => self.cross_back(),
-            RunCommand::OverKernel => self.over_kernel(),
-            RunCommand::Back(back) => self.go_back(&back),
+        let stop = match self.move_between_states(&run) {
+            Some(stop) => stop,
+            None => self.move_by(run),
         };
         match stop {
             Ok(stop) => {
@@ -221,6 +208,26 @@ impl Engine {
                 Err(Trouble::Failed(failure))
             }
             Err(other) => Err(other),
+        }
+    }
+
+    fn move_by(&mut self, run: RunCommand) -> Result<Stop, Trouble> {
+        match run {
+            RunCommand::Continue => self.run_on(),
+            RunCommand::ContinueAlone => {
+                self.course.alone = true;
+                self.run_on()
+            }
+            RunCommand::Within(range) => self.step_within(range),
+            RunCommand::Instructions { count, over } => self.step_instructions(count, over),
+            RunCommand::Lines { count, calls } => self.step_lines(count, calls),
+            RunCommand::Finish => self.finish(),
+            RunCommand::Until(goal) => self.until(&goal),
+            RunCommand::Forward => self.step_forward(),
+            RunCommand::Cross => self.cross(),
+            RunCommand::CrossBack => self.cross_back(),
+            RunCommand::OverKernel => self.over_kernel(),
+            RunCommand::Back(back) => self.go_back(&back),
         }
     }
 

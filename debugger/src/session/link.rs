@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::states::Stub;
 use super::transcript::{Direction, Player, Recorder, TranscriptError, lines};
 use super::wire::{Head, Replay};
 
@@ -130,6 +131,7 @@ enum Stream {
     Unix(UnixStream),
     Played(Player),
     Replayed(Box<Replay>),
+    States(Box<Stub>),
 }
 
 /// A connection, from which a recording of every byte can be made.
@@ -202,6 +204,25 @@ impl Link {
         })
     }
 
+    /// Of a recording with the machine's states.
+    #[must_use]
+    pub(super) fn states(stub: Stub) -> Self {
+        Self {
+            stream: Stream::States(Box::new(stub)),
+            endpoint: None,
+            recorder: None,
+            recording: None,
+        }
+    }
+
+    /// The stub of such a recording.
+    pub(super) fn stub(&mut self) -> Option<&mut Stub> {
+        match &mut self.stream {
+            Stream::States(stub) => Some(stub),
+            _ => None,
+        }
+    }
+
     /// Plays a transcript instead of talking to a stub.
     ///
     /// # Errors
@@ -253,7 +274,7 @@ impl Link {
     /// Whether nothing listens: what is asked is looked up.
     #[must_use]
     pub const fn is_replayed(&self) -> bool {
-        matches!(self.stream, Stream::Replayed(_))
+        matches!(self.stream, Stream::Replayed(_) | Stream::States(_))
     }
 
     /// What was kept, as a transcript.
@@ -271,6 +292,10 @@ impl Link {
             Stream::Played(player) => return Ok(player.send(bytes)?),
             Stream::Replayed(replay) => {
                 replay.send(bytes);
+                Ok(())
+            }
+            Stream::States(stub) => {
+                stub.send(bytes);
                 Ok(())
             }
         };
@@ -309,6 +334,12 @@ impl Link {
             self.keep(Direction::Received, &received)?;
             return Ok(bytes.len() > before);
         }
+        if let Stream::States(stub) = &mut self.stream {
+            let received = stub.receive(timeout);
+            bytes.extend(&received);
+            self.keep(Direction::Received, &received)?;
+            return Ok(bytes.len() > before);
+        }
         if !self.readable(timeout)? {
             return Ok(false);
         }
@@ -316,7 +347,7 @@ impl Link {
         let read = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(&mut buffer),
             Stream::Unix(stream) => stream.read(&mut buffer),
-            Stream::Played(_) | Stream::Replayed(_) => Ok(0),
+            Stream::Played(_) | Stream::Replayed(_) | Stream::States(_) => Ok(0),
         };
         match read {
             Ok(0) => Err(LinkError::Closed { at: self.at() }),
@@ -369,7 +400,7 @@ impl Link {
         match &self.stream {
             Stream::Tcp(stream) => Some(stream.as_fd()),
             Stream::Unix(stream) => Some(stream.as_fd()),
-            Stream::Played(_) | Stream::Replayed(_) => None,
+            Stream::Played(_) | Stream::Replayed(_) | Stream::States(_) => None,
         }
     }
 }

@@ -3,8 +3,10 @@
 //! round trips to be seen and two for each instruction to be counted.
 
 mod operation;
+mod state;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,22 +15,30 @@ use wire::{Kind, SiteFlags};
 
 use super::process::Qemu;
 use super::target::{Endpoint, StopCause, Target, TargetError, Trap};
-use super::trace::{TraceOptions, Traced, site_table};
+use super::trace::{TraceOptions, Traced, open_symbols, table_of};
 use super::trace_error::TraceError;
+use super::trace_keep::Keeper;
 use super::trace_ring::RingCounts;
 use crate::addr::{Addr, AddrRange, AddrRanges};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews, Vcpu};
 use crate::profile::EntryCode;
 use crate::qemu::image::Image;
+use crate::symbols::Symbols;
 use crate::trace::fold::{Fold, Run};
 use crate::trace::report::Report;
 use crate::trace::sites::SiteTable;
 use crate::trace::steps::{Decoded, StackSwitch, Steps};
 
+use state::Keeping;
+
 pub use operation::{FunctionCode, Operation, Wanted, step_operation};
 
-/// Of each call so many are stepped, then one in [`THEN_EVERY`]; the others are only counted.
+/// Of each call so many are stepped where the machine is kept at each: the others run.
+const STEPPED_BESIDE_STATES: u64 = 1;
+/// There a crossing longer than this is given up: its sides are kept all the same.
+const MOST_BESIDE_STATES: u64 = 2_000;
+/// Of each call so many are stepped else, then one in [`THEN_EVERY`]; the others are only counted.
 const STEPPED_FIRST: u64 = 4;
 const THEN_EVERY: u64 = 256;
 /// A crossing longer than this is given up: at some 3,000 steps a second it takes 7 s.
@@ -40,53 +50,62 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at the wish to end.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Boots the image without a plugin and traces it through its stub.
+/// Boots the image without a plugin and traces it through its stub. With a `keeper` the machine is kept at
+/// both sides of each crossing, and the run's report behind that.
 ///
 /// # Errors
 /// As [`super::trace::trace`].
 pub fn trace_by_stub(
     image: &Image,
     options: &TraceOptions,
+    keeper: Option<&mut Keeper>,
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
     let twin = (options.setup.mode == Mode::Linux).then(|| image.twin());
-    let (table, app) = site_table(
-        &image.vmlinux(),
-        twin.as_deref(),
-        options.profile.as_deref(),
-    )?;
+    let profile = options.profile.as_deref();
+    let symbols = open_symbols(&image.vmlinux(), twin.as_deref(), profile)?;
     let qemu = Qemu::start(&options.machine(image))?;
     let endpoint = qemu.gdb().cloned().ok_or(TraceError::NoStub)?;
     let target = Target::connect(&endpoint, PATIENCE)?;
-    let mut traced = trace_target(target, (&table, app), options, cancel, tell)?;
+    let mut traced = trace_target(target, &symbols, options, keeper, cancel, tell)?;
     traced.serial = qemu.serial().try_iter().flatten().collect();
     Ok(traced)
 }
 
-/// Traces what runs behind a stub until it ends or is told to; then lets it run on.
+/// Traces what runs behind a stub until it ends or is told to; then lets it run on. `keeper` as for
+/// [`trace_by_stub`].
 ///
 /// # Errors
 /// When the stub cannot be reached or does not do what is asked.
 pub fn trace_attached(
     endpoint: &Endpoint,
-    (table, app): (&SiteTable, AddrRanges),
+    vmlinux: &Path,
     options: &TraceOptions,
+    keeper: Option<&mut Keeper>,
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
+    let symbols = open_symbols(vmlinux, None, options.profile.as_deref())?;
     let target = Target::connect(endpoint, PATIENCE)?;
-    trace_target(target, (table, app), options, cancel, tell)
+    trace_target(target, &symbols, options, keeper, cancel, tell)
 }
 
 fn trace_target(
     target: Target,
-    (table, app): (&SiteTable, AddrRanges),
+    symbols: &Symbols,
     options: &TraceOptions,
+    mut keeper: Option<&mut Keeper>,
     cancel: &AtomicBool,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Traced, TraceError> {
-    let mut tracer = tracer(target, (table, app), options);
+    let (table, app) = table_of(symbols);
+    let mut tracer = tracer(target, (&table, app), options);
+    let keeping = keeper.as_deref_mut();
+    if let Some(keeper) = keeping {
+        tracer.keeping = Some(Keeping::new(keeper, symbols));
+        tracer.longest = MOST_BESIDE_STATES;
+    }
     tracer.steps.in_app();
     tracer.plant()?;
     let outcome = tracer.follow(options, cancel, tell);
@@ -101,6 +120,9 @@ fn trace_target(
     let report = tracer.report();
     // It may be gone.
     let _ = tracer.target.detach();
+    if let Some(keeper) = keeper {
+        keeper.report(report.clone());
+    }
     let counts = RingCounts {
         insns: report.insns,
         ..RingCounts::default()
@@ -131,6 +153,7 @@ fn tracer<'a>(
         steps: Steps::new(table),
         code: HashMap::new(),
         seen: HashMap::new(),
+        keeping: None,
         log: None,
         longest: MOST_STEPS,
         stepped: 0,
@@ -173,6 +196,8 @@ struct StubTracer<'a> {
     code: HashMap<Addr, Decoded>,
     /// Entry and call number → crossings seen.
     seen: HashMap<(Addr, u64), u64>,
+    /// The machine's states, where they are wanted.
+    keeping: Option<Keeping<'a>>,
     /// The instructions that were stepped over, where they are wanted.
     log: Option<Vec<Addr>>,
     /// Steps after which a crossing is given up.
@@ -266,16 +291,25 @@ impl StubTracer<'_> {
     }
 
     fn crossing(&mut self, vcpu: Vcpu) -> Result<(), TargetError> {
+        if self.keep_exit(vcpu)? {
+            return Ok(());
+        }
         let Some((pc, number)) = self.entered(vcpu)? else {
             return Ok(());
         };
+        self.keep_entry(vcpu)?;
         let seen = self.seen.entry((pc, number)).or_default();
         *seen += 1;
-        if *seen > STEPPED_FIRST && !seen.is_multiple_of(THEN_EVERY) {
+        let first = match self.keeping {
+            Some(_) => STEPPED_BESIDE_STATES,
+            None => STEPPED_FIRST,
+        };
+        if *seen > first && !seen.is_multiple_of(THEN_EVERY) {
             return Ok(());
         }
         if self.walk(vcpu, pc)? {
             self.stepped += 1;
+            self.keep_exit(vcpu)?;
             self.fold.take(0, 0, &self.steps.take());
         } else {
             self.given_up += 1;
@@ -352,14 +386,20 @@ impl StubTracer<'_> {
         )];
         if self.given_up > 0 {
             notes.push(format!(
-                "{} stepped crossings slept or were longer than {MOST_STEPS} instructions: not counted",
-                self.given_up
+                "{} stepped crossings slept or were longer than {} instructions: not counted",
+                self.given_up, self.longest
             ));
         }
         if self.neighbours > 0 {
             notes.push(format!(
                 "{} system calls of other processes are not counted",
                 self.neighbours
+            ));
+        }
+        let open = self.keeping.as_ref().map_or(0, Keeping::still_open);
+        if open > 0 {
+            notes.push(format!(
+                "{open} crossings did not return: of these the entry alone is kept"
             ));
         }
         notes.push("faults and interrupts are not traced by this engine".to_owned());

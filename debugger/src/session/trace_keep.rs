@@ -23,7 +23,7 @@ use crate::event::Event;
 use crate::profile::Profile;
 use crate::qemu::arguments::Machine;
 use crate::qemu::image::Image;
-use crate::trace::recording::{Chunk, Head, Made, Stored, Writer};
+use crate::trace::recording::{Chunk, Head, Machine as Recorded, Made, State, Stored, Writer};
 use crate::trace::records::Recorder;
 use crate::trace::report::Report;
 use crate::trace::sites::SiteTable;
@@ -38,6 +38,8 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 enum Message {
     Run(Box<Made>),
     Chunk(Copied),
+    Machine(Box<Recorded>),
+    State(Box<State>),
     Report(Box<Report>),
 }
 
@@ -51,6 +53,8 @@ struct Copied {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Kept {
     pub records: u64,
+    /// Of the machine.
+    pub states: u64,
     /// Of the whole file.
     pub bytes: u64,
     /// That the writing thread was at work.
@@ -78,6 +82,8 @@ impl std::fmt::Debug for Message {
         f.write_str(match self {
             Self::Run(_) => "Run",
             Self::Chunk(_) => "Chunk",
+            Self::Machine(_) => "Machine",
+            Self::State(_) => "State",
             Self::Report(_) => "Report",
         })
     }
@@ -138,6 +144,15 @@ impl Keeper {
     /// The next run is made so; its functions are told when it begins.
     pub fn next(&mut self, made: Made) {
         self.next = Some(made);
+    }
+
+    /// The states that follow are this machine's.
+    pub fn machine(&mut self, machine: Recorded) {
+        self.send(Message::Machine(Box::new(machine)));
+    }
+
+    pub fn state(&mut self, state: State) {
+        self.send(Message::State(Box::new(state)));
     }
 
     /// The run ends.
@@ -221,6 +236,11 @@ fn write(
         match message {
             Some(Message::Run(made)) => writer.run(&made)?,
             Some(Message::Report(report)) => writer.report(&report)?,
+            Some(Message::Machine(machine)) => writer.machine(&machine)?,
+            Some(Message::State(state)) => {
+                kept.states += 1;
+                writer.state(*state)?;
+            }
             Some(Message::Chunk(Copied { head, records })) => {
                 kept.records += records.len() as u64;
                 writer.take(Chunk {

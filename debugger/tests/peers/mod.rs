@@ -14,7 +14,7 @@ use debugger::event::{Answer, Event, Run};
 use debugger::serve::Server;
 use debugger::session::link::Endpoint;
 use debugger::session::store::Store;
-use debugger::session::{BootOptions, Session, StopAt};
+use debugger::session::{BootOptions, Session, StatesOptions, StopAt};
 
 use crate::debuggee::Debuggee;
 
@@ -64,6 +64,13 @@ impl Served {
     /// A recorded run of this image, played again, at the application's main.
     pub(crate) fn replayed(image: &str, folder: PathBuf) -> Self {
         let handle = Session::replay(folder, StopAt::Main, None);
+        let debuggee = Debuggee::opened(handle).unwrap_or_else(|why| panic!("{why}"));
+        Self::open(image, debuggee, false)
+    }
+
+    /// A recording of this image with the machine at its crossings, at the first of them.
+    pub(crate) fn states(image: &str, path: PathBuf) -> Self {
+        let handle = Session::states(path, StatesOptions::default());
         let debuggee = Debuggee::opened(handle).unwrap_or_else(|why| panic!("{why}"));
         Self::open(image, debuggee, false)
     }

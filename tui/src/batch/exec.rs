@@ -10,10 +10,9 @@ use anyhow::{Context, anyhow, bail};
 use crossbeam_channel::RecvTimeoutError;
 use debugger::command::{Command, background, parse};
 use debugger::event::{Answer, Event, Failure, RequestId, Run, Watched};
-use debugger::session::Handle;
 use serde_json::{Map, Value, json};
 
-use super::session::Opened;
+use super::session::{Open, Opened};
 use super::{text, value_text};
 use crate::Usage;
 
@@ -148,7 +147,7 @@ fn document(line: &str, answer: &Answer, live: bool) -> anyhow::Result<Value> {
 }
 
 struct Console {
-    handle: Handle,
+    handle: Open,
     signals: Signals,
     under_way: bool,
     /// Ctrl-C has ended a command where it was.

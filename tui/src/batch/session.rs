@@ -1,5 +1,6 @@
 //! Opens what a command line names: an image, a stub's address, or a kernel's files.
 
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
@@ -8,15 +9,19 @@ use debugger::crossing::{Mode, Setup};
 use debugger::qemu::image::{Files, Image, Manifest, SCHEMA, Versions};
 use debugger::session::replay::MANIFEST;
 use debugger::session::target::Endpoint;
-use debugger::session::{AttachOptions, BootOptions, Handle, Session, StopAt, store};
+use debugger::session::{
+    AttachOptions, BootOptions, Handle, Session, StatesOptions, StopAt, store,
+};
+use tempfile::TempDir;
 
 use crate::args::{Accel, Boot, Wire};
+use crate::bundle;
 
 /// What a session without a screen is opened on, and where it stands first.
 #[derive(Debug, clap::Args)]
 pub struct Opened {
-    /// An image's name or folder, a stub's address, a recorded run, or a recording made by
-    /// --record-wire.
+    /// An image's name or folder, a stub's address, a recorded run, a recording made by 'trace --state' or by
+    /// --record-wire, or a bundle.
     #[arg(required_unless_present = "vmlinux")]
     pub target: Option<String>,
     /// How many operations the application does.
@@ -44,19 +49,78 @@ pub enum Start {
 impl Opened {
     /// # Errors
     /// When nothing of that name can be opened.
-    pub fn open(&self) -> anyhow::Result<Handle> {
+    pub fn open(&self) -> anyhow::Result<Open> {
+        let target = self.target.as_deref();
+        let packed = target.map(Path::new).filter(|path| bundle::is_one(path));
+        let bundled = packed.map(bundle::target).transpose()?;
+        let path = bundled.as_ref().map(|one| one.path.display().to_string());
+        let (place, image) = bundled.map(|one| (one.place, one.image)).unzip();
+        Ok(Open {
+            handle: self.open_one(path.as_deref().or(target), image.flatten())?,
+            _place: place,
+        })
+    }
+
+    /// `image`: of a bundle.
+    fn open_one(&self, target: Option<&str>, image: Option<Image>) -> anyhow::Result<Handle> {
         let stop_at = match self.from {
             Start::Main => StopAt::Main,
             Start::Kernel => StopAt::Kernel,
         };
-        open(
-            self.target.as_deref(),
-            &self.boot,
-            &self.wire,
-            self.calls,
-            stop_at,
-        )
+        if let Some(path) = target.map(Path::new).filter(|path| is_recording(path)) {
+            return self.states(path, image);
+        }
+        open(target, &self.boot, &self.wire, self.calls, stop_at)
     }
+
+    /// A recording with the machine at its crossings.
+    fn states(&self, path: &Path, image: Option<Image>) -> anyhow::Result<Handle> {
+        let boot = &self.boot;
+        let of_a_boot = [
+            ("--mode", boot.mode.is_some()),
+            ("--kernel", boot.kernel.is_some()),
+            ("--initrd", boot.initrd.is_some()),
+            ("--append", boot.append.is_some()),
+            ("--calls", self.calls.is_some()),
+            ("--force", boot.force),
+            ("--record-wire", self.wire.record_wire.is_some()),
+            ("what is for the application", !boot.app_args.is_empty()),
+        ];
+        refuse(&of_a_boot, "a recording is as it was made")?;
+        let options = StatesOptions {
+            vmlinux: boot.vmlinux.clone(),
+            image,
+            profile: self.wire.family.profile.clone(),
+        };
+        Ok(Session::states(path.to_owned(), options))
+    }
+}
+
+/// A session, and what was unpacked for it, which is gone with it.
+#[derive(Debug)]
+pub struct Open {
+    // The first to be dropped.
+    handle: Handle,
+    _place: Option<TempDir>,
+}
+
+impl Deref for Open {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
+}
+
+impl DerefMut for Open {
+    fn deref_mut(&mut self) -> &mut Handle {
+        &mut self.handle
+    }
+}
+
+/// A file that is no socket and no log of a stub's bytes.
+fn is_recording(path: &Path) -> bool {
+    path.is_file() && path.extension().is_none_or(|end| end != "wire")
 }
 
 fn open(
@@ -188,7 +252,7 @@ fn endpoint(target: &str) -> Option<Endpoint> {
 pub(crate) fn named(target: &str) -> anyhow::Result<Image> {
     if Path::new(target).is_file() {
         bail!(
-            "opening {target}: it is a file, and commands are carried out on an image, a stub or a recorded run; 'uklscope open' shows a recording, 'uklscope record' makes a run with registers and memory"
+            "opening {target}: it is a file, and an image is a folder; 'uklscope open' shows a recording"
         );
     }
     let image = store::image(target)?;

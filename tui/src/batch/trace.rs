@@ -2,21 +2,27 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use debugger::addr::Insns;
+use debugger::event::Event;
 use debugger::qemu::arguments::Accelerator;
 use debugger::qemu::image::Image;
 use debugger::session::replay::{MANIFEST, RecordedRun};
-use debugger::session::store;
 use debugger::session::stub_trace::{trace_attached, trace_by_stub};
 use debugger::session::target::Endpoint;
-use debugger::session::trace::{Clock, Scope, Snapshot, TraceOptions, Traced, site_table, trace};
-use debugger::session::trace_file::{head, recording, recording_of, save};
-use debugger::session::trace_keep::{Keeper, trace_into};
+use debugger::session::trace::{Clock, Scope, Snapshot, TraceOptions, Traced, trace};
+use debugger::session::{TraceError, store};
+
+use debugger::session::trace_file::{head, head_of, recording, recording_of, save};
+use debugger::session::trace_keep::{Keeper, Kept, trace_into};
 use debugger::session::trace_probes::trace_by_probes;
+use debugger::symbols::Symbols;
 use debugger::trace::filter::{Filter, Wanted as Functions};
 use debugger::trace::query::Query;
+use debugger::trace::recording::Head;
 
 use super::trace_text::{self, By};
 use super::tracing::{Progress, cancel_by_signal, duration, turn_by_signal};
@@ -98,6 +104,10 @@ pub struct TraceArgs {
     /// Count in both ways, and fail if they differ between any two records.
     #[arg(long, conflicts_with = "slow_clock")]
     pub check_clock: bool,
+    /// By the stub: keep the registers and the memory at both sides of each crossing; 'uklscope replay FILE' then
+    /// goes back and forth between them.
+    #[arg(long, requires = "output")]
+    pub state: bool,
     /// Where the recording goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -144,6 +154,12 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     if args.engine != Engine::Probes && !args.functions.is_empty() {
         bail!(
             "tracing {}: --functions is for --engine probes; the plugin records every function",
+            args.image
+        );
+    }
+    if args.state && args.engine != Engine::Stub {
+        bail!(
+            "tracing {}: --state needs a machine that stops at each crossing; add --engine stub",
             args.image
         );
     }
@@ -221,6 +237,12 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     if let Some(path) = args.output.as_deref().filter(|_| keeps) {
         return recorded(args, &image, &options, path, json, out);
     }
+    if let Some(path) = args.output.as_deref().filter(|_| args.state) {
+        let kept = with_states(head(&image), path, &options, |keeper, cancel, tell| {
+            trace_by_stub(&image, &options, Some(keeper), cancel, tell)
+        })?;
+        return print_states(args, &kept, json, out);
+    }
     let traced = run_engine(args.engine, &image, &options)?;
     if let Some(path) = &args.output {
         save(path, &recording(&image, vec![traced.report.clone()]))?;
@@ -283,6 +305,45 @@ fn recorded(
             "{} records kept in {} bytes, {each:.2} a record; writing them took {busy:.2} s beside the run",
             Insns(kept.records),
             Insns(kept.bytes)
+        )?;
+    }
+    Ok(())
+}
+
+/// With the machine at both sides of each crossing.
+fn with_states(
+    head: Head,
+    path: &Path,
+    options: &TraceOptions,
+    trace: impl FnOnce(&mut Keeper, &AtomicBool, &mut dyn FnMut(Event)) -> Result<Traced, TraceError>,
+) -> anyhow::Result<(Traced, Kept)> {
+    let cancel = cancel_by_signal()?;
+    let mut progress = Progress::default();
+    let mut keeper = Keeper::begin(path, &head, Arc::clone(&cancel))?;
+    let mut tell = |event| progress.event(&options.setup, &event);
+    let traced = trace(&mut keeper, &cancel, &mut tell);
+    drop(progress);
+    let kept = keeper.finish()?;
+    Ok((traced?, kept))
+}
+
+fn print_states(
+    args: &TraceArgs,
+    (traced, kept): &(Traced, Kept),
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    print(args, traced, json, out)?;
+    if !json {
+        let each = kept.bytes / kept.states.max(1);
+        let path = args.output.as_deref().unwrap_or(Path::new("FILE"));
+        writeln!(
+            out,
+            "{} states of the machine kept in {} bytes, {each} a state; 'uklscope replay {}' goes back and forth \
+             between them",
+            Insns(kept.states),
+            Insns(kept.bytes),
+            path.display()
         )?;
     }
     Ok(())
@@ -351,11 +412,22 @@ fn attached(
     let endpoint: Endpoint = args.image.parse()?;
     let mut options = TraceOptions::new(args.boot.mode.clone().unwrap_or_default());
     options.duration = args.duration.as_deref().map(duration).transpose()?;
-    let (table, app) = site_table(vmlinux, None, args.family.profile.as_deref())?;
+    options.profile.clone_from(&args.family.profile);
+    if let Some(path) = args.output.as_deref().filter(|_| args.state) {
+        let build_id = Symbols::open(vmlinux, None)?.build_id_text();
+        let head = Head {
+            build_id: build_id.unwrap_or_default(),
+            ..head_of(&args.image)
+        };
+        let kept = with_states(head, path, &options, |keeper, cancel, tell| {
+            trace_attached(&endpoint, vmlinux, &options, Some(keeper), cancel, tell)
+        })?;
+        return print_states(args, &kept, json, out);
+    }
     let cancel = cancel_by_signal()?;
     let mut progress = Progress::default();
     let mut tell = |event| progress.event(&options.setup, &event);
-    let traced = trace_attached(&endpoint, (&table, app), &options, &cancel, &mut tell)?;
+    let traced = trace_attached(&endpoint, vmlinux, &options, None, &cancel, &mut tell)?;
     if let Some(path) = &args.output {
         save(
             path,
@@ -372,7 +444,7 @@ fn run_engine(engine: Engine, image: &Image, options: &TraceOptions) -> anyhow::
     Ok(match engine {
         Engine::Plugin => trace(image, options, &cancel, &mut tell)?,
         Engine::Probes => trace_by_probes(image, options, &cancel, &mut tell)?,
-        Engine::Stub => trace_by_stub(image, options, &cancel, &mut tell)?,
+        Engine::Stub => trace_by_stub(image, options, None, &cancel, &mut tell)?,
     })
 }
 

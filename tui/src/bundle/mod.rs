@@ -6,8 +6,16 @@ pub mod format;
 mod open;
 mod pack;
 
-pub use open::{UnpackArgs, open, unpack};
+use std::path::Path;
+
+pub use open::{UnpackArgs, open, target, unpack};
 pub use pack::{BundleArgs, pack};
 
 /// By which such a file is known.
 pub const EXTENSION: &str = "bundle";
+
+/// Whether it is one, by its name.
+#[must_use]
+pub fn is_one(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == EXTENSION)
+}

@@ -11,9 +11,10 @@ use anyhow::{Context as _, anyhow, bail};
 use debugger::command::{BreakCommand, Command, parse};
 use debugger::qemu::image::{Image, MANIFEST as IMAGE};
 use debugger::session::replay::{Folder, MANIFEST as RUN};
-use debugger::session::store;
 use debugger::session::wire::Head;
+use debugger::session::{store, trace_file};
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::format::{self, Manifest, NOTES, STATE};
 use super::pack::not_packed;
@@ -80,13 +81,17 @@ pub fn open(file: &Path, look: ScreenArgs, out: &mut dyn Write) -> anyhow::Resul
         let family = Family::default();
         return screens::replay(
             &ReplayArgs {
-                folder: run,
+                target: run,
                 family,
             },
             look,
         );
     }
     let recordings = paths("recordings");
+    if let Some(path) = recordings.iter().find(|path| has_states(path)) {
+        keep_state(&folder, path)?;
+        return screens::states(path, unpacked.image.ok(), look);
+    }
     if !recordings.is_empty() {
         let import = batch::stacks::Import::default();
         let args = OpenArgs {
@@ -112,6 +117,51 @@ pub fn open(file: &Path, look: ScreenArgs, out: &mut dyn Write) -> anyhow::Resul
         wire: Wire::default(),
     };
     screens::attach(&args, look)
+}
+
+/// What of a bundle is opened as a target, and where it was unpacked to.
+#[derive(Debug)]
+pub struct Bundled {
+    pub place: TempDir,
+    pub path: PathBuf,
+    /// What it is about, where it is here.
+    pub image: Option<Image>,
+}
+
+/// Unpacks a bundle for a session without a screen.
+///
+/// # Errors
+/// When it is no bundle, or holds nothing with registers and memory.
+pub fn target(file: &Path) -> anyhow::Result<Bundled> {
+    let place = tempfile::tempdir().context("making a folder to unpack to")?;
+    let folder = place.path().join("bundle");
+    let Unpacked { manifest, image } = Unpacked::new(file, &folder)?;
+    let run = manifest.within("run").next().map(|_| folder.join("run"));
+    let recordings = manifest
+        .within("recordings")
+        .map(|name| folder.join("recordings").join(name));
+    let states = recordings.into_iter().find(|path| has_states(path));
+    let wire = manifest.within("wire").next();
+    let wire = wire.map(|name| folder.join("wire").join(name));
+    let needs_image = states.is_none();
+    let Some(path) = run.or(states).or(wire) else {
+        bail!(
+            "opening {}: nothing in it has registers and memory; 'uklscope open' shows what is in it",
+            file.display()
+        );
+    };
+    let image = match image {
+        Err(error) if needs_image => {
+            return Err(error.context(format!("opening {}", file.display())));
+        }
+        image => image.ok(),
+    };
+    Ok(Bundled { place, path, image })
+}
+
+fn has_states(recording: &Path) -> bool {
+    let stored = trace_file::open(recording);
+    stored.is_ok_and(|stored| stored.runs().iter().any(|run| run.has_states()))
 }
 
 struct Unpacked {

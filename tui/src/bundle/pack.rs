@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use debugger::qemu::image::{Image, MANIFEST as IMAGE};
 use debugger::session::replay::{Folder, MANIFEST as RUN};
 use debugger::session::{store, trace_file};
+use debugger::trace::recording::Head;
 use serde_json::json;
 
 use super::format::{self, About, Content, Manifest, NOTES, Named, STATE};
@@ -98,7 +99,7 @@ pub(super) fn not_packed(about: &About) -> Option<String> {
 /// The image and all members, by name.
 fn contents(args: &BundleArgs) -> anyhow::Result<(Option<Image>, Vec<Named>)> {
     let mut contents = Vec::new();
-    let mut of_a_run = None;
+    let (mut of_a_run, mut of_states) = (None, None);
     let mut kept_as = None;
     for path in &args.files {
         let name = plain_name(path)?;
@@ -120,11 +121,15 @@ fn contents(args: &BundleArgs) -> anyhow::Result<(Option<Image>, Vec<Named>)> {
             kept_as.get_or_insert_with(|| path.display().to_string());
             contents.push((format!("wire/{name}"), Content::File(path.clone())));
         } else {
-            trace_file::open(path)?;
+            let stored = trace_file::open(path)?;
+            if stored.runs().iter().any(|run| run.has_states()) {
+                kept_as.get_or_insert_with(|| path.display().to_string());
+                of_states = of_states.or_else(|| of_recording(stored.head()));
+            }
             contents.push((format!("recordings/{name}"), Content::File(path.clone())));
         }
     }
-    let (of_a_run, recorded) = of_a_run.unzip();
+    let (of_a_run, recorded) = of_a_run.or(of_states).unzip();
     let named = args.image.clone().or(of_a_run);
     let image = named.map(|name| store::image(&name)).transpose()?;
     if let (Some(image), Some(recorded)) = (&image, recorded)
@@ -164,6 +169,13 @@ fn contents(args: &BundleArgs) -> anyhow::Result<(Option<Image>, Vec<Named>)> {
         bail!("packing {name}: two files have this name; rename one");
     }
     Ok((image, contents))
+}
+
+/// The image that the machine of a recording ran, with its build-id, where it is here.
+fn of_recording(head: &Head) -> Option<(String, String)> {
+    let image = store::image(&head.image).ok()?;
+    let same = image.manifest.build_id == head.build_id;
+    same.then(|| (head.image.clone(), head.build_id.clone()))
 }
 
 /// Breakpoints and layout, as the screen has kept them.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use debugger::command::Command;
 use debugger::event::{Answer, Event, Failure, RequestId, Run, Stop, TargetInfo};
-use debugger::session::Handle;
 use serde_json::{Value, json};
 
 use super::adapter::Adapter;
@@ -12,10 +11,11 @@ use super::breakpoints::Placed;
 use super::message::Refusal;
 use super::source::Sources;
 use super::variables::Nodes;
+use crate::batch::session::Open;
 use crate::batch::text;
 
 pub(super) struct Debuggee {
-    pub(super) handle: Handle,
+    pub(super) handle: Open,
     pub(super) info: TargetInfo,
     /// It stands first where it was opened, and the editor is told.
     pub(super) stops_first: bool,
@@ -48,7 +48,7 @@ struct UnderWay {
 }
 
 impl Debuggee {
-    pub(super) fn new(handle: Handle, stops_first: bool) -> Self {
+    pub(super) fn new(handle: Open, stops_first: bool) -> Self {
         Self {
             handle,
             info: TargetInfo::default(),

@@ -41,6 +41,7 @@ impl Engine {
     pub(in crate::session) fn marks(&mut self) -> Result<Answer, Trouble> {
         self.needs_replay("listing positions")?;
         let at = self.target.position()?;
+        let passed = self.target.passed();
         let Some(replay) = &self.replay else {
             return Ok(Answer::Text(Vec::new()));
         };
@@ -50,7 +51,10 @@ impl Engine {
         );
         let mut lines = vec![
             format!("position {} of {end}", grouped(at)),
-            format!("snapshots: {}", replay.snapshots.len()),
+            passed.map_or_else(
+                || format!("snapshots: {}", replay.snapshots.len()),
+                |passed| passed.to_string(),
+            ),
         ];
         let longest = replay.marks.iter().map(|mark| mark.name.len()).max();
         lines.extend(replay.marks.iter().map(|mark| {

@@ -36,3 +36,21 @@ pub(super) struct Replay {
     /// Where marks are kept.
     kept: Option<Folder>,
 }
+
+impl super::engine::Engine {
+    /// Where the recording ends, as far as that is known.
+    pub(super) fn last_position(&self) -> u64 {
+        let end = self.replay.as_ref().and_then(|replay| replay.end);
+        end.unwrap_or(u64::MAX)
+    }
+}
+
+impl Replay {
+    /// Of what ends at this position.
+    pub(super) fn to(end: u64) -> Self {
+        Self {
+            end: Some(end),
+            ..Self::default()
+        }
+    }
+}

@@ -40,7 +40,7 @@ pub(super) type Wanted<'a> = dyn FnMut(&mut Engine, &Halt) -> Result<Option<Foun
 
 impl Engine {
     /// Goes to a position, past all breakpoints. `false` where it was interrupted on the way.
-    pub(super) fn seek(&mut self, to: u64) -> Result<bool, Trouble> {
+    pub(in crate::session) fn seek(&mut self, to: u64) -> Result<bool, Trouble> {
         let traps = self.target.take_out()?;
         let there = self.seek_bare(to);
         self.target.put_back(&traps)?;

@@ -46,6 +46,12 @@ impl Kept {
         self.lines.copy(addr, bytes).is_ok()
     }
 
+    /// What could be read of the memory that was looked at.
+    pub fn memory(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let lines = self.lines.read.iter();
+        lines.filter_map(|(at, line)| Some((*at, &**line.as_ref().ok()?)))
+    }
+
     /// The lines that are likely to be read at the next stop too.
     pub(super) fn expected(&self) -> impl Iterator<Item = u64> {
         self.lines.expected.iter().copied()

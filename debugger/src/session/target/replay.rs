@@ -6,6 +6,7 @@
 use crate::gdb::reply::Monitor;
 use crate::gdb::request::{Request, Trap};
 use crate::qemu::replay::{self, Snapshot};
+use crate::trace::recording::Passed;
 
 use super::{Target, TargetError, refused};
 
@@ -14,6 +15,11 @@ impl Target {
     #[must_use]
     pub fn replays(&self) -> bool {
         self.supported.has("ReverseStep") && self.supported.has("ReverseContinue")
+    }
+
+    /// The crossing that it stands at a side of, where the machine is a recording of those.
+    pub fn passed(&mut self) -> Option<Passed> {
+        self.link.stub()?.passed()
     }
 
     /// How many instructions were executed since the machine's reset.

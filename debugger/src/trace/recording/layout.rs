@@ -25,6 +25,10 @@ pub(super) const SUMMARY: u8 = 7;
 pub(super) const INDEX: u8 = 8;
 /// Numbers of a run's tasks, and where their stack pointers are kept: after its records.
 pub(super) const TASKS: u8 = 9;
+/// What holds at all of a run's states: before the first of them.
+pub(super) const MACHINE: u8 = 10;
+/// Some of a run's states.
+pub(super) const STATES: u8 = 11;
 
 /// What the runs were made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

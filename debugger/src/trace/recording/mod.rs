@@ -3,7 +3,8 @@
 //! ```text
 //! "UKLREC" version(2)
 //! head, run*, index, end                        each of one or more blocks
-//! run:  made, (stretch | summary)*, report      the first two where its records were kept
+//! run:  made, (stretch | summary)*,              where its records were kept
+//!       machine, states*, report                the first two where the machine's states were
 //! ```
 //!
 //! [`frame`] says what a block is. They are appended as they come, so that what was written can be read
@@ -20,6 +21,7 @@ mod index;
 mod layout;
 mod old;
 mod refold;
+mod states;
 mod stored;
 mod writer;
 
@@ -30,6 +32,7 @@ use super::report::Report;
 pub use events::{Event, Events, What};
 pub use find::Search;
 pub use layout::{Filter, Head, Made, Named, Stretch};
+pub use states::{Machine, Memory, PIECE, Passed, Side, State};
 pub use stored::{Bytes, Run, Stored};
 pub use writer::{Chunk, Writer};
 

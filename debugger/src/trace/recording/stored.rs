@@ -11,9 +11,10 @@ use super::events::Events;
 use super::frame::Block;
 use super::index::{self, Found, unpacked};
 use super::layout::{
-    Buckets, CLASSES, HEAD, Head, INDEX, MADE, Made, Part, RUN, Records, RunHead, STRETCH, Stretch,
-    TASKS,
+    Buckets, CLASSES, HEAD, Head, INDEX, MACHINE, MADE, Made, Part, RUN, Records, RunHead, STATES,
+    STRETCH, Stretch, TASKS,
 };
+use super::states::{self, Machine, State};
 use super::{Issue, MAGIC, NoRecording, Recording, VERSION, codec, old};
 use crate::addr::Addr;
 use crate::origin::Origin;
@@ -68,6 +69,9 @@ pub struct Run {
     /// By vCPU, in order, with the place of each.
     pub(super) stretches: Vec<Vec<(usize, Stretch)>>,
     parts: Vec<(usize, Part)>,
+    /// Where its machine is described, and where its states are.
+    machine: Option<usize>,
+    states: Vec<usize>,
     /// Buckets that were not written, by vCPU and scale.
     mended: Vec<[Vec<Bucket>; SCALES]>,
 }
@@ -93,6 +97,13 @@ impl Run {
         u32::try_from(self.stretches.len()).unwrap_or(0)
     }
 
+    fn place(&mut self, kind: u8, at: usize) {
+        match kind {
+            MACHINE => self.machine = Some(at),
+            _ => self.states.push(at),
+        }
+    }
+
     /// A vCPU's stretches, in order.
     pub fn stretches(&self, vcpu: u32) -> impl DoubleEndedIterator<Item = &Stretch> {
         self.of(vcpu).iter().map(|(_, stretch)| stretch)
@@ -110,6 +121,12 @@ impl Run {
             (Some((_, first)), Some((_, last))) => first.first..last.last.saturating_add(1),
             _ => 0..0,
         }
+    }
+
+    /// Whether the machine was kept at its crossings.
+    #[must_use]
+    pub const fn has_states(&self) -> bool {
+        self.machine.is_some() && !self.states.is_empty()
     }
 
     /// Records kept.
@@ -206,6 +223,26 @@ impl<B: AsRef<[u8]>> Stored<B> {
             head: self.head.clone(),
             runs: reports.collect(),
         }
+    }
+
+    /// What holds at all states of a run; none where it has none.
+    #[must_use]
+    pub fn machine(&self, run: usize) -> Option<Machine> {
+        let at = self.runs.get(run)?.machine?;
+        unpacked(&Block::at(self.bytes.as_ref(), at).ok()?)
+    }
+
+    /// How many blocks a run's states are in.
+    #[must_use]
+    pub fn state_blocks(&self, run: usize) -> usize {
+        self.runs.get(run).map_or(0, |run| run.states.len())
+    }
+
+    /// The states of one block, in order; none where it is damaged.
+    #[must_use]
+    pub fn states(&self, run: usize, block: usize) -> Option<Vec<State>> {
+        let at = *self.runs.get(run)?.states.get(block)?;
+        states::decode(&Block::at(self.bytes.as_ref(), at).ok()?.unpack()?)
     }
 
     /// What is recorded of a vCPU in a range of its clock, in order.
@@ -407,6 +444,15 @@ fn end(first: u64, records: &[u64]) -> Option<u64> {
     Some(whole)
 }
 
+/// The run that has not ended yet.
+fn open_run(runs: &mut Vec<Run>) -> &mut Run {
+    if runs.last().is_none_or(|run| run.report.is_some()) {
+        runs.push(Run::default());
+    }
+    let last = runs.len() - 1;
+    &mut runs[last]
+}
+
 type Loaded = (Head, Vec<Run>, Vec<Issue>);
 
 fn load(bytes: &[u8], start: usize) -> Result<Loaded, NoRecording> {
@@ -421,6 +467,14 @@ fn load(bytes: &[u8], start: usize) -> Result<Loaded, NoRecording> {
     for (kind, at) in index.others {
         let at = usize::try_from(at).unwrap_or(usize::MAX);
         let block = Block::at(bytes, at).ok().filter(|block| block.kind == kind);
+        // They are large, and looked at where they are asked for.
+        if matches!(kind, MACHINE | STATES) {
+            match block {
+                Some(_) => open_run(&mut runs).place(kind, at),
+                None => issues.push(Issue::Damaged { at }),
+            }
+            continue;
+        }
         let payload = block.as_ref().and_then(Block::unpack);
         let read = payload.and_then(|payload| match kind {
             HEAD => serde_json::from_slice(&payload)

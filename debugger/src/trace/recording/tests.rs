@@ -8,6 +8,7 @@ use crate::trace::report::{Class, Node, Phases, SCHEMA};
 
 mod backwards;
 mod records;
+mod states;
 
 fn run(classes: u64) -> Report {
     let class = |n: u64| Class {

@@ -6,9 +6,10 @@ use serde::Serialize;
 use wire::Word;
 
 use super::layout::{
-    Buckets, CLASSES, END, Filter, HEAD, Head, INDEX, Index, MADE, Made, Part, RUN, Records,
-    RunHead, STRETCH, SUMMARY, Stretch, TASKS,
+    Buckets, CLASSES, END, Filter, HEAD, Head, INDEX, Index, MACHINE, MADE, Made, Part, RUN,
+    Records, RunHead, STATES, STRETCH, SUMMARY, Stretch, TASKS,
 };
+use super::states::{self, Machine, STATES_PER_BLOCK, State};
 use super::{MAGIC, VERSION, codec, frame};
 use crate::trace::report::Report;
 use crate::trace::timeline::{SCALES, Summary, Walk};
@@ -47,6 +48,8 @@ pub struct Writer<W> {
     open: Option<Open>,
     /// Records of a stretch, at least.
     stretch: usize,
+    /// States that wait to be written.
+    states: Vec<State>,
 }
 
 #[derive(Debug)]
@@ -80,6 +83,7 @@ impl<W: io::Write> Writer<W> {
             runs: 0,
             open: None,
             stretch: STRETCH_RECORDS,
+            states: Vec::new(),
         };
         writer.json(HEAD, head)?;
         Ok(writer)
@@ -234,6 +238,37 @@ impl<W: io::Write> Writer<W> {
         Ok(())
     }
 
+    /// The states that follow are this machine's.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn machine(&mut self, machine: &Machine) -> io::Result<()> {
+        self.note(MACHINE);
+        self.block(MACHINE, &[], &packed(machine)?, LEVEL)
+    }
+
+    /// The machine at a side of a crossing.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn state(&mut self, state: State) -> io::Result<()> {
+        self.states.push(state);
+        if self.states.len() >= STATES_PER_BLOCK {
+            self.write_states()?;
+        }
+        Ok(())
+    }
+
+    fn write_states(&mut self) -> io::Result<()> {
+        if self.states.is_empty() {
+            return Ok(());
+        }
+        let states = std::mem::take(&mut self.states);
+        let whole = states::encode(&states).map_err(io::Error::other)?;
+        self.note(STATES);
+        self.block(STATES, &[], &whole, LEVEL)
+    }
+
     /// The run ends with its report, whether its records are kept or not.
     ///
     /// # Errors
@@ -250,6 +285,7 @@ impl<W: io::Write> Writer<W> {
             self.note(TASKS);
             self.block(TASKS, &[], &packed(&tasks)?, FAST_LEVEL)?;
         }
+        self.write_states()?;
         let classes = &report.classes;
         let head = RunHead {
             report: Report {
