@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -189,6 +189,43 @@ fn chosen_functions_make_the_paths_that_the_plugin_sees() {
 
 #[test]
 #[ignore = "boots an image"]
+fn a_pattern_chooses_every_function_that_it_matches() {
+    const PATTERNS: [&str; 2] = ["vfs_", "unix_stream_"];
+    let (probes, plugin) = (probed(Mode::Ukl, "vfs_*,unix_stream_*"), plugged(Mode::Ukl));
+    assert_eq!(probes.report.lost, 0);
+    assert_eq!(counts(&probes.report), counts(&plugin.report));
+    let keep = |name: &str| PATTERNS.iter().any(|start| name.starts_with(start));
+    let mut chosen = BTreeSet::new();
+    for call in CALLS {
+        let [a, b] = [&probes.report, &plugin.report].map(|report| {
+            let mut found = Vec::new();
+            outline(&dominant(report, call).path, &keep, 0, &mut found);
+            found
+        });
+        assert_eq!(a, b, "{call}");
+        let class = dominant(&probes.report, call);
+        let mut todo = vec![times(&probes.report, class)];
+        while let Some(node) = todo.pop() {
+            if keep(&node.symbol) {
+                let made = class.count * node.calls;
+                assert_eq!(node.times.count, made, "{} in {call}", node.symbol);
+                chosen.insert(node.symbol.clone());
+            }
+            todo.extend(&node.children);
+        }
+    }
+    for function in [
+        "vfs_read",
+        "vfs_write",
+        "unix_stream_sendmsg",
+        "unix_stream_recvmsg",
+    ] {
+        assert!(chosen.contains(function), "{function} is not in {chosen:?}");
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
 fn a_name_that_no_function_has_is_refused() {
     let cancel = AtomicBool::new(false);
     let options = options(Mode::Ukl, "vfs_write,no_such_function");
@@ -265,7 +302,7 @@ fn records_come_only_while_they_are_asked_for_and_what_nobody_reads_is_counted()
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(ring.counts(), (0, 0), "the application runs, unasked");
     let told = probes
-        .ask(WANT_BOUNDARY | WANT_FUNCTIONS, "vfs_read", PATIENCE)
+        .ask(WANT_BOUNDARY | WANT_FUNCTIONS, "vfs_*", PATIENCE)
         .unwrap();
     assert!(told.tsc_khz > 0 && told.cost_probe > 0 && told.cost_inside > 0);
     until("chunks are finished while the guest runs", || {
@@ -278,14 +315,15 @@ fn records_come_only_while_they_are_asked_for_and_what_nobody_reads_is_counted()
     let stopped = ring.counts();
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(ring.counts(), stopped, "after it was told to stop");
-    let refused = probes.ask(
-        WANT_BOUNDARY | WANT_FUNCTIONS,
-        "nothing_has_this_name",
-        PATIENCE,
-    );
-    assert!(
-        matches!(refused, Err(ProbesError::NoFunction(name)) if name == "nothing_has_this_name")
-    );
+    for nothing in ["nothing_has_this_name", "nothing_*"] {
+        let functions = format!("vfs_*,{nothing}");
+        let refused = probes.ask(WANT_BOUNDARY | WANT_FUNCTIONS, &functions, PATIENCE);
+        let name = match refused {
+            Err(ProbesError::NoFunction(name)) => name,
+            other => panic!("{functions}: {other:?}"),
+        };
+        assert_eq!(name, nothing);
+    }
     probes.ask(WANT_BOUNDARY, "", PATIENCE).unwrap();
     until("it goes on", || ring.counts().1 > stopped.1);
 }

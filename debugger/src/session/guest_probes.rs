@@ -162,7 +162,8 @@ impl GuestProbes {
         }
         let told = self.told().ok_or(ProbesError::Silent(patience))?;
         let refused = String::from_utf8_lossy(&told.refused);
-        let refused = refused.trim_end_matches('\0');
+        // A shorter name than the one before leaves the end of that.
+        let refused = refused.split('\0').next().unwrap_or_default();
         match (told.error, refused) {
             (0, _) => Ok(told),
             (error, "") => Err(ProbesError::Refused(error)),

@@ -72,7 +72,7 @@ pub struct TraceArgs {
     /// breakpoints, on anything, slowly.
     #[arg(long, value_enum, default_value_t)]
     pub engine: Engine,
-    /// By probes: record these functions of the kernel too, by name, apart by commas.
+    /// By probes: record these functions of the kernel too: names, or patterns with *, apart by commas.
     #[arg(
         long,
         value_name = "NAMES",
@@ -219,13 +219,6 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
             "tracing {}: --only, --not, --only-calls, --only-tasks, --scope, --repeatable, --start-at, --stop-at, --paused and --snapshot-when are for \
              the plugin; leave them out, or choose functions for --engine probes with --functions",
             args.image
-        );
-    }
-    // The guest's control tries each name first, and the trial cuts it off at a '*'.
-    if let Some(pattern) = args.functions.split(',').find(|name| name.contains('*')) {
-        bail!(
-            "reading --functions: '{pattern}' is a pattern, which the probes' kernel does not take; write the functions' names, as \
-             'uklscope symbols {pattern}' lists them"
         );
     }
     options.functions.clone_from(&args.functions);

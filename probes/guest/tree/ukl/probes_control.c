@@ -123,12 +123,16 @@ static int calibrate(bool functions)
 	return 0;
 }
 
-/* Each of the names, which may hold '*', must be one of a function that can be traced. */
+/*
+ * Each of the names, which may be patterns, must match a function that can be
+ * traced. A pattern is cut off at its '*' where it is parsed, so that each
+ * parse has a copy of its own. What is tried last stays in @trial until it is
+ * reset: ftrace_free_filter() would leave it a filter that is no more.
+ */
 static int choose(void)
 {
 	static struct ftrace_ops trial;
-	/* Written to while it is parsed. */
-	char calls[] = "__x64_sys_*";
+	static char copy[sizeof(ukl_probes_page.names)];
 	char *names, *rest, *name;
 	int ret = 0;
 
@@ -139,15 +143,14 @@ static int choose(void)
 	for (rest = names; !ret && (name = strsep(&rest, ","));) {
 		if (!*name)
 			continue;
-		ret = ftrace_set_filter(&trial, name, strlen(name), 1);
+		ret = ftrace_set_filter(&trial, copy, strscpy(copy, name, sizeof(copy)), 1);
 		if (ret)
 			strscpy(ukl_probes_page.refused, name, sizeof(ukl_probes_page.refused));
 		else
-			ftrace_set_global_filter(name, strlen(name), 0);
+			ftrace_set_global_filter(copy, strscpy(copy, name, sizeof(copy)), 0);
 	}
-	ftrace_free_filter(&trial);
 	/* These have probes of their own. */
-	ftrace_set_global_notrace(calls, strlen(calls), 1);
+	ftrace_set_global_notrace(copy, strscpy(copy, "__x64_sys_*", sizeof(copy)), 1);
 	kfree(names);
 	return ret;
 }
