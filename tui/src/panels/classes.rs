@@ -23,10 +23,17 @@ pub struct Classes {
     cursor: Cursor,
 }
 
-const BAR: usize = 10;
+/// Columns of [`COLUMNS`].
+const CALL: usize = 1;
+const PHASES: usize = 5;
+const RATE: usize = 7;
+
 const EXACT: usize = 9;
-/// Pieces of news in a rate's curve.
-const RECENT: usize = 6;
+
+/// From here on the longest names leave room, which the phases get.
+const WIDE: usize = 130;
+/// `asm_sysvec_apic_timer_interrupt (cut)`
+const LONGEST_CALL: usize = 37;
 
 const COLUMNS: &[Column] = &[
     Column {
@@ -66,7 +73,7 @@ const COLUMNS: &[Column] = &[
     },
     Column {
         title: "phases",
-        width: BAR,
+        width: 10,
         right: false,
         fill: false,
         rank: 2,
@@ -80,12 +87,23 @@ const COLUMNS: &[Column] = &[
     },
     Column {
         title: "rate",
-        width: RECENT,
+        width: 6,
         right: false,
         fill: false,
         rank: 3,
     },
 ];
+
+fn columns(width: usize) -> Vec<Column> {
+    let mut columns = COLUMNS.to_vec();
+    if width >= WIDE {
+        columns[CALL].width = LONGEST_CALL;
+        columns[CALL].fill = false;
+        columns[PHASES].fill = true;
+        columns[RATE].width = 16;
+    }
+    columns
+}
 
 impl Classes {
     fn cursor(&self, look: &Look, classes: &[&Class], height: usize) -> Cursor {
@@ -171,23 +189,26 @@ impl Panel for Classes {
                      shows them here as they come; 'uklscope trace' records them to a file, \
                      'uklscope open FILE' shows such a recording"
                 }
-                Some(_) if view.look.crossings.query().is_empty() => {
+                Some(report)
+                    if report.classes.is_empty() || view.look.crossings.query().is_empty() =>
+                {
                     "none was seen yet: the application has to be started first"
                 }
                 Some(_) => "no crossing is as the filter wants; / changes it, Esc there removes it",
             };
             return say(why, view, area, buf);
         }
-        let fitted = table::fitting(COLUMNS, usize::from(area.width));
-        table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
+        let columns = columns(usize::from(area.width));
+        let fitted = table::fitting(&columns, usize::from(area.width));
+        table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);
         let height = usize::from(body.height);
         let cursor = self.cursor(view.look, &classes, height.max(1));
         let top = cursor.top(classes.len(), height);
         for (row, class) in classes.iter().skip(top).take(height).enumerate() {
             let above = (top + row).checked_sub(1).map(|above| classes[above]);
-            let cells = cells(class, above, view);
-            table::row(buf, body, row, COLUMNS, &fitted, &cells);
+            let cells = cells(class, above, &fitted, view);
+            table::row(buf, body, row, &columns, &fitted, &cells);
             if top + row == cursor.row(classes.len()) {
                 text::paint(buf, body, row, view.theme.selected(view.focused));
             }
@@ -204,9 +225,16 @@ fn range(class: &Class) -> String {
     }
 }
 
-fn cells(class: &Class, above: Option<&Class>, view: View<'_>) -> Vec<Vec<Span<'static>>> {
+fn cells(
+    class: &Class,
+    above: Option<&Class>,
+    fitted: &[(usize, usize)],
+    view: View<'_>,
+) -> Vec<Vec<Span<'static>>> {
+    let width = |column: usize| fitted.iter().find(|(i, _)| *i == column);
+    let width = |column: usize| width(column).map_or(0, |(_, width)| *width);
     let rates: Vec<u64> = view.model.crossings.rates(class).collect();
-    let recent = &rates[rates.len().saturating_sub(RECENT)..];
+    let recent = &rates[rates.len().saturating_sub(width(RATE))..];
     let call = if !class.interrupted {
         class.call.clone()
     } else if above.is_some_and(|above| is_of(class, above)) {
@@ -227,7 +255,7 @@ fn cells(class: &Class, above: Option<&Class>, view: View<'_>) -> Vec<Vec<Span<'
         vec![Span::raw(Insns(class.count).to_string())],
         vec![Span::raw(Insns(class.instructions).to_string())],
         vec![exact],
-        phases(class, view.theme, BAR),
+        phases(class, view.theme, width(PHASES)),
         vec![Span::raw(
             now.map_or_else(String::new, |rate| Insns(*rate).to_string()),
         )],

@@ -63,22 +63,43 @@ impl Panel for Modes {
             .map(|(mode, count)| removed(mode, *count).chars().count())
             .max();
         let width = usize::from(area.width).saturating_sub(20 + longest.unwrap_or(0));
-        for (row, (mode, count)) in known.iter().enumerate() {
-            let mark = if own == Some(mode) { "▶" } else { " " };
+        // The modes are compared by the path that most crossings of the call take.
+        let another = known
+            .iter()
+            .any(|(mode, count)| own == Some(mode) && *count != class.instructions);
+        let mut rows: Vec<(bool, String, u64, String)> = known
+            .iter()
+            .map(|(mode, count)| {
+                let marked = own == Some(mode) && !another;
+                (marked, mode.to_string(), *count, removed(mode, *count))
+            })
+            .collect();
+        if another {
+            let this = (
+                true,
+                "this path".to_owned(),
+                class.instructions,
+                String::new(),
+            );
+            rows.insert(0, this);
+        }
+        let most = most.max(class.instructions);
+        for (row, (marked, name, count, removed)) in rows.iter().enumerate() {
+            let mark = if *marked { "▶" } else { " " };
             let line = Line::from(vec![
-                Span::styled(format!("{mark}{mode:<9}"), view.theme.key()),
+                Span::styled(format!("{mark}{name:<9}"), view.theme.key()),
                 Span::raw(format!("{:>8} ", Insns(*count).to_string())),
                 Span::raw(bar(*count, most, width)),
-                Span::styled(removed(mode, *count), view.theme.good()),
+                Span::styled(removed.clone(), view.theme.good()),
             ]);
             text::put(buf, area, row + 1, line);
         }
         if known.len() < 2 {
             let below = Rect::new(
                 area.x,
-                area.y + 3.min(area.height),
+                area.y + 4.min(area.height),
                 area.width,
-                area.height.saturating_sub(3),
+                area.height.saturating_sub(4),
             );
             say(
                 "other modes are not known: 'uklscope compare IMAGE' measures them, and \

@@ -12,11 +12,15 @@ pub struct Column {
     pub title: &'static str,
     pub width: usize,
     pub right: bool,
-    /// Takes what the others leave.
+    /// Takes what the others leave; no more than [`MOST`] where others stand at its right, which are not to be far from
+    /// what they are of.
     pub fill: bool,
     /// Left out first where the table is too narrow; 0 stays.
     pub rank: u8,
 }
+
+/// Columns that one is wide at most to which others come.
+const MOST: usize = 48;
 
 impl Column {
     /// At the right, as numbers stand.
@@ -67,8 +71,12 @@ pub fn fitting(columns: &[Column], width: usize) -> Vec<(usize, usize)> {
     chosen
         .iter()
         .map(|&i| {
-            let more = if columns[i].fill { spare } else { 0 };
-            (i, columns[i].width + more)
+            let Column { width, fill, .. } = columns[i];
+            match (fill, chosen.last() == Some(&i)) {
+                (false, _) => (i, width),
+                (true, true) => (i, width + spare),
+                (true, false) => (i, width.max(MOST.min(width + spare))),
+            }
         })
         .collect()
 }
@@ -151,6 +159,8 @@ mod tests {
         assert_eq!(fitting(COLUMNS, 20), [(0, 9), (1, 5), (2, 4)]);
         assert_eq!(fitting(COLUMNS, 13), [(0, 7), (1, 5)]);
         assert_eq!(fitting(COLUMNS, 4), [(0, 6)]);
+        assert_eq!(fitting(COLUMNS, 90), [(0, 48), (1, 5), (2, 4)]);
+        assert_eq!(fitting(&COLUMNS[..1], 90), [(0, 90)], "nothing comes to it");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use debugger::trace::recording::{Issue, Run};
-use debugger::trace::timeline::{Bucket, Closed, Follow, OTHERS, Span, Spans, shift};
+use debugger::trace::timeline::{Closed, Follow, OTHERS, Span, Spans, shift};
 
 use super::Seen;
 use super::window::Window;
@@ -43,11 +43,13 @@ pub(super) fn lanes(seen: Seen<'_>, most: usize) -> Vec<Lane> {
         let (buckets, _) = seen
             .stored
             .summary(seen.number, vcpu, seen.window.scale(), &range);
-        let mut all = Bucket::default();
-        for bucket in &buckets {
-            all.add(bucket);
+        // Each bucket names a few: all of them together are more.
+        let mut ran: BTreeMap<u32, u64> = BTreeMap::new();
+        for share in buckets.iter().flat_map(|bucket| &bucket.tasks) {
+            *ran.entry(share.task).or_default() += share.instructions();
         }
-        let mut tasks: Vec<u32> = all.tasks.iter().map(|share| share.task).collect();
+        let mut tasks: Vec<u32> = ran.keys().copied().collect();
+        tasks.sort_by_key(|task| std::cmp::Reverse(ran[task]));
         tasks.truncate(each - 1);
         tasks.sort_unstable();
         lanes.extend(tasks.into_iter().map(|task| Lane {

@@ -16,7 +16,12 @@ use crate::theme::Theme;
 use crate::widgets::text;
 
 /// Columns of a lane's name.
-pub(super) const LABEL: usize = 9;
+pub(super) const fn label(width: u16) -> usize {
+    if width < WIDE { 9 } else { 17 }
+}
+
+/// There is room for whole names of tasks.
+const WIDE: u16 = 120;
 
 /// Where the user is.
 #[derive(Clone, Copy)]
@@ -111,12 +116,16 @@ fn is_marked(lanes: &[Lane], at: At<'_>, vcpu: u32) -> bool {
 /// The clock at the edges, instructions of a column, and the marks.
 fn ruler(seen: Seen<'_>, at: At<'_>, theme: Theme, area: Rect, buf: &mut Buffer) {
     let window = seen.window;
-    let width = usize::from(area.width).saturating_sub(LABEL);
+    let width = usize::from(area.width).saturating_sub(seen.label);
     let left = Insns(window.start).to_string();
     let right = Insns(window.end()).to_string();
     let middle = format!("{} a column", Insns(window.each));
     let room = width.saturating_sub(left.len() + right.len());
-    let line = format!("{:LABEL$}{left}{middle:^room$}{right}", "");
+    let line = format!(
+        "{:label$}{left}{middle:^room$}{right}",
+        "",
+        label = seen.label
+    );
     text::put(buf, area, 0, Line::styled(line, theme.dim()));
     for mark in at.marks {
         if let Some(cell) = place(seen, *mark, area, 0).and_then(|at| buf.cell_mut(at)) {
@@ -130,7 +139,7 @@ fn ruler(seen: Seen<'_>, at: At<'_>, theme: Theme, area: Rect, buf: &mut Buffer)
 }
 
 fn place(seen: Seen<'_>, clock: u64, area: Rect, row: u16) -> Option<(u16, u16)> {
-    let column = text::columns(LABEL + seen.window.column(clock)?);
+    let column = text::columns(seen.label + seen.window.column(clock)?);
     (column < area.width && row < area.height).then(|| (area.x + column, area.y + row))
 }
 
@@ -154,14 +163,14 @@ fn draw_lane(
     let theme = view.theme;
     let name = match lane.task {
         None => format!("cpu{}", lane.vcpu),
-        Some(task) => short(format!(" {}", task_name(seen.run, task))),
+        Some(task) => short(format!(" {}", task_name(seen.run, task)), seen.label),
     };
     let style = match row == at.lane {
         true => theme.selected(view.focused),
         false => Style::new(),
     };
     let mut line = vec![Text::styled(
-        format!("{name:<width$}", width = LABEL - 1),
+        format!("{name:<width$}", width = seen.label - 1),
         style,
     )];
     line.push(Text::raw(" "));
@@ -177,11 +186,11 @@ fn draw_lane(
 }
 
 /// As much of a name as has room; the whole of it stands at the bottom.
-fn short(name: String) -> String {
-    if name.chars().count() < LABEL {
+fn short(name: String, label: usize) -> String {
+    if name.chars().count() < label {
         return name;
     }
-    name.chars().take(LABEL - 2).chain(['…']).collect()
+    name.chars().take(label - 2).chain(['…']).collect()
 }
 
 /// The letter of the origin that ran most; a dot where anything ran for less than an eighth of the column.
@@ -260,7 +269,7 @@ fn draw_calls(
                 width = width - 1
             ),
         };
-        let from = text::columns(LABEL + first);
+        let from = text::columns(seen.label + first);
         let Some(row) = text::row(area, row).filter(|row| from < row.width) else {
             continue;
         };

@@ -45,6 +45,8 @@ struct Seen<'a> {
     /// Its number in the recording.
     number: usize,
     window: Window,
+    /// Columns of a lane's name.
+    label: usize,
 }
 
 impl Timeline {
@@ -53,7 +55,8 @@ impl Timeline {
         let kept = |(_, run): &(usize, &Run)| run.records() > 0;
         let runs: Vec<_> = stored.runs().iter().enumerate().filter(kept).collect();
         let (number, run) = *runs.get(self.run.min(runs.len().saturating_sub(1)))?;
-        let width = usize::from(area.width).saturating_sub(draw::LABEL);
+        let label = draw::label(area.width);
+        let width = usize::from(area.width).saturating_sub(label);
         let whole = Window::whole(run, width);
         let window = self.window.map_or(whole, |window| window.within(whole));
         Some(Seen {
@@ -61,6 +64,7 @@ impl Timeline {
             run,
             number,
             window,
+            label,
         })
     }
 

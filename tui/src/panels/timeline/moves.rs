@@ -8,7 +8,6 @@ use debugger::trace::timeline::{Span, named};
 use ratatui::layout::Rect;
 
 use super::cells::content;
-use super::draw::LABEL;
 use super::{Act, Effect, RULER, Screen, Seen, Timeline};
 use crate::filter::Filter;
 use crate::look::Look;
@@ -48,7 +47,7 @@ impl Timeline {
             Act::End => self.go(u64::MAX, seen, area),
             Act::Zoom { into, column } => {
                 let (times, around) = match column {
-                    Some(column) => (WHEEL, window.clock(column.saturating_sub(LABEL))),
+                    Some(column) => (WHEEL, window.clock(column.saturating_sub(seen.label))),
                     None => (KEY, at),
                 };
                 self.window = Some(window.zoomed(*into, times, around));
@@ -62,7 +61,7 @@ impl Timeline {
                     self.lane = lane;
                 }
                 self.cursor = window
-                    .clock(column.saturating_sub(LABEL))
+                    .clock(column.saturating_sub(seen.label))
                     .min(window.last());
             }
             Act::Find(text) => return self.find(text, false, model, area),
