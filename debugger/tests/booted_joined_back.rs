@@ -22,8 +22,15 @@ fn recorded(root: &Path) -> PathBuf {
         calls: Some(10),
         ..RecordOptions::default()
     };
-    record(&image, &options, &folder, &mut || false, &mut |_| {})
-        .unwrap_or_else(|error| panic!("{error}"));
+    record(
+        &image,
+        &options,
+        &folder,
+        &mut |_| (),
+        &mut || false,
+        &mut |_| {},
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
     folder
 }
 

@@ -58,7 +58,7 @@ fn dropping_it_leaves_nothing_behind() {
 #[ignore = "boots an image"]
 fn its_monitor_answers_and_refuses() {
     let mut qemu = Qemu::start(&machine::machine(Mode::Bypass)).unwrap();
-    let monitor = qemu.monitor();
+    let mut monitor = qemu.monitor();
     assert!(
         monitor.version().split('.').count() == 3,
         "{}",

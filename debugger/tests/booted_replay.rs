@@ -2,8 +2,13 @@
 
 mod debuggee;
 
+use std::cell::RefCell;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use debuggee::Debuggee;
 use debugger::crossing::Mode;
@@ -29,9 +34,16 @@ fn recorded(folder: &Path, mode: Mode) -> Recorded {
         ..RecordOptions::default()
     };
     let mut serial = Vec::new();
-    let recorded = record(&image, &options, folder, &mut || false, &mut |bytes| {
-        serial.extend_from_slice(bytes);
-    });
+    let recorded = record(
+        &image,
+        &options,
+        folder,
+        &mut |_| (),
+        &mut || false,
+        &mut |bytes| {
+            serial.extend_from_slice(bytes);
+        },
+    );
     let recorded = recorded.unwrap_or_else(|error| panic!("{error}"));
     let serial = String::from_utf8_lossy(&serial);
     assert!(serial.contains("syscalls: 0 wrong results"), "{serial}");
@@ -277,11 +289,12 @@ fn a_recording_ended_from_outside_is_whole_up_to_there() {
         calls: Some(100_000_000),
         ..RecordOptions::default()
     };
-    let serial = std::cell::RefCell::new(Vec::new());
+    let serial = RefCell::new(Vec::new());
     let run = record(
         &image,
         &options,
         &folder,
+        &mut |_| (),
         &mut || String::from_utf8_lossy(&serial.borrow()).contains("ring 0"),
         &mut |bytes| serial.borrow_mut().extend_from_slice(bytes),
     )
@@ -295,7 +308,91 @@ fn a_recording_ended_from_outside_is_whole_up_to_there() {
         "{end:?} {run:?}"
     );
     drop(debuggee);
-    let exists = record(&image, &options, &folder, &mut || true, &mut |_| {});
+    let exists = record(
+        &image,
+        &options,
+        &folder,
+        &mut |_| (),
+        &mut || true,
+        &mut |_| {},
+    );
     let error = exists.unwrap_err().to_string();
     assert!(error.contains("it is there already"), "{error}");
+}
+
+/// Asks the guest's redis for this, until it answers.
+fn ask_redis(port: u16, line: &str) -> String {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        stream.write_all(line.as_bytes())?;
+        let mut answer = [0; 64];
+        let read = stream.read(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer[..read]).into_owned())
+    };
+    let began = Instant::now();
+    loop {
+        match ask() {
+            // QEMU listens before the guest does, and hangs up then.
+            Ok(answer) if !answer.is_empty() => return answer,
+            _ if began.elapsed() < Duration::from_secs(120) => {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Waiting takes as long as it took when it was recorded, and what came by the network comes again.
+#[test]
+#[ignore = "boots an image"]
+fn a_server_that_was_asked_from_outside_is_gone_back_in() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    let image = Store::open()
+        .and_then(|store| store.image("redis"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let client: RefCell<Option<JoinHandle<Vec<String>>>> = RefCell::default();
+    let run = record(
+        &image,
+        &RecordOptions::default(),
+        &folder,
+        &mut |forwards| {
+            let port = forwards[0].host;
+            *client.borrow_mut() = Some(std::thread::spawn(move || {
+                let ask = |n| ask_redis(port, &format!("SET key{n} value\r\n"));
+                (0..3).map(ask).collect()
+            }));
+        },
+        &mut || {
+            client
+                .borrow()
+                .as_ref()
+                .is_some_and(JoinHandle::is_finished)
+        },
+        &mut |_| (),
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let answers = client.take().unwrap().join().unwrap();
+    assert_eq!(answers, ["+OK\r\n"; 3]);
+
+    // Nobody is there to ask now.
+    let mut debuggee = replayed(folder);
+    debuggee.ask("b setCommand");
+    let asked: Vec<u64> = (0..3)
+        .map(|_| position(&stop(&mut debuggee, "c")))
+        .collect();
+    assert!(asked.is_sorted() && asked[2] < run.end, "{asked:?} {run:?}");
+    // Snapshots are gone back to in which the card is at work.
+    assert_eq!(position(&stop(&mut debuggee, "rc")), asked[1]);
+    assert_eq!(position(&stop(&mut debuggee, "rsi")), asked[1] - 1);
+    let crossing = stop(&mut debuggee, "reverse-cross");
+    assert!(
+        asked[0] < position(&crossing) && position(&crossing) < asked[1],
+        "{crossing:?} {asked:?}"
+    );
+    assert_eq!(position(&stop(&mut debuggee, "c")), asked[1]);
+    assert_eq!(position(&stop(&mut debuggee, "c")), asked[2]);
+    let end = stop(&mut debuggee, "c");
+    assert_eq!(end.reason, StopReason::End, "{end:?}");
 }

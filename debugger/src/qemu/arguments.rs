@@ -164,9 +164,9 @@ impl Machine {
             GdbServer::Tcp(address) => arguments.pair("-gdb", format!("tcp:{address}")),
             GdbServer::None => {}
         }
-        arguments.network(&self.ports);
+        arguments.network(&self.ports, self.replay.as_ref().map(|replay| replay.way));
         if let Some(replay) = &self.replay {
-            arguments.replay(replay, !self.ports.is_empty());
+            arguments.replay(replay);
         }
         if let Some(plugin) = &self.plugin {
             arguments.plugin(plugin);
@@ -186,6 +186,9 @@ impl Machine {
         }
     }
 }
+
+/// Of a network card: it sends a nanosecond after it was told to, by the guest's clock.
+const DETERMINISTIC: &str = ",tx=timer,x-txtimer=1,ioeventfd=off,guest_announce=off";
 
 #[derive(Default)]
 struct Arguments(Vec<OsString>);
@@ -219,23 +222,37 @@ impl Arguments {
 
     /// A card on QEMU's own network, which reaches nothing but this host's loopback. Port 0: QEMU
     /// takes one that is free, and tells which. Without its ROM the card needs no package of its own.
-    fn network(&mut self, ports: &[u16]) {
+    ///
+    /// Where a run repeats, the card does nothing but what the guest's own clock tells (QEMU's
+    /// `hw/net/virtio-net.c`): else what the guest sends leaves when QEMU's main loop comes to it, which is in
+    /// no recording, and a machine whose snapshot was loaded tells the guest to make itself known. A replay
+    /// has its packets from the recording, and listens for nobody.
+    fn network(&mut self, ports: &[u16], way: Option<Way>) {
         if ports.is_empty() {
             return;
         }
         self.option("-netdev", "user", |o| {
             o.plain("id", "net");
             o.plain("restrict", "on");
-            for port in ports {
-                o.plain("hostfwd", &format!("tcp:127.0.0.1:0-:{port}"));
+            if way != Some(Way::Replay) {
+                for port in ports {
+                    o.plain("hostfwd", &format!("tcp:127.0.0.1:0-:{port}"));
+                }
             }
         });
-        self.pair("-device", "virtio-net-pci,netdev=net,romfile=");
+        let works = way.map_or("", |_| DETERMINISTIC);
+        self.pair(
+            "-device",
+            format!("virtio-net-pci,netdev=net,romfile={works}"),
+        );
+        if way.is_some() {
+            self.pair("-object", "filter-replay,id=replay,netdev=net");
+        }
     }
 
     /// Where the guest ends the machine stays, so that its last position can be asked and gone back
     /// from.
-    fn replay(&mut self, replay: &Replay, has_network: bool) {
+    fn replay(&mut self, replay: &Replay) {
         let way = match replay.way {
             Way::Record => "record",
             Way::Replay => "replay",
@@ -256,9 +273,6 @@ impl Arguments {
         }
         // Loading a snapshot waits for the vCPU to set this device up, and the vCPU for the loading.
         self.pair("-global", "apic.vapic=off");
-        if has_network {
-            self.pair("-object", "filter-replay,id=replay,netdev=net");
-        }
         if replay.snapshots.is_some() {
             self.flag("-no-shutdown");
         }
@@ -388,6 +402,14 @@ mod tests {
                  |-drive|if=none,id=snapshots,format=qcow2,file=/r/s,,1|-global|apic.vapic=off|-no-shutdown|-S"
             );
             assert!(found.ends_with(&expected), "{expected} in {found}");
+            machine.ports = vec![6379];
+            let found = arguments(&machine);
+            let card = format!(
+                "|-device|virtio-net-pci,netdev=net,romfile={DETERMINISTIC}|-object|filter-replay,id=replay,netdev=net|"
+            );
+            assert!(found.contains(&card), "{card} in {found}");
+            let listens = found.contains("restrict=on,hostfwd=tcp:127.0.0.1:0-:6379|");
+            assert_eq!(listens, way == Way::Record, "{found}");
         }
         check(|m| m.more = vec!["-icount".into()], "|-S|-icount");
     }

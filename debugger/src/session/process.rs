@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,10 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::link::Endpoint;
 use super::monitor::{Monitor, MonitorError};
+use super::replay::Pusher;
 use crate::qemu::arguments::{GdbServer, Machine, PACKAGE, PROGRAM, Sockets};
 use crate::qemu::forward::{self, Forward};
+use crate::qemu::replay::Way;
 
 /// Another QEMU to start, by its path.
 const QEMU_VARIABLE: &str = "UKLSCOPE_QEMU";
@@ -81,7 +83,9 @@ fn advice(said: &str) -> &'static str {
 #[derive(Debug)]
 pub struct Qemu {
     child: Child,
-    monitor: Monitor,
+    monitor: Arc<Mutex<Monitor>>,
+    /// Of a machine that replays.
+    _pusher: Option<Pusher>,
     gdb: Option<Endpoint>,
     serial: Receiver<Vec<u8>>,
     said: Arc<Mutex<VecDeque<String>>>,
@@ -149,9 +153,23 @@ impl Qemu {
                 }
             }
         };
+        let monitor = Arc::new(Mutex::new(monitor));
+        let replays = machine.replay.as_ref();
+        let pusher = replays
+            .filter(|replay| replay.way == Way::Replay)
+            .map(|_| Pusher::start(Arc::clone(&monitor)))
+            .transpose();
+        let pusher = match pusher {
+            Ok(pusher) => pusher,
+            Err(source) => {
+                end(&mut child);
+                return Err(not_started(&program(machine), source));
+            }
+        };
         Ok(Self {
             child,
             monitor,
+            _pusher: pusher,
             gdb,
             serial,
             said,
@@ -170,13 +188,13 @@ impl Qemu {
     /// # Errors
     /// When QEMU does not answer.
     pub fn forwards(&mut self) -> Result<Vec<Forward>, QemuError> {
-        let answer = self.monitor.human(forward::QUESTION)?;
+        let answer = self.monitor().human(forward::QUESTION)?;
         Ok(forward::forwards(&answer))
     }
 
     /// Its control connection.
-    pub fn monitor(&mut self) -> &mut Monitor {
-        &mut self.monitor
+    pub fn monitor(&mut self) -> MutexGuard<'_, Monitor> {
+        self.monitor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Bytes from the guest's serial line, in order. The channel closes when QEMU ends.

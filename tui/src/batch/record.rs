@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use debugger::addr::Insns;
+use debugger::qemu::forward::Forward;
 use debugger::session::replay::{RecordOptions, record};
 use serde_json::json;
 use signal_hook::consts::SIGINT;
@@ -57,12 +58,24 @@ pub fn run(args: &RecordArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
     let caught =
         signal_hook::flag::register(SIGINT, Arc::clone(&pressed)).context("watching for Ctrl-C")?;
     let mut stop = || pressed.load(Ordering::Relaxed);
+    let mut begins = |forwards: &[Forward]| {
+        for forward in forwards {
+            let _ = writeln!(std::io::stderr(), "{forward}");
+        }
+    };
     let mut serial = |bytes: &[u8]| {
         if !args.quiet {
             let _ = std::io::stderr().write_all(bytes);
         }
     };
-    let recorded = record(&image, &options, &args.output, &mut stop, &mut serial);
+    let recorded = record(
+        &image,
+        &options,
+        &args.output,
+        &mut begins,
+        &mut stop,
+        &mut serial,
+    );
     signal_hook::low_level::unregister(caught);
     let recorded = recorded?;
     let folder = args.output.display();

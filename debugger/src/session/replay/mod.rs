@@ -10,6 +10,7 @@ mod folder;
 mod lines;
 mod marks;
 mod open;
+mod pusher;
 mod record;
 mod run;
 mod search;
@@ -17,6 +18,8 @@ mod snapshots;
 mod visit;
 
 use crate::qemu::replay::Snapshot;
+
+pub(super) use pusher::Pusher;
 
 pub use folder::{Folder, FolderError, MANIFEST};
 pub use record::{RecordError, RecordOptions, Recorded, record};

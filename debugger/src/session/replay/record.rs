@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::folder::{Folder, FolderError};
 use crate::crossing::Mode;
 use crate::qemu::arguments::{GdbServer, Machine};
+use crate::qemu::forward::Forward;
 use crate::qemu::image::Image;
 use crate::qemu::replay::{SHIFT, Way};
 use crate::session::monitor::MonitorError;
@@ -57,11 +58,6 @@ pub enum RecordError {
         modes: String,
     },
     #[error(
-        "recording {image}: it has a network card, and a run with one stands still when it is replayed; record an image \
-         without ports, or trace this one: 'uklscope trace {image} -o FILE'"
-    )]
-    Network { image: String },
-    #[error(
         "recording: QEMU has ended ({0}), and what it has written cannot be replayed; record again"
     )]
     Died(String),
@@ -70,7 +66,7 @@ pub enum RecordError {
 }
 
 /// Runs the image until it ends, the time is over, or `stop` says so. What the guest writes goes to
-/// `serial`.
+/// `serial`; `begins` is told once the machine runs, with the ports it is reached at.
 ///
 /// # Errors
 /// When the folder is there, QEMU cannot be started, or ends too early. Nothing is left behind then.
@@ -78,6 +74,7 @@ pub fn record(
     image: &Image,
     options: &RecordOptions,
     to: &Path,
+    begins: &mut dyn FnMut(&[Forward]),
     stop: &mut dyn FnMut() -> bool,
     serial: &mut dyn FnMut(&[u8]),
 ) -> Result<Recorded, RecordError> {
@@ -95,13 +92,8 @@ pub fn record(
             modes: modes.join(", "),
         });
     }
-    if !image.manifest.ports.is_empty() {
-        return Err(RecordError::Network {
-            image: image.manifest.name.clone(),
-        });
-    }
     let folder = Folder::make(to)?;
-    let recorded = record_to(&folder, image, mode, options, stop, serial);
+    let recorded = record_to(&folder, image, mode, options, begins, stop, serial);
     if recorded.is_err() {
         folder.remove();
     }
@@ -113,6 +105,7 @@ fn record_to(
     image: &Image,
     mode: Mode,
     options: &RecordOptions,
+    begins: &mut dyn FnMut(&[Forward]),
     stop: &mut dyn FnMut() -> bool,
     serial: &mut dyn FnMut(&[u8]),
 ) -> Result<Recorded, RecordError> {
@@ -127,6 +120,7 @@ fn record_to(
     let began = Instant::now();
     let mut qemu = Qemu::start(&machine)?;
     let version = qemu.monitor().version().to_owned();
+    begins(&qemu.forwards()?);
     let mut end = 0;
     let whole = loop {
         while let Ok(bytes) = qemu.serial().try_recv() {

@@ -1,0 +1,71 @@
+//! Lets a replay pass quickly through what was waiting when it was recorded.
+//!
+//! A guest that waits executes nothing, and the events of its recording then are the turns of QEMU's main
+//! loop (`replay/`, `softmmu/icount.c`): each has to be made once more, and QEMU sleeps before each until a
+//! timer is due. Whatever turned the loop when it was recorded, a packet or a question, ended that sleep; in
+//! the replay nothing does, and seconds become minutes. So it is asked where it stands, which turns the loop
+//! once, and asked again at once for as long as it stands there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::session::monitor::{Monitor, MonitorError};
+
+/// Between two questions to a machine that is stopped, or moves by itself.
+const REST: Duration = Duration::from_millis(20);
+
+/// Questions in vain after which it stands for another reason, as behind its recording's end: it is left
+/// alone but for one at each rest.
+const ENOUGH: u32 = 100_000;
+
+/// Pushes until it is dropped, or QEMU has ended.
+#[derive(Debug)]
+pub(in crate::session) struct Pusher(Arc<AtomicBool>);
+
+impl Pusher {
+    /// # Errors
+    /// When no thread can be had.
+    pub(in crate::session) fn start(monitor: Arc<Mutex<Monitor>>) -> std::io::Result<Self> {
+        let over = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&over);
+        thread::Builder::new()
+            .name("pusher".to_owned())
+            .spawn(move || push(&monitor, &asked))?;
+        Ok(Self(over))
+    }
+}
+
+impl Drop for Pusher {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn push(monitor: &Mutex<Monitor>, over: &AtomicBool) {
+    let (mut last, mut in_vain) = (None, 0);
+    while !over.load(Ordering::Relaxed) {
+        let at = match position(&mut monitor.lock().unwrap_or_else(PoisonError::into_inner)) {
+            Ok(at) => at,
+            // A snapshot is being taken or loaded, which takes as long as it takes.
+            Err(MonitorError::NoAnswer { .. }) => None,
+            Err(_) => return,
+        };
+        let stands = at.is_some() && at == last;
+        in_vain = if stands { in_vain + 1 } else { 0 };
+        last = at;
+        if !stands || in_vain >= ENOUGH {
+            thread::sleep(REST);
+        }
+    }
+}
+
+/// In instructions; none while the machine is stopped.
+fn position(monitor: &mut Monitor) -> Result<Option<u64>, MonitorError> {
+    if !monitor.status()?.running {
+        return Ok(None);
+    }
+    let answer = monitor.execute("query-replay", None)?;
+    Ok(answer["icount"].as_u64())
+}
