@@ -3,8 +3,8 @@
 //! A guest that waits executes nothing, and the events of its recording then are the turns of QEMU's main
 //! loop (`replay/`, `softmmu/icount.c`): each has to be made once more, and QEMU sleeps before each until a
 //! timer is due. Whatever turned the loop when it was recorded, a packet or a question, ended that sleep; in
-//! the replay nothing does, and seconds become minutes. So it is asked where it stands, which turns the loop
-//! once, and asked again at once for as long as it stands there.
+//! the replay nothing does, and seconds become minutes. So it is asked where it stands, and while it stands
+//! there its loop is turned.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +13,21 @@ use std::time::Duration;
 
 use crate::session::monitor::{Monitor, MonitorError};
 
-/// Between two questions to a machine that is stopped, or moves by itself.
+/// Between two questions to a machine that is stopped.
 const REST: Duration = Duration::from_millis(20);
+
+/// Between two questions to one that moves by itself.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Instructions between two questions: a machine that executes fewer is waiting, or about to.
+const FEW: u64 = 50_000;
+
+/// Of QEMU's main loop, between two questions to a machine that waits.
+const TURNS: usize = 256;
 
 /// Questions in vain after which it stands for another reason, as behind its recording's end: it is left
 /// alone but for one at each rest.
-const ENOUGH: u32 = 100_000;
+const ENOUGH: u32 = 2_000;
 
 /// Pushes until it is dropped, or QEMU has ended.
 #[derive(Debug)]
@@ -45,18 +54,28 @@ impl Drop for Pusher {
 
 fn push(monitor: &Mutex<Monitor>, over: &AtomicBool) {
     let (mut last, mut in_vain) = (None, 0);
+    let mut waits = false;
     while !over.load(Ordering::Relaxed) {
-        let at = match position(&mut monitor.lock().unwrap_or_else(PoisonError::into_inner)) {
+        let mut asked = monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        let turned = match waits {
+            true => asked.turn(TURNS),
+            false => Ok(()),
+        };
+        let at = match turned.and_then(|()| position(&mut asked)) {
             Ok(at) => at,
             // A snapshot is being taken or loaded, which takes as long as it takes.
             Err(MonitorError::NoAnswer { .. }) => None,
             Err(_) => return,
         };
-        let stands = at.is_some() && at == last;
-        in_vain = if stands { in_vain + 1 } else { 0 };
+        drop(asked);
+        let executed = at.zip(last).map(|(at, last)| at.saturating_sub(last));
+        in_vain = if executed == Some(0) { in_vain + 1 } else { 0 };
+        waits = executed.is_some_and(|executed| executed < FEW) && in_vain < ENOUGH;
         last = at;
-        if !stands || in_vain >= ENOUGH {
+        if at.is_none() || in_vain >= ENOUGH {
             thread::sleep(REST);
+        } else if !waits {
+            thread::sleep(LOOK);
         }
     }
 }
