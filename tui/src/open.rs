@@ -82,11 +82,15 @@ pub fn last(look: ScreenArgs) -> anyhow::Result<()> {
 /// # Errors
 /// When a file is no recording.
 pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
-    if let [file] = args.files.as_slice()
-        && let Found::Stacks(mut stacks) = trace_file::find(file)?
-    {
-        args.import.name(&mut stacks, file)?;
-        return show_recording(imported(stacks, file), None, look, PanelId::Flame);
+    if let [file] = args.files.as_slice() {
+        match trace_file::find(file)? {
+            Found::Stacks(mut stacks) => {
+                args.import.name(&mut stacks, file)?;
+                return show_recording(imported(stacks, file), None, look, PanelId::Flame);
+            }
+            Found::Recording(stored) if stored.has_states() => return states(file, None, look),
+            Found::Recording(_) => {}
+        }
     }
     if let [a, b] = args.files.as_slice()
         && (is_import(a)? || is_import(b)?)
@@ -96,14 +100,6 @@ pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
         let mut events = imported(stacks, a);
         events.push(Event::Differ(Arc::new(differ)));
         return show_recording(events, None, look, PanelId::Butterfly);
-    }
-    if let [file] = args.files.as_slice()
-        && trace_file::open(file)?
-            .runs()
-            .iter()
-            .any(|run| run.has_states())
-    {
-        return states(file, None, look);
     }
     let read = read(&args.files, &mut |_| ())?;
     let names: Vec<String> = args

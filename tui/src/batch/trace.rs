@@ -14,11 +14,10 @@ use debugger::session::replay::{MANIFEST, RecordedRun};
 use debugger::session::stub_trace::{trace_attached, trace_by_stub};
 use debugger::session::target::Endpoint;
 use debugger::session::trace::{Clock, Scope, Snapshot, TraceOptions, Traced, trace};
-use debugger::session::{TraceError, store};
-
 use debugger::session::trace_file::{head, head_of, recording, recording_of, save};
 use debugger::session::trace_keep::{Keeper, Kept, trace_into};
 use debugger::session::trace_probes::trace_by_probes;
+use debugger::session::{TraceError, store};
 use debugger::symbols::Symbols;
 use debugger::trace::filter::{Filter, Wanted as Functions};
 use debugger::trace::query::Query;

@@ -160,8 +160,7 @@ pub fn target(file: &Path) -> anyhow::Result<Bundled> {
 }
 
 fn has_states(recording: &Path) -> bool {
-    let stored = trace_file::open(recording);
-    stored.is_ok_and(|stored| stored.runs().iter().any(|run| run.has_states()))
+    trace_file::open(recording).is_ok_and(|stored| stored.has_states())
 }
 
 struct Unpacked {

@@ -122,7 +122,7 @@ fn contents(args: &BundleArgs) -> anyhow::Result<(Option<Image>, Vec<Named>)> {
             contents.push((format!("wire/{name}"), Content::File(path.clone())));
         } else {
             let stored = trace_file::open(path)?;
-            if stored.runs().iter().any(|run| run.has_states()) {
+            if stored.has_states() {
                 kept_as.get_or_insert_with(|| path.display().to_string());
                 of_states = of_states.or_else(|| of_recording(stored.head()));
             }

@@ -215,6 +215,12 @@ impl<B: AsRef<[u8]>> Stored<B> {
         self.runs.iter().any(|run| run.records() > 0)
     }
 
+    /// Whether the machine of any run was kept at its crossings.
+    #[must_use]
+    pub fn has_states(&self) -> bool {
+        self.runs.iter().any(Run::has_states)
+    }
+
     /// The reports alone.
     #[must_use]
     pub fn recording(&self) -> Recording {
