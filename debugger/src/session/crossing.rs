@@ -251,7 +251,9 @@ impl Engine {
         Ok(match (bypassed, call) {
             (true, Some(call)) => (CrossingKind::Bypass, call),
             (true, None) if number == Some(u64::MAX) => {
-                (CrossingKind::Shortcut, "shortcut".to_owned())
+                let call = self.shortcut_left();
+                let call = call.unwrap_or_else(|| "a shortcut".to_owned());
+                (CrossingKind::Shortcut, call)
             }
             (true, None) => (CrossingKind::Bypass, "call".to_owned()),
             (false, Some(call)) => (CrossingKind::Syscall, call),
@@ -260,6 +262,16 @@ impl Engine {
             }
             (false, None) => (CrossingKind::Syscall, "call".to_owned()),
         })
+    }
+
+    /// The shortcut that ends by IRET, after exit work that does not know its stub: by the application's
+    /// call of it.
+    fn shortcut_left(&mut self) -> Option<String> {
+        let app_sp = self.saved_by_stub()?.registers.sp()?;
+        let returns_to = self.word(app_sp).ok()?;
+        let symbols = self.symbols.as_ref()?;
+        let call = symbols.shortcut_called_before(Addr(returns_to))?;
+        Some(call.to_owned())
     }
 
     /// `write`, for 1.

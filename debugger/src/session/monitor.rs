@@ -151,6 +151,24 @@ impl Monitor {
         self.events.drain(..)
     }
 
+    /// Whether this event has come and was not asked for yet. Reads what is there and waits for nothing.
+    ///
+    /// # Errors
+    /// When QEMU has ended.
+    pub(super) fn has_come(&mut self, event: &str) -> Result<bool, MonitorError> {
+        self.stream.set_nonblocking(true).map_err(MonitorError::Io)?;
+        let read = self.read();
+        self.stream.set_nonblocking(false).map_err(MonitorError::Io)?;
+        read?;
+        for message in std::mem::take(&mut self.messages) {
+            if matches!(message, Message::Event { .. }) {
+                self.keep_event(message);
+            }
+        }
+        let is_it = |kept: &Message| matches!(kept, Message::Event { name, .. } if name == event);
+        Ok(self.events.iter().any(is_it))
+    }
+
     fn keep_event(&mut self, message: Message) {
         if self.events.len() == MOST_EVENTS {
             self.events.pop_front();
@@ -173,24 +191,30 @@ impl Monitor {
             self.stream
                 .set_read_timeout(Some(left))
                 .map_err(MonitorError::Io)?;
-            let mut buffer = [0; 4096];
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(MonitorError::Closed),
-                Ok(read) => {
-                    for message in self.client.push(&buffer[..read]) {
-                        self.messages.push_back(message?);
-                    }
-                }
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock
-                            | io::ErrorKind::TimedOut
-                            | io::ErrorKind::Interrupted
-                    ) => {}
-                Err(error) => return Err(broken(error)),
-            }
+            self.read()?;
         }
+    }
+
+    /// What comes until the stream's time is over, or there is nothing more.
+    fn read(&mut self) -> Result<(), MonitorError> {
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => return Err(MonitorError::Closed),
+            Ok(read) => {
+                for message in self.client.push(&buffer[..read]) {
+                    self.messages.push_back(message?);
+                }
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock
+                        | io::ErrorKind::TimedOut
+                        | io::ErrorKind::Interrupted
+                ) => {}
+            Err(error) => return Err(broken(error)),
+        }
+        Ok(())
     }
 }
 

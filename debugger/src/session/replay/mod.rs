@@ -16,6 +16,7 @@ mod run;
 mod search;
 mod snapshots;
 mod visit;
+mod worked;
 
 use crate::qemu::replay::Snapshot;
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::folder::{Folder, FolderError};
+use super::worked::Worked;
 use crate::crossing::Mode;
 use crate::qemu::arguments::{GdbServer, Machine};
 use crate::qemu::forward::Forward;
@@ -121,6 +122,7 @@ fn record_to(
     let mut qemu = Qemu::start(&machine)?;
     let version = qemu.monitor().version().to_owned();
     begins(&qemu.forwards()?);
+    let mut worked = Worked::of(&mut qemu.monitor())?;
     let mut end = 0;
     let whole = loop {
         while let Ok(bytes) = qemu.serial().try_recv() {
@@ -131,11 +133,14 @@ fn record_to(
         }
         // Where the machine was seen to run last: a replay cannot be moved from where it switches
         // itself off, and the position that QEMU tells then lies behind that.
-        let at = position(&mut qemu)?;
-        if qemu.monitor().status()?.status == "shutdown" {
+        let at = match worked.again() {
+            true => Some(position(&mut qemu)?),
+            false => None,
+        };
+        if qemu.monitor().has_come("SHUTDOWN")? {
             break true;
         }
-        end = at;
+        end = at.unwrap_or(end);
         if stop() || options.lasts.is_some_and(|lasts| began.elapsed() >= lasts) {
             qemu.monitor().execute("stop", None)?;
             end = position(&mut qemu)?;

@@ -12,6 +12,22 @@ use crate::profile::EntryCode;
 /// Bytes into the processor's task-state segment: the stack pointer that ring 3 is left with.
 const RSP0: u64 = 4;
 
+/// Bytes of `call rel32`.
+const CALL_SIZE: usize = 5;
+
+/// What a `call rel32` calls, from the address behind it.
+fn called(code: &[u8], behind: Addr) -> Option<Addr> {
+    match *code {
+        [0xe8, a, b, c, d] => Some(relative([a, b, c, d], behind)),
+        _ => None,
+    }
+}
+
+fn relative(bytes: [u8; 4], behind: Addr) -> Addr {
+    let displacement = i32::from_le_bytes(bytes);
+    Addr(behind.0.wrapping_add_signed(i64::from(displacement)))
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossing {
     pub kind: CrossingKind,
@@ -94,13 +110,38 @@ impl Symbols {
         let Some(code) = self.initial(from, usize::try_from(pc - from).unwrap_or(0)) else {
             return false;
         };
-        // call rel32
-        code.windows(5).enumerate().any(|(i, window)| {
-            let relative = i32::from_le_bytes([window[1], window[2], window[3], window[4]]);
-            let next = from + i as u64 + 5;
-            let target = Addr(next.0.wrapping_add_signed(i64::from(relative)));
-            window[0] == 0xe8 && Some(target) == call
-        })
+        call.is_some()
+            && code
+                .windows(CALL_SIZE)
+                .enumerate()
+                .any(|(i, window)| called(window, from + (i + CALL_SIZE) as u64) == call)
+    }
+
+    /// The shortcut that the application's instruction before `return_to` calls, or that the function it
+    /// calls ends in by a jump: behind the stub, in the common exit work, nothing else tells it.
+    #[must_use]
+    pub fn shortcut_called_before(&self, return_to: Addr) -> Option<&str> {
+        let code = self.initial(return_to.wrapping_sub(CALL_SIZE as u64), CALL_SIZE)?;
+        let target = called(code, return_to)?;
+        if let Some(stub) = self.shortcut_at(target) {
+            return Some(stub);
+        }
+        let function = self.at(target)?;
+        let size = usize::try_from(function.size).ok()?;
+        let code = self.initial(function.addr, size)?;
+        let mut stubs = code.windows(4).enumerate().filter_map(|(i, bytes)| {
+            let behind = function.addr + (i + bytes.len()) as u64;
+            self.shortcut_at(relative(bytes.try_into().ok()?, behind))
+        });
+        let first = stubs.next()?;
+        stubs.all(|stub| stub == first).then_some(first)
+    }
+
+    /// The shortcut whose stub begins there.
+    fn shortcut_at(&self, addr: Addr) -> Option<&str> {
+        let stub = self.at(addr).filter(|symbol| symbol.addr == addr)?;
+        let found = self.is_stub(stub.name) && !self.profile.calls.bypass.has(stub.name);
+        found.then(|| self.profile.shortcut(stub.name))
     }
 
     /// An interrupt's entry has called `error_entry`, which has put the registers on a stack and
@@ -277,10 +318,16 @@ impl Symbols {
         if calls.full_path.has(name) {
             return None;
         }
-        let call = self.profile.shortcut(name);
+        let call = match calls.exit_work.has(name) {
+            true => self.shortcut_called_before(pc).unwrap_or("a shortcut"),
+            false => {
+                let call = self.profile.shortcut(name);
+                call.strip_suffix("_return").unwrap_or(call)
+            }
+        };
         Some(Crossing {
             kind: CrossingKind::Shortcut,
-            call: call.strip_suffix("_return").unwrap_or(call).to_owned(),
+            call: call.to_owned(),
         })
     }
 
