@@ -39,6 +39,29 @@ pub struct Snapshot {
     pub position: u64,
 }
 
+impl Snapshot {
+    /// Of a machine that has written so many bytes on its serial line, which its name tells as well.
+    #[must_use]
+    pub fn at(position: u64, written: Option<u64>) -> Self {
+        let name = match written {
+            Some(written) => format!("at-{position}-{written}"),
+            None => format!("at-{position}"),
+        };
+        Self { name, position }
+    }
+
+    /// Bytes on its serial line before it; none where nobody has counted them.
+    #[must_use]
+    pub fn written(&self) -> Option<u64> {
+        if self.name == START {
+            return Some(0);
+        }
+        let (_, numbers) = self.name.split_once('-')?;
+        let (_, written) = numbers.split_once('-')?;
+        written.parse().ok()
+    }
+}
+
 /// The position in the answer to `info replay`; none where the machine does not replay.
 #[must_use]
 pub fn position(answer: &str) -> Option<u64> {
@@ -92,6 +115,18 @@ mod tests {
             .collect();
         assert_eq!(list, [("start", 0), ("at-160000000", 160_000_000)]);
         assert_eq!(snapshots("There is no snapshot available.\r\n"), []);
+    }
+
+    #[test]
+    fn a_snapshot_says_what_was_written_before_it() {
+        let check = |one: Snapshot, name: &str, written| {
+            assert_eq!(one.name, name);
+            assert_eq!(one.written(), written);
+        };
+        check(Snapshot::at(7, Some(12)), "at-7-12", Some(12));
+        check(Snapshot::at(7, None), "at-7", None);
+        let name = START.to_owned();
+        check(Snapshot { name, position: 0 }, START, Some(0));
     }
 
     proptest! {

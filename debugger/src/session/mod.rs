@@ -60,6 +60,7 @@ pub mod replay;
 mod resolver;
 mod returned;
 mod run;
+mod serial;
 pub mod shared_memory;
 mod sharing;
 mod since;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use super::link::Endpoint;
 use super::monitor::{Monitor, MonitorError};
 use super::replay::Pusher;
+use super::serial::Serial;
 use crate::qemu::arguments::{GdbServer, Machine, PACKAGE, PROGRAM, Sockets};
 use crate::qemu::forward::{self, Forward};
 use crate::qemu::replay::Way;
@@ -87,7 +88,9 @@ pub struct Qemu {
     /// Of a machine that replays.
     _pusher: Option<Pusher>,
     gdb: Option<Endpoint>,
-    serial: Receiver<Vec<u8>>,
+    serial: Serial,
+    /// What comes of it.
+    written: Receiver<Vec<u8>>,
     said: Arc<Mutex<VecDeque<String>>>,
     /// Its sockets; removed when dropped, after the process.
     _folder: tempfile::TempDir,
@@ -114,10 +117,10 @@ impl Qemu {
             gdb: folder.path().join("gdb"),
             qmp: folder.path().join("qmp"),
         };
-        let (serial_sender, serial) = crossbeam_channel::unbounded();
+        let (to, written) = crossbeam_channel::unbounded();
         let mut command = Command::new(program(machine));
         command.args(machine.arguments(&sockets));
-        let mut child = spawn(command, serial_sender)
+        let (mut child, serial) = spawn(command, to)
             .map_err(|source| not_started(&program(machine), source))?;
         let said = Arc::default();
         let silence = keep_errors(&mut child, &said);
@@ -172,6 +175,7 @@ impl Qemu {
             _pusher: pusher,
             gdb,
             serial,
+            written,
             said,
             _folder: folder,
         })
@@ -200,7 +204,12 @@ impl Qemu {
     /// Bytes from the guest's serial line, in order. The channel closes when QEMU ends.
     #[must_use]
     pub fn serial(&self) -> &Receiver<Vec<u8>> {
-        &self.serial
+        &self.written
+    }
+
+    /// Lets all that a stopped machine has written come.
+    pub(super) fn take_serial(&self) {
+        self.serial.take();
     }
 
     #[must_use]
@@ -273,7 +282,7 @@ fn sweep() {
 /// The kernel sends the parent's death signal when the *thread* that started the process ends, so
 /// that thread must last as long as QEMU does, and beyond the end of QEMU's output: QEMU closes it
 /// before it exits.
-fn spawn(mut command: Command, serial: Sender<Vec<u8>>) -> io::Result<Child> {
+fn spawn(mut command: Command, to: Sender<Vec<u8>>) -> io::Result<(Child, Serial)> {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -305,13 +314,14 @@ fn spawn(mut command: Command, serial: Sender<Vec<u8>>) -> io::Result<Child> {
                     return;
                 }
             };
-            let output = child.stdout.take();
+            let Some(output) = child.stdout.take() else {
+                let _ = sender.send(Err(io::ErrorKind::BrokenPipe.into()));
+                return;
+            };
+            let serial = Serial::new(output, to);
             let pid = Pid::from_child(&child);
-            if sender.send(Ok(child)).is_ok()
-                && let Some(output) = output
-            {
-                forward(output, &serial);
-                drop(serial);
+            if sender.send(Ok((child, serial.clone()))).is_ok() {
+                serial.forward();
                 // It is left to be waited for by its owner; where that was first, there is none.
                 let _ = rustix::process::waitid(
                     WaitId::Pid(pid),
@@ -322,21 +332,6 @@ fn spawn(mut command: Command, serial: Sender<Vec<u8>>) -> io::Result<Child> {
     receiver
         .recv()
         .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
-}
-
-/// Until the end of the stream, also when nobody listens any more: a full pipe would stop QEMU.
-fn forward(mut stream: impl Read, channel: &Sender<Vec<u8>>) {
-    let mut buffer = [0; 4096];
-    loop {
-        match stream.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(read) => {
-                let _ = channel.send(buffer[..read].to_vec());
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return,
-        }
-    }
 }
 
 /// Keeps what QEMU says; the channel closes when it can say no more.

@@ -304,8 +304,22 @@ impl Engine {
             return;
         };
         while let Ok(bytes) = qemu.serial().try_recv() {
-            self.port.send(Event::Serial(bytes));
+            let bytes = match &mut self.replay {
+                Some(replay) => replay.not_told(bytes),
+                None => bytes,
+            };
+            if !bytes.is_empty() {
+                self.port.send(Event::Serial(bytes));
+            }
         }
+    }
+
+    /// As [`Self::forward_serial`], of a machine that stands: all that it has written.
+    pub(super) fn take_serial(&mut self) {
+        if let Some(qemu) = &self.qemu {
+            qemu.take_serial();
+        }
+        self.forward_serial();
     }
 }
 

@@ -15,6 +15,7 @@ mod record;
 mod run;
 mod search;
 mod snapshots;
+mod told;
 mod visit;
 mod worked;
 
@@ -39,6 +40,7 @@ pub(super) struct Replay {
     marks: Vec<marks::Mark>,
     /// Where marks are kept.
     kept: Option<Folder>,
+    told: told::Told,
 }
 
 impl super::engine::Engine {
@@ -50,6 +52,11 @@ impl super::engine::Engine {
 }
 
 impl Replay {
+    /// What is new of what the machine has written now.
+    pub(super) fn not_told(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        self.told.fresh(bytes)
+    }
+
     /// Of what ends at this position.
     pub(super) fn to(end: u64) -> Self {
         Self {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::Replay;
 use super::folder::FolderError;
 use super::run::RecordedRun;
+use super::told::Told;
 use crate::session::boot::{Again, boot};
 use crate::session::engine::Engine;
 use crate::session::options::{BootOptions, StopAt};
@@ -31,6 +32,7 @@ impl Session {
                     end: Some(run.manifest.end.saturating_sub(BEFORE_THE_END)),
                     marks: run.folder.marks(),
                     kept: Some(run.folder.clone()),
+                    told: Told::from_reset(),
                     ..Replay::default()
                 };
                 let image = run.image.clone();

@@ -1,5 +1,6 @@
 //! Going to a position, and looking backwards for the last stop before one.
 
+use crate::qemu::replay::Snapshot;
 use crate::session::engine::Engine;
 use crate::session::run::Halt;
 use crate::session::target::Trap;
@@ -53,8 +54,12 @@ impl Engine {
     fn seek_bare(&mut self, to: u64) -> Result<bool, Trouble> {
         self.unwound = None;
         let at = self.target.position()?;
-        if let Some(name) = self.closer(at, to) {
-            self.target.load(&name)?;
+        if let Some(snapshot) = self.closer(at, to) {
+            self.take_serial();
+            self.target.load(&snapshot.name)?;
+            if let Some(replay) = &mut self.replay {
+                replay.told.went_to(snapshot.written());
+            }
         }
         let from = self.target.position()?;
         if to > from + FAR && !self.run_to_position(to - BEFORE)? {
@@ -67,11 +72,11 @@ impl Engine {
     }
 
     /// The snapshot that is the best place to begin at.
-    fn closer(&self, at: u64, to: u64) -> Option<String> {
+    fn closer(&self, at: u64, to: u64) -> Option<Snapshot> {
         let snapshots = &self.replay.as_ref()?.snapshots;
         let before = snapshots.iter().rfind(|one| one.position <= to)?;
         let is_closer = to < at || before.position > at;
-        is_closer.then(|| before.name.clone())
+        is_closer.then(|| before.clone())
     }
 
     /// On, until that position; `false` where it was interrupted.

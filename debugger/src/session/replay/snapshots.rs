@@ -111,13 +111,14 @@ impl Engine {
     /// Keeps the machine, which stands there.
     pub(super) fn keep_at(&mut self, at: u64) -> Result<Duration, Trouble> {
         let began = Instant::now();
-        let name = format!("at-{at}");
-        self.target.save(&name)?;
+        self.take_serial();
+        let written = self.replay.as_ref().and_then(|replay| replay.told.at());
+        let one = Snapshot::at(at, written);
+        self.target.save(&one.name)?;
         if let Some(replay) = &mut self.replay {
             let next = replay
                 .snapshots
                 .partition_point(|other| other.position < at);
-            let one = Snapshot { name, position: at };
             replay.snapshots.insert(next, one);
         }
         Ok(began.elapsed())
