@@ -101,7 +101,10 @@ fn a_shortcut_is_marked_between_tcp_and_main() {
         }
     }
     let named = |call: &str| ["tcp_sendmsg", "tcp_recvmsg"].contains(&call);
-    assert!(shortcuts.iter().all(|(call, _)| named(call)), "{shortcuts:?}");
+    assert!(
+        shortcuts.iter().all(|(call, _)| named(call)),
+        "{shortcuts:?}"
+    );
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use debuggee::Debuggee;
 use debugger::crossing::Mode;
-use debugger::event::{Answer, Register, Stop, StopReason};
+use debugger::event::{Answer, Event, Register, Stop, StopReason};
 use debugger::origin::Origin;
 use debugger::session::replay::{RecordOptions, Recorded, RecordedRun, record};
 use debugger::session::store::Store;
@@ -275,6 +275,52 @@ fn past_stops_are_gone_back_to() {
         panic!("stops");
     };
     assert_eq!((list.kept, list.looked_at), (3, 3), "{list:?}");
+}
+
+/// What the guest is told to have written while this is carried out.
+fn written_during(debuggee: &mut Debuggee, line: &str) -> String {
+    let asked = debuggee.send(line);
+    let mut written = Vec::new();
+    loop {
+        match debuggee.event() {
+            Event::Serial(bytes) => written.extend(bytes),
+            Event::Answer(answered, answer) if answered == asked => {
+                answer.unwrap_or_else(|failure| panic!("{line}: {failure}"));
+                return String::from_utf8_lossy(&written).into_owned();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn what_the_guest_writes_is_told_once() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    recorded(&folder, Mode::Ukl);
+    let mut debuggee = replayed(folder.clone());
+    let in_main = position(&stop(&mut debuggee, "si"));
+    let on = written_during(&mut debuggee, "c");
+    assert_eq!(on.matches("syscalls: mode ukl").count(), 1, "{on}");
+    for line in [
+        format!("goto {in_main}"),
+        "goto end".to_owned(),
+        "goto 1000".to_owned(),
+        "c".to_owned(),
+    ] {
+        let again = written_during(&mut debuggee, &line);
+        assert_eq!(again, "", "{line}");
+    }
+    drop(debuggee);
+
+    // Another session begins by a snapshot that the first has kept, and tells what lies before it when it comes there.
+    let mut debuggee = replayed(folder);
+    let on = written_during(&mut debuggee, "goto end");
+    let back = written_during(&mut debuggee, &format!("goto {in_main}"));
+    let again = written_during(&mut debuggee, "c");
+    let all = [on, back, again].concat();
+    assert_eq!(all.matches("syscalls: mode ukl").count(), 1, "{all}");
 }
 
 #[test]

@@ -156,9 +156,13 @@ impl Monitor {
     /// # Errors
     /// When QEMU has ended.
     pub(super) fn has_come(&mut self, event: &str) -> Result<bool, MonitorError> {
-        self.stream.set_nonblocking(true).map_err(MonitorError::Io)?;
+        self.stream
+            .set_nonblocking(true)
+            .map_err(MonitorError::Io)?;
         let read = self.read();
-        self.stream.set_nonblocking(false).map_err(MonitorError::Io)?;
+        self.stream
+            .set_nonblocking(false)
+            .map_err(MonitorError::Io)?;
         read?;
         for message in std::mem::take(&mut self.messages) {
             if matches!(message, Message::Event { .. }) {

@@ -120,8 +120,8 @@ impl Qemu {
         let (to, written) = crossbeam_channel::unbounded();
         let mut command = Command::new(program(machine));
         command.args(machine.arguments(&sockets));
-        let (mut child, serial) = spawn(command, to)
-            .map_err(|source| not_started(&program(machine), source))?;
+        let (mut child, serial) =
+            spawn(command, to).map_err(|source| not_started(&program(machine), source))?;
         let said = Arc::default();
         let silence = keep_errors(&mut child, &said);
         let gdb = match &machine.gdb {

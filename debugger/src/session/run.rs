@@ -61,6 +61,7 @@ impl Engine {
                     return self.halted(reply);
                 }
                 if self.is_there()? {
+                    self.take_serial();
                     return Ok(Halt::Position);
                 }
                 self.target.resume()?;
@@ -140,7 +141,7 @@ impl Engine {
     }
 
     fn halted(&mut self, reply: StopReply) -> Result<Halt, Trouble> {
-        self.forward_serial();
+        self.take_serial();
         self.focus_on(&reply)?;
         match reply.cause {
             StopCause::INTERRUPT => {

@@ -25,7 +25,7 @@ impl Engine {
             false => self.step_alone(),
         };
         self.course.steps += 1;
-        self.forward_serial();
+        self.take_serial();
         let reason = reason?;
         self.after_step(leaves)?;
         Ok(reason)
