@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 
 use debugger::crossing::Mode;
@@ -13,7 +14,13 @@ use debugger::trace::export::{Format, How, Source};
 use debugger::trace::recording::Recording;
 use debugger::trace::report::{Class, Pair, Report, Verdict};
 
-const PAGE: &str = include_str!("../../docs/src/concepts/differences.md");
+const PAGE: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../docs/src/concepts/differences.md"
+);
+
+/// Between the head of the page's table and its rows.
+const RULE: &str = "|---|---|---|---|---|---|\n";
 
 /// Removed and added, as one of the ways to compare has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,5 +151,13 @@ fn the_page_has_the_figures_of_the_recording_that_is_built_in() {
         assert_eq!(pair.a - stacks.removed + stacks.added, pair.b, "{call}");
         writeln!(table, "{}", row(pair, stacks)).unwrap();
     }
-    assert!(PAGE.contains(&table), "the page should have\n{table}");
+    let page = fs::read_to_string(PAGE).unwrap();
+    let has = page.split_once(RULE).unwrap().1;
+    let has = has.split_once("\n\n").unwrap().0;
+    let table = table.trim_end();
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|value| value == "always") {
+        fs::write(PAGE, page.replacen(has, table, 1)).unwrap();
+    } else {
+        assert_eq!(has, table, "INSTA_UPDATE=always writes it anew");
+    }
 }

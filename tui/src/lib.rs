@@ -23,6 +23,7 @@ pub mod layout;
 pub mod look;
 pub mod mapper;
 pub mod open;
+pub mod order;
 pub mod overlay;
 mod pace;
 pub mod panels;
@@ -89,10 +90,9 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.render().to_string();
-    let found = text
-        .split("\n\nUsage:")
-        .next()
-        .unwrap_or_default()
+    let ends = ["\n\nUsage:", "\n\nFor more information"];
+    let end = ends.iter().filter_map(|end| text.find(end)).min();
+    let found = text[..end.unwrap_or(text.len())]
         .trim()
         .trim_start_matches("error: ");
     let found = found.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -8,6 +8,7 @@ use debugger::trace::report::{Class, Node, Pair};
 
 use crate::difference::Difference;
 use crate::filter::Filter;
+use crate::order::Order;
 use crate::panels::held::Held;
 use crate::widgets::cursor::Cursor;
 
@@ -36,6 +37,7 @@ pub struct Look {
     pub one: Option<Class>,
     /// Which crossings are shown.
     pub crossings: Filter,
+    pub order: Order,
     /// Which functions of a path are shown.
     pub functions: Filter,
     /// Lines that set up breakpoints of the last run; the target does not stand yet.
@@ -97,7 +99,9 @@ impl Look {
         };
         let query = self.crossings.query();
         let holds = |class: &&Class| query.holds(Crossing::of(report, class));
-        under_their_path(report.classes.iter().filter(holds).collect())
+        let mut classes: Vec<&Class> = report.classes.iter().filter(holds).collect();
+        self.order.sort(&mut classes);
+        under_their_path(&classes)
     }
 
     /// The row of the marked class; the first where it is gone.
@@ -110,6 +114,14 @@ impl Look {
             .iter()
             .position(|class| class.kind == *kind && class.id == *id)
             .unwrap_or(0)
+    }
+
+    /// Marks the row that is seen marked: from when the user does something it stays so, whatever comes.
+    pub fn hold(&mut self, model: &Model) {
+        if self.class.is_none() {
+            let class = self.class(model);
+            self.class = class.map(|class| (class.kind, class.id.clone()));
+        }
     }
 
     /// The one crossing that was chosen of the marked class.
@@ -145,27 +157,29 @@ impl Look {
     }
 }
 
-/// Interrupted crossings stand right below those that took the same path and were not.
-fn under_their_path(classes: Vec<&Class>) -> Vec<&Class> {
-    let (cut, whole): (Vec<&Class>, Vec<&Class>) =
-        classes.iter().partition(|class| class.interrupted);
-    let mut placed = vec![false; cut.len()];
+/// Interrupted crossings stand right below those that took the same path and were not; what has none stays where
+/// it is.
+fn under_their_path<'a>(classes: &[&'a Class]) -> Vec<&'a Class> {
+    let is_whole = |class: &&&Class| !class.interrupted;
     let mut rows = Vec::with_capacity(classes.len());
-    for class in whole {
-        rows.push(class);
-        for (cut, placed) in cut.iter().zip(&mut placed) {
-            if !*placed && is_of(cut, class) {
-                *placed = true;
+    let mut placed = vec![false; classes.len()];
+    for class in classes.iter().filter(is_whole) {
+        for (cut, placed) in classes.iter().zip(&mut placed) {
+            *placed |= is_of(cut, class);
+        }
+    }
+    let mut put = vec![false; classes.len()];
+    for (class, placed) in classes.iter().zip(&placed) {
+        if *placed {
+            continue;
+        }
+        rows.push(*class);
+        for (cut, put) in classes.iter().zip(&mut put) {
+            if !*put && is_of(cut, class) {
+                *put = true;
                 rows.push(*cut);
             }
         }
-    }
-    // What has none stays where its count puts it.
-    let alone = cut.iter().zip(placed).filter(|(_, placed)| !placed);
-    for (class, _) in alone {
-        let less = |row: &&Class| !row.interrupted && row.count < class.count;
-        let at = rows.iter().position(less).unwrap_or(rows.len());
-        rows.insert(at, *class);
     }
     rows
 }

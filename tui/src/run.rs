@@ -36,6 +36,9 @@ use crate::update;
 /// How long leaving waits for it.
 const LAST_ANSWER: Duration = Duration::from_millis(500);
 
+/// What it has seen so far is still told.
+const STOPPING: &str = "the trace is being stopped";
+
 /// All that comes to the screen.
 #[derive(Debug)]
 enum Message {
@@ -450,7 +453,7 @@ impl Running {
         };
         if tracer.is_running() {
             tracer.stop();
-            self.ui.said = Some("the trace is being stopped".to_owned());
+            self.ui.said = Some(STOPPING.to_owned());
             return;
         }
         let sender = self.sender.clone();
@@ -543,7 +546,10 @@ impl Running {
             return self.refolder.stop();
         }
         match &self.subject.tracer {
-            Some(tracer) if Tracer::is_name(name) => tracer.stop(),
+            Some(tracer) if Tracer::is_name(name) => {
+                tracer.stop();
+                self.ui.said = Some(STOPPING.to_owned());
+            }
             _ => self.type_line(format!("cancel {name}")),
         }
     }

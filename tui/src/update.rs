@@ -24,6 +24,9 @@ const WHEEL: isize = 3;
 
 /// Takes in one key press, mouse event or new size.
 pub fn input(ui: &mut Ui, model: &Model, input: &Input) -> Vec<Effect> {
+    if matches!(input, Input::Key(_) | Input::Mouse(_)) {
+        ui.look.hold(model);
+    }
     match input {
         Input::Resize(width, height) => {
             ui.size = Rect::new(0, 0, *width, *height);

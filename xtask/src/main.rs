@@ -1,6 +1,7 @@
 //! `cargo xtask`: the one door to everything that is built, booted and checked here.
 
 mod bench;
+mod builtin;
 mod demo;
 mod docs;
 mod editor;
@@ -38,6 +39,8 @@ enum Task {
     Tidy,
     /// Makes the generated pages and headers again
     Docs(docs::Args),
+    /// Makes the recording that is built in anew, and what is drawn of it
+    Builtin(builtin::Args),
     /// Reads what is exported of a recording with the formats' own readers
     Exports(exports::Args),
     /// Drives the debug adapter with a client that is not this project's own
@@ -68,6 +71,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Soak(args) => soak::run(&args),
         Task::Tidy => tidy::run(),
         Task::Docs(args) => docs::run(&args),
+        Task::Builtin(args) => builtin::run(&args),
         Task::Exports(args) => exports::run(&args),
         Task::Editor(options) => editor::run(&options),
         Task::Gdbtests(args) => gdbtests::run(&args),

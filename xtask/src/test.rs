@@ -125,7 +125,12 @@ pub(crate) fn cargo(what: &str, arguments: &[&str]) -> Result<()> {
     cargo_with(what, arguments, &[])
 }
 
-fn cargo_with(what: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Result<()> {
+/// As [`cargo`], with more in its environment.
+pub(crate) fn cargo_with(
+    what: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<()> {
     progress::say(&format!("{what}: cargo {}", arguments.join(" ")));
     let status = Command::new(cargo_path())
         .args(arguments)

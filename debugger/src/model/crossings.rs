@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::calm::Calm;
 use crate::crossing::Setup;
 use crate::event::{Instructions, TraceNews};
 use crate::trace::report::{Class, Comparison, Pair, Report};
@@ -12,19 +13,26 @@ const KEPT_RATES: usize = 16;
 
 #[derive(Debug, Default)]
 pub struct Crossings {
-    /// The run that is shown; its figures move while it runs.
+    /// The run that is shown; its figures move while it runs, and its classes as little as may be.
     pub news: Option<TraceNews>,
     pub comparison: Option<Arc<Comparison>>,
     /// One call in two modes, the last that was stepped through.
     pub stepped: Option<Arc<Instructions>>,
     /// Class id → how many came each second between one piece of news and the next, oldest first.
     rates: BTreeMap<String, VecDeque<u64>>,
+    calm: Calm,
 }
 
 impl Crossings {
-    pub(super) fn news(&mut self, news: TraceNews) {
-        let (old, interval) = match &self.news {
-            Some(known) => (Some(known.report.clone()), interval(known, &news)),
+    pub(super) fn news(&mut self, mut news: TraceNews) {
+        if !self.is_tracing() {
+            // Another run begins, or a whole one came.
+            self.rates.clear();
+            self.calm = Calm::default();
+        }
+        let known = self.news.as_ref().filter(|known| known.running);
+        let (old, interval) = match known {
+            Some(known) => (Some(Arc::clone(&known.report)), interval(known, &news)),
             None => (None, interval_of(news.events, &news)),
         };
         let before: BTreeMap<&str, u64> = old
@@ -36,7 +44,12 @@ impl Crossings {
             let Some(seconds) = interval else {
                 continue;
             };
-            let before = before.get(class.id.as_str()).copied().unwrap_or(0);
+            // Of one that was too rare to be told of it is not known how many there were.
+            let before = match (&old, before.get(class.id.as_str())) {
+                (None, _) => 0,
+                (Some(_), Some(count)) => *count,
+                (Some(_), None) => continue,
+            };
             let came = class.count.saturating_sub(before);
             let rates = self.rates.entry(class.id.clone()).or_default();
             #[expect(
@@ -48,6 +61,12 @@ impl Crossings {
             if rates.len() > KEPT_RATES {
                 rates.pop_front();
             }
+        }
+        if news.running {
+            let classes = &mut Arc::make_mut(&mut news.report).classes;
+            let counts = classes.iter().map(|class| (class.id.as_str(), class.count));
+            self.calm.follow(counts);
+            classes.sort_by_cached_key(|class| self.calm.place(&class.id));
         }
         self.news = Some(news);
     }
@@ -84,6 +103,12 @@ impl Crossings {
         self.news
             .as_ref()
             .is_some_and(|news| news.running && news.recording)
+    }
+
+    /// Whether it is known how many came in a second.
+    #[must_use]
+    pub fn is_rated(&self) -> bool {
+        !self.rates.is_empty()
     }
 
     /// Crossings a second, oldest first.

@@ -3,6 +3,7 @@
 //! Nothing here is styled and nothing here asks: views read it, and only the target's answers move
 //! it. Live targets and recordings look the same to it.
 
+mod calm;
 mod console;
 mod crossings;
 mod log;

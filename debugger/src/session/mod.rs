@@ -82,6 +82,7 @@ mod trace_error;
 pub mod trace_file;
 pub mod trace_keep;
 mod trace_last;
+mod trace_plugin;
 pub mod trace_probes;
 mod trace_reader;
 mod trace_ring;

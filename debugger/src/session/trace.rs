@@ -13,7 +13,8 @@ use super::process::Qemu;
 use super::profile_file;
 use super::replay::RecordedRun;
 use super::shared_memory::SharedMemory;
-use super::trace_error::{PLUGIN_VARIABLE, TraceError};
+use super::trace_error::TraceError;
+use super::trace_plugin::find_plugin;
 use super::trace_ring::{Ring, RingCounts};
 use super::trace_switch::Switch;
 use super::trace_tasks::{LOOK_EVERY, TaskNames, choice};
@@ -25,7 +26,7 @@ use crate::qemu::image::Image;
 use crate::symbols::{Kind, Symbols};
 use crate::trace::call_sites::call_sites;
 use crate::trace::filter::Filter;
-use crate::trace::fold::{Fold, Run};
+use crate::trace::fold::{Fold, Run, Told};
 use crate::trace::query::Query;
 use crate::trace::records::{NoRecorder, Recorder};
 use crate::trace::report::{Class, Report};
@@ -176,9 +177,9 @@ pub struct Traced {
     pub wall: Duration,
 }
 
-/// Classes in a report made while the run goes on.
+/// Classes that come new into a report made while the run goes on.
 const LIVE_CLASSES: usize = 64;
-/// Classes in the last one.
+/// Classes in any.
 const MOST_CLASSES: usize = 256;
 const NEWS_EVERY: Duration = Duration::from_millis(250);
 /// Between two looks at an empty ring.
@@ -258,6 +259,12 @@ pub fn trace_and_record(
     if let Some(run) = &options.recorded {
         run.same_qemu(guest.monitor().version())?;
     }
+    if options.recorded.is_none() && !image.manifest.ports.is_empty() {
+        for forward in guest.forwards()? {
+            let mode = &options.setup;
+            tell(Event::Notice(format!("traced in mode {mode}: {forward}")));
+        }
+    }
     // From here on the records are read: the guest need not wait for this program to be ready.
     guest.monitor().execute("cont", None)?;
     let mut run = Running {
@@ -276,6 +283,7 @@ pub fn trace_and_record(
         frozen: None,
         cancelled: false,
         notes: Vec::new(),
+        told: Told::default(),
     };
     run.follow(cancel, tell);
     run.finish(image, tell)
@@ -361,30 +369,6 @@ pub(super) fn table_of(symbols: &Symbols) -> (SiteTable, AddrRanges) {
     (table, ranges.app_text)
 }
 
-/// `$UKLSCOPE_PLUGIN`, else beside the program, or one folder up where tests run.
-fn find_plugin() -> Result<PathBuf, TraceError> {
-    const NAME: &str = "libuklscope_tcg.so";
-    if let Some(path) = std::env::var_os(PLUGIN_VARIABLE).filter(|path| !path.is_empty()) {
-        let path = PathBuf::from(path);
-        return if path.is_file() {
-            Ok(path)
-        } else {
-            Err(TraceError::NoPlugin { tried: vec![path] })
-        };
-    }
-    let program = std::env::current_exe().unwrap_or_default();
-    let tried: Vec<_> = program
-        .ancestors()
-        .skip(1)
-        .take(2)
-        .map(|folder| folder.join(NAME))
-        .collect();
-    match tried.iter().find(|path| path.is_file()) {
-        Some(path) => Ok(path.clone()),
-        None => Err(TraceError::NoPlugin { tried }),
-    }
-}
-
 pub(super) struct Running<'a> {
     pub(super) options: &'a TraceOptions,
     pub(super) engine: &'static str,
@@ -405,6 +389,7 @@ pub(super) struct Running<'a> {
     pub(super) frozen: Option<RingCounts>,
     pub(super) cancelled: bool,
     pub(super) notes: Vec<String>,
+    pub(super) told: Told,
 }
 
 impl Running<'_> {
@@ -460,7 +445,7 @@ impl Running<'_> {
                 let per_s = (self.fold.events - told.1) as f64 / told.0.elapsed().as_secs_f64();
                 told = (Instant::now(), self.fold.events);
                 tell(Event::Trace(TraceNews {
-                    report: Arc::new(self.report(LIVE_CLASSES)),
+                    report: Arc::new(self.report(true)),
                     events: self.fold.events,
                     events_per_s: per_s,
                     running: true,
@@ -500,7 +485,7 @@ impl Running<'_> {
         }
     }
 
-    fn report(&self, classes: usize) -> Report {
+    fn report(&mut self, live: bool) -> Report {
         let counts = self.ring.counts();
         let mut notes = self.notes.clone();
         if counts.waits > 0 {
@@ -547,10 +532,17 @@ impl Running<'_> {
             insns: counts.insns,
             notes,
         };
+        let report = match live {
+            true => {
+                let classes = (LIVE_CLASSES, MOST_CLASSES);
+                self.fold.live(&run, classes, &mut self.told)
+            }
+            false => self.fold.report(&run, MOST_CLASSES),
+        };
         Report {
             clocks: (self.options.clock == Clock::Both).then_some(clocks),
             tasks: self.names.list(),
-            ..self.fold.report(&run, classes)
+            ..report
         }
     }
 
@@ -564,7 +556,7 @@ impl Running<'_> {
         while let Ok(bytes) = self.guest.serial().recv_timeout(FAREWELL) {
             self.serial.extend(bytes);
         }
-        let report = self.report(MOST_CLASSES);
+        let report = self.report(false);
         let whole =
             !self.cancelled && !self.options.paused && self.options.filter == Filter::default();
         if report.classes.is_empty() && whole && self.options.scope != Scope::Clock {

@@ -18,7 +18,7 @@ use crate::crossing::Mode;
 use crate::event::Event;
 use crate::qemu::arguments::{Accelerator, GdbServer, Machine};
 use crate::qemu::image::Image;
-use crate::trace::fold::Fold;
+use crate::trace::fold::{Fold, Told};
 use crate::trace::places::Places;
 use crate::trace::records::NoRecorder;
 use crate::trace::times::{Clock, Cost, Unit};
@@ -90,6 +90,7 @@ pub fn trace_by_probes(
         frozen: None,
         cancelled: false,
         notes: Vec::new(),
+        told: Told::default(),
     };
     run.follow(cancel, tell);
     run.finish(image, tell)

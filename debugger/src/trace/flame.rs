@@ -48,9 +48,22 @@ pub struct Found {
 }
 
 impl<'a> Flame<'a> {
-    /// Of the classes that are wanted; several runs stand side by side.
+    /// Of the classes that are wanted, the heaviest call first; several runs stand side by side.
     #[must_use]
     pub fn of(runs: &[&'a Report], wanted: impl Fn(&Class) -> bool) -> Self {
+        let (builder, tops) = Self::grown(runs, wanted);
+        builder.laid_out(&tops)
+    }
+
+    /// Of a run that goes on: calls stand in the order of their classes, whichever is the heaviest now.
+    #[must_use]
+    pub fn live(run: &'a Report, wanted: impl Fn(&Class) -> bool) -> Self {
+        let (builder, _) = Self::grown(&[run], wanted);
+        builder.laid_out(&[])
+    }
+
+    /// And the frames right below which calls stand.
+    fn grown(runs: &[&'a Report], wanted: impl Fn(&Class) -> bool) -> (Builder<'a>, Vec<usize>) {
         let mut builder = Builder::new("all".into(), Origin::Unknown);
         let all = Builder::ROOT;
         let mut tops = Vec::new();
@@ -71,7 +84,7 @@ impl<'a> Flame<'a> {
                 builder.add(call, &class.path, class.count);
             }
         }
-        builder.laid_out(&tops)
+        (builder, tops)
     }
 
     /// The frames of that function or call as one: those that lie in no other of it, with all within them.

@@ -106,6 +106,19 @@ pub(super) fn query(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
     prompt(ui, PromptKind::Query, &now)
 }
 
+/// The crossings by the next thing to sort them by. The marked one stays so, but for the first: then the first is
+/// what is looked at.
+pub(super) fn order(ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    let was_first = ui.look.class_row(&ui.look.classes(model)) == 0;
+    let next = ui.look.order.next();
+    ui.look.order = next;
+    if was_first {
+        ui.look.class = None;
+        ui.look.hold(model);
+    }
+    vec![Effect::Say(format!("crossings by {}", next.name()))]
+}
+
 pub(super) fn palette(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
     let palette = Palette::new(&ui.names);
     ui.overlay = Overlay::Palette(palette);
@@ -154,7 +167,16 @@ pub(super) fn interrupt(_ui: &mut Ui, model: &Model) -> Vec<Effect> {
     }
 }
 
-pub(super) fn cancel(_ui: &mut Ui, model: &Model) -> Vec<Effect> {
+/// Shows all again where only some is shown; else gives up the work that is under way.
+pub(super) fn cancel(ui: &mut Ui, model: &Model) -> Vec<Effect> {
+    let filters = match ui.focus() {
+        PanelId::Tasks | PanelId::Tree => true,
+        _ => ui.screen == Screen::Crossings,
+    };
+    if filters && !ui.filter().is_empty() {
+        ui.set_filter("");
+        return Vec::new();
+    }
     let work = model.works.latest();
     work.map_or_else(Vec::new, |work| vec![Effect::Cancel(work.name.clone())])
 }

@@ -4,7 +4,7 @@ use debugger::model::Model;
 
 use super::does::{
     below, cancel, delete, edit, filter, flame_of_path, focus, go, instructions, interrupt,
-    next_theme, out, palette, prompt, query, run_to, toggle_break, typed,
+    next_theme, order, out, palette, prompt, query, run_to, toggle_break, typed,
 };
 use super::{Action, Scope, When, call_map, values};
 use crate::overlay::{Overlay, PromptKind};
@@ -127,6 +127,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Panel(PanelId::CallMap), "used sites", &["u"], "used", "only the places that made crossings, or all", |ui, _| { ui.panels.call_map.narrow(); Vec::new() }),
     action(Scope::Panel(PanelId::CallMap), "find site", &["/"], "find", "to the next place with a text", |ui, _| prompt(ui, PromptKind::Find, "")),
     action(Scope::Screen(Screen::Crossings), "filter", &["/"], "filter", "only crossings that a query holds for: a text, kind=syscall insns>2000; Tab completes", query),
+    action(Scope::Screen(Screen::Crossings), "order", &["o"], "order", "sort the crossings: by count, by the instructions of each or of all, by name", order),
     action(Scope::Panel(PanelId::Tree), "fold", &["Enter"], "fold", "fold or unfold the marked call", |ui, m| ui.act(&Act::Enter, m)),
     action(Scope::Panel(PanelId::Tree), "filter functions", &["/"], "filter", "only functions that a query holds for, with their callers: a text, origin=kernel:net own>50", query),
     action(Scope::Panel(PanelId::Ladder), "other modes", &["m"], "other modes", "against the next mode", |ui, m| ui.act(&Act::Side(1), m)),
@@ -134,12 +135,14 @@ pub const TABLE: &[Action] = &[
     action(Scope::Panel(PanelId::Butterfly), "instructions of wing", &["i"], "instructions", "what the marked function executed: steps through one call in both modes", instructions),
     action(Scope::Screen(Screen::Path), "butterfly of path", &["f"], "flame", "the same as a flame graph or a butterfly", flame_of_path),
     action(Scope::Panel(PanelId::Flame), "zoom to frame", &["Enter"], "zoom", "let the marked frame take the whole width", |ui, m| ui.act(&Act::Enter, m)),
-    action(Scope::Panel(PanelId::Flame), "zoom out of frame", &["Backspace", "Esc"], "out", "end the search, else zoom out to the caller", |ui, m| out(ui.panels.flame.out(), ui, m)),
+    action(Scope::Panel(PanelId::Flame), "zoom out of frame", &["Backspace"], "out", "end the search, else zoom out to the caller", |ui, _| { ui.panels.flame.out(); Vec::new() }),
+    action(Scope::Panel(PanelId::Flame), "out of frame", &["Esc"], "", "the same; where there is nothing to end, give up the work that is under way", |ui, m| out(ui.panels.flame.out(), ui, m)),
     action(Scope::Panel(PanelId::Flame), "freeze", &["F", "Space"], "freeze", "let the picture of a live run stand still, or move again", |ui, m| ui.panels.flame.freeze(m)),
     action(Scope::Panel(PanelId::Flame), "one call", &["p"], "one call", "the marked call of screen 3 alone, or all calls", |ui, _| { ui.panels.flame.narrow(); Vec::new() }),
     action(Scope::Panel(PanelId::Flame), "butterfly", &["d"], "difference", "the marked call against another mode, as a butterfly", |ui, _| focus(ui, PanelId::Butterfly)),
     action(Scope::Panel(PanelId::Butterfly), "zoom to wing", &["Enter"], "zoom", "let the marked frame take the whole width", |ui, m| ui.act(&Act::Enter, m)),
-    action(Scope::Panel(PanelId::Butterfly), "all wings", &["Backspace", "Esc"], "out", "zoom out again", |ui, m| out(ui.panels.butterfly.out(), ui, m)),
+    action(Scope::Panel(PanelId::Butterfly), "all wings", &["Backspace"], "out", "zoom out again", |ui, _| { ui.panels.butterfly.out(); Vec::new() }),
+    action(Scope::Panel(PanelId::Butterfly), "out of wing", &["Esc"], "", "the same; where there is nothing to end, give up the work that is under way", |ui, m| out(ui.panels.butterfly.out(), ui, m)),
     action(Scope::Panel(PanelId::Butterfly), "only changes", &["c"], "changes", "give room to what differs alone, or to all", |ui, _| { ui.panels.butterfly.switch(); Vec::new() }),
     action(Scope::Panel(PanelId::Butterfly), "modes of butterfly", &["m"], "other modes", "against the next mode", |ui, m| ui.act_on(PanelId::Ladder, &Act::Side(1), m)),
     action(Scope::Panel(PanelId::Butterfly), "flame graph", &["d"], "flame", "the flame graph of one run again", |ui, _| focus(ui, PanelId::Flame)),
@@ -178,7 +181,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Everywhere, "left", &["Left", "h"], "", "fold, zoom out, the mode before", |ui, m| ui.act(&Act::Side(-1), m)),
     action(Scope::Everywhere, "right", &["Right", "l"], "", "unfold, zoom in, the next mode", |ui, m| ui.act(&Act::Side(1), m)),
     action(Scope::Everywhere, "choose", &["Enter"], "", "select the marked frame, follow the marked call, print the marked value", |ui, m| ui.act(&Act::Enter, m)),
-    action(Scope::Everywhere, "cancel", &["Esc"], "cancel", "give up the work that is under way", cancel).when(When::Working),
+    action(Scope::Everywhere, "cancel", &["Esc"], "cancel", "show all again where only some is shown; else give up the work that is under way", cancel).when(When::Working),
     action(Scope::Everywhere, "copy", &["y"], "", "copy the marked row, or all of the panel, by the terminal (OSC 52)", |ui, m| ui.copy(m)),
     action(Scope::Everywhere, "taller", &["Shift-Down"], "", "move the panel's border down", |ui, _| ui.resize(false, 1)),
     action(Scope::Everywhere, "shorter", &["Shift-Up"], "", "move it up", |ui, _| ui.resize(false, -1)),

@@ -333,7 +333,7 @@ mod tests {
                 .iter()
                 .find(|one| one.call == function)
                 .unwrap();
-            assert_eq!((made.itself, made.balances()), (215, true), "{made:?}");
+            assert_eq!((made.itself, made.balances()), (185, true), "{made:?}");
         }
         let all = advices.iter().flat_map(|advice| &advice.candidates);
         assert!(all.flat_map(|one| &one.measured).all(Measured::balances));

@@ -144,6 +144,7 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     if let Some(vmlinux) = &args.boot.vmlinux {
         return attached(args, vmlinux, json, out);
     }
+    let snapshot = snapshot(args)?;
     let again = recorded_run(args)?;
     let image = match (&again, args.engine) {
         (Some(run), _) => run.image.clone(),
@@ -185,16 +186,7 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     options.flight = args.flight;
     options.repeatable = args.repeatable;
     options.paused = args.paused;
-    if args.snapshot_when.as_ref().is_some_and(Query::names_tasks) {
-        bail!(
-            "reading --snapshot-when: it names a task, and tasks have only numbers while the run goes on; name one by its number, as \
-             'uklscope report FILE --by task' lists them"
-        );
-    }
-    options.snapshot = args.snapshot_when.as_ref().map(|when| Snapshot {
-        when: when.clone(),
-        records: args.snapshot_records,
-    });
+    options.snapshot = snapshot;
     turn_by_signal(&options.switch)?;
     options.filter = Filter {
         only: args.only.clone(),
@@ -240,6 +232,29 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         save(path, &recording(&image, vec![traced.report.clone()]))?;
     }
     print(args, &traced, json, out)
+}
+
+/// What `--snapshot-when` waits for.
+fn snapshot(args: &TraceArgs) -> anyhow::Result<Option<Snapshot>> {
+    let Some(when) = &args.snapshot_when else {
+        return Ok(None);
+    };
+    if when.is_empty() {
+        bail!(
+            "reading --snapshot-when: it is empty, and every crossing is so; say which one to wait for, as in \
+             'call=read insns>5000'"
+        );
+    }
+    if when.names_tasks() {
+        bail!(
+            "reading --snapshot-when: it names a task, and tasks have only numbers while the run goes on; name one by its number, as \
+             'uklscope report FILE --by task' lists them"
+        );
+    }
+    Ok(Some(Snapshot {
+        when: when.clone(),
+        records: args.snapshot_records,
+    }))
 }
 
 /// Where a recorded run is traced.
@@ -463,4 +478,21 @@ fn stored(name: &str, boot: &Boot) -> anyhow::Result<Image> {
         image.manifest.append.push_str(more);
     }
     Ok(image)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_snapshot_waits_for_one_crossing_that_can_be_known() {
+        for (query, said) in [
+            ("", "it is empty"),
+            (" ", "it is empty"),
+            ("call=read task=redis", "tasks have only numbers"),
+        ] {
+            let words = ["uklscope", "trace", "nosuch", "--snapshot-when", query];
+            let args = <crate::args::Args as clap::Parser>::try_parse_from(words).unwrap();
+            let error = args.run(&mut Vec::new()).unwrap_err().to_string();
+            assert!(error.contains(said), "{query}: {error}");
+        }
+    }
 }

@@ -78,6 +78,10 @@ impl Default for Progress {
 
 impl Progress {
     pub fn event(&mut self, mode: &Setup, event: &Event) {
+        if let Event::Notice(words) = event {
+            // What the figures hang on is in the report.
+            let _ = writeln!(std::io::stderr(), "{words}");
+        }
         if let Event::Trace(news) = event
             && self.terminal
         {

@@ -56,8 +56,13 @@ impl Panel for Advice {
             return "advice".to_owned();
         };
         let share = advice.bypass as f64 * 100.0 / advice.insns.max(1) as f64;
+        // All that a run executed is known at its end.
+        let share = match advice.insns {
+            0 => String::new(),
+            _ => format!("{share:.2} % of the run, "),
+        };
         let mut title = format!(
-            "advice: bypassing all saves at most {share:.2} % of the run, {} instructions",
+            "advice: bypassing all saves at most {share}{} instructions",
             Insns(advice.bypass)
         );
         for one in &advice.requests {

@@ -22,8 +22,28 @@ use crate::widgets::text;
 pub struct Butterfly {
     /// What both execute takes no room.
     changes: bool,
-    /// The row whose frame takes the whole width.
-    zoom: Option<usize>,
+    /// What takes the whole width.
+    zoom: Option<Zoom>,
+}
+
+/// A row of one difference: another call's, or one that comes later, has other rows.
+#[derive(Debug, PartialEq, Eq)]
+struct Zoom {
+    what: String,
+    sides: [String; 2],
+    row: usize,
+    symbol: String,
+}
+
+impl Zoom {
+    fn of(pair: &Difference<'_>, row: usize) -> Option<Self> {
+        Some(Self {
+            what: pair.what.clone(),
+            sides: pair.sides.clone(),
+            row,
+            symbol: pair.rows.get(row)?.symbol.clone(),
+        })
+    }
 }
 
 /// Lines below the frames: the marked row, why it differs, the ledger.
@@ -43,13 +63,13 @@ struct Scene<'a> {
 
 impl Butterfly {
     /// Only what differs, or all.
-    pub const fn switch(&mut self) {
+    pub fn switch(&mut self) {
         self.changes = !self.changes;
         self.zoom = None;
     }
 
     /// Out of the zoom; whether there was one.
-    pub const fn out(&mut self) -> bool {
+    pub fn out(&mut self) -> bool {
         self.zoom.take().is_some()
     }
 
@@ -61,10 +81,10 @@ impl Butterfly {
             height: area.height.saturating_sub(BELOW),
             ..area
         };
-        let zoomed = picture
-            .wings
-            .iter()
-            .find(|wing| Some(wing.row) == self.zoom);
+        let zoom = self.zoom.as_ref();
+        let zoom = zoom.filter(|zoom| Zoom::of(&pair, zoom.row).as_ref() == Some(*zoom));
+        let mut wings = picture.wings.iter();
+        let zoomed = wings.find(|wing| zoom.is_some_and(|zoom| zoom.row == wing.row));
         let shown = zoomed.map_or((0, picture.width), |wing| wing.span);
         let bands = bands(&picture, row, usize::from(body.height));
         Some(Scene {
@@ -192,7 +212,8 @@ impl Panel for Butterfly {
             Act::Home => Some(0),
             Act::End => Some(len.saturating_sub(1)),
             Act::Enter => {
-                self.zoom = scene.marked().map(|wing| wing.row);
+                let marked = scene.marked();
+                self.zoom = marked.and_then(|wing| Zoom::of(&scene.pair, wing.row));
                 None
             }
             Act::Click(row, column) => scene.at(*row, *column).map(|wing| wing.row),

@@ -11,6 +11,7 @@ use debugger::addr::Insns;
 use super::listing::{find, moved, say};
 use super::{Act, Effect, Panel, Screen, View};
 use crate::look::{Look, is_of};
+use crate::order::Order;
 use crate::theme::Theme;
 use crate::widgets::bar::{PHASE_GLYPHS, sparkline, stacked};
 use crate::widgets::cursor::Cursor;
@@ -94,13 +95,18 @@ const COLUMNS: &[Column] = &[
     },
 ];
 
-fn columns(width: usize) -> Vec<Column> {
+/// `rated`: crossings came while somebody looked.
+fn columns(width: usize, rated: bool) -> Vec<Column> {
     let mut columns = COLUMNS.to_vec();
     if width >= WIDE {
         columns[CALL].width = LONGEST_CALL;
         columns[CALL].fill = false;
         columns[PHASES].fill = true;
         columns[RATE].width = 16;
+    }
+    if !rated {
+        columns.truncate(PHASES + 1);
+        columns[PHASES].width = 16;
     }
     columns
 }
@@ -128,11 +134,18 @@ impl Panel for Classes {
             _ => format!("{} instructions", Insns(report.insns)),
         };
         let filter = view.look.crossings.title();
+        let order = match view.look.order {
+            Order::Count => String::new(),
+            other => format!(", by {}", other.name()),
+        };
         let requests = match &report.requests {
             Some(_) => "; r: requests",
             None => "",
         };
-        format!("crossings in {}: {state}{filter}{requests}", report.mode)
+        format!(
+            "crossings in {}: {state}{order}{filter}{requests}",
+            report.mode
+        )
     }
 
     fn act(&mut self, act: &Act, model: &Model, look: &mut Look, area: Rect) -> Vec<Effect> {
@@ -198,7 +211,8 @@ impl Panel for Classes {
             };
             return say(why, view, area, buf);
         }
-        let columns = columns(usize::from(area.width));
+        let rated = view.model.crossings.is_rated();
+        let columns = columns(usize::from(area.width), rated);
         let fitted = table::fitting(&columns, usize::from(area.width));
         table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);

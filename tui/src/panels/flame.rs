@@ -7,7 +7,7 @@ use debugger::addr::Insns;
 use debugger::model::Model;
 use debugger::trace::flame::{Flame as Graph, Found, Frame};
 use debugger::trace::import::INSTRUCTIONS;
-use debugger::trace::report::Report;
+use debugger::trace::report::{Class, Report};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -26,8 +26,8 @@ pub struct Flame {
     marked: Vec<String>,
     /// Only the classes of the marked call.
     one_call: bool,
-    /// The run as it was when the picture was frozen.
-    frozen: Option<Arc<Report>>,
+    /// The run as it was when the picture was frozen, and whether it went on.
+    frozen: Option<(Arc<Report>, bool)>,
     /// What was looked for last.
     sought: String,
 }
@@ -51,7 +51,7 @@ impl Flame {
     /// Freezes the picture of a run that goes on, or lets it move again.
     pub fn freeze(&mut self, model: &Model) -> Vec<Effect> {
         self.frozen = match (&self.frozen, &model.crossings.news) {
-            (None, Some(news)) => Some(Arc::clone(&news.report)),
+            (None, Some(news)) => Some((Arc::clone(&news.report), news.running)),
             _ => None,
         };
         let words = match &self.frozen {
@@ -76,17 +76,23 @@ impl Flame {
         self.zoom.pop().is_some()
     }
 
-    fn report<'a>(&'a self, model: &'a Model) -> Option<&'a Report> {
-        self.frozen.as_deref().or_else(|| model.crossings.report())
+    /// What is shown, and whether it goes on.
+    fn report<'a>(&'a self, model: &'a Model) -> Option<(&'a Report, bool)> {
+        match &self.frozen {
+            Some((report, live)) => Some((report, *live)),
+            None => Some((model.crossings.report()?, model.crossings.is_tracing())),
+        }
     }
 
     fn scene<'a>(&'a self, model: &'a Model, look: &Look, area: Rect) -> Option<Scene<'a>> {
         let call = self.call(model, look);
         let (graph, unit) = match (self.report(model), &model.imported) {
-            (Some(report), _) => {
-                let graph = Graph::of(&[report], |class| {
-                    call.as_ref().is_none_or(|call| class.call == *call)
-                });
+            (Some((report, live)), _) => {
+                let wanted = |class: &Class| call.as_ref().is_none_or(|call| class.call == *call);
+                let graph = match live {
+                    true => Graph::live(report, wanted),
+                    false => Graph::of(&[report], wanted),
+                };
                 (Cow::Owned(graph), INSTRUCTIONS)
             }
             (None, imported) => {
@@ -197,7 +203,7 @@ impl Panel for Flame {
             Some(name) => format!(", in {name}"),
             None => String::new(),
         };
-        let Some(report) = self.report(view.model) else {
+        let Some((report, _)) = self.report(view.model) else {
             return match &view.model.imported {
                 Some(stacks) => {
                     format!(

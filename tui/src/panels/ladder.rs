@@ -155,8 +155,8 @@ fn rung(row: &Row, view: View<'_>, half: usize) -> Line<'static> {
 pub(super) fn other_modes(view: View<'_>) -> String {
     match view.look.class(view.model) {
         Some(class) => format!(
-            "{} is known in one mode only: 'uklscope compare IMAGE' measures the others, and \
-             'uklscope open A B' opens recordings of several modes together",
+            "{} is known in one mode only: T on screen 3 traces an image in each mode, as 'uklscope compare IMAGE' \
+             does, and 'uklscope open A B' opens recordings of several modes together",
             class.call
         ),
         None => "the marked call against another mode".to_owned(),

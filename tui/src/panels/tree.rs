@@ -19,6 +19,8 @@ use crate::widgets::text;
 
 #[derive(Debug, Default)]
 pub struct Tree {
+    /// The class that the rest is of; another's path is seen from its beginning, with nothing folded.
+    of: String,
     cursor: Cursor,
     /// Folded nodes, each as the child numbers that lead to it.
     folded: BTreeSet<Vec<usize>>,
@@ -42,13 +44,24 @@ impl Tree {
         let mut hidden = vec![false; all.len()];
         for at in 1..all.len() {
             let caller = callers[at];
-            hidden[at] = hidden[caller] || self.folded.contains(&all[caller].path);
+            hidden[at] = hidden[caller] || self.is_folded(class, &all[caller].path);
         }
         let shown = kept.into_iter().zip(hidden);
         let rows = all.into_iter().zip(shown);
         rows.filter(|(_, (kept, hidden))| *kept && !hidden)
             .map(|(row, _)| row)
             .collect()
+    }
+
+    fn is_folded(&self, class: &Class, path: &[usize]) -> bool {
+        self.of == class.id && self.folded.contains(path)
+    }
+
+    fn cursor(&self, class: &Class) -> Cursor {
+        match self.of == class.id {
+            true => self.cursor,
+            false => Cursor::default(),
+        }
     }
 
     fn fold(&mut self, row: &Row<'_>, fold: bool) {
@@ -119,6 +132,12 @@ impl Panel for Tree {
                 Vec::new()
             };
         };
+        if self.of != class.id {
+            *self = Self {
+                of: class.id.clone(),
+                ..Self::default()
+            };
+        }
         let rows = self.rows(class, model, look);
         let at = self.cursor.row(rows.len());
         let height = usize::from(area.height).max(1);
@@ -159,10 +178,11 @@ impl Panel for Tree {
         }
         let height = usize::from(area.height);
         let width = usize::from(area.width);
-        let top = self.cursor.top(rows.len(), height);
+        let cursor = self.cursor(class);
+        let top = cursor.top(rows.len(), height);
         for (row, what) in rows.iter().skip(top).take(height).enumerate() {
             let node = what.node;
-            let mark = match (node.children.is_empty(), self.folded.contains(&what.path)) {
+            let mark = match (node.children.is_empty(), self.is_folded(class, &what.path)) {
                 (true, _) => ' ',
                 (false, true) => '▸',
                 (false, false) => '▾',
@@ -194,7 +214,7 @@ impl Panel for Tree {
                 Span::styled(figures, plain),
             ]);
             text::put(buf, area, row, line);
-            if top + row == self.cursor.row(rows.len()) {
+            if top + row == cursor.row(rows.len()) {
                 text::paint(buf, area, row, view.theme.selected(view.focused));
             }
         }

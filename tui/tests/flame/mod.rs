@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use debugger::event::{Event, TraceNews};
-use debugger::trace::recording::Recording;
 use insta::assert_snapshot;
 use ratatui::crossterm::event::{
     Event as Input, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
-use tui::open::told;
 use tui::panels::PanelId;
 
 use crate::stage::Stage;
@@ -16,19 +14,15 @@ use crate::stage::Stage;
 const SMALL: (u16, u16) = (80, 24);
 const LARGE: (u16, u16) = (200, 50);
 
-fn recorded((width, height): (u16, u16)) -> Stage {
-    let bytes = include_bytes!("../../assets/builtin.uklrec");
-    let (recording, issues) = Recording::decode(bytes).expect("the built-in recording is whole");
-    assert!(issues.is_empty());
-    let mut stage = Stage::new(width, height);
-    for event in told(&recording, "built-in recording".to_owned(), Vec::new()) {
-        stage.event(event);
-    }
+/// With that call marked.
+fn recorded((width, height): (u16, u16), call: &str) -> Stage {
+    let mut stage = Stage::built_in(width, height);
+    stage.mark(call);
     stage
 }
 
-fn shown(size: (u16, u16), keys: &str) -> String {
-    let mut stage = recorded(size);
+fn shown(size: (u16, u16), call: &str, keys: &str) -> String {
+    let mut stage = recorded(size, call);
     stage.keys(keys);
     stage.text()
 }
@@ -36,9 +30,9 @@ fn shown(size: (u16, u16), keys: &str) -> String {
 #[test]
 fn one_call_as_a_flame_graph() {
     // All calls of the run are there too; one that waited is most of it.
-    assert_snapshot!("flame_small", shown(SMALL, "3 Down 5 p"));
-    assert_snapshot!("flame_large", shown(LARGE, "3 Down Down Down 5 p j j"));
-    let text = shown(SMALL, "5");
+    assert_snapshot!("flame_small", shown(SMALL, "getppid", "5 p"));
+    assert_snapshot!("flame_large", shown(LARGE, "sendto", "5 p j j"));
+    let text = shown(SMALL, "write", "5");
     assert!(text.contains("flame of all calls in linux"), "{text}");
     assert!(
         text.contains("k syscall connect") || text.contains("e syscall connect"),
@@ -98,14 +92,17 @@ fn two_files_of_another_tool_are_compared() {
 
 #[test]
 fn two_modes_as_a_butterfly() {
-    assert_snapshot!("butterfly_small", shown(SMALL, "3 5 d m"));
-    assert_snapshot!("butterfly_changes_small", shown(SMALL, "3 5 d m c l l"));
-    assert_snapshot!("butterfly_large", shown(LARGE, "3 Down 5 d m"));
+    assert_snapshot!("butterfly_small", shown(SMALL, "write", "5 d m"));
+    assert_snapshot!(
+        "butterfly_changes_small",
+        shown(SMALL, "write", "5 d m c l l")
+    );
+    assert_snapshot!("butterfly_large", shown(LARGE, "getppid", "5 d m"));
 }
 
 #[test]
 fn frames_are_walked_and_zoomed_into() {
-    let mut stage = recorded(SMALL);
+    let mut stage = recorded(SMALL, "write");
     stage.keys("5 p j j");
     let text = stage.text();
     assert!(text.contains("e entry_SYSCALL_64 entry"), "{text}");
@@ -133,7 +130,7 @@ fn frames_are_walked_and_zoomed_into() {
 
 #[test]
 fn a_search_tells_its_share() {
-    let mut stage = recorded(SMALL);
+    let mut stage = recorded(SMALL, "write");
     stage.keys("5 p / vfs_* Enter");
     let text = stage.text();
     // 1,000 calls of vfs_write with all it calls.
@@ -153,7 +150,7 @@ fn a_search_tells_its_share() {
 
 #[test]
 fn a_frozen_picture_stands_still_while_the_run_goes_on() {
-    let mut stage = recorded(SMALL);
+    let mut stage = recorded(SMALL, "write");
     stage.keys("5 p");
     let mut news = stage.model.crossings.news.clone().unwrap();
     let more = |news: &mut TraceNews| {
@@ -184,7 +181,7 @@ fn a_frozen_picture_stands_still_while_the_run_goes_on() {
 
 #[test]
 fn the_mouse_marks_a_frame_and_zooms_into_it() {
-    let mut stage = recorded(SMALL);
+    let mut stage = recorded(SMALL, "write");
     stage.keys("5 p");
     let layout = stage.ui.layout();
     let place = layout
@@ -210,7 +207,7 @@ fn the_mouse_marks_a_frame_and_zooms_into_it() {
 
 #[test]
 fn butterfly_and_ladder_are_in_step() {
-    let mut stage = recorded(LARGE);
+    let mut stage = recorded(LARGE, "write");
     stage.keys("3 5 d m");
     let first = stage.ui.look.rung;
     stage.keys("l l l");

@@ -3,9 +3,11 @@
 use debugger::command::{self, Command};
 use debugger::event::{Answer, Event, Failure};
 use debugger::model::{Entry, Model, Topic};
+use debugger::trace::recording::Recording;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
+use tui::open::told;
 use tui::panels::Effect;
 use tui::theme::Theme;
 use tui::ui::{Guest, Ui};
@@ -48,6 +50,19 @@ impl Stage {
     pub(crate) fn stopped(width: u16, height: u16) -> Self {
         let mut stage = Self::new(width, height);
         for event in facts::events() {
+            stage.event(event);
+        }
+        stage
+    }
+
+    /// The recording that is built into the program.
+    pub(crate) fn built_in(width: u16, height: u16) -> Self {
+        let bytes = include_bytes!("../../assets/builtin.uklrec");
+        let (recording, issues) =
+            Recording::decode(bytes).expect("the built-in recording is whole");
+        assert!(issues.is_empty(), "{issues:?}");
+        let mut stage = Self::new(width, height);
+        for event in told(&recording, "built-in recording".to_owned(), Vec::new()) {
             stage.event(event);
         }
         stage
@@ -130,6 +145,20 @@ impl Stage {
                 self.input(&Input::Key(key));
             }
         }
+    }
+
+    /// Goes down to a call's first row on the screen of crossings.
+    pub(crate) fn mark(&mut self, call: &str) {
+        self.keys("3 Home");
+        let rows = self.ui.look.classes(&self.model).len();
+        for _ in 0..rows {
+            let class = self.ui.look.class(&self.model);
+            if class.is_some_and(|class| class.call == call) {
+                return;
+            }
+            self.keys("Down");
+        }
+        panic!("there is no crossing of {call}");
     }
 
     pub(crate) fn draw(&self) -> Terminal<TestBackend> {

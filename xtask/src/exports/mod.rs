@@ -64,7 +64,7 @@ pub(crate) fn run_where_readers_are() -> Result<()> {
 }
 
 fn check(readers: &Readers, args: &Args) -> Result<()> {
-    let builtin = repository().join("tui/assets/builtin.uklrec");
+    let builtin = repository().join(crate::builtin::FILE);
     let files = match args.files.as_slice() {
         [] => std::slice::from_ref(&builtin),
         files => files,

@@ -197,9 +197,12 @@ const ATTEMPTS: u32 = 3;
 /// How long a reader may take to start and load.
 const START: Duration = Duration::from_secs(60);
 
+/// It is not ready yet, or was too busy to answer and says that the command is to be given again.
 fn still_starting(error: &anyhow::Error) -> bool {
     let text = format!("{error:#}");
-    text.contains("Unknown session") || text.contains("still loading")
+    ["Unknown session", "still loading", "is responding again"]
+        .iter()
+        .any(|words| text.contains(words))
 }
 
 /// It was there, and has ended.

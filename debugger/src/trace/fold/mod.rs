@@ -37,7 +37,7 @@ use trigger::{Ended, Trigger};
 use uses::Uses;
 
 pub(super) use path::{IMPLEMENTATION, names_a_call};
-pub use report::Run;
+pub use report::{Run, Told};
 
 /// The paths that are kept; a node takes about 40 bytes. What comes beyond is counted by call only.
 const MOST_NODES: usize = 8 << 20;
@@ -582,6 +582,8 @@ impl Fold {
 
 #[cfg(test)]
 mod left_out_tests;
+#[cfg(test)]
+mod live_tests;
 #[cfg(test)]
 mod smp_tests;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What was folded so far → a report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::path::{Fnv, steps, tree};
 use super::{Fold, LONGEST, MOST_NODES};
@@ -21,6 +21,11 @@ pub struct Run {
     /// Why the run's figures are not all of it, where they are not.
     pub notes: Vec<String>,
 }
+
+/// What reports of a run that goes on have told of: it is in the next ones too, so that no class goes away while
+/// somebody looks at it.
+#[derive(Debug, Default)]
+pub struct Told(BTreeSet<(usize, usize)>);
 
 /// Crossings of one class with one exact count.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +58,27 @@ impl Fold {
     /// The most frequent classes first; no more than `most` of them.
     #[must_use]
     pub fn report(&self, run: &Run, most: usize) -> Report {
+        self.report_of(run, |rank, _| rank < most)
+    }
+
+    /// Of a run that goes on: the `few` most frequent classes, and those that were told of before while they are
+    /// among the `most`.
+    pub fn live(&self, run: &Run, (few, most): (usize, usize), told: &mut Told) -> Report {
+        self.report_of(run, |rank, key| {
+            let known = told.0.contains(&key);
+            let told_of = rank < few || known && rank < most;
+            if told_of && !known {
+                told.0.insert(key);
+            }
+            told_of
+        })
+    }
+
+    fn report_of(
+        &self,
+        run: &Run,
+        mut is_told: impl FnMut(usize, (usize, usize)) -> bool,
+    ) -> Report {
         // Class and whether something was cut out → exact count → crossings.
         let mut variants: BTreeMap<(usize, usize), BTreeMap<u64, Variant>> = BTreeMap::new();
         for (at, (ending, counts)) in self.shapes.endings.iter().zip(&self.counts).enumerate() {
@@ -79,13 +105,18 @@ impl Fold {
             let class = &self.shapes.classes[key.0];
             (std::cmp::Reverse(*count), key.1, class.signature)
         });
-        let rare = order.get(most..).unwrap_or_default();
-        let left_out = (!rare.is_empty()).then(|| {
-            let crossings: u64 = rare.iter().map(|(count, _, _)| count).sum();
-            format!(
-                "{} rarer classes, {crossings} crossings in all, are left out",
-                rare.len()
-            )
+        let mut rare = (0, 0_u64);
+        let mut rank = 0..;
+        order.retain(|(count, key, _)| {
+            let told = rank.next().is_some_and(|rank| is_told(rank, **key));
+            if !told {
+                rare = (rare.0 + 1, rare.1 + count);
+            }
+            told
+        });
+        let left_out = (rare.0 > 0).then(|| {
+            let (classes, crossings) = rare;
+            format!("{classes} rarer classes, {crossings} crossings in all, are left out")
         });
         let mut ids: BTreeMap<(usize, bool), String> = BTreeMap::new();
         let mut times = self.measured.as_ref().map(|measured| Measured {
@@ -93,7 +124,7 @@ impl Fold {
             classes: Vec::new(),
         });
         let mut classes: Vec<Class> = Vec::new();
-        for (count, (at, cut), totals) in order.into_iter().take(most) {
+        for (count, (at, cut), totals) in order {
             if let Some(class) = self.class(*at, *cut, count, totals) {
                 if let Some(times) = &mut times {
                     times.classes.extend(self.times(*at, *cut, &class));
