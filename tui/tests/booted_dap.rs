@@ -1,5 +1,6 @@
 //! `uklscope dap` as an editor uses it, on booted images.
 
+#[expect(dead_code, reason = "other tests of it need the rest")]
 mod dap;
 
 use std::path::Path;
