@@ -126,6 +126,24 @@ fn a_watched_write_of_a_single_step_is_told_once() {
     );
 }
 
+/// As gdb's `jump` does.
+#[test]
+#[ignore = "boots an image"]
+fn a_breakpoint_that_the_program_counter_is_set_to_is_met() {
+    let mut served = Served::at_main("syscalls", Mode::Ukl, 1);
+    let main = served.debuggee.pc().0;
+    let mut client = Raw::joined(&served.socket);
+    client.send("vCont;s:p1.1");
+    assert!(client.stop().starts_with("T05"));
+    let swapped = format!("{:016x}", main.swap_bytes());
+    assert_eq!(client.ask(&format!("P10={swapped}")), "OK");
+    assert_eq!(client.ask(&format!("Z0,{main:x},1")), "OK");
+    client.send("vCont;c");
+    let stop = client.stop();
+    assert!(stop.contains("swbreak"), "{stop}");
+    assert_eq!(served.debuggee.pc().0, main);
+}
+
 #[test]
 #[ignore = "boots an image"]
 fn one_that_vanishes_while_it_runs_leaves_nothing_planted_and_the_run_goes_on() {
