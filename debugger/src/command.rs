@@ -109,6 +109,8 @@ pub enum Info {
     Threads,
     Symbol(String),
     Line(Option<Location>),
+    /// The selected one.
+    Frame,
     /// The processor's own state, decoded.
     Control,
     /// The gates and segments of the CPU that stopped.

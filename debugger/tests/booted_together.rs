@@ -82,6 +82,68 @@ fn the_screen_stops_at_anothers_breakpoint_and_cannot_remove_it() {
     assert!(breakpoints(&mut served).is_empty());
 }
 
+/// QEMU's stub tells it once more when the machine next runs.
+#[test]
+#[ignore = "boots an image"]
+fn a_watched_write_of_a_single_step_is_told_once() {
+    let mut served = Served::at_main("syscalls", Mode::Ukl, 1);
+    let write = address(&mut served, "ksys_write");
+    let below = served.debuggee.number("$rsp") - 8;
+    let mut client = Raw::joined(&served.socket);
+    // Where main keeps the first register of its caller's.
+    let watch = format!("2,{below:x},8");
+    assert_eq!(client.ask(&format!("Z{watch}")), "OK");
+    let written = (0..20).any(|_| {
+        client.send("vCont;s:p1.1");
+        client.stop().contains("watch:")
+    });
+    assert!(written, "no step has written there");
+    assert_eq!(client.ask(&format!("z{watch}")), "OK");
+    assert_eq!(client.ask(&format!("Z0,{write:x},1")), "OK");
+    client.send("vCont;c");
+    let stop = client.stop();
+    assert!(stop.contains("swbreak"), "{stop}");
+    assert_eq!(served.debuggee.pc().0, write);
+
+    // As well where the screen steps.
+    served
+        .debuggee
+        .ask("watch -location *(unsigned long *)($rsp - 8)");
+    let number = breakpoints(&mut served).last().map(|one| one.number);
+    let stop = served.debuggee.stop("si 50");
+    assert!(
+        matches!(stop.reason, StopReason::Watchpoint { .. }),
+        "{stop:?}"
+    );
+    served
+        .debuggee
+        .ask(&format!("delete {}", number.expect("it is listed")));
+    served.debuggee.ask("b ksys_read");
+    let stop = served.debuggee.stop("c");
+    assert!(
+        matches!(stop.reason, StopReason::Breakpoint { .. }),
+        "{stop:?}"
+    );
+}
+
+/// As gdb's `jump` does.
+#[test]
+#[ignore = "boots an image"]
+fn a_breakpoint_that_the_program_counter_is_set_to_is_met() {
+    let mut served = Served::at_main("syscalls", Mode::Ukl, 1);
+    let main = served.debuggee.pc().0;
+    let mut client = Raw::joined(&served.socket);
+    client.send("vCont;s:p1.1");
+    assert!(client.stop().starts_with("T05"));
+    let swapped = format!("{:016x}", main.swap_bytes());
+    assert_eq!(client.ask(&format!("P10={swapped}")), "OK");
+    assert_eq!(client.ask(&format!("Z0,{main:x},1")), "OK");
+    client.send("vCont;c");
+    let stop = client.stop();
+    assert!(stop.contains("swbreak"), "{stop}");
+    assert_eq!(served.debuggee.pc().0, main);
+}
+
 #[test]
 #[ignore = "boots an image"]
 fn one_that_vanishes_while_it_runs_leaves_nothing_planted_and_the_run_goes_on() {

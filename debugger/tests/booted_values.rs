@@ -330,3 +330,47 @@ fn a_callers_registers_are_those_it_will_have_again() {
     // What a callee may have overwritten is not made up.
     assert_eq!(register(&mut debuggee, "rax"), "<not saved>");
 }
+
+#[test]
+#[ignore = "boots an image"]
+fn a_frame_tells_its_caller_and_where_its_return_address_lies() {
+    let mut debuggee = Debuggee::in_ksys_write(Mode::Ukl);
+    let lines = |debuggee: &mut Debuggee| match debuggee.ask("info frame") {
+        Answer::Text(lines) => lines,
+        other => panic!("{other:?}"),
+    };
+    let sp = debuggee.number("$rsp");
+    let frames = debuggee.frames();
+    let inner = lines(&mut debuggee);
+    assert!(inner[0].starts_with("frame 0: "), "{inner:?}");
+    assert!(
+        inner[0].ends_with(" in ksys_write of kernel:fs"),
+        "{inner:?}"
+    );
+    // Nothing is pushed yet.
+    let slot = format!("its return address lies at {sp:#x}");
+    assert!(inner.contains(&slot), "{slot}: {inner:?}");
+    let main = frames
+        .iter()
+        .find(|one| one.place.symbol.as_deref() == Some("main"));
+    let main = main.unwrap().n;
+    debuggee.ask(&format!("frame {main}"));
+    let outer = lines(&mut debuggee);
+    assert!(
+        outer[0].starts_with(&format!("frame {main}: ")),
+        "{outer:?}"
+    );
+    assert!(outer[0].ends_with(" of app"), "{outer:?}");
+    assert!(
+        outer
+            .iter()
+            .any(|line| line.starts_with("rip ") || line.contains("  rip ")),
+        "{outer:?}"
+    );
+    assert!(
+        outer
+            .iter()
+            .any(|line| line.starts_with("not known in it: ")),
+        "{outer:?}"
+    );
+}

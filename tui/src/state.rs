@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use debugger::event::BreakpointInfo;
 use debugger::model::Model;
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +122,7 @@ pub fn of(ui: &Ui, model: &Model) -> Saved {
     Saved {
         breakpoints: waiting
             .into_iter()
-            .chain(standing.flat_map(lines))
+            .chain(standing.flat_map(|one| one.typed.clone()))
             .collect(),
         watches: watching.into_iter().chain(watched).collect(),
         borders: ui.shares.clone(),
@@ -162,17 +161,13 @@ pub fn restore(ui: &mut Ui, saved: &Saved) {
     }
 }
 
-/// The lines that set a breakpoint up again; none for one that goes when it is hit.
-fn lines(one: &BreakpointInfo) -> Vec<String> {
-    if one.temporary {
-        return Vec::new();
-    }
-    one.typed.clone()
-}
-
 #[cfg(test)]
 mod tests {
+    use debugger::event::BreakpointInfo;
+    use debugger::known::Known;
+
     use super::*;
+    use crate::ui::Guest;
 
     #[test]
     fn what_is_kept_comes_back_and_damage_is_told() {
@@ -193,5 +188,22 @@ mod tests {
         file.written.clear();
         assert_eq!(file.write(&saved), Ok(()));
         assert_eq!(file.read(), Ok(saved));
+    }
+
+    #[test]
+    fn one_that_stops_once_is_kept_until_it_has() {
+        let mut model = Model::default();
+        let one = BreakpointInfo {
+            number: 1,
+            temporary: true,
+            typed: vec!["tbreak ksys_write".to_owned()],
+            ..BreakpointInfo::default()
+        };
+        model.breakpoints.value = Known::Yes(vec![one]);
+        let ui = Ui::new(Palette::default().into(), Guest::default());
+        let saved = of(&ui, &model);
+        assert_eq!(saved.breakpoints, ["tbreak ksys_write"]);
+        model.breakpoints.value = Known::Yes(Vec::new());
+        assert!(of(&ui, &model).breakpoints.is_empty());
     }
 }

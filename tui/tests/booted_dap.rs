@@ -1,5 +1,6 @@
 //! `uklscope dap` as an editor uses it, on booted images.
 
+#[expect(dead_code, reason = "other tests of it need the rest")]
 mod dap;
 
 use std::path::Path;
@@ -174,6 +175,15 @@ fn an_editor_follows_a_call_across_the_boundary_and_back() {
             .as_str()
             .is_some_and(|comm| comm.contains("ukl"))
     );
+
+    // What may follow an arrow.
+    let text = "print $_task->com";
+    let column = text.len() + 1;
+    let typed = json!({"text": text, "column": column, "frameId": top});
+    let completed = editor.ask("completions", typed);
+    let labels = completed["targets"].as_array().expect("a list").iter();
+    let labels: Vec<&Value> = labels.map(|one| &one["label"]).collect();
+    assert!(labels.contains(&&json!("print $_task->comm")), "{labels:?}");
 
     // Bytes and instructions.
     let at = &frames["stackFrames"][0]["instructionPointerReference"];

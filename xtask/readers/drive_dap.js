@@ -38,6 +38,18 @@ async function drive() {
   seen.out = await moved(() => client.customRequest('cross', { threadId: 1, back: true }))
   seen.back = (await stack())[0].name
   seen.in = await moved(() => client.customRequest('cross', { threadId: 1 }))
+  // A box that is ticked stops as an exception, which says what it is.
+  await client.setFunctionBreakpointsRequest({ breakpoints: [] })
+  await client.setExceptionBreakpointsRequest({ filters: ['syscall'] })
+  seen.exception = await moved(() => client.continueRequest({ threadId: 1 }))
+  seen.told = (await client.customRequest('exceptionInfo', { threadId: 1 })).body
+  // Bytes below the stack are read as they were written.
+  const sp = await client.evaluateRequest({ expression: '(unsigned long)$rsp - 128', context: 'watch' })
+  const memoryReference = '0x' + BigInt(sp.body.result).toString(16)
+  const data = Buffer.from('twelve bytes').toString('base64')
+  seen.written = (await client.customRequest('writeMemory', { memoryReference, data })).body
+  const read = await client.customRequest('readMemory', { memoryReference, count: 12 })
+  seen.read = Buffer.from(read.body.data, 'base64').toString()
   await client.stop()
   return seen
 }

@@ -74,6 +74,14 @@ fn check(readers: &Readers, options: &image::Options) -> Result<()> {
         crossed.ends_with("into the kernel"),
         "'cross' stopped for '{crossed}'"
     );
+    same(&seen["exception"]["reason"], "exception")?;
+    same(&seen["told"]["exceptionId"], "syscall")?;
+    ensure!(
+        seen["written"]["bytesWritten"] == 12,
+        "12 bytes were to be written, and {} were",
+        seen["written"]["bytesWritten"]
+    );
+    same(&seen["read"], "twelve bytes")?;
     step.done();
     Ok(())
 }

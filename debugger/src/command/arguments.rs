@@ -9,6 +9,7 @@ pub(super) const INFO: &[&str] = &[
     "args",
     "breakpoints",
     "control",
+    "frame",
     "functions",
     "gdt",
     "idt",
@@ -146,6 +147,7 @@ pub(super) fn info(input: &Input<'_>) -> Result<Command, WhatFound> {
     let name = match found.as_slice() {
         _ if word == "s" || word == "symbol" => "symbol",
         _ if word == "l" => "line",
+        _ if word == "f" => "frame",
         _ if word == "regs" || word == "r" => "registers",
         [] => return Err(format!("'{word}' is not among them")),
         [one] => one,
@@ -170,6 +172,7 @@ pub(super) fn info(input: &Input<'_>) -> Result<Command, WhatFound> {
         "args" => needs_nothing(Info::Arguments),
         "breakpoints" => needs_nothing(Info::Breakpoints),
         "threads" => needs_nothing(Info::Threads),
+        "frame" => needs_nothing(Info::Frame),
         "control" => needs_nothing(Info::Control),
         "gdt" => needs_nothing(Info::Gdt),
         "idt" => needs_nothing(Info::Idt),

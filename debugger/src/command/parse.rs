@@ -231,6 +231,7 @@ mod tests {
             ),
             ("info b", Command::Info(Info::Breakpoints)),
             ("info regs", Command::Info(Info::Registers)),
+            ("info f", Command::Info(Info::Frame)),
             ("i s $rip", Command::Info(Info::Symbol("$rip".to_owned()))),
             (
                 "disas/att main 5",

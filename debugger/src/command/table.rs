@@ -503,7 +503,7 @@ pub const TABLE: &[Entry] = &[
         Looking,
         "info",
         ["i"],
-        "registers | control | idt | gdt | interrupts | percpu VARIABLE | vmas [TASK] | locals | args | breakpoints | threads | symbol ADDRESS | line [LOCATION] | functions PATTERN | types PATTERN | target",
+        "frame | registers | control | idt | gdt | interrupts | percpu VARIABLE | vmas [TASK] | locals | args | breakpoints | threads | symbol ADDRESS | line [LOCATION] | functions PATTERN | types PATTERN | target",
         "what is known of these",
         Words(INFO),
         info

@@ -259,6 +259,7 @@ impl Engine {
                 };
                 Ok(self.line_sentence(at))
             }
+            Info::Frame => self.frame_info(),
             Info::Functions(pattern) => self.functions_like(pattern),
             Info::Types(pattern) => self.types_like(pattern),
             Info::Control => self.control_state(),

@@ -291,6 +291,9 @@ impl Engine {
             self.vcpu = vcpu;
             self.target.select(vcpu)?;
         }
+        if matches!(how, Move::Continue | Move::ContinueOne(_)) {
+            self.meet_own(id)?;
+        }
         let ran = self.run_command(run);
         self.others = others;
         match ran {
@@ -298,6 +301,19 @@ impl Engine {
             Ok(_) | Err(Trouble::Failed(_)) => Ok(None),
             Err(over) => Err(self.with_last_words(over)),
         }
+    }
+
+    /// Debuggers step off their own breakpoints: one that lets the target go on from one wants to stop there,
+    /// as after `jump`. A `rep` that a step has left where it was goes on.
+    fn meet_own(&mut self, id: Joiner) -> Result<(), Trouble> {
+        let pc = self.pc()?;
+        let own = |number: &u32| self.book.get(*number).is_some_and(|one| one.is_of(id));
+        let stopped = self.stop.as_ref().map(|stop| stop.place.addr);
+        let stayed = stopped == Some(pc) && self.target.last_stop().from == stopped;
+        if !stayed && self.book.at(pc).iter().any(own) {
+            self.target.not_met(self.vcpu);
+        }
+        Ok(())
     }
 
     /// Tells all who wait what became of a run.

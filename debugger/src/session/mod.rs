@@ -26,6 +26,7 @@ pub mod expression;
 mod filtering;
 mod find;
 mod focus;
+mod frame_info;
 mod frames;
 mod functions;
 mod gates;

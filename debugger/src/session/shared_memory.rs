@@ -27,6 +27,8 @@ pub struct SharedMemory {
     map: MmapRaw,
     /// Bytes.
     size: u64,
+    /// Someone else may cut it short.
+    is_foreign: bool,
 }
 
 impl SharedMemory {
@@ -37,7 +39,7 @@ impl SharedMemory {
     pub fn new(bytes: u64) -> io::Result<Self> {
         let file = File::from(memfd_create("uklscope-guest", MemfdFlags::CLOEXEC)?);
         file.set_len(bytes)?;
-        Self::of(file, bytes)
+        Self::of(file, bytes, false)
     }
 
     /// Of a machine that someone else started.
@@ -51,14 +53,27 @@ impl SharedMemory {
             let words = format!("it has {found} bytes, the machine {bytes}");
             return Err(io::Error::other(words));
         }
-        Self::of(file, bytes)
+        Self::of(file, bytes, true)
     }
 
-    fn of(file: File, size: u64) -> io::Result<Self> {
+    fn of(file: File, size: u64, is_foreign: bool) -> io::Result<Self> {
         let len = usize::try_from(size).map_err(io::Error::other)?;
         // Only read through pointers, as atomic words: the guest writes it meanwhile.
         let map = MmapOptions::new().len(len).map_raw_read_only(&file)?;
-        Ok(Self { file, map, size })
+        Ok(Self {
+            file,
+            map,
+            size,
+            is_foreign,
+        })
+    }
+
+    /// Whether all of it is still in its file. A look at what is missing would end this process (SIGBUS), so
+    /// each begins with this question.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let whole = |found: std::fs::Metadata| found.len() >= self.size;
+        !self.is_foreign || self.file.metadata().is_ok_and(whole)
     }
 
     /// A path by which another process of this user opens it, as long as this process lives.
@@ -72,8 +87,11 @@ impl SharedMemory {
     }
 
     /// What is there at this moment: each aligned word is of one moment, several words need not be. False
-    /// where not all of it is memory.
+    /// where not all of it is memory, or the file was cut short.
     pub fn read(&self, at: PhysAddr, bytes: &mut [u8]) -> bool {
+        if !self.is_whole() {
+            return false;
+        }
         let Some(start) = self.offset(at, bytes.len() as u64) else {
             return false;
         };
@@ -99,7 +117,8 @@ impl SharedMemory {
     /// When not all of it is memory, or it is not ours to write.
     pub(super) fn map(&self, at: PhysAddr, len: usize) -> io::Result<MmapMut> {
         let none = || io::Error::other(format!("{len} bytes at {at} are not all memory"));
-        let offset = self.offset(at, len as u64).ok_or_else(none)?;
+        let offset = self.offset(at, len as u64).filter(|_| self.is_whole());
+        let offset = offset.ok_or_else(none)?;
         // SAFETY: the file keeps its length. The guest writes it meanwhile: whoever maps it says which
         // words both ends use, and how.
         unsafe {
@@ -176,6 +195,21 @@ mod tests {
         assert!(again.read(PhysAddr(0x1f05), &mut found));
         assert_eq!(found, [5, 6]);
         assert!(SharedMemory::open(&memory.path(), 0x3000).is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_not_looked_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("memory");
+        let file = File::create(&path).unwrap();
+        file.set_len(0x4000).unwrap();
+        let memory = SharedMemory::open(&path, 0x4000).unwrap();
+        let mut byte = [0];
+        assert!(memory.read(PhysAddr(0x3fff), &mut byte));
+        file.set_len(0x1000).unwrap();
+        assert!(!memory.is_whole());
+        assert!(!memory.read(PhysAddr(0x3fff), &mut byte));
+        assert!(memory.map(PhysAddr(0x3000), 0x1000).is_err());
     }
 
     #[test]

@@ -10,11 +10,13 @@
 //! | any byte but 0x03 stops a running guest; attaching greets with a stop | [`crate::gdb::client`] |
 //! | asking why it stopped drops every breakpoint | [`Target::reconnect`] plants them again |
 //! | continuing from a breakpoint hits it again without a step | [`Target::resume`] |
+//! | a watched access made by a single step is told once more when it runs on | `again` |
 //! | reverse steps abort QEMU outside of a replay, and pass over a breakpoint one instruction back within | [`crate::gdb::request::Request`] has none: snapshots are gone back to instead |
 //! | long reads fail; features vary | `handshake`, [`Target::read`] |
 //! | interrupts and time stand still in a step, or not | [`Target::step_flags`] |
 //! | a step of `syscall` or of a faulting load ends in the handler | [`Target::step`] says where it began |
 
+mod again;
 mod beneath;
 mod error;
 mod handshake;
@@ -110,6 +112,7 @@ pub struct Target {
     reported: BTreeSet<Vcpu>,
     /// A stop that came while stepping off a breakpoint, not yet given out.
     pending: Option<StopReply>,
+    again: again::Again,
     registers: BTreeMap<Vcpu, Registers>,
     memory: memory::Cache,
     traps: TrapTable,
@@ -198,6 +201,7 @@ impl Target {
             },
             reported: BTreeSet::new(),
             pending: None,
+            again: again::Again::default(),
             registers: BTreeMap::new(),
             memory: memory::Cache::default(),
             traps: TrapTable::default(),

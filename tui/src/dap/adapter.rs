@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::debuggee::Debuggee;
 use super::message::{Out, Refusal, Request};
+use super::progress::Shown;
 
 /// How long a line that the guest has begun may go unshown.
 const A_MOMENT: Duration = Duration::from_millis(20);
@@ -27,6 +28,7 @@ pub(super) struct Adapter<'a> {
     /// What came while another request was waited for.
     backlog: VecDeque<Incoming>,
     pub(super) client: Client,
+    pub(super) progress: Shown,
     pub(super) debuggee: Option<Debuggee>,
     /// The editor has left.
     left: bool,
@@ -39,6 +41,7 @@ pub(super) struct Client {
     pub(super) first_line: u32,
     pub(super) first_column: u32,
     pub(super) invalidates: bool,
+    pub(super) shows_progress: bool,
 }
 
 /// What becomes of a request.
@@ -77,6 +80,9 @@ const REQUESTS: &[(&str, Handler)] = &[
     }),
     ("setExceptionBreakpoints", |adapter, request| {
         adapter.set_crossing_breakpoints(request)
+    }),
+    ("exceptionInfo", |adapter, request| {
+        adapter.exception_info(request)
     }),
     ("dataBreakpointInfo", |adapter, request| {
         adapter.data_breakpoint_info(request)
@@ -119,6 +125,10 @@ const REQUESTS: &[(&str, Handler)] = &[
     ("readMemory", |adapter, request| {
         adapter.read_memory(request)
     }),
+    ("writeMemory", |adapter, request| {
+        adapter.write_memory(request)
+    }),
+    ("cancel", |adapter, request| adapter.cancel(request)),
     ("source", |adapter, request| adapter.source(request)),
 ];
 
@@ -146,7 +156,9 @@ impl<'a> Adapter<'a> {
                 first_line: 1,
                 first_column: 1,
                 invalidates: false,
+                shows_progress: false,
             },
+            progress: Shown::default(),
             debuggee: None,
             left: false,
         }
@@ -297,6 +309,13 @@ impl<'a> Adapter<'a> {
         Ok(())
     }
 
+    /// A request that waits for its turn loses it.
+    pub(super) fn take_waiting(&mut self, seq: i64) -> Option<Request> {
+        let is_it = |incoming: &Incoming| matches!(incoming, Ok(request) if request.seq == seq);
+        let at = self.backlog.iter().position(is_it)?;
+        self.backlog.remove(at)?.ok()
+    }
+
     /// # Errors
     /// When nothing is debugged.
     pub(super) fn session(&mut self) -> Result<&mut Debuggee, Refusal> {
@@ -326,6 +345,7 @@ impl<'a> Adapter<'a> {
             first_line: first("linesStartAt1"),
             first_column: first("columnsStartAt1"),
             invalidates: given("supportsInvalidatedEvent").unwrap_or(false),
+            shows_progress: given("supportsProgressReporting").unwrap_or(false),
         };
         Ok(Reply::Body(capabilities()))
     }
@@ -343,7 +363,7 @@ impl<'a> Adapter<'a> {
 fn is_urgent(request: &Request) -> bool {
     matches!(
         request.command.as_str(),
-        "pause" | "disconnect" | "terminate"
+        "pause" | "cancel" | "disconnect" | "terminate"
     )
 }
 
@@ -366,6 +386,9 @@ fn capabilities() -> Value {
         "supportsSteppingGranularity": true,
         "supportsDisassembleRequest": true,
         "supportsReadMemoryRequest": true,
+        "supportsWriteMemoryRequest": true,
+        "supportsExceptionInfoRequest": true,
+        "supportsCancelRequest": true,
         "supportsDelayedStackTraceLoading": true,
         "supportsTerminateRequest": true,
     })

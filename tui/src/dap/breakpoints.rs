@@ -115,10 +115,22 @@ impl Placed {
             .iter()
             .find(|(_, list)| list.iter().any(|(_, set)| *set == Ok(number)));
         match group.map(|(group, _)| group) {
+            // The box that set it is one of those for exceptions.
+            Some(Group::Crossings) => "exception",
             Some(Group::Functions) => "function breakpoint",
             Some(Group::Instructions) => "instruction breakpoint",
             Some(Group::Data) => "data breakpoint",
-            Some(Group::Source(_) | Group::Crossings) | None => "breakpoint",
+            Some(Group::Source(_)) | None => "breakpoint",
+        }
+    }
+
+    /// The filter whose box was ticked for it.
+    pub(super) fn crossing(&self, number: u32) -> Option<&'static str> {
+        let list = self.groups.get(&Group::Crossings)?;
+        let (wish, _) = list.iter().find(|(_, set)| *set == Ok(number))?;
+        match &wish.at {
+            At::Line(line) => crossings::filter_of(line),
+            _ => None,
         }
     }
 }

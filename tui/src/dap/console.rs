@@ -20,9 +20,11 @@ struct Evaluate {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Completions {
     text: String,
     column: u32,
+    frame_id: Option<u32>,
 }
 
 impl Adapter<'_> {
@@ -125,7 +127,16 @@ impl Adapter<'_> {
             .take(usize::try_from(before).unwrap_or(usize::MAX))
             .collect();
         let names = &self.session()?.handle.names;
-        let targets: Vec<Value> = complete(&before, names)
+        let mut lines = complete(&before, names);
+        if let Some((value, begun)) = member(&before)
+            && self.standing("").is_ok()
+        {
+            let head = &before[..before.len() - begun.len()];
+            let members = self.members(asked.frame_id, &value).into_iter();
+            let fitting = members.filter(|name| name.starts_with(begun));
+            lines.extend(fitting.map(|name| format!("{head}{name}")));
+        }
+        let targets: Vec<Value> = lines
             .iter()
             .map(|line| json!({"label": line, "start": 0, "length": before.chars().count()}))
             .collect();
@@ -133,6 +144,40 @@ impl Adapter<'_> {
     }
 }
 
+/// The value that a member is typed of, and what is typed of its name: `*(current)`, `pi`.
+fn member(line: &str) -> Option<(String, &str)> {
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let (before, begun) = line.split_at(line.trim_end_matches(word).len());
+    let (of, is_pointer) = match before.strip_suffix("->") {
+        Some(of) => (of, true),
+        None => (before.strip_suffix('.')?, false),
+    };
+    let part = |c: char| word(c) || "$.->[]".contains(c);
+    let start = of.trim_end_matches(part).len();
+    let value = Some(&of[start..]).filter(|value| !value.is_empty())?;
+    let value = match is_pointer {
+        true => format!("*({value})"),
+        false => value.to_owned(),
+    };
+    Some((value, begun))
+}
+
 fn is_word(line: &str) -> bool {
     line.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::member;
+
+    #[test]
+    fn a_member_is_typed_of_the_value_before_it() {
+        let found = |line| member(line).map(|(value, begun)| (value, begun.to_owned()));
+        let is = |value: &str, begun: &str| Some((value.to_owned(), begun.to_owned()));
+        assert_eq!(found("print $_task->co"), is("*($_task)", "co"));
+        assert_eq!(found("p a[2].b->"), is("*(a[2].b)", ""));
+        assert_eq!(found("p *a.b"), is("a", "b"));
+        assert_eq!(found("print count"), None);
+        assert_eq!(found("p (a).b"), None);
+    }
 }

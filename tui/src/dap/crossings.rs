@@ -30,6 +30,13 @@ pub(super) fn filters() -> Vec<Value> {
         .collect()
 }
 
+/// The filter that this command sets.
+pub(super) fn filter_of(line: &str) -> Option<&'static str> {
+    let kind = line.strip_prefix("break cross ")?.split(' ').next()?;
+    let found = FILTERS.iter().find(|(_, _, own)| *own == kind);
+    found.map(|(name, ..)| *name)
+}
+
 /// The command that sets it, with what was typed as its condition.
 pub(super) fn command(filter: &str, condition: Option<&str>) -> Option<String> {
     let (_, _, kind) = FILTERS.iter().find(|(name, ..)| *name == filter)?;
@@ -52,8 +59,10 @@ mod tests {
             for condition in [None, Some("if len > 1000"), Some("call=write if fd == 1")] {
                 let line = command(filter, condition).unwrap();
                 assert!(parse(&line).is_ok(), "{line}: {:?}", parse(&line));
+                assert_eq!(filter_of(&line), Some(*filter));
             }
         }
         assert_eq!(command("uncaught", None), None);
+        assert_eq!(filter_of("break cross call=write"), None);
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::adapter::Adapter;
 use super::breakpoints::Placed;
 use super::message::Refusal;
+use super::progress;
 use super::source::Sources;
 use super::variables::Nodes;
 use crate::batch::session::Open;
@@ -45,6 +46,8 @@ struct UnderWay {
     id: RequestId,
     /// The evaluate request that typed it.
     asked_by: Option<i64>,
+    /// What is shown of it once it takes long.
+    title: Option<&'static str>,
 }
 
 impl Debuggee {
@@ -70,6 +73,20 @@ impl Debuggee {
 
     pub(super) fn runs(&self) -> bool {
         self.runs || self.under_way.is_some()
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// What is shown of the run under way where it takes long.
+    pub(super) fn takes_long(&self) -> Option<&'static str> {
+        self.under_way.as_ref()?.title
+    }
+
+    pub(super) fn was_asked_by(&self, request: Option<i64>) -> bool {
+        let run = self.under_way.as_ref();
+        request.is_some() && run.is_some_and(|run| run.asked_by == request)
     }
 
     /// Who has asked for the run that this answers, where it answers one.
@@ -127,6 +144,8 @@ impl Adapter<'_> {
                 debuggee.serial.extend_from_slice(&bytes);
                 self.write_serial(false);
             }
+            Event::Work(work) => self.progress_of_work(&work),
+            Event::Progress(progress) => self.progress_of_run(&progress),
             Event::Notice(line) => self.out.say("console", &line),
             Event::Said {
                 breakpoint,
@@ -160,6 +179,7 @@ impl Adapter<'_> {
     /// The target is gone; told once.
     pub(super) fn ended(&mut self, why: &str) {
         self.write_serial(true);
+        self.progress_ends();
         let Some(debuggee) = &mut self.debuggee else {
             return;
         };
@@ -191,8 +211,13 @@ impl Adapter<'_> {
             return;
         };
         debuggee.forget();
+        let title = progress::title(&command);
         let id = debuggee.handle.send(command);
-        debuggee.under_way = Some(UnderWay { id, asked_by });
+        debuggee.under_way = Some(UnderWay {
+            id,
+            asked_by,
+            title,
+        });
         if asked_by.is_some() {
             let body = json!({"threadId": 1, "allThreadsContinued": true});
             self.out.event("continued", body);
@@ -200,6 +225,7 @@ impl Adapter<'_> {
     }
 
     pub(super) fn run_is_over(&mut self, asked_by: Option<i64>, answer: Result<Answer, Failure>) {
+        self.progress_ends();
         if let Some(seq) = asked_by {
             let result = match &answer {
                 Ok(answer) => Ok(json!({

@@ -67,7 +67,7 @@ impl Adapter<'_> {
             .iter()
             .find_map(|name| options.get(*name).and_then(Value::as_str));
         let allowed: Vec<&str> = OPTIONS.iter().map(|(name, _)| *name).collect();
-        self.open("launch", target, &options, &allowed)
+        self.open(request, target, &options, &allowed)
     }
 
     pub(super) fn attach(&mut self, request: &Request) -> Result<Reply, Refusal> {
@@ -79,16 +79,17 @@ impl Adapter<'_> {
                 "give \"address\": \"host:port\" of a gdb stub, or the path of its UNIX socket",
             ));
         };
-        self.open("attach", Some(address), &options, OF_ATTACH)
+        self.open(request, Some(address), &options, OF_ATTACH)
     }
 
     fn open(
         &mut self,
-        request: &str,
+        asked: &Request,
         target: Option<&str>,
         options: &Map<String, Value>,
         allowed: &[&str],
     ) -> Result<Reply, Refusal> {
+        let request = asked.command.as_str();
         if self.debuggee.is_some() {
             return Err(Refusal::new(
                 request,
@@ -109,11 +110,15 @@ impl Adapter<'_> {
         let flag = |name: &str| options.get(name).and_then(Value::as_bool);
         let stops_first = flag("stopOnEntry").unwrap_or(!flag("noDebug").unwrap_or(false));
         self.debuggee = Some(Debuggee::new(handle, stops_first));
+        let name = target.unwrap_or("the kernel");
+        self.progress_starts(&format!("Opening {name}"), Some(asked.seq), false);
         let opened = self.wait_for(|event| match event {
             Event::Run(Run::Stopped(_)) => Some(Ok(())),
             Event::Run(Run::Ended(why)) => Some(Err(why.clone())),
             _ => None,
-        })?;
+        });
+        self.progress_ends();
+        let opened = opened?;
         if let Err(why) = opened {
             self.debuggee = None;
             return Err(Refusal(why));

@@ -16,6 +16,7 @@ const PIECE: u64 = 0x1000;
 
 /// More are no view's.
 const MOST_BYTES: u64 = 1 << 20;
+const MOST_WRITTEN: usize = 1 << 16;
 const MOST_INSTRUCTIONS: usize = 10_000;
 
 #[derive(Debug, Deserialize)]
@@ -25,6 +26,18 @@ struct ReadMemory {
     #[serde(default)]
     offset: i64,
     count: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WriteMemory {
+    memory_reference: String,
+    #[serde(default)]
+    offset: i64,
+    #[serde(default)]
+    allow_partial: bool,
+    /// In base64.
+    data: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,7 +56,20 @@ impl Adapter<'_> {
         let asked: ReadMemory = request.arguments()?;
         let at = address(&asked.memory_reference, asked.offset)?;
         self.standing("reading memory")?;
-        let count = asked.count.min(MOST_BYTES);
+        let bytes = self.all_bytes(at, asked.count.min(MOST_BYTES))?;
+        let unread = asked.count - bytes.len() as u64;
+        let mut body = json!({"address": format!("{at:?}"), "data": STANDARD.encode(&bytes)});
+        if unread > 0 {
+            body["unreadableBytes"] = json!(unread);
+        }
+        Ok(Reply::Body(body))
+    }
+
+    /// Up to the first that cannot be read.
+    ///
+    /// # Errors
+    /// When none can.
+    fn all_bytes(&mut self, at: Addr, count: u64) -> Result<Vec<u8>, Refusal> {
         let mut bytes = Vec::new();
         while (bytes.len() as u64) < count {
             let next = at.wrapping_add(bytes.len() as u64);
@@ -56,12 +82,72 @@ impl Adapter<'_> {
                 Err(_) => break,
             }
         }
-        let unread = asked.count - bytes.len() as u64;
-        let mut body = json!({"address": format!("{at:?}"), "data": STANDARD.encode(&bytes)});
-        if unread > 0 {
-            body["unreadableBytes"] = json!(unread);
+        Ok(bytes)
+    }
+
+    /// All of it or nothing, unless the editor takes a part: what is there is looked at first.
+    pub(super) fn write_memory(&mut self, request: &Request) -> Result<Reply, Refusal> {
+        const TRIED: &str = "writing memory";
+        let asked: WriteMemory = request.arguments()?;
+        let at = address(&asked.memory_reference, asked.offset)?;
+        let bytes = STANDARD.decode(&asked.data).map_err(|error| {
+            Refusal::new(
+                "reading the bytes to be written",
+                error.to_string(),
+                "give them in base64",
+            )
+        })?;
+        if bytes.len() > MOST_WRITTEN {
+            return Err(Refusal::new(
+                TRIED,
+                format!(
+                    "{} bytes are more than the {MOST_WRITTEN} of one request",
+                    bytes.len()
+                ),
+                "write it in parts",
+            ));
         }
-        Ok(Reply::Body(body))
+        self.standing(TRIED)?;
+        let there = self.all_bytes(at, bytes.len() as u64)?.len();
+        if there < bytes.len() && !asked.allow_partial {
+            return Err(Refusal::new(
+                format!("writing {} bytes at {at:?}", bytes.len()),
+                format!("memory ends behind {there} of them"),
+                "write fewer, or allow that a part is written",
+            ));
+        }
+        let mut written = 0;
+        for piece in pieces(&bytes[..there]) {
+            match self.write(at.wrapping_add(written as u64), piece) {
+                Ok(()) => written += piece.len(),
+                Err(_) if asked.allow_partial && written > 0 => break,
+                Err(refusal) if written == 0 => return Err(refusal),
+                Err(Refusal(why)) => {
+                    self.invalidate();
+                    let all = bytes.len();
+                    return Err(Refusal(format!(
+                        "{written} of {all} bytes are written: {why}"
+                    )));
+                }
+            }
+        }
+        self.invalidate();
+        Ok(Reply::Body(json!({"bytesWritten": written})))
+    }
+
+    /// As many bytes as a number has.
+    fn write(&mut self, at: Addr, piece: &[u8]) -> Result<(), Refusal> {
+        let mut number = [0; 8];
+        number[..piece.len()].copy_from_slice(piece);
+        let type_ = match piece.len() {
+            8 => "unsigned long",
+            _ => "unsigned char",
+        };
+        self.ask(Command::Set {
+            target: format!("*({type_} *){:#x}", at.0),
+            value: format!("{:#x}", u64::from_le_bytes(number)),
+        })?;
+        Ok(())
     }
 
     fn bytes(&mut self, at: Addr, count: u64) -> Result<Vec<u8>, Refusal> {
@@ -191,6 +277,12 @@ impl Adapter<'_> {
     }
 }
 
+/// Of eight bytes each as far as they go, and then of one.
+fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let words = bytes.len() / 8 * 8;
+    bytes[..words].chunks(8).chain(bytes[words..].chunks(1))
+}
+
 fn unreadable(at: Addr) -> Value {
     json!({
         "address": format!("{at:?}"),
@@ -209,4 +301,21 @@ pub(super) fn address(reference: &str, offset: i64) -> Result<Addr, Refusal> {
         )
     })?;
     Ok(Addr(at.0.wrapping_add_signed(offset)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn what_is_written_is_parted_into_numbers() {
+        let bytes: Vec<u8> = (0..18).collect();
+        let found: Vec<&[u8]> = pieces(&bytes).collect();
+        assert_eq!(
+            found.iter().map(|one| one.len()).collect::<Vec<_>>(),
+            [8, 8, 1, 1]
+        );
+        assert_eq!(found.concat(), bytes);
+        assert_eq!(pieces(&[]).count(), 0);
+    }
 }

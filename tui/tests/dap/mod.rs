@@ -17,6 +17,8 @@ pub(crate) struct Editor {
     seq: i64,
     /// Events that nobody waited for yet.
     events: Vec<Value>,
+    /// Answers that came while another was waited for.
+    responses: Vec<Value>,
     /// All that was written to the debug console.
     pub(crate) output: String,
 }
@@ -50,6 +52,7 @@ impl Editor {
             from,
             seq: 0,
             events: Vec::new(),
+            responses: Vec::new(),
             output: String::new(),
         }
     }
@@ -69,8 +72,26 @@ impl Editor {
         self.seq
     }
 
+    /// Its answer is waited for by [`Self::ending`].
+    pub(crate) fn begin(&mut self, command: &str, arguments: Value) -> i64 {
+        self.send(command, &arguments)
+    }
+
+    /// What answers a request that takes long: it may have come already.
+    pub(crate) fn ending(&mut self, seq: i64) -> Value {
+        let is_it = |message: &Value| message["request_seq"] == seq;
+        if let Some(at) = self.responses.iter().position(is_it) {
+            return self.responses.remove(at);
+        }
+        self.response_to(seq, "an answer")
+    }
+
     fn response(&mut self, command: &str, arguments: &Value) -> Value {
         let seq = self.send(command, arguments);
+        self.response_to(seq, command)
+    }
+
+    fn response_to(&mut self, seq: i64, command: &str) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
             let message = self.next(until, command);
@@ -175,7 +196,7 @@ impl Editor {
                 self.output.push_str(text);
             }
             Some(_) => self.events.push(message),
-            None => {}
+            None => self.responses.push(message),
         }
     }
 }

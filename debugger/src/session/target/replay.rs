@@ -64,6 +64,7 @@ impl Target {
         self.forget();
         self.stub_selected = None;
         self.reported.clear();
+        self.again.forget();
         self.stop_nowhere()?;
         self.replay_command(format!("loadvm {name}"))
     }

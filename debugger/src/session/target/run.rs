@@ -183,6 +183,7 @@ impl Target {
         }
         let stop = self.finish_step(&step, from)?;
         if !stop.ended() {
+            self.again.stepped(stop.vcpu, stop.cause);
             self.plant_again(&under)?;
             self.reported.insert(stop.vcpu);
             self.read_after_step(vcpu, code)?;
@@ -278,14 +279,19 @@ impl Target {
             Movers::Only(vcpu) if self.vcont => Request::ContinueOne(self.thread(vcpu)?),
             _ => self.continue_request(),
         };
-        self.send(&request)?;
-        self.forget();
+        self.note_before(&request)?;
         match movers {
             Movers::All => self.reported.clear(),
             Movers::Only(vcpu) => {
                 self.reported.remove(&vcpu);
             }
         }
+        self.let_go(&request)
+    }
+
+    pub(super) fn let_go(&mut self, request: &Request) -> Result<(), TargetError> {
+        self.send(request)?;
+        self.forget();
         self.stub_selected = None;
         // Out it goes: nobody may ask for the stop for a long time.
         self.exchange(Instant::now(), || "resuming".to_owned())?;
@@ -320,6 +326,9 @@ impl Target {
             return Ok(None);
         };
         let stop = self.take_stop(&stop, None);
+        if self.passes_over(&stop)? {
+            return Ok(None);
+        }
         // What was interrupted has not met the breakpoint that may stand at its address.
         if stop.cause == StopCause::TRAP {
             self.reported.insert(stop.vcpu);
@@ -336,6 +345,7 @@ impl Target {
         if !self.client.is_running() {
             return Ok(());
         }
+        self.again.interrupted();
         self.client.interrupt();
         self.exchange(Instant::now(), || "interrupting the target".to_owned())?;
         Ok(())

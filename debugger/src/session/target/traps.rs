@@ -105,6 +105,7 @@ impl Target {
         self.ended = None;
         self.pending = None;
         self.reported.clear();
+        self.again.forget();
         self.stub_selected = None;
         self.forget();
         self.handshake()?;

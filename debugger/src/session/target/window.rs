@@ -167,6 +167,9 @@ impl Target {
             .map_err(|addr| TargetError::Unreadable {
                 addr,
                 found: match window.root(addr) {
+                    _ if !window.memory.is_whole() => {
+                        "the file of the machine's memory was cut short: QEMU cannot go on with it either".to_owned()
+                    }
                     Some(_) => "nothing is mapped there while the machine runs".to_owned(),
                     None => "whose page tables hold there is not known while the machine runs"
                         .to_owned(),
