@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(told.fresh(b"llo ".to_vec()), b"");
         assert_eq!(told.fresh(b"world".to_vec()), b"world");
         // Passed over by a snapshot from further on, and told when it comes to that.
-        told.went_to(Some(20));
+        told.went_to(Some(21));
         assert_eq!(told.fresh(b"end".to_vec()), b"end");
         told.went_to(Some(9));
         assert_eq!(told.fresh(b"ld, and all end".to_vec()), b", and all ");
