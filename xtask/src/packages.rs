@@ -31,12 +31,27 @@ const NEEDED: [(&str, &str); 17] = [
     ("tcl", "Redis's own tests"),
 ];
 
+/// As well, for all the tests.
+const FOR_TESTS: [(&str, &str); 1] = [("lldb", "a client that joins, in tests")];
+
 /// Installs what is missing for building as the options say, and tells so first; does nothing where all is there.
 ///
 /// # Errors
 /// Where packages are missing and may not be installed: the command to run is in the message.
 pub(crate) fn ensure(options: &image::Options) -> Result<()> {
-    let mut missing = missing();
+    ensure_all(options, &NEEDED)
+}
+
+/// As [`ensure`], and what the tests need beside.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_for_tests(options: &image::Options) -> Result<()> {
+    ensure_all(options, &[&NEEDED[..], &FOR_TESTS].concat())
+}
+
+fn ensure_all(options: &image::Options, needed: &[(&'static str, &'static str)]) -> Result<()> {
+    let mut missing = missing(needed);
     if options.linux_source.is_some() {
         missing.retain(|(name, _)| *name != LINUX_SOURCE);
     }
@@ -62,12 +77,13 @@ pub(crate) fn ensure(options: &image::Options) -> Result<()> {
 
 /// The needed packages that dpkg does not know as installed, but for those whose command or file is there anyway.
 #[must_use]
-pub(crate) fn missing() -> Vec<(&'static str, &'static str)> {
-    let names = NEEDED.map(|(name, _)| name);
+fn missing(needed: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    let names: Vec<&str> = needed.iter().map(|(name, _)| *name).collect();
     let installed = installed(&names);
-    NEEDED
-        .into_iter()
+    needed
+        .iter()
         .filter(|(name, _)| !installed.iter().any(|have| have == name) && !provided(name))
+        .copied()
         .collect()
 }
 

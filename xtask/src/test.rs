@@ -33,7 +33,7 @@ pub(crate) struct Args {
 /// # Errors
 /// When a check or a test fails, or something cannot be built.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    packages::ensure(&args.options)?;
+    packages::ensure_for_tests(&args.options)?;
     if args.options.variant() != image::Variant::Plain {
         return of_the_kernel(args);
     }

@@ -158,22 +158,13 @@ impl Served {
         said(start(gdb, "gdb"), "gdb")
     }
 
-    /// What stock lldb prints; `None` where it is not installed.
-    pub(crate) fn lldb(&self, commands: &[&str]) -> Option<String> {
-        Some(said(self.start_lldb(commands)?, "lldb"))
+    /// What stock lldb prints.
+    pub(crate) fn lldb(&self, commands: &[&str]) -> String {
+        said(self.start_lldb(commands), "lldb")
     }
 
     /// As well, and does not wait for it.
-    #[expect(clippy::print_stderr, reason = "what is passed over is said")]
-    pub(crate) fn start_lldb(&self, commands: &[&str]) -> Option<Child> {
-        let installed = Command::new("lldb")
-            .arg("--version")
-            .output()
-            .is_ok_and(|output| output.status.success());
-        if !installed {
-            eprintln!("lldb is not installed and passed over: apt-get install lldb");
-            return None;
-        }
+    pub(crate) fn start_lldb(&self, commands: &[&str]) -> Child {
         let mut lldb = Command::new("lldb");
         lldb.args(["--no-lldbinit", "--batch"])
             .arg(&self.vmlinux)
@@ -186,7 +177,7 @@ impl Served {
         for command in head.iter().chain(commands) {
             lldb.args(["-o", command]);
         }
-        Some(start(lldb, "lldb"))
+        start(lldb, "lldb")
     }
 
     /// One more server, by TCP, and its port.
@@ -233,7 +224,7 @@ fn start(mut command: Command, name: &str) -> Child {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|error| panic!("{name}: {error}"))
+        .unwrap_or_else(|error| panic!("{name}: {error}; install it: apt-get install {name}"))
 }
 
 /// All that it has said by its end.
