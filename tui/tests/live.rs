@@ -115,6 +115,13 @@ fn the_table_is_sorted_as_the_user_wants_and_the_mark_goes_along() {
 }
 
 #[test]
+fn a_timeline_of_a_run_that_goes_on_says_when_it_comes() {
+    let stage = live("6");
+    let text = stage.text();
+    assert!(text.contains("a run is traced now"), "{text}");
+}
+
+#[test]
 fn advice_gives_no_share_of_a_run_whose_instructions_are_not_known_yet() {
     let mut stage = live("a");
     assert!(stage.text().contains("% of the run"), "{}", stage.text());

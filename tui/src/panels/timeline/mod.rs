@@ -190,6 +190,10 @@ impl Panel for Timeline {
                 Some(_) => {
                     "this recording has no records; 'uklscope trace IMAGE -o FILE' keeps them"
                 }
+                None if view.model.crossings.is_tracing() => {
+                    "a run is traced now; what its records tell is drawn here when it has ended, as Esc \
+                     ends it"
+                }
                 None => {
                     "no run whose records were kept is here. t on screen 3 traces one; 'uklscope \
                      trace IMAGE -o FILE' keeps them in a file, 'uklscope open FILE' shows them here"
