@@ -4,10 +4,15 @@
 mod debuggee;
 mod peers;
 
+use std::time::{Duration, Instant};
+
 use debugger::crossing::Mode;
 use debugger::event::{Event, Run};
 use debugger::session::BootOptions;
 use peers::{Raw, Served, has};
+
+/// Far beyond what a server needs to see that a client has hung up.
+const NOTICED: Duration = Duration::from_secs(60);
 
 /// It calls `getppid` for hours, and nobody but those who join is at it.
 fn endless() -> Served {
@@ -117,9 +122,10 @@ fn the_machine_is_ended_by_the_last_client_alone() {
     let served = endless();
     let mut first = Raw::joined(&served.socket);
     let mut second = Raw::joined(&served.socket);
+    while served.joined() != ["client 1", "client 2"] {}
     assert_eq!(first.ask("vKill;1"), "E0d", "another is at it");
     assert_eq!(second.ask("D;1"), "OK");
-    assert_eq!(served.joined(), ["client 1"]);
+    while served.joined() != ["client 1"] {}
     assert_eq!(first.ask("vKill;1"), "OK");
     let why = ended(&served);
     assert!(why.contains("client 1 has ended the machine"), "{why}");
@@ -169,8 +175,11 @@ fn where_others_can_connect_a_second_client_needs_the_token() {
     );
     let text = served.gdb_at(&connect, &["p $pc == main", "detach"]);
     has(&text, &["$1 = 1", "detached"]);
-    // With nobody inside the next is the first.
+    // With nobody inside the next is the first, once the others' hanging up is noticed.
     drop((first, second));
-    served.until_alone();
-    assert!(Raw::connect_tcp(port).ask(hello).contains("PacketSize"));
+    let end = Instant::now() + NOTICED;
+    while !Raw::connect_tcp(port).ask(hello).contains("PacketSize") {
+        assert!(Instant::now() < end, "nobody is let in any more");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
