@@ -130,6 +130,14 @@ pub(super) fn parse(text: &str) -> Result<Query, QueryError> {
     })
 }
 
+/// Twice turned round is as before: `not call!=read`.
+fn not(expr: Expr) -> Expr {
+    match expr {
+        Expr::Not(inner) => *inner,
+        expr => Expr::Not(Box::new(expr)),
+    }
+}
+
 /// Parentheses around all of it say nothing.
 fn bare(expr: Expr) -> Expr {
     match expr {
@@ -216,7 +224,7 @@ impl Parser<'_> {
         }
         let expr = self.one()?;
         Ok(match times % 2 {
-            1 => Expr::Not(Box::new(expr)),
+            1 => not(expr),
             _ => expr,
         })
     }
@@ -299,7 +307,7 @@ impl Parser<'_> {
         self.next += 1;
         let test = Expr::Test(Test { field, value });
         Ok(match negated {
-            true => Expr::Not(Box::new(test)),
+            true => not(test),
             false => test,
         })
     }

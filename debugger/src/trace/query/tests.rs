@@ -74,6 +74,7 @@ fn conditions_about_crossings() {
         ("recv", false),
         ("\"count\" or 'exact'", false),
         ("(insns>5 or count=3) and not not kind=syscall", true),
+        ("not kind!=syscall and not (not kind=syscall)", true),
     ] {
         assert_eq!(holds(text), expected, "{text}");
     }
