@@ -34,7 +34,7 @@ fn a_run_is_seen_whole_and_down_to_single_calls() {
 
 #[test]
 fn without_records_it_says_how_to_get_them() {
-    let mut stage = Stage::stopped(80, 24);
+    let mut stage = Stage::new(80, 24);
     stage.keys("6");
     let text = stage.text();
     assert!(text.contains("t on screen 3 traces one"), "{text}");
