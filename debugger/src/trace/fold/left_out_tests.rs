@@ -2,22 +2,15 @@
 
 use wire::record::LEFT_OUT;
 
-use super::tests::{Tape, functions};
+use super::tests::{Tape, functions, plain_run};
 use super::*;
-use crate::crossing::{CrossingKind, Mode};
+use crate::crossing::CrossingKind;
 use crate::trace::report::Report;
 
 fn fold(tape: &Tape) -> Report {
     let mut fold = Fold::new(functions());
     assert_eq!(fold.take(0, 0, &tape.raw), tape.raw.len());
-    let run = Run {
-        mode: Mode::Linux.into(),
-        engine: "plugin".to_owned(),
-        lost: 0,
-        insns: 0,
-        notes: Vec::new(),
-    };
-    fold.report(&run, 9)
+    fold.report(&plain_run(), 9)
 }
 
 fn counts(report: &Report) -> Vec<(CrossingKind, &str, u64, u64)> {

@@ -1,8 +1,7 @@
 //! Reports of a run that goes on.
 
-use super::tests::{Tape, functions};
+use super::tests::{Tape, functions, plain_run};
 use super::*;
-use crate::crossing::Mode;
 
 #[test]
 fn a_class_that_was_told_of_stays_told_of() {
@@ -12,14 +11,7 @@ fn a_class_that_was_told_of_stays_told_of() {
     let mut live = |tape: &mut Tape, (few, most): (usize, usize)| {
         assert_eq!(fold.take(0, 0, &tape.raw), tape.raw.len());
         tape.raw.clear();
-        let run = Run {
-            mode: Mode::Linux.into(),
-            engine: "plugin".to_owned(),
-            lost: 0,
-            insns: 0,
-            notes: Vec::new(),
-        };
-        let report = fold.live(&run, (few, most), &mut told);
+        let report = fold.live(&plain_run(), (few, most), &mut told);
         let classes = report.classes.iter();
         let rows: Vec<String> = classes
             .map(|class| format!("{} {}", class.call, class.count))

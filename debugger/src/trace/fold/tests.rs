@@ -29,6 +29,16 @@ const NAMES: &[(&str, bool)] = &[
     ("__x64_sys_execve", false),
 ];
 
+pub(super) fn plain_run() -> Run {
+    Run {
+        mode: Mode::Linux.into(),
+        engine: "plugin".to_owned(),
+        lost: 0,
+        insns: 0,
+        notes: Vec::new(),
+    }
+}
+
 pub(super) fn functions() -> Functions {
     let mut functions = Functions::of(Profile::recognise(|name| name == "__ukl_text_start"));
     for (name, label) in NAMES {
