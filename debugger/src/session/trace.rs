@@ -525,6 +525,12 @@ impl Running<'_> {
                 clocks.unplaced, clocks.faults
             ));
         }
+        if clocks.led_elsewhere > 0 {
+            notes.push(format!(
+                "{} blocks may jump to a repeating instruction that is counted where it is fallen into: one may be missing each time",
+                clocks.led_elsewhere
+            ));
+        }
         let run = Run {
             mode: self.options.setup.clone(),
             engine: self.engine.to_owned(),

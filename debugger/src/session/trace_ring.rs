@@ -212,6 +212,7 @@ impl Ring {
             faults: checks.faults.load(Ordering::Relaxed),
             unplaced: checks.unplaced.load(Ordering::Relaxed),
             left: checks.left.load(Ordering::Relaxed),
+            led_elsewhere: checks.led_elsewhere.load(Ordering::Relaxed),
             first: first.collect(),
         }
     }

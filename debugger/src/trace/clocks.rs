@@ -17,6 +17,9 @@ pub struct Clocks {
     /// a device.
     #[serde(default)]
     pub left: u64,
+    /// Blocks that may lead to a repeating instruction which is counted by what lies before it: there one may be missing.
+    #[serde(default)]
+    pub led_elsewhere: u64,
     /// The first edges that differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub first: Vec<Difference>,

@@ -4,13 +4,15 @@
 //! No register is read: the CPU has pushed the instruction's address before the handler was entered, and the
 //! first push since tells where.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use wire::layout::NAME_BYTES;
 
+use crate::led::{Repeating, Text};
 use crate::memory::Memory;
 use crate::plan::{Frame, Listed};
-use crate::qemu::{Access, Api, Instruction};
+use crate::qemu::{Access, Api};
 use crate::rests::Rests;
 
 /// The bit of a page fault's error code that says that the instruction could not be read.
@@ -30,6 +32,8 @@ pub enum Place {
     Inside(u16),
     /// No instruction was begun.
     Between,
+    /// In one that repeats itself and stays counted: what follows are further rounds.
+    Repeating(u64),
     Unknown,
 }
 
@@ -44,16 +48,29 @@ pub fn set_up(api: Api) {
     });
 }
 
-/// A block is translated. `kernel`: its first instruction, where that is in a function of the kernel.
-pub fn translated(block: &[Listed], kernel: Option<Instruction>) {
+/// `in_host`: where something of the guest's memory lies in this process.
+pub fn find_memory(in_host: impl FnOnce() -> *const u8) {
     let Some(faults) = FAULTS.get() else { return };
-    faults.rests.keep(block);
-    if let Some(instruction) = kernel {
-        faults.memory.get_or_init(|| {
-            let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-            Memory::around(&maps, faults.api.in_host(instruction))
-        });
+    faults.memory.get_or_init(|| {
+        let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+        Memory::around(&maps, in_host())
+    });
+}
+
+/// A block is translated.
+pub fn translated(block: &[Listed], repeating: Repeating) {
+    if let Some(faults) = FAULTS.get() {
+        faults.rests.keep(block, repeating);
     }
+}
+
+/// What lies at these addresses of the kernel's image, as far as the guest has that memory; `in_host`: where in this
+/// process the one at `address` lies.
+#[must_use]
+pub fn text(address: u64, in_host: *const u8, range: Range<u64>) -> Option<Text> {
+    let memory = FAULTS.get()?.memory.get()?.as_ref()?;
+    let (start, bytes) = memory.near(in_host, address, range)?;
+    Some(Text { start, bytes })
 }
 
 /// How many instructions are to the end of the block that the one there lies in, itself among them; 0 where
@@ -88,7 +105,7 @@ pub fn name(physical: u64) -> Option<[u8; NAME_BYTES]> {
 }
 
 /// Of the fault or interrupt since which `own` words were pushed, the last of them to `pushed`. `repeating`: where
-/// an instruction lies that an interrupt may have come into, between its rounds.
+/// an instruction lies that it may have come into, between its rounds.
 #[must_use]
 pub fn place(access: Access, pushed: u64, own: u64, frame: Frame, repeating: Option<u64>) -> Place {
     let Some(faults) = FAULTS.get() else {
@@ -98,7 +115,7 @@ pub fn place(access: Access, pushed: u64, own: u64, frame: Frame, repeating: Opt
     let place = if frame == Frame::Interrupt {
         faults.place_of_interrupt(access, above, repeating)
     } else {
-        faults.place(access, above, frame)
+        faults.place(access, above, frame, repeating)
     };
     place.unwrap_or(Place::Unknown)
 }
@@ -119,16 +136,24 @@ impl Faults {
         let Some(repeating) = repeating else {
             return Some(Place::Between);
         };
-        let goes_on = self.read(access, above)? == repeating;
-        Some(if goes_on {
-            Place::Inside(1)
-        } else {
-            Place::Between
+        if self.read(access, above)? != repeating {
+            return Some(Place::Between);
+        }
+        let counted_before = self.rests.at(repeating).is_none();
+        Some(match counted_before {
+            true => Place::Repeating(repeating),
+            false => Place::Inside(1),
         })
     }
 
     /// As there.
-    fn place(&self, access: Access, mut above: u64, frame: Frame) -> Option<Place> {
+    fn place(
+        &self,
+        access: Access,
+        mut above: u64,
+        frame: Frame,
+        repeating: Option<u64>,
+    ) -> Option<Place> {
         let read = |address| self.read(access, address);
         if frame != Frame::Plain {
             if frame == Frame::PageFault && read(above)? & FETCH != 0 {
@@ -137,7 +162,11 @@ impl Faults {
             above = above.wrapping_add(WORD_BYTES);
         }
         // What was never translated was not begun: the CPU could not go there.
-        let rest = self.rests.at(read(above)?);
-        Some(rest.map_or(Place::Between, Place::Inside))
+        let at = read(above)?;
+        Some(match self.rests.at(at) {
+            Some(rest) => Place::Inside(rest),
+            None if repeating == Some(at) => Place::Repeating(at),
+            None => Place::Between,
+        })
     }
 }

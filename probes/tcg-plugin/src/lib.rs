@@ -15,6 +15,7 @@
 pub mod choice;
 pub mod edges;
 pub mod fault;
+pub mod led;
 pub mod left;
 pub mod mapping;
 pub mod memory;
@@ -31,8 +32,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use wire::record::LEFT_OUT;
-use wire::{Header, Kind, Site, State, Word};
+use wire::{Checks, Header, Kind, Site, State, Word};
 
+use led::{Led, Repeating};
 use mapping::Mapping;
 use plan::{Frame, Hook, Listed, Sites, What};
 use qemu::{Api, Block, Callbacks, Clock, Id, Info, Instruction, OnAccess, OnExecution};
@@ -56,11 +58,13 @@ extern "C" fn set_version() {
 struct Plugin {
     api: Api,
     header: &'static Header,
+    checks: &'static Checks,
     sites: &'static [Site],
     counted: Counted,
     /// Each round of an instruction that repeats itself counts, as for QEMU's own `icount`.
     rounds: bool,
     vcpus: u32,
+    led: Led,
 }
 
 static PLUGIN: OnceLock<Plugin> = OnceLock::new();
@@ -137,10 +141,7 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), St
             "the machine may have {most} vCPUs, {path} has rings for {vcpus}: start it by 'uklscope trace --smp {most}'"
         ));
     }
-    let clocks: &'static [Clock] = (0..vcpus)
-        .map(|_| Clock::default())
-        .collect::<Vec<_>>()
-        .leak();
+    let clocks = Clock::of_all(vcpus).map_err(|error| format!("making the clocks: {error}"))?;
     let only = match clocks {
         [only] => Some(only),
         _ => None,
@@ -164,10 +165,12 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), St
     let plugin = Plugin {
         api,
         header,
+        checks: mapping.checks(),
         sites: mapping.sites(),
         counted,
         rounds,
         vcpus,
+        led: Led::default(),
     };
     PLUGIN
         .set(plugin)
@@ -220,25 +223,36 @@ impl Plugin {
         let n = plan::executed(listed);
         let executed = &listed[..n];
         plan::hooks(executed, Sites(self.sites), hooks);
-        let kernel = plan::is_in_kernel(executed, Sites(self.sites));
-        fault::translated(executed, kernel.then(|| api.instruction(block, 0)));
-        if self.counted != Counted::ByInstruction {
-            api.count_block(block, n as u64);
+        if executed.first().is_some_and(led::is_in_image) {
+            fault::find_memory(|| api.in_host(api.instruction(block, 0)));
+        }
+        let repeating = self.repeating(block, executed);
+        fault::translated(executed, repeating);
+        let counted = led::counted(n, repeating);
+        if self.counted != Counted::ByInstruction && counted > 0 {
+            api.count_block(block, counted as u64);
         }
         if let [only] = executed
             && plan::goes_on(only)
             && fault::rest(only.address) > 1
         {
-            // Executed again out of a block that was counted, or so by chance.
-            let instruction = api.instruction(block, 0);
-            api.call_at(instruction, vcpu::on_alone, 0);
-            api.call_on_access(instruction, vcpu::on_access_alone, only.address);
+            let leads = repeating == Repeating::Next;
+            if !leads || led::is_access(only) {
+                self.plant_alone(api.instruction(block, 0), only.address, leads);
+            }
         }
         let mut planted = hooks.iter().peekable();
-        for i in 0..n {
+        for (i, listed) in executed.iter().enumerate() {
             let instruction = api.instruction(block, i);
+            if let Repeating::Last { led } = repeating
+                && i + 1 == n
+            {
+                // Before what is recorded there: it sets the clock right.
+                let further = led && n == 1;
+                self.plant_repeats(instruction, listed.address, led, further);
+            }
             while let Some(hook) = planted.next_if(|hook| hook.at == i) {
-                self.plant_hook(instruction, hook.what, n - i);
+                self.plant_hook(instruction, hook.what, counted - i);
             }
             if self.counted != Counted::ByBlock {
                 api.count_instruction(instruction);
@@ -246,7 +260,46 @@ impl Plugin {
         }
     }
 
-    /// `left`: instructions of the block, with this one.
+    /// How the block stands to an instruction that repeats itself.
+    fn repeating(&self, block: Block, executed: &[Listed]) -> Repeating {
+        let Some(last) = executed.last() else {
+            return Repeating::None;
+        };
+        let in_host = self
+            .api
+            .in_host(self.api.instruction(block, executed.len() - 1));
+        let text = |range| fault::text(last.address, in_host, range);
+        self.led.translated(executed, text).unwrap_or_else(|_| {
+            self.checks.led_elsewhere.fetch_add(1, Ordering::Relaxed);
+            Repeating::None
+        })
+    }
+
+    /// Of a block of one instruction, that is executed again out of a block that was counted, or so by chance. `leads`:
+    /// to a repeating instruction, that it counts.
+    fn plant_alone(&self, instruction: Instruction, at: u64, leads: bool) {
+        let on_access: OnAccess = match leads {
+            true => vcpu::on_access_alone::<true>,
+            false => vcpu::on_access_alone::<false>,
+        };
+        self.api.call_at(instruction, vcpu::on_alone, 0);
+        self.api.call_on_access(instruction, on_access, at);
+    }
+
+    /// `further`: a round, and no first one.
+    fn plant_repeats(&self, instruction: Instruction, at: u64, led: bool, further: bool) {
+        let by_block = self.counted == Counted::ByBlock;
+        if self.rounds || led && by_block {
+            return;
+        }
+        let call: OnExecution = match further {
+            true => vcpu::on_further_rounds,
+            false => vcpu::on_repeats,
+        };
+        self.api.call_at(instruction, call, at);
+    }
+
+    /// `left`: instructions of the block that are counted, with this one.
     fn plant_hook(&self, instruction: Instruction, what: What, left: usize) {
         let short = |insns: usize| i16::try_from(insns).unwrap_or(i16::MAX);
         let by_block = short(left);
@@ -288,8 +341,6 @@ impl Plugin {
                 self.api
                     .call_at(instruction, vcpu::on_framed, data(word, ahead));
             }
-            What::Repeats { .. } if self.rounds => {}
-            What::Repeats { at } => self.api.call_at(instruction, vcpu::on_repeats, at),
             What::Pushed => self.api.call_on_access(instruction, vcpu::on_pushed, 0),
             What::Unpushed => self.api.call_at(instruction, vcpu::on_unpushed, 0),
             What::Gate { open } => {

@@ -1,5 +1,6 @@
 //! The guest's memory, where QEMU has mapped it into this process.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Memory above this physical address is not at the same place in QEMU's mapping: the devices' addresses lie
@@ -37,6 +38,23 @@ impl Memory {
                 bytes: bytes.min(BELOW_DEVICES),
             })
         })
+    }
+
+    /// What lies at a range of addresses that are next to each other in the guest's memory, as far as that goes, and its
+    /// first address; `at`: where the one at `address` lies here.
+    #[must_use]
+    pub fn near(&self, at: *const u8, address: u64, range: Range<u64>) -> Option<(u64, Vec<u8>)> {
+        let inside = (at as u64).checked_sub(self.start as u64)?;
+        let (below, above) = (inside, self.bytes.checked_sub(inside)?);
+        let start = range.start.max(address.saturating_sub(below));
+        let end = range.end.min(address.saturating_add(above));
+        let bytes = (start..end).map(|one| {
+            let offset = inside.wrapping_add(one.wrapping_sub(address));
+            let offset = usize::try_from(offset).unwrap_or(0);
+            // SAFETY: inside the mapping; the guest's vCPUs may write it.
+            unsafe { &*self.start.add(offset).cast::<AtomicU8>() }.load(Ordering::Relaxed)
+        });
+        Some((start, bytes.collect()))
     }
 
     /// Bytes of the guest's; `None` where they are not all in its memory.

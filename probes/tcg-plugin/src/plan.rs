@@ -33,8 +33,6 @@ pub enum What {
     Fault { word: Word, frame: Frame },
     /// What the handler calls first is entered: its record comes after that one.
     Framed { word: Word },
-    /// It repeats itself: further rounds are no further instruction.
-    Repeats { at: u64 },
     /// The address that it writes, the first since the fault, tells where the CPU has pushed the faulting
     /// instruction's.
     Pushed,
@@ -111,17 +109,8 @@ pub fn executed(block: &[Listed]) -> usize {
     }
 }
 
-/// Whether the block is in a function of the kernel.
-#[must_use]
-pub fn is_in_kernel(block: &[Listed], sites: Sites<'_>) -> bool {
-    let first = block
-        .first()
-        .and_then(|first| sites.containing(first.address));
-    first.is_some_and(|site| !site.is_app())
-}
-
 /// A string instruction that repeats itself. It ends its block.
-fn repeats(listed: &Listed) -> bool {
+pub(crate) fn repeats(listed: &Listed) -> bool {
     let instruction = decoder(listed).decode();
     let prefixed = instruction.has_rep_prefix() || instruction.has_repne_prefix();
     prefixed && instruction.is_string_instruction()
@@ -140,7 +129,7 @@ fn is_cut(listed: &Listed) -> bool {
     decoder.last_error() == DecoderError::NoMoreBytes
 }
 
-fn decoder(listed: &Listed) -> Decoder<'_> {
+pub(crate) fn decoder(listed: &Listed) -> Decoder<'_> {
     Decoder::with_ip(
         64,
         &listed.bytes[..listed.size.min(15)],
@@ -153,11 +142,6 @@ fn decoder(listed: &Listed) -> Decoder<'_> {
 pub fn hooks(block: &[Listed], sites: Sites<'_>, out: &mut Vec<Hook>) {
     out.clear();
     let Some(first) = block.first() else { return };
-    if let Some(last) = block.last().filter(|last| repeats(last)) {
-        // Before what is recorded there: it sets the clock right.
-        let (at, what) = (block.len() - 1, What::Repeats { at: last.address });
-        out.push(Hook { at, what });
-    }
     // One search per block: the rest follows from the next site's address.
     let mut next = sites.0.partition_point(|site| site.address < first.address);
     for (at, listed) in block.iter().enumerate() {

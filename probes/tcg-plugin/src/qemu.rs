@@ -13,6 +13,8 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::mem::offset_of;
 use std::sync::atomic::AtomicU64;
 
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+
 /// What QEMU calls a plugin by.
 pub type Id = u64;
 
@@ -172,6 +174,30 @@ pub struct Both<T> {
 pub struct Clock {
     pub blocks: AtomicU64,
     pub instructions: AtomicU64,
+}
+
+/// Where the clocks shall lie: an address of 32 bits is the shortest in the code that adds to them.
+const LOW: usize = 256 << 20;
+
+impl Clock {
+    /// All at zero, never freed.
+    ///
+    /// # Errors
+    /// When there is no memory.
+    pub fn of_all(vcpus: u32) -> Result<&'static [Self], rustix::io::Errno> {
+        let vcpus = vcpus as usize;
+        // SAFETY: a new mapping, elsewhere where that address is taken; zeros are clocks, whose alignment is less than a
+        // page's.
+        unsafe {
+            let start = mmap_anonymous(
+                std::ptr::without_provenance_mut(LOW),
+                vcpus.max(1) * size_of::<Self>(),
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )?;
+            Ok(std::slice::from_raw_parts(start.cast(), vcpus))
+        }
+    }
 }
 
 /// Functions of the QEMU that loaded this plugin.

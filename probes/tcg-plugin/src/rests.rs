@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use crate::led::{Repeating, counted};
 use crate::plan::Listed;
 
 const PAGE_BYTES: usize = 0x1000;
@@ -21,11 +22,14 @@ pub struct Rests {
 }
 
 impl Rests {
-    pub fn keep(&self, block: &[Listed]) {
+    /// Of one that repeats itself and is led to nothing is left: it stays counted.
+    pub fn keep(&self, block: &[Listed], repeating: Repeating) {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left = block.len();
-        while left > 0 {
-            let rest = &block[block.len() - left..];
+        let end = counted(block.len(), repeating);
+        let stays = repeating == Repeating::Last { led: true };
+        let mut done = 0;
+        while done < block.len() {
+            let rest = &block[done..];
             let number = page(rest[0].address);
             let here = rest
                 .iter()
@@ -35,12 +39,16 @@ impl Rests {
                 .or_insert_with(|| Box::new([0; PAGE_BYTES]));
             for listed in here {
                 let place = &mut page[offset(listed.address)];
+                let left = match done + 1 == block.len() && stays {
+                    true => 0,
+                    false => end - done,
+                };
                 // Some single instructions are executed again as blocks of their own: those that write to
                 // their own block, and atomic ones that the host cannot do beside others.
                 if block.len() > 1 || *place == 0 {
                     *place = u16::try_from(left).unwrap_or(u16::MAX);
                 }
-                left -= 1;
+                done += 1;
             }
         }
     }

@@ -70,8 +70,21 @@ impl Ring {
     #[inline]
     pub fn push(&mut self, clock: u64, word: u32) {
         if self.next == self.end || clock.wrapping_sub(self.base) >> 32 != 0 {
-            self.turn(clock);
+            return self.push_to_next_chunk(clock, word);
         }
+        self.put(clock, word);
+    }
+
+    /// The last thing that [`Ring::push`] does, so that nothing has to be kept over the call.
+    #[cold]
+    #[inline(never)]
+    fn push_to_next_chunk(&mut self, clock: u64, word: u32) {
+        self.turn(clock);
+        self.put(clock, word);
+    }
+
+    #[inline]
+    fn put(&mut self, clock: u64, word: u32) {
         // The low half of the clock.
         let raw = u64::from(word) << 32 | clock & 0xffff_ffff;
         // SAFETY: `next` is below `end`, inside the chunk that is ours until it is taken.
@@ -129,7 +142,6 @@ impl Ring {
     }
 
     /// Finishes the chunk, sees to room for another one and begins it.
-    #[cold]
     fn turn(&mut self, clock: u64) {
         if self.dropping {
             self.count_lost(self.filled());

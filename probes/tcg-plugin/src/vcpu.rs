@@ -17,7 +17,7 @@ use crate::left::Left;
 use crate::mapping::Mapping;
 use crate::plan::Frame;
 use crate::qemu::{Access, Both, Clock, OnExecution};
-use crate::repeats::Repeats;
+use crate::repeats::{self, Repeats};
 use crate::ring::{Ring, Switch};
 
 /// Which count of instructions the stamps are of.
@@ -165,9 +165,7 @@ impl Vcpu {
         if self.counted == Counted::Both {
             self.edges.end(held.stamps(), held.word);
         }
-        if self.records(held.stamp, held.word.0) {
-            self.ring.push(held.stamp, held.word.0);
-        }
+        self.push(held.stamp, held.word.0);
     }
 
     /// The clock in the instruction that was executed last before what waits.
@@ -184,6 +182,10 @@ impl Vcpu {
     fn settle(&mut self, place: Place) {
         let rest = match place {
             Place::Between => 0,
+            Place::Repeating(at) => {
+                repeats::interrupted(at);
+                0
+            }
             Place::Inside(rest) => u64::from(rest),
             Place::Unknown => {
                 self.checks.unplaced.fetch_add(1, Ordering::Relaxed);
@@ -217,14 +219,30 @@ impl Vcpu {
 }
 
 impl Vcpu {
-    /// Whether to record. Nearly nothing where the gate is as it was.
+    /// Records what is to be recorded. Nearly nothing where the gate is as it was.
     #[inline]
+    fn push(&mut self, stamp: u64, word: u32) {
+        if self.header.gate.load(Ordering::Relaxed) == self.gate {
+            self.ring.push(stamp, word);
+        } else {
+            // The last thing to do: nothing has to be kept over the call.
+            self.push_after_gate(stamp, word);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_after_gate(&mut self, stamp: u64, word: u32) {
+        if self.records(stamp, word) {
+            self.ring.push(stamp, word);
+        }
+    }
+
     fn records(&mut self, stamp: u64, word: u32) -> bool {
         let gate = self.header.gate.load(Ordering::Relaxed);
         gate == self.gate || self.gate_was_moved(gate, stamp, word)
     }
 
-    #[cold]
     fn gate_was_moved(&mut self, gate: u32, stamp: u64, word: u32) -> bool {
         let kind = Word(word).kind();
         if self.choice.leaves_out() && self.choice.leaves_out_record(kind) {
@@ -336,9 +354,7 @@ pub extern "C" fn on_record<const BOTH: bool>(number: c_uint, data: *mut c_void)
     // SAFETY: called on the vCPU's own thread, which is in no other callback of ours.
     let vcpu = unsafe { &mut *vcpu(number) };
     let (stamp, word) = vcpu.unpack::<BOTH>(data);
-    if vcpu.records(stamp, word) {
-        vcpu.ring.push(stamp, word);
-    }
+    vcpu.push(stamp, word);
 }
 
 /// A fault's handler, or an interrupt's, is entered. `FRAME`: of [`Frame::ALL`].
@@ -391,7 +407,7 @@ pub extern "C" fn on_unpushed(number: c_uint, _data: *mut c_void) {
 pub extern "C" fn on_repeats(number: c_uint, at: *mut c_void) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
-    if vcpu.repeats.goes_on(at as u64, vcpu.now()) {
+    if vcpu.repeats.goes_on(at as u64, vcpu.now(), 1) {
         if vcpu.counted != Counted::ByInstruction {
             take(vcpu.by_block, 1);
         }
@@ -402,6 +418,22 @@ pub extern "C" fn on_repeats(number: c_uint, at: *mut c_void) {
     }
 }
 
+/// Further rounds are begun of an instruction that was counted by what led to it, where each instruction is counted. Told
+/// by the clock and by what was seen to interrupt it, not by where it lies.
+pub extern "C" fn on_further_rounds(number: c_uint, at: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let (at, now) = (at as u64, vcpu.now());
+    // The block itself adds nothing.
+    let own = u64::from(vcpu.counted == Counted::ByInstruction);
+    if vcpu.repeats.goes_on(at, now, own) {
+        take(vcpu.by_instruction, 1);
+    } else if repeats::resumes(at) {
+        take(vcpu.by_instruction, 1);
+        vcpu.repeats.resumed(at, now.wrapping_sub(own));
+    }
+}
+
 /// A block of one instruction is executed, which another one was seen to hold too.
 pub extern "C" fn on_alone(number: c_uint, _data: *mut c_void) {
     // SAFETY: as above.
@@ -409,8 +441,13 @@ pub extern "C" fn on_alone(number: c_uint, _data: *mut c_void) {
     vcpu.left.begun(vcpu.by_block.load(Ordering::Relaxed));
 }
 
-/// Such an instruction accesses memory; `at`: where it lies.
-pub extern "C" fn on_access_alone(number: c_uint, access: Access, to: u64, at: *mut c_void) {
+/// Such an instruction accesses memory; `at`: where it lies. `LEADS`: the repeating instruction behind it stays counted.
+pub extern "C" fn on_access_alone<const LEADS: bool>(
+    number: c_uint,
+    access: Access,
+    to: u64,
+    at: *mut c_void,
+) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
     let at = at as u64;
@@ -418,7 +455,9 @@ pub extern "C" fn on_access_alone(number: c_uint, access: Access, to: u64, at: *
     // Blocks are counted in one of the ways only.
     let rest = u64::from(fault::rest(at)) * u64::from(by_block);
     let now = vcpu.by_block.load(Ordering::Relaxed);
-    let behind = vcpu.left.accessed(now, rest);
+    let behind = vcpu
+        .left
+        .accessed(now, rest.saturating_sub(u64::from(LEADS)));
     if behind > 0 {
         vcpu.checks.left.fetch_add(1, Ordering::Relaxed);
         take(vcpu.by_block, behind);

@@ -1,5 +1,6 @@
 //! What is planted in a block, by its bytes and the site table.
 
+use uklscope_tcg::led::Repeating;
 use uklscope_tcg::plan::{Frame, Hook, Listed, Sites, What, executed, goes_on, hooks};
 use uklscope_tcg::rests::Rests;
 use wire::{Kind, Site, SiteFlags, Word};
@@ -285,23 +286,6 @@ fn of_blocks_of_one_instruction_those_are_watched_that_may_access_a_device() {
 }
 
 #[test]
-fn rounds_of_an_instruction_are_watched() {
-    let repeats = |at| What::Repeats { at };
-    // rep movsb, repne scasb, movsb; a ret with the same prefix.
-    check(
-        &block(BASE, &[NOP, &[0xf3, 0xa4]]),
-        &[],
-        &[(1, repeats(BASE + 1))],
-    );
-    check(&block(BASE, &[&[0xf2, 0xae]]), &[], &[(0, repeats(BASE))]);
-    check(&block(BASE, &[&[0xa4], NOP]), &[], &[]);
-    check(&block(BASE, &[&[0xf3, 0xc3]]), &[], &[]);
-    let sites = [Site::new(BASE, Kind::Entry, 5, 0)];
-    let expected = [(0, repeats(BASE)), (0, record(Kind::Entry, 5, false))];
-    check(&block(BASE, &[&[0xf3, 0xa4]]), &sites, &expected);
-}
-
-#[test]
 fn recording_stops_before_and_starts_before_what_tells_so() {
     let both = SiteFlags::STARTS | SiteFlags::QUIET;
     let sites = [
@@ -401,15 +385,15 @@ fn what_is_left_of_a_block_is_known_at_each_of_its_instructions() {
     let rests = Rests::default();
     // The last but one is the first page's last.
     let start = BASE + 0xffc;
-    rests.keep(&block(start, &[NOP, RET, SAVE_RSP, NOP]));
+    rests.keep(&block(start, &[NOP, RET, SAVE_RSP, NOP]), Repeating::None);
     let at = |offset| rests.at(start + offset);
     assert_eq!([0, 1, 2, 9].map(at), [Some(4), Some(3), Some(2), Some(1)]);
     assert_eq!([3, 10].map(at), [None, None], "no instruction begins there");
     assert_eq!(rests.at(BASE - 0x1000), None);
     // One that is executed again as a block of its own is still the same in the other.
-    rests.keep(&block(start + 1, &[RET]));
+    rests.keep(&block(start + 1, &[RET]), Repeating::None);
     assert_eq!(at(1), Some(3));
-    rests.keep(&block(start, &[NOP, RET]));
+    rests.keep(&block(start, &[NOP, RET]), Repeating::None);
     assert_eq!([0, 1, 2].map(at), [Some(2), Some(1), Some(2)]);
 }
 
@@ -417,7 +401,7 @@ fn what_is_left_of_a_block_is_known_at_each_of_its_instructions() {
 fn what_an_instruction_writes_is_of_its_block_or_not() {
     let rests = Rests::default();
     let start = BASE + 0x1010;
-    rests.keep(&block(start, &[NOP, RET, SAVE_RSP, NOP]));
+    rests.keep(&block(start, &[NOP, RET, SAVE_RSP, NOP]), Repeating::None);
     let at = start + 1;
     let reaches = |to: u64, bytes| rests.reaches(at, to, bytes);
     assert!(reaches(start, 1) && reaches(start + 9, 1), "in the block");
@@ -433,4 +417,23 @@ fn what_an_instruction_writes_is_of_its_block_or_not() {
         !rests.reaches(BASE, BASE, 1),
         "nothing was translated there"
     );
+}
+
+#[test]
+fn what_repeats_itself_is_counted_by_what_leads_to_it() {
+    let rests = Rests::default();
+    let rep_movsb: &[u8] = &[0xf3, 0xa4];
+    let left = |from: u64| [0, 1].map(|at| rests.at(BASE + from + at));
+    rests.keep(
+        &block(BASE, &[NOP, rep_movsb]),
+        Repeating::Last { led: false },
+    );
+    assert_eq!(left(0), [Some(2), Some(1)]);
+    let led = Repeating::Last { led: true };
+    rests.keep(&block(BASE, &[NOP, rep_movsb]), led);
+    assert_eq!(left(0), [Some(2), None], "it stays counted");
+    rests.keep(&block(BASE + 1, &[rep_movsb]), led);
+    assert_eq!(left(0), [Some(2), None], "further rounds count nothing");
+    rests.keep(&block(BASE + 16, &[NOP, NOP]), Repeating::Next);
+    assert_eq!(left(16), [Some(3), Some(2)], "with the one behind");
 }

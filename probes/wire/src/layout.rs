@@ -79,6 +79,9 @@ pub struct Checks {
     pub calls_left_out: AtomicU64,
     /// Records of them, and of tasks that nobody asked for.
     pub records_left_out: AtomicU64,
+    /// Blocks that may lead to an instruction that repeats itself and is counted by what lies before it: one instruction
+    /// is missing each time they do.
+    pub led_elsewhere: AtomicU64,
 }
 
 /// In the header's page: the tasks that are recorded. Written by the debugger, before the probe starts.
