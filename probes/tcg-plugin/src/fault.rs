@@ -57,11 +57,10 @@ pub fn find_memory(in_host: impl FnOnce() -> *const u8) {
     });
 }
 
-/// A block is translated.
-pub fn translated(block: &[Listed], repeating: Repeating) {
-    if let Some(faults) = FAULTS.get() {
-        faults.rests.keep(block, repeating);
-    }
+/// A block is translated. Returns whether its last instruction was in a block before.
+pub fn translated(block: &[Listed], repeating: Repeating) -> bool {
+    let faults = FAULTS.get();
+    faults.is_some_and(|faults| faults.rests.keep(block, repeating))
 }
 
 /// What lies at these addresses of the kernel's image, as far as the guest has that memory; `in_host`: where in this
@@ -83,7 +82,7 @@ pub fn rest(address: u64) -> u16 {
         .unwrap_or(0)
 }
 
-/// Whether an access writes into a block that the instruction at `at` was translated in.
+/// Whether an access writes into the block that the instruction at `at` was translated in.
 #[must_use]
 pub fn overwrites(access: Access, to: u64, at: u64) -> bool {
     FAULTS.get().is_some_and(|faults| {

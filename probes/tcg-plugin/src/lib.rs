@@ -227,14 +227,16 @@ impl Plugin {
             fault::find_memory(|| api.in_host(api.instruction(block, 0)));
         }
         let repeating = self.repeating(block, executed);
-        fault::translated(executed, repeating);
+        let again = fault::translated(executed, repeating);
         let counted = led::counted(n, repeating);
         if self.counted != Counted::ByInstruction && counted > 0 {
             api.count_block(block, counted as u64);
         }
+        // The image's own code cannot be written to, so no block of it ends in a write into itself.
         if let [only] = executed
+            && again
+            && (!led::is_in_image(only) || fault::rest(only.address) > 1)
             && plan::goes_on(only)
-            && fault::rest(only.address) > 1
         {
             let leads = repeating == Repeating::Next;
             if !leads || led::is_access(only) {

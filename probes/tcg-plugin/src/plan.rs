@@ -120,7 +120,8 @@ pub(crate) fn repeats(listed: &Listed) -> bool {
 #[must_use]
 pub fn goes_on(listed: &Listed) -> bool {
     let instruction = decoder(listed).decode();
-    instruction.flow_control() == FlowControl::Next && !instruction.is_stack_instruction()
+    let next = instruction.flow_control() == FlowControl::Next;
+    next && !instruction.is_stack_instruction() && !repeats(listed)
 }
 
 fn is_cut(listed: &Listed) -> bool {
