@@ -15,13 +15,16 @@ const ROUNDS: u64 = 20;
 /// Kind, and what both clocks count of its function, the return with it.
 ///
 /// A REP is one instruction, whatever its rounds. One that faults is executed once, after the fault.
-const KNOWN: [(&str, u64); 6] = [
+const KNOWN: [(&str, u64); 9] = [
     ("plain", 101),
     ("rep", 2 + 1 + 1),
     ("across", 10),
     ("fault", 24),
     ("loop", 8_000_002),
     ("own", 29),
+    ("last", 6),
+    ("alone", 3),
+    ("beside", 8),
 ];
 
 /// What a datagram takes more while a socket takes encapsulated ones.

@@ -30,8 +30,19 @@ FUNCTION(known_own, "jmp *known_code(%rip)");
 FUNCTION(known_body,
 	 "nop\nnop\nincb 1f + 1(%rip)\nnop\nmovb $7, 2f + 1(%rip)\n.rept 20\nnop\n.endr\n1: mov $0, %al\n2: mov $0, %ah\nret");
 
+/* They run where they can be written to, the label `_edge` at the end of a page, where a block ends. */
+/* 1 + 2 + 1 + 1 + 1: the block's last instruction writes into the block. Returns how often it was called before. */
+FUNCTION(known_last, "jmp *known_last_code(%rip)");
+FUNCTION(known_last_body, "nop\nnop\n1: mov $0, %al\nincb 1b + 1(%rip)\nknown_last_edge: ret");
+/* 1 + 1 + 1: the block's only instruction writes into itself. */
+FUNCTION(known_alone, "jmp *known_alone_code(%rip)");
+FUNCTION(known_alone_body, "movb $7, known_alone_edge - 1(%rip)\nknown_alone_edge: ret");
+/* 1 + 2 + 1 + 1 + 1 + 1 + 1: the same instruction ends a block, and is one; it writes before both, in their page. */
+FUNCTION(known_beside, "call *known_beside_code(%rip)\njmp *known_beside_last(%rip)");
+FUNCTION(known_beside_body, "1: nop\nnop\nnop\nknown_beside_end: movb $7, 1b(%rip)\nknown_beside_edge: ret");
+
 char known_bytes[64];
-char *known_code;
+char *known_code, *known_last_code, *known_alone_code, *known_beside_code, *known_beside_last;
 
 void known_nothing(char *page);
 void known_plain(char *page);
@@ -40,7 +51,12 @@ void known_across(char *page);
 void known_fault(char *page);
 void known_loop(char *page);
 void known_own(char *page);
+void known_last(char *page);
+void known_alone(char *page);
+void known_beside(char *page);
 void known_body(void);
+extern const char known_last_body[], known_last_edge[], known_alone_body[], known_alone_edge[];
+extern const char known_beside_body[], known_beside_end[], known_beside_edge[];
 
 static int from, to;
 static struct sockaddr_in address;
@@ -104,17 +120,31 @@ static void open_sockets(void)
 		printf("known: no sockets\n");
 }
 
+static char *pages(void)
+{
+	return mmap(0, 8192, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static char *copy_to_edge(const char *body, const char *edge)
+{
+	return memcpy(pages() + 4096 - (edge - body), body, 64);
+}
+
 static void copy_own(void)
 {
-	known_code = mmap(0, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	memcpy(known_code, (const char *)known_body, 64);
+	known_code = memcpy(pages(), (const char *)known_body, 64);
+	known_last_code = copy_to_edge(known_last_body, known_last_edge);
+	known_alone_code = copy_to_edge(known_alone_body, known_alone_edge);
+	known_beside_code = copy_to_edge(known_beside_body, known_beside_edge) + 1;
+	known_beside_last = known_beside_code + (known_beside_end - known_beside_body) - 1;
 }
 
 int main(void)
 {
 	const char *asked = getenv("n");
 	int rounds = asked ? atoi(asked) : 20;
-	void (*const all[])(char *) = { known_nothing, known_plain, known_rep, known_across, known_fault, known_loop, known_own };
+	void (*const all[])(char *) = { known_nothing, known_plain, known_rep, known_across, known_fault, known_loop, known_own,
+					known_last, known_alone, known_beside };
 	char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	printf("known: mode %s\n", ukl_mode_name());
@@ -130,7 +160,8 @@ int main(void)
 			getppid();
 		}
 	}
-	if ((((int (*)(void))known_code)() & 0xffff) != (7 << 8 | ((rounds + 1) & 0xff))) {
+	if ((((int (*)(void))known_code)() & 0xffff) != (7 << 8 | ((rounds + 1) & 0xff)) ||
+	    (((int (*)(void))known_last_code)() & 0xff) != (rounds & 0xff)) {
 		printf("known: what was overwritten was executed\n");
 		return 1;
 	}

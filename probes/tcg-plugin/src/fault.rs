@@ -44,16 +44,20 @@ pub fn set_up(api: Api) {
     });
 }
 
-/// A block is translated. `kernel`: its first instruction, where that is in a function of the kernel.
-pub fn translated(block: &[Listed], kernel: Option<Instruction>) {
-    let Some(faults) = FAULTS.get() else { return };
-    faults.rests.keep(block);
+/// A block is translated. `kernel`: its first instruction, where that is in a function of the kernel. Returns whether
+/// its last instruction was in a block before.
+pub fn translated(block: &[Listed], kernel: Option<Instruction>) -> bool {
+    let Some(faults) = FAULTS.get() else {
+        return false;
+    };
+    let before = faults.rests.keep(block);
     if let Some(instruction) = kernel {
         faults.memory.get_or_init(|| {
             let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
             Memory::around(&maps, faults.api.in_host(instruction))
         });
     }
+    before
 }
 
 /// How many instructions are to the end of the block that the one there lies in, itself among them; 0 where
@@ -66,7 +70,7 @@ pub fn rest(address: u64) -> u16 {
         .unwrap_or(0)
 }
 
-/// Whether an access writes into a block that the instruction at `at` was translated in.
+/// Whether an access writes into the block that the instruction at `at` was translated in.
 #[must_use]
 pub fn overwrites(access: Access, to: u64, at: u64) -> bool {
     FAULTS.get().is_some_and(|faults| {

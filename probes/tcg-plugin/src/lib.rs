@@ -220,14 +220,17 @@ impl Plugin {
         let n = plan::executed(listed);
         let executed = &listed[..n];
         plan::hooks(executed, Sites(self.sites), hooks);
-        let kernel = plan::is_in_kernel(executed, Sites(self.sites));
-        fault::translated(executed, kernel.then(|| api.instruction(block, 0)));
+        let function = plan::function(executed, Sites(self.sites));
+        let kernel = function.filter(|site| !site.is_app());
+        let again = fault::translated(executed, kernel.map(|_| api.instruction(block, 0)));
         if self.counted != Counted::ByInstruction {
             api.count_block(block, n as u64);
         }
+        // The image's own code cannot be written to, so no block of it ends in a write into itself.
         if let [only] = executed
+            && again
+            && (function.is_none() || fault::rest(only.address) > 1)
             && plan::goes_on(only)
-            && fault::rest(only.address) > 1
         {
             // Executed again out of a block that was counted, or so by chance.
             let instruction = api.instruction(block, 0);

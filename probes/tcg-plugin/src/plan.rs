@@ -75,7 +75,7 @@ impl Frame {
 #[derive(Clone, Copy, Debug)]
 pub struct Sites<'a>(pub &'a [Site]);
 
-impl Sites<'_> {
+impl<'a> Sites<'a> {
     /// Index of the last site at or below the address.
     fn below(&self, address: u64) -> Option<usize> {
         self.0
@@ -83,12 +83,12 @@ impl Sites<'_> {
             .checked_sub(1)
     }
 
-    fn containing(&self, address: u64) -> Option<&Site> {
+    fn containing(&self, address: u64) -> Option<&'a Site> {
         let site = &self.0[self.below(address)?];
         (site.flags & SiteFlags::END == 0).then_some(site)
     }
 
-    fn starting_at(&self, address: u64) -> Option<&Site> {
+    fn starting_at(&self, address: u64) -> Option<&'a Site> {
         self.containing(address)
             .filter(|site| site.address == address)
     }
@@ -111,13 +111,11 @@ pub fn executed(block: &[Listed]) -> usize {
     }
 }
 
-/// Whether the block is in a function of the kernel.
+/// The function that the block is in, where it is one of the image's.
 #[must_use]
-pub fn is_in_kernel(block: &[Listed], sites: Sites<'_>) -> bool {
-    let first = block
-        .first()
-        .and_then(|first| sites.containing(first.address));
-    first.is_some_and(|site| !site.is_app())
+pub fn function<'a>(block: &[Listed], sites: Sites<'a>) -> Option<&'a Site> {
+    let first = block.first()?;
+    sites.containing(first.address)
 }
 
 /// A string instruction that repeats itself. It ends its block.
@@ -131,7 +129,8 @@ fn repeats(listed: &Listed) -> bool {
 #[must_use]
 pub fn goes_on(listed: &Listed) -> bool {
     let instruction = decoder(listed).decode();
-    instruction.flow_control() == FlowControl::Next && !instruction.is_stack_instruction()
+    let next = instruction.flow_control() == FlowControl::Next;
+    next && !instruction.is_stack_instruction() && !repeats(listed)
 }
 
 fn is_cut(listed: &Listed) -> bool {

@@ -1,67 +1,96 @@
-//! How many instructions are left of a block at each of its instructions: what a fault there leaves undone.
+//! Of each instruction how much of its block is left: what a fault there leaves undone. And how far its block reaches.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::plan::Listed;
 
 const PAGE_BYTES: usize = 0x1000;
 
-/// The bytes of an instruction, at most.
-const LONGEST: u64 = 15;
+/// Where an instruction lies in its block.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// Instructions to the block's end, with this one; 0 where none was translated.
+    left: u16,
+    /// Bytes from the block's start.
+    before: u16,
+    /// Bytes to its end, with its own.
+    behind: u16,
+}
 
-/// By byte of a page; 0 where no instruction was translated.
-type Page = Box<[u16; PAGE_BYTES]>;
+/// By byte of a page.
+type Page = Box<[Place; PAGE_BYTES]>;
 
 /// Of every instruction that was translated, by its address. Several blocks may have it: all of them end at
-/// the same jump, or at the same end of a page. Where the bytes have changed the last block counts.
+/// the same jump, or at the same end of a page, and the longest of them counts. Where the bytes have changed the
+/// last block counts.
 #[derive(Debug, Default)]
 pub struct Rests {
     pages: Mutex<HashMap<u64, Page>>,
 }
 
 impl Rests {
-    pub fn keep(&self, block: &[Listed]) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left = block.len();
-        while left > 0 {
-            let rest = &block[block.len() - left..];
-            let number = page(rest[0].address);
-            let here = rest
-                .iter()
-                .take_while(|listed| page(listed.address) == number);
-            let page = pages
-                .entry(number)
-                .or_insert_with(|| Box::new([0; PAGE_BYTES]));
-            for listed in here {
-                let place = &mut page[offset(listed.address)];
-                // Some single instructions are executed again as blocks of their own: those that write to
-                // their own block, and atomic ones that the host cannot do beside others.
-                if block.len() > 1 || *place == 0 {
-                    *place = u16::try_from(left).unwrap_or(u16::MAX);
-                }
-                left -= 1;
+    /// Whether the block's last instruction was in one before.
+    pub fn keep(&self, block: &[Listed]) -> bool {
+        let mut pages = self.lock();
+        let mut kept = false;
+        let (Some(first), Some(last)) = (block.first(), block.last()) else {
+            return kept;
+        };
+        let end = last.address.wrapping_add(last.size as u64);
+        for (i, listed) in block.iter().enumerate() {
+            let place = place(&mut pages, listed.address);
+            kept = place.left > 0;
+            // Some single instructions are executed again as blocks of their own: those that write to
+            // their own block, and atomic ones that the host cannot do beside others.
+            if block.len() > 1 || !kept {
+                let left = short(block.len() - i);
+                let longest = if place.left == left { place.before } else { 0 };
+                *place = Place {
+                    left,
+                    before: longest.max(short(listed.address.wrapping_sub(first.address))),
+                    behind: short(end.wrapping_sub(listed.address)),
+                };
             }
         }
+        kept
     }
 
-    /// The instruction itself is one of them.
+    /// How many instructions are left, the one there among them.
     #[must_use]
     pub fn at(&self, address: u64) -> Option<u16> {
-        let pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = pages.get(&page(address))?[offset(address)];
-        (left > 0).then_some(left)
+        self.find(address).map(|place| place.left)
     }
 
-    /// Whether a byte from `to` on may lie in a block with the instruction at `at`: one begins in the same page, and
-    /// ends behind what is left of it there.
+    /// Whether what is written from `to` on lies in the block of the instruction at `at`.
     #[must_use]
     pub fn reaches(&self, at: u64, to: u64, bytes: u64) -> bool {
-        let left = u64::from(self.at(at).unwrap_or(0));
-        let first = at - offset(at) as u64;
-        let end = at.saturating_add(left * LONGEST);
-        to < end && first < to.saturating_add(bytes)
+        self.find(at).is_some_and(|place| {
+            let first = at - u64::from(place.before);
+            let end = at.saturating_add(u64::from(place.behind));
+            to < end && first < to.saturating_add(bytes)
+        })
     }
+
+    fn find(&self, address: u64) -> Option<Place> {
+        let place = self.lock().get(&page(address))?[offset(address)];
+        (place.left > 0).then_some(place)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Page>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn place(pages: &mut HashMap<u64, Page>, address: u64) -> &mut Place {
+    let page = pages
+        .entry(page(address))
+        .or_insert_with(|| Box::new([Place::default(); PAGE_BYTES]));
+    &mut page[offset(address)]
+}
+
+fn short(number: impl TryInto<u16>) -> u16 {
+    number.try_into().unwrap_or(u16::MAX)
 }
 
 const fn page(address: u64) -> u64 {

@@ -39,3 +39,16 @@ fn a_write_into_the_own_block_takes_back_the_instruction_too_once() {
     assert_eq!(left.accessed(114, 7), 6);
     assert!(!left.overwrote(108, 7));
 }
+
+#[test]
+fn a_write_into_the_own_block_at_its_end_takes_back_the_instruction_alone() {
+    let mut left = Left::default();
+    // A block of ten, left at its last.
+    left.begun(111);
+    assert_eq!(left.accessed(111, 1), 0);
+    assert!(left.overwrote(111, 1));
+    assert!(!left.overwrote(110, 1), "its second write");
+    // The next time it is the same.
+    left.begun(121);
+    assert!(left.overwrote(121, 1));
+}

@@ -282,6 +282,8 @@ fn of_blocks_of_one_instruction_those_are_watched_that_may_access_a_device() {
     check(PUSH_RSI, false);
     check(CALL, false);
     check(JMP_RAX, false);
+    // rep stosb: `What::Repeats` sets it right.
+    check(&[0xf3, 0xaa], false);
 }
 
 #[test]
@@ -421,16 +423,29 @@ fn what_an_instruction_writes_is_of_its_block_or_not() {
     let at = start + 1;
     let reaches = |to: u64, bytes| rests.reaches(at, to, bytes);
     assert!(reaches(start, 1) && reaches(start + 9, 1), "in the block");
-    assert!(
-        reaches(at + 44, 8) && !reaches(at + 45, 8),
-        "three instructions"
-    );
-    assert!(
-        !reaches(BASE + 0xff8, 8) && reaches(BASE + 0xffc, 8),
-        "the page's start"
-    );
+    assert!(reaches(start - 7, 8) && !reaches(start - 8, 8), "before it");
+    assert!(!reaches(start + 10, 8), "behind it");
     assert!(
         !rests.reaches(BASE, BASE, 1),
         "nothing was translated there"
     );
+}
+
+#[test]
+fn the_longest_block_that_ends_in_an_instruction_is_its_block() {
+    let rests = Rests::default();
+    let start = BASE + 0x1ff0;
+    let at = start + 9;
+    assert!(!rests.keep(&block(at, &[SAVE_RSP])), "the first time");
+    assert!(rests.reaches(at, at + 6, 1) && !rests.reaches(at, at - 1, 1));
+    assert!(!rests.reaches(at, at + 7, 1), "the next page");
+    assert!(rests.keep(&block(start, &[SAVE_RSP, NOP, NOP, SAVE_RSP])));
+    assert!(rests.reaches(at, start, 1));
+    assert!(rests.keep(&block(start + 8, &[NOP, SAVE_RSP])));
+    assert!(rests.reaches(at, start, 1), "the longer one is still there");
+    assert!(rests.keep(&block(at, &[SAVE_RSP])));
+    assert!(rests.reaches(at, start, 1), "executed again alone");
+    // Other code.
+    rests.keep(&block(start + 8, &[NOP, SAVE_RSP, NOP]));
+    assert!(rests.reaches(at, start + 8, 1) && !rests.reaches(at, start, 1));
 }
