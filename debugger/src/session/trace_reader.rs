@@ -52,12 +52,7 @@ struct Head {
 impl Reader {
     /// # Safety
     /// `mapping` is a mapping of that shape as long as the reader is used, and nobody else reads the ring.
-    pub(super) const unsafe fn new(
-        mapping: *const u8,
-        shape: Shape,
-        policy: Policy,
-        vcpu: u32,
-    ) -> Self {
+    pub(super) unsafe fn new(mapping: *const u8, shape: Shape, policy: Policy, vcpu: u32) -> Self {
         Self {
             mapping,
             shape,
