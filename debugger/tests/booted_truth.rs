@@ -180,9 +180,7 @@ fn rows(page: &str) -> Vec<Row> {
 #[test]
 #[ignore = "boots an image"]
 fn what_the_book_says_of_counts_beside_time_is_so() {
-    let page =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/concepts/counts-and-time.md");
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = page("concepts/counts-and-time.md");
     let rows = rows(&page);
     assert_eq!(rows.len(), CALLS.len());
     let runs = [Mode::Linux, Mode::Ukl, Mode::Bypass].map(traced);
@@ -229,10 +227,34 @@ fn what_the_book_says_of_counts_beside_time_is_so() {
     }
 }
 
-/// Whether the image was built of the kernel and by the compiler that the page names.
+fn page(name: &str) -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs/src")
+        .join(name);
+    std::fs::read_to_string(page).unwrap()
+}
+
+/// The guide shows the same comparison as a terminal does.
+#[test]
+fn the_guide_has_the_same_counts() {
+    let guide = page("guide/counting.md");
+    for row in rows(&page("concepts/counts-and-time.md")) {
+        let line = guide.lines().find(|line| {
+            let call = line.split_whitespace().next();
+            call == Some(row.call.as_str())
+        });
+        let cells = line.unwrap_or_default().split_whitespace().skip(2);
+        let counts: Vec<u64> = cells.take(3).flat_map(str::parse).collect();
+        assert_eq!(counts, row.instructions, "{}", row.call);
+    }
+}
+
+/// Whether the image was built of the kernel and by the compiler that the page names: the kernel by its package, as
+/// `6.1.192 (Debian linux-source-6.1 6.1.192-3)` ends in.
 fn of_the_books_versions(page: &str) -> bool {
     let versions = image().manifest.versions;
-    let kernel = versions.kernel.split(' ').next().unwrap_or_default();
+    let kernel = versions.kernel.rsplit(' ').next().unwrap_or_default();
+    let kernel = kernel.trim_end_matches(')');
     let compiler = versions.compiler.rsplit(' ').next().unwrap_or_default();
     page.contains(&format!("kernel {kernel}, gcc {compiler}"))
 }

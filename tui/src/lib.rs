@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use debugger::trace::export::ExportError;
 
 pub mod action;
 pub mod args;
@@ -108,17 +109,60 @@ fn complain(line: &str) {
 
 /// `uklscope … | head` ends quietly when `head` has seen enough.
 fn reader_left(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        kind == Some(io::ErrorKind::BrokenPipe)
-    })
+    let mut kinds = error.chain().map(io_kind);
+    kinds.any(|kind| kind == Some(io::ErrorKind::BrokenPipe))
+}
+
+/// Not every error that is one of input and output has that as its source.
+fn io_kind(cause: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        Some(error.kind())
+    } else if let Some(error) = cause.downcast_ref::<serde_json::Error>() {
+        error.io_error_kind()
+    } else {
+        cause.downcast_ref::<ExportError>()?.io_kind()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
 
-    use super::sentence;
+    use debugger::trace::export::{FORMATS, How, Source};
+    use debugger::trace::recording::Recording;
+
+    use super::{reader_left, sentence};
+
+    /// One that reads nothing.
+    struct Closed;
+
+    impl std::io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whoever_reads_may_leave_whatever_is_written() {
+        let json = serde_json::to_writer(Closed, "text").unwrap_err();
+        assert!(reader_left(&anyhow::Error::new(json).context("writing")));
+        let recording = Recording::decode(include_bytes!("../assets/builtin.uklrec"));
+        let source = Source {
+            recording: &recording.unwrap().0,
+            timeline: None,
+        };
+        for format in FORMATS {
+            if let How::File(write) = format.how {
+                let error = anyhow::Error::new(write(&source, &mut Closed).unwrap_err());
+                assert!(reader_left(&error), "{}: {error}", format.name);
+            }
+        }
+        assert!(!reader_left(&anyhow::anyhow!("Broken pipe")));
+    }
 
     #[test]
     fn a_cause_is_told_once() {

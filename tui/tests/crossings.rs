@@ -36,6 +36,8 @@ fn advice_stands_below_the_crossings() {
 fn the_counts_of_a_class_and_who_made_them_stand_below_too() {
     assert_snapshot!("counts_small", screen("3 Down Down c", SMALL));
     assert_snapshot!("counts_large", screen("3 Down Down c", LARGE));
+    let exact = screen("3 c", SMALL);
+    assert!(exact.contains("write: each 354 instructions ─"), "{exact}");
     assert_snapshot!("sites_small", screen("3 s", SMALL));
     assert_snapshot!("sites_large", screen("3 s", LARGE));
 }

@@ -184,6 +184,28 @@ fn rates_are_of_one_run_and_of_what_was_seen_before() {
 }
 
 #[test]
+fn where_there_is_little_room_rates_stand_while_crossings_come() {
+    let mut stage = live("Down");
+    let is_rated = |stage: &Stage| stage.text().contains("per s");
+    assert!(is_rated(&stage));
+    stage.event(news(false, &[("read", 9, 400)]));
+    assert!(!is_rated(&stage), "{}", stage.text());
+}
+
+#[test]
+fn of_a_call_that_was_interrupted_the_name_is_cut_and_not_what_is_told_of_it() {
+    let mut stage = live("Down");
+    let Event::Trace(mut news) = news(true, &[("sched_get_priority_max", 9, 400)]) else {
+        panic!("news are of a trace");
+    };
+    Arc::make_mut(&mut news.report).classes[0].interrupted = true;
+    stage.event(Event::Trace(news));
+    let text = stage.text();
+    assert!(text.contains(" sched_g… (cut) "), "{text}");
+    assert!(text.contains("── sched_get_priority_max: "), "{text}");
+}
+
+#[test]
 fn escape_shows_all_again_before_it_ends_the_run() {
     let mut stage = live("/ call=close Enter");
     let work = Work {

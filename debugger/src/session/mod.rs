@@ -78,6 +78,7 @@ mod symbol_file;
 pub mod target;
 mod tasks;
 pub mod trace;
+mod trace_clock;
 pub mod trace_compare;
 mod trace_error;
 pub mod trace_file;

@@ -562,7 +562,11 @@ impl Running<'_> {
         while let Ok(bytes) = self.guest.serial().recv_timeout(FAREWELL) {
             self.serial.extend(bytes);
         }
-        let report = self.report(false);
+        let mut report = self.report(false);
+        if self.cancelled && report.classes.is_empty() {
+            let early = "no crossing was seen: the application may not have been started yet";
+            report.notes.push(early.to_owned());
+        }
         let whole =
             !self.cancelled && !self.options.paused && self.options.filter == Filter::default();
         if report.classes.is_empty() && whole && self.options.scope != Scope::Clock {

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use wire::layout::{CHUNK_HEADER_BYTES, SEQUENCE_OFFSET, USED_OFFSET};
 use wire::{Control, Policy, Shape, Taken};
 
+use super::trace_clock::TraceClock;
 use crate::trace::fold::Fold;
 use crate::trace::places::Places;
 use crate::trace::recording::Chunk;
@@ -26,6 +27,9 @@ pub(super) struct Reader {
     /// Records dropped before those taken last.
     lost: u64,
     copied: Copied,
+    clock: TraceClock,
+    /// Records with other clocks than the ring's.
+    told: Vec<u64>,
     /// What the numbers of functions in the records mean, where they are not the site table's.
     places: Option<Arc<Places>>,
     placed: Vec<u64>,
@@ -48,12 +52,7 @@ struct Head {
 impl Reader {
     /// # Safety
     /// `mapping` is a mapping of that shape as long as the reader is used, and nobody else reads the ring.
-    pub(super) const unsafe fn new(
-        mapping: *const u8,
-        shape: Shape,
-        policy: Policy,
-        vcpu: u32,
-    ) -> Self {
+    pub(super) unsafe fn new(mapping: *const u8, shape: Shape, policy: Policy, vcpu: u32) -> Self {
         Self {
             mapping,
             shape,
@@ -72,6 +71,8 @@ impl Reader {
                 records: Vec::new(),
                 taken: 0,
             },
+            clock: TraceClock::default(),
+            told: Vec::new(),
             places: None,
             placed: Vec::new(),
         }
@@ -125,17 +126,32 @@ impl Reader {
             }
             None => raw,
         };
-        let taken = fold.take(self.vcpu as usize, head.clock, raw);
+        let after = self.clock.after(head.clock, raw);
+        let told = match after {
+            Some(_) => raw,
+            None => {
+                let mut clock = self.clock;
+                clock.put_right(head.clock, raw, &mut self.told);
+                &self.told
+            }
+        };
+        let clock = self.clock.told(head.clock);
+        let taken = fold.take(self.vcpu as usize, clock, told);
         if taken > 0 {
             recorder.take(Chunk {
                 vcpu: self.vcpu,
                 sequence: head.sequence,
-                clock: head.clock,
+                clock,
                 lost: self.lost,
-                records: &raw[..taken],
+                records: &told[..taken],
             });
         }
         let there = raw.len();
+        self.clock = match after {
+            Some(after) if taken == there => after,
+            // The rest is read again.
+            _ => self.clock_after(head.clock, &raw[..taken], fold),
+        };
         match self.policy {
             Policy::Lossless => {
                 self.move_on(taken);
@@ -143,6 +159,14 @@ impl Reader {
             Policy::Flight => self.copied.taken += taken,
         }
         Some((there, taken))
+    }
+
+    fn clock_after(&self, base: u64, raw: &[u64], fold: &mut Fold) -> TraceClock {
+        self.clock.after(base, raw).unwrap_or_else(|| {
+            let mut clock = self.clock;
+            fold.went_back += clock.put_right(base, raw, &mut Vec::new());
+            clock
+        })
     }
 
     /// The records of the oldest chunk that were not taken yet, where they lie.
@@ -254,3 +278,6 @@ impl Reader {
         unsafe { &*self.mapping.add(chunk + offset).cast() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,12 +61,7 @@ pub struct RingCounts {
 impl Ring {
     /// `on`: it is recorded from the start.
     pub(super) fn new(vcpus: u32, sites: &[Site], policy: Policy, on: bool) -> io::Result<Self> {
-        let shape = Shape {
-            vcpus,
-            chunks: CHUNKS,
-            chunk_records: CHUNK_RECORDS,
-            sites: sites.len() as u64,
-        };
+        let shape = Self::shape(vcpus, sites.len() as u64);
         let file = File::from(memfd_create("uklscope-trace", MemfdFlags::CLOEXEC)?);
         file.set_len(shape.total_bytes())?;
         // SAFETY: the file is ours and keeps its length; the probe writes only what the layout gives it.
@@ -92,6 +87,15 @@ impl Ring {
         };
         ring.header().gate.store(u32::from(on), Ordering::Release);
         Ok(ring)
+    }
+
+    pub(super) const fn shape(vcpus: u32, sites: u64) -> Shape {
+        Shape {
+            vcpus,
+            chunks: CHUNKS,
+            chunk_records: CHUNK_RECORDS,
+            sites,
+        }
     }
 
     /// In a guest's memory, where its kernel has made it and writes it.

@@ -55,6 +55,19 @@ pub enum Outcome {
     Missing,
 }
 
+/// `line 381: invalid value: integer `-3`, expected u64`
+fn told(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!(
+            "line {}: {}",
+            before.matches('\n').count() + 1,
+            error.message()
+        ),
+        None => error.message().to_owned(),
+    }
+}
+
 /// Why a text holds no expectations.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoExpectations {
@@ -96,8 +109,8 @@ impl Expectations {
     /// # Errors
     /// When the text is no file of this kind, or a path in it cannot be read.
     pub fn read(text: &str) -> Result<Self, NoExpectations> {
-        let read: Self = toml::from_str(text)
-            .map_err(|error| NoExpectations::Toml(error.message().to_owned()))?;
+        let read: Self =
+            toml::from_str(text).map_err(|error| NoExpectations::Toml(told(&error, text)))?;
         if read.schema != SCHEMA {
             return Err(NoExpectations::Schema(read.schema));
         }

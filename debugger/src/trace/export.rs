@@ -123,6 +123,22 @@ pub enum ExportError {
     TooLarge { what: &'static str, value: u64 },
 }
 
+impl ExportError {
+    /// Why it could not be written, where that is it.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Io(error) => Some(error.kind()),
+            Self::Csv(error) => match error.kind() {
+                ::csv::ErrorKind::Io(error) => Some(error.kind()),
+                _ => None,
+            },
+            Self::Json(error) => error.io_error_kind(),
+            Self::Parquet(_) | Self::TooLarge { .. } => None,
+        }
+    }
+}
+
 impl Format {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {

@@ -37,6 +37,18 @@ pub enum Place {
     Unknown,
 }
 
+impl Place {
+    /// So many instructions were counted since the last record. Where more are left of a block, it is another one that
+    /// was translated at the same address: another program's, or one that lay there before.
+    #[must_use]
+    pub fn within(self, counted: u64) -> Self {
+        match self {
+            Self::Inside(rest) if u64::from(rest) > counted => Self::Unknown,
+            place => place,
+        }
+    }
+}
+
 static FAULTS: OnceLock<Faults> = OnceLock::new();
 
 /// Once, before anything is translated.

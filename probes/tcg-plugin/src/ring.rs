@@ -33,6 +33,8 @@ pub struct Ring {
     shape: Shape,
     vcpu: u32,
     lost: u64,
+    /// Behind the numbers of the last switch.
+    switched: *mut u64,
     /// Where records go that there is no room for.
     scratch: Box<[u64]>,
     dropping: bool,
@@ -62,6 +64,7 @@ impl Ring {
             shape,
             vcpu,
             lost: 0,
+            switched: ptr::null_mut(),
             scratch: vec![0; shape.chunk_records as usize].into_boxed_slice(),
             dropping: false,
         }
@@ -111,7 +114,26 @@ impl Ring {
                 self.next = self.next.add(1);
             }
         }
+        self.switched = self.next;
         self.publish();
+    }
+
+    /// The clock of the last record; `None`: there is none.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        if self.next == self.start {
+            return None;
+        }
+        let numbers = if self.next == self.switched {
+            SWITCH_NUMBERS
+        } else {
+            0
+        };
+        // SAFETY: a chunk that was begun has a record, and a switch's numbers lie behind it.
+        let raw = unsafe { *self.next.sub(1 + numbers) };
+        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+        let since = (raw as u32).wrapping_sub(self.base as u32);
+        Some(self.base.wrapping_add(since.into()))
     }
 
     /// Lets the reader have what there is of a chunk.

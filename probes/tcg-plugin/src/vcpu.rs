@@ -180,6 +180,13 @@ impl Vcpu {
 
     /// Takes back what was counted and not executed, and writes what waited for that.
     fn settle(&mut self, place: Place) {
+        let place = match self.ring.last() {
+            // By instructions no more than the one that faulted is taken back.
+            Some(last) if self.counted != Counted::ByInstruction => {
+                place.within(self.waiting[0].stamp.saturating_sub(last))
+            }
+            _ => place,
+        };
         let rest = match place {
             Place::Between => 0,
             Place::Repeating(at) => {

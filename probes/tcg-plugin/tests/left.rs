@@ -1,5 +1,6 @@
-//! What is taken back where a block was left in its middle.
+//! What is taken back where a block was left in its middle, or at a fault.
 
+use uklscope_tcg::fault::Place;
 use uklscope_tcg::left::Left;
 
 #[test]
@@ -51,4 +52,12 @@ fn a_write_into_the_own_block_at_its_end_takes_back_the_instruction_alone() {
     // The next time it is the same.
     left.begun(121);
     assert!(left.overwrote(121, 1));
+}
+
+#[test]
+fn no_more_is_left_of_a_block_than_was_counted_since_the_last_record() {
+    let inside = Place::Inside(7);
+    assert_eq!(inside.within(7), inside);
+    assert_eq!(inside.within(6), Place::Unknown);
+    assert_eq!(Place::Between.within(0), Place::Between);
 }

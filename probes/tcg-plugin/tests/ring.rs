@@ -175,3 +175,27 @@ fn nobody_waits_for_a_reader_that_is_gone() {
     push(&mut ring, 0..13);
     assert!(mapping.control().lost.load(Ordering::Relaxed) > 0);
 }
+
+#[test]
+fn the_clock_of_the_last_record_is_known() {
+    let mut mapping = Mapping::new(Policy::Lossless, std::process::id());
+    let mut ring = mapping.ring();
+    assert_eq!(ring.last(), None);
+    push(&mut ring, [0xffff_fffe, 0x1_0000_0002]);
+    assert_eq!(ring.last(), Some(0x1_0000_0002), "over its chunk's start");
+    let switch = Switch {
+        word: Word::new(Kind::Switch, 0),
+        from: 1,
+        to: 2,
+    };
+    // A chunk of its own.
+    ring.push_switch(0x1_0000_0007, switch, &AtomicU64::new(0));
+    assert_eq!(ring.last(), Some(0x1_0000_0007), "its numbers are none");
+    ring.finish();
+    mapping.take(2, 0);
+    push(&mut ring, [0x1_0000_0008]);
+    assert_eq!(ring.last(), Some(0x1_0000_0008));
+    mapping.close();
+    push(&mut ring, 20..25);
+    assert_eq!(ring.last(), Some(24), "it is dropped");
+}

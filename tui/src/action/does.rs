@@ -4,6 +4,7 @@ use debugger::command::{self, Command};
 use debugger::model::Model;
 
 use crate::overlay::{Overlay, Palette, Prompt, PromptKind};
+use crate::panels::listing::is_recording;
 use crate::panels::{Effect, PanelId, Screen};
 use crate::ui::Ui;
 
@@ -181,7 +182,7 @@ pub(super) fn cancel(ui: &mut Ui, model: &Model) -> Vec<Effect> {
     work.map_or_else(Vec::new, |work| vec![Effect::Cancel(work.name.clone())])
 }
 
-/// Shows a place that was typed: `ksys_write`, `read_write.c:636`, `0xffffffff81000000`.
+/// Shows a place that was typed: `ksys_write`, `read_write.c:636`, `0xffffffff81000000`; on the timeline a clock.
 pub fn go_to(ui: &mut Ui, model: &Model, text: &str) -> Vec<Effect> {
     if ui.screen == Screen::Memory {
         ui.panels.memory.go(text);
@@ -191,6 +192,14 @@ pub fn go_to(ui: &mut Ui, model: &Model, text: &str) -> Vec<Effect> {
     if ui.screen == Screen::Space {
         ui.look.address = Some(text.to_owned());
         return Vec::new();
+    }
+    let body = ui.body();
+    if ui.screen == Screen::Timeline && ui.panels.timeline.go_to(text, model, body) {
+        return Vec::new();
+    }
+    if is_recording(model) {
+        let why = "a recording holds no code; 'uklscope run IMAGE' boots an image";
+        return vec![Effect::Say(why.to_owned())];
     }
     let location = match command::parse(&format!("list {text}")) {
         Ok(Command::List {

@@ -156,7 +156,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Screen(Screen::Timeline), "find next", &["n"], "", "go to where a function of that name is entered next", |ui, m| { let area = ui.body(); ui.panels.timeline.again(false, m, area) }),
     action(Scope::Screen(Screen::Timeline), "find previous", &["N"], "", "go to where it was entered before", |ui, m| { let area = ui.body(); ui.panels.timeline.again(true, m, area) }),
     action(Scope::Screen(Screen::Timeline), "next run", &["r"], "", "the next of several runs", |ui, m| ui.panels.timeline.next_run(m)),
-    action(Scope::Everywhere, "go to", &["g"], "go to", "show a symbol, a line or an address", |ui, _| prompt(ui, PromptKind::GoTo, "")),
+    action(Scope::Everywhere, "go to", &["g"], "go to", "show a symbol, a line or an address; on the timeline a clock", |ui, _| prompt(ui, PromptKind::GoTo, "")),
     action(Scope::Everywhere, "find", &["/"], "find", "to the next row with a text", |ui, _| prompt(ui, PromptKind::Find, "")),
     action(Scope::Everywhere, "command", &[":"], "command", "a command of the debugger; Tab completes, Up recalls, Ctrl-R searches what was typed before", |ui, _| prompt(ui, PromptKind::Command, "")),
     action(Scope::Everywhere, "palette", &["Ctrl-P"], "", "search commands, actions and symbols", palette),

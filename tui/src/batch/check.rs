@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use debugger::trace::expectations::{Checked, Expectations, Outcome, SCHEMA};
 use debugger::trace::recording::Recording;
+use debugger::trace::report::Report;
 use serde_json::json;
 
 use super::wanted::Wanted;
@@ -66,7 +67,7 @@ pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         writeln!(out, "{document}")?;
     } else {
         for one in &checked {
-            print(one, out)?;
+            print(one, &recording.runs, out)?;
         }
     }
     let holds = |one: &&Checked<'_>| matches!(one.outcome, Outcome::Holds { .. });
@@ -113,16 +114,21 @@ fn write(args: &CheckArgs, recording: &Recording, out: &mut dyn Write) -> anyhow
     Ok(())
 }
 
-fn print(one: &Checked<'_>, out: &mut dyn Write) -> std::io::Result<()> {
+/// `runs`: where it was looked for.
+fn print(one: &Checked<'_>, runs: &[Report], out: &mut dyn Write) -> std::io::Result<()> {
     let expected = one.expected;
     let head = format!("{:<10} {:<24}", expected.mode, expected.call);
     match &one.outcome {
         Outcome::Holds { instructions } => writeln!(out, "holds    {head} {instructions}"),
-        Outcome::Missing => writeln!(
-            out,
-            "missing  {head} {}: the recording has no such call by {}",
-            expected.instructions, expected.kind
-        ),
+        Outcome::Missing => {
+            let why = if runs.iter().any(|run| run.mode == expected.mode) {
+                format!("the recording has no such call by {}", expected.kind)
+            } else {
+                let modes: Vec<_> = runs.iter().map(|run| run.mode.to_string()).collect();
+                format!("the recording is of mode {}", modes.join(", "))
+            };
+            writeln!(out, "missing  {head} {}: {why}", expected.instructions)
+        }
         Outcome::Changed(pair) => {
             writeln!(out, "changed  {head} {} → {}", pair.a, pair.b)?;
             writeln!(out, "{}", trace_text::LADDER_KEY)?;
@@ -200,7 +206,8 @@ mod tests {
             .unwrap();
         operation.path = operation.path.replace(line, &cheaper);
         operation.instructions -= 7;
-        std::fs::write(&file, expectations.write().unwrap()).unwrap();
+        let cheaper_whole = expectations.write().unwrap();
+        std::fs::write(&file, &cheaper_whole).unwrap();
         let (changed, text) = check(&file, false, false);
         let error = changed.unwrap_err().to_string();
         assert!(
@@ -211,6 +218,21 @@ mod tests {
             text.contains("changed ") && text.contains("ksys_write"),
             "{text}"
         );
+        expectations.operations[0].mode = "ukl+nopti".parse().unwrap();
+        std::fs::write(&file, expectations.write().unwrap()).unwrap();
+        let (_, text) = check(&file, false, false);
+        let missing = text.lines().find(|line| line.starts_with("missing "));
+        let missing = missing.unwrap_or_default();
+        assert!(
+            missing.contains("the recording is of mode linux, "),
+            "{text}"
+        );
+        let text = whole.replace("within = ", "within = -");
+        std::fs::write(&file, text).unwrap();
+        let error = format!("{:#}", check(&file, false, false).0.unwrap_err());
+        assert!(error.contains("expectations: line "), "{error}");
+
+        std::fs::write(&file, cheaper_whole).unwrap();
         let (_, document) = check(&file, false, true);
         let document: serde_json::Value = serde_json::from_str(&document).unwrap();
         let operations = document["operations"].as_array().unwrap();

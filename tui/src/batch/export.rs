@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use debugger::session::trace_file;
 use debugger::trace::export::{FORMATS, Format, How, Source, Timeline};
@@ -86,7 +86,8 @@ pub fn run(args: &ExportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         (How::File(write), Some(path)) => to_file(path, |file| Ok(write(&source, file)?)),
         (How::Folder(files), Some(folder)) => {
             let what = || format!("making the folder {}", folder.display());
-            fs::create_dir_all(folder).with_context(what)?;
+            fs::create_dir_all(folder)
+                .map_err(|error| anyhow!("{}: {error}; name another one with -o", what()))?;
             for (name, write) in files {
                 to_file(&folder.join(name), |file| Ok(write(&source, file)?))?;
             }
@@ -155,7 +156,9 @@ fn to_file(
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let what = || format!("writing {}", path.display());
-    let mut file = BufWriter::new(File::create(path).with_context(what)?);
+    let file = File::create(path)
+        .map_err(|error| anyhow!("{}: {error}; check its folder and its permissions", what()))?;
+    let mut file = BufWriter::new(file);
     write(&mut file).with_context(what)?;
     file.flush().with_context(what)
 }

@@ -117,12 +117,18 @@ fn class_line(class: &Class) -> String {
     };
     let phases = phase_columns(class.phases);
     format!(
-        "{:<10} {:<24} {:>9} {:>12}  {exact:<17} {phases}",
+        "{:<10} {} {:>12}  {exact:<17} {phases}",
         class.kind,
-        class.call,
-        Insns(class.count).to_string(),
+        called(&class.call, class.count),
         Insns(class.instructions).to_string(),
     )
+}
+
+/// Both columns in one: the longest names are those of interrupts, which are few.
+fn called(call: &str, count: u64) -> String {
+    let count = Insns(count).to_string();
+    let room = (24 + 1 + 9_usize).saturating_sub(call.chars().count());
+    format!("{call}{count:>room$}", room = room.max(count.len() + 1))
 }
 
 /// A call's dominant class each, with how many crossings and classes the call has in all.
@@ -407,4 +413,23 @@ fn totals(comparison: &Comparison, modes: &[&Setup], call: &str) -> String {
 fn phase_line(call: &str, mode: &Setup, class: &Class) -> String {
     let phases = phase_columns(class.phases);
     format!("{call:<16} {mode:<10} {phases}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::called;
+
+    #[test]
+    fn a_long_name_takes_the_room_before_its_count() {
+        let line = format!("{:<24} {:>9}", "read", "1,234");
+        assert_eq!(called("read", 1_234), line);
+        let timer = called("asm_sysvec_apic_timer_interrupt", 26);
+        assert_eq!(timer, "asm_sysvec_apic_timer_interrupt 26");
+        assert_eq!(timer.len(), line.len());
+        let many = called("asm_sysvec_apic_timer_interrupt", 1_234);
+        assert_eq!(
+            many, "asm_sysvec_apic_timer_interrupt 1,234",
+            "apart in any case"
+        );
+    }
 }

@@ -15,6 +15,7 @@ use crate::order::Order;
 use crate::theme::Theme;
 use crate::widgets::bar::{PHASE_GLYPHS, sparkline, stacked};
 use crate::widgets::cursor::Cursor;
+use crate::widgets::names::fit_name;
 use crate::widgets::table::{self, Column};
 use crate::widgets::text;
 
@@ -33,6 +34,8 @@ const EXACT: usize = 9;
 
 /// From here on the longest names leave room, which the phases get.
 const WIDE: usize = 130;
+/// Behind the name of a call that was interrupted, where it does not stand below what was not.
+const CUT: &str = " (cut)";
 /// `asm_sysvec_apic_timer_interrupt (cut)`
 const LONGEST_CALL: usize = 37;
 
@@ -95,7 +98,12 @@ const COLUMNS: &[Column] = &[
     },
 ];
 
-/// `rated`: crossings came while somebody looked.
+/// Crossings came while somebody looked; where there is little room, come now.
+fn is_rated(view: View<'_>, area: Rect) -> bool {
+    let crossings = &view.model.crossings;
+    crossings.is_rated() && (crossings.is_tracing() || usize::from(area.width) >= WIDE)
+}
+
 fn columns(width: usize, rated: bool) -> Vec<Column> {
     let mut columns = COLUMNS.to_vec();
     if width >= WIDE {
@@ -211,8 +219,7 @@ impl Panel for Classes {
             };
             return say(why, view, area, buf);
         }
-        let rated = view.model.crossings.is_rated();
-        let columns = columns(usize::from(area.width), rated);
+        let columns = columns(usize::from(area.width), is_rated(view, area));
         let fitted = table::fitting(&columns, usize::from(area.width));
         table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);
@@ -249,12 +256,14 @@ fn cells(
     let width = |column: usize| width(column).map_or(0, |(_, width)| *width);
     let rates: Vec<u64> = view.model.crossings.rates(class).collect();
     let recent = &rates[rates.len().saturating_sub(width(RATE))..];
+    let room = width(CALL);
     let call = if !class.interrupted {
-        class.call.clone()
+        fit_name(&class.call, room).into_owned()
     } else if above.is_some_and(|above| is_of(class, above)) {
         "└ interrupted".to_owned()
     } else {
-        format!("{} (cut)", class.call)
+        let name = fit_name(&class.call, room.saturating_sub(CUT.len()));
+        format!("{name}{CUT}")
     };
     let tracing = view.model.crossings.is_tracing();
     let now = rates.last().filter(|_| tracing);

@@ -46,13 +46,18 @@ impl Panel for Counts {
         } else {
             ""
         };
+        let range = match class.exact {
+            true => format!("each {}", Insns(class.min)),
+            false => format!(
+                "{} different from {} to {}",
+                counts.len(),
+                Insns(class.min),
+                Insns(class.max)
+            ),
+        };
         format!(
-            "counts of {} {}{cut}: {} different from {} to {} instructions{rest}",
-            class.kind,
-            class.call,
-            counts.len(),
-            Insns(class.min),
-            Insns(class.max)
+            "counts of {} {}{cut}: {range} instructions{rest}",
+            class.kind, class.call
         )
     }
 

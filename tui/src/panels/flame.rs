@@ -26,8 +26,8 @@ pub struct Flame {
     marked: Vec<String>,
     /// Only the classes of the marked call.
     one_call: bool,
-    /// The run as it was when the picture was frozen, and whether it went on.
-    frozen: Option<(Arc<Report>, bool)>,
+    /// The run that goes on, as it was when the picture was frozen.
+    frozen: Option<Arc<Report>>,
     /// What was looked for last.
     sought: String,
 }
@@ -50,14 +50,16 @@ struct Scene<'a> {
 impl Flame {
     /// Freezes the picture of a run that goes on, or lets it move again.
     pub fn freeze(&mut self, model: &Model) -> Vec<Effect> {
-        self.frozen = match (&self.frozen, &model.crossings.news) {
-            (None, Some(news)) => Some((Arc::clone(&news.report), news.running)),
-            _ => None,
+        let going_on = model.crossings.news.as_ref().filter(|news| news.running);
+        let (frozen, words) = match (&self.frozen, going_on) {
+            (None, Some(news)) => (
+                Some(Arc::clone(&news.report)),
+                "the picture stands still, the run goes on; F lets it move again",
+            ),
+            (None, None) => (None, "no run is being traced: the picture stands still"),
+            (Some(_), _) => (None, "the picture shows the run as it is"),
         };
-        let words = match &self.frozen {
-            Some(_) => "the picture stands still, the run goes on; F lets it move again",
-            None => "the picture shows the run as it is",
-        };
+        self.frozen = frozen;
         vec![Effect::Say(words.to_owned())]
     }
 
@@ -79,7 +81,7 @@ impl Flame {
     /// What is shown, and whether it goes on.
     fn report<'a>(&'a self, model: &'a Model) -> Option<(&'a Report, bool)> {
         match &self.frozen {
-            Some((report, live)) => Some((report, *live)),
+            Some(report) => Some((report, true)),
             None => Some((model.crossings.report()?, model.crossings.is_tracing())),
         }
     }

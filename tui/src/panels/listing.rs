@@ -1,7 +1,7 @@
 //! What panels with rows have in common.
 
-use debugger::event::TargetInfo;
 use debugger::known::Known;
+use debugger::model::Model;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -52,16 +52,23 @@ pub(super) fn explain<T>(known: &Known<T>, view: View<'_>, area: Rect, buf: &mut
 /// What stands where an answer is not there yet.
 pub(super) fn awaited(view: View<'_>) -> &'static str {
     let model = view.model;
-    let is_recording = |target: &TargetInfo| target.accelerator == "recording";
     if model.run.answers() || model.is_live() {
         "…"
-    } else if model.target.as_ref().is_some_and(is_recording) {
-        "a recording holds crossings and records alone (screens 3, 4 and 6); 'uklscope run IMAGE' boots an image"
+    } else if is_recording(model) {
+        "a recording holds crossings and records alone (screens 3 to 6); 'uklscope run IMAGE' boots an image"
     } else if model.run.has_ended() {
         "the target has ended"
     } else {
         "shown when the target stops"
     }
+}
+
+/// Whether nothing but a recording of crossings is open.
+#[must_use]
+pub fn is_recording(model: &Model) -> bool {
+    let target = model.target.as_ref();
+    let recording = target.is_some_and(|target| target.accelerator == "recording");
+    recording && !model.run.answers() && !model.is_live()
 }
 
 pub(super) fn say(words: &str, view: View<'_>, area: Rect, buf: &mut Buffer) {

@@ -33,13 +33,6 @@ impl Panel for Modes {
         let Some(class) = view.look.class(view.model) else {
             return say("the marked crossing is shown here", view, area, buf);
         };
-        let roomy = phases(class, view, "  ");
-        let legend = match roomy.width() > usize::from(area.width) {
-            true => phases(class, view, " "),
-            false => roomy,
-        };
-        text::put(buf, area, 0, legend);
-
         let known: Vec<(Setup, u64)> = setups(view)
             .into_iter()
             .filter_map(|mode| {
@@ -84,6 +77,12 @@ impl Panel for Modes {
             rows.insert(0, this);
         }
         let most = most.max(class.instructions);
+        let left = usize::from(area.height).saturating_sub(rows.len());
+        let legend = legend(class, view, usize::from(area.width), left);
+        let first = legend.len();
+        for (row, line) in legend.into_iter().enumerate() {
+            text::put(buf, area, row, line);
+        }
         for (row, (marked, name, count, removed)) in rows.iter().enumerate() {
             let mark = if *marked { "▶" } else { " " };
             let line = Line::from(vec![
@@ -92,7 +91,7 @@ impl Panel for Modes {
                 Span::raw(bar(*count, most, width)),
                 Span::styled(removed.clone(), view.theme.good()),
             ]);
-            text::put(buf, area, row + 1, line);
+            text::put(buf, area, first + row, line);
         }
         if known.len() < 2 {
             let below = Rect::new(
@@ -112,22 +111,45 @@ impl Panel for Modes {
     }
 }
 
-fn phases(class: &Class, view: View<'_>, between: &'static str) -> Line<'static> {
-    let mut spans = Vec::new();
-    for (i, (name, value)) in class.phases.named().iter().enumerate() {
-        if *value > 0 {
-            let name = name.replace('_', " ");
+/// The phases side by side; where they are too many for one row, in two if there is room.
+fn legend(class: &Class, view: View<'_>, width: usize, most: usize) -> Vec<Line<'static>> {
+    let phases = phases(class, view);
+    let needed = |between: &str| {
+        let all = phases.iter().map(|phase| phase.width() + between.len());
+        all.sum::<usize>().saturating_sub(between.len())
+    };
+    let (rows, between) = match (needed("  ") <= width, needed(" ") <= width) {
+        (true, _) => (1, "  "),
+        (_, true) => (1, " "),
+        _ if most < 2 => (1, " "),
+        _ => (2, "  "),
+    };
+    let each = phases.len().div_ceil(rows).max(1);
+    let row = |phases: &[Line<'static>]| {
+        let mut spans = Vec::new();
+        for phase in phases {
             if !spans.is_empty() {
                 spans.push(Span::raw(between));
             }
-            spans.push(Span::styled(
-                PHASE_GLYPHS[i].to_string(),
-                view.theme.phase(i),
-            ));
-            spans.push(Span::raw(format!(" {name} {value}")));
+            spans.extend(phase.spans.iter().cloned());
         }
-    }
-    Line::from(spans)
+        Line::from(spans)
+    };
+    phases.chunks(each).map(row).collect()
+}
+
+fn phases(class: &Class, view: View<'_>) -> Vec<Line<'static>> {
+    let named = class.phases.named();
+    let all = named
+        .iter()
+        .enumerate()
+        .filter(|(_, (_, value))| *value > 0);
+    all.map(|(i, (name, value))| {
+        let glyph = Span::styled(PHASE_GLYPHS[i].to_string(), view.theme.phase(i));
+        let name = name.replace('_', " ");
+        Line::from(vec![glyph, Span::raw(format!(" {name} {value}"))])
+    })
+    .collect()
 }
 
 /// Where the call goes by another name there, as a shortcut does: what it is compared with.

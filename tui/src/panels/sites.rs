@@ -13,6 +13,7 @@ use super::listing::{find, moved, say};
 use super::{Act, Effect, Panel, View};
 use crate::look::Look;
 use crate::widgets::cursor::Cursor;
+use crate::widgets::names::fit_name;
 use crate::widgets::table::{self, Column};
 use crate::widgets::text;
 
@@ -33,6 +34,9 @@ const COLUMNS: &[Column] = &[
     Column::right("count", 9, 0),
     Column::right("insns", 13, 0),
 ];
+
+/// Of [`COLUMNS`].
+const CALL: usize = 4;
 
 /// One place's crossings by one call.
 struct Row<'a> {
@@ -148,13 +152,14 @@ impl Panel for Sites {
         let body = table::below_head(area);
         let height = usize::from(body.height);
         let top = self.cursor.top(rows.len(), height);
+        let room = COLUMNS[CALL].width;
         for (at, row) in rows.iter().skip(top).take(height).enumerate() {
             let cells = [
                 row.place.clone(),
                 row.caller.to_owned(),
                 row.task.clone(),
                 row.kind.to_owned(),
-                row.call.to_owned(),
+                fit_name(row.call, room).into_owned(),
                 Insns(row.count).to_string(),
                 Insns(row.instructions).to_string(),
             ];

@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::names::fit_name;
 use super::text;
 
 /// Where a frame lies within an area.
@@ -71,7 +72,7 @@ pub fn put(buf: &mut Buffer, area: Rect, place: Place, label: &str, style: Style
     let label = if room < 3 {
         "".into()
     } else {
-        text::fit(label, room)
+        fit_name(label, room)
     };
     let line = format!("▏{label:<room$}");
     buf.set_stringn(rect.x, rect.y, line, usize::from(rect.width), style);

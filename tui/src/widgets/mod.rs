@@ -5,6 +5,7 @@ pub mod bar;
 pub mod cursor;
 pub mod frames;
 pub mod highlight;
+pub mod names;
 pub mod strip;
 pub mod table;
 pub mod text;

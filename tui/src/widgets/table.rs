@@ -108,8 +108,19 @@ pub fn row(
             0
         };
         buf.set_line(x + pad, area.y, &line, width - pad);
+        if text::columns(of_text(&line)) > width {
+            // Half a number looks like a whole one.
+            buf[(x + width - 1, area.y)].set_symbol("…");
+        }
         x = x.saturating_add(width + 1).min(area.right());
     }
+}
+
+/// Columns of it up to the last that is not blank.
+fn of_text(line: &Line<'_>) -> usize {
+    let last = line.spans.iter().rev();
+    let blank = last.flat_map(|span| span.content.chars().rev());
+    line.width() - blank.take_while(|c| *c == ' ').count()
 }
 
 pub fn heading(
@@ -164,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_aligned_and_cut() {
+    fn cells_are_aligned_and_what_is_cut_is_marked() {
         let mut buf = Buffer::empty(Rect::new(0, 0, 13, 2));
         let fitted = fitting(COLUMNS, 13);
         let area = buf.area;
@@ -181,6 +192,10 @@ mod tests {
         let lines: Vec<String> = (0..2)
             .map(|y| (0..13).map(|x| buf[(x, y)].symbol()).collect())
             .collect();
-        assert_eq!(lines, ["call    count", "getppid    12"]);
+        assert_eq!(lines, ["call    count", "getppi…    12"]);
+        let cells = ["getppid  ", "123456"].map(|text| vec![Span::raw(text)]);
+        row(&mut buf, area, 1, COLUMNS, &fitted, &cells);
+        let line: String = (0..13).map(|x| buf[(x, 1)].symbol()).collect();
+        assert_eq!(line, "getppid 1234…", "blanks are nothing");
     }
 }

@@ -41,6 +41,26 @@ fn one_call_as_a_flame_graph() {
 }
 
 #[test]
+fn of_a_recording_nothing_is_frozen_and_no_code_is_gone_to() {
+    let mut stage = recorded(SMALL, "write");
+    let said = |stage: &Stage| stage.ui.said.clone().unwrap_or_default();
+    stage.keys("5 F");
+    assert!(
+        said(&stage).contains("no run is being traced"),
+        "{}",
+        said(&stage)
+    );
+    assert!(!stage.text().contains("frozen"), "{}", stage.text());
+    stage.keys("g main Enter");
+    assert!(
+        said(&stage).contains("a recording holds no code"),
+        "{}",
+        said(&stage)
+    );
+    assert!(stage.text().contains("flame of"), "{}", stage.text());
+}
+
+#[test]
 fn stacks_of_another_tool_are_drawn_in_their_own_unit() {
     let text = "main;read;vfs_read_[k] 30\nmain;write;vfs_write_[k] 50\nmain 10\nbroken\n";
     let stacks = debugger::trace::import::read(text.as_bytes()).expect("folded stacks");

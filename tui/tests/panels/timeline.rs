@@ -65,6 +65,23 @@ fn a_function_is_found_and_its_crossing_shown() {
 }
 
 #[test]
+fn a_clock_that_was_seen_is_gone_to() {
+    let mut stage = timeline(SMALL, "+ + + + + / vfs_w Enter");
+    let said = stage.ui.said.clone().unwrap_or_default();
+    let clock = said.split_whitespace().nth(2).unwrap_or_default();
+    let clock = clock.trim_end_matches(';');
+    stage.keys(&format!("Home g {clock} Enter m"));
+    let marked = stage.ui.said.clone().unwrap_or_default();
+    assert!(
+        marked.starts_with(&format!("marked {clock};")),
+        "{said} {marked}"
+    );
+    assert_eq!(stage.ui.screen, Screen::Timeline);
+    stage.keys("g vfs_write Enter");
+    assert_eq!(stage.ui.screen, Screen::Debug, "no clock but code");
+}
+
+#[test]
 fn marks_are_set_and_gone_to() {
     let mut stage = timeline(SMALL, "' m l l l m h '");
     assert!(stage.text().contains('▼'));

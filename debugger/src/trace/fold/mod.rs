@@ -76,6 +76,8 @@ pub struct Fold {
     pub pauses: u64,
     /// Crossings given up because the records contradict each other.
     pub broken: u64,
+    /// Records whose clock was before the one before it, and was told to be at that.
+    pub went_back: u64,
     /// Crossings not kept for want of room.
     pub overflow: u64,
     /// Crossings not kept because they have too many steps.
@@ -106,6 +108,7 @@ impl Fold {
             gaps: 0,
             pauses: 0,
             broken: 0,
+            went_back: 0,
             overflow: 0,
             long: 0,
         }

@@ -224,6 +224,10 @@ impl Fold {
             "times the records contradicted each other: those crossings are not counted",
         );
         note(
+            self.went_back,
+            "times the clock of the records went back: it was counted on from where it had been",
+        );
+        note(
             self.overflow,
             &format!(
                 "crossings came after {MOST_NODES} different steps were kept: they are not counted"

@@ -13,6 +13,7 @@ use super::moves::{crossing, inside};
 use super::{RULER, Seen, TOLD};
 use crate::panels::View;
 use crate::theme::Theme;
+use crate::widgets::names::fit_name;
 use crate::widgets::text;
 
 /// Columns of a lane's name.
@@ -265,7 +266,7 @@ fn draw_calls(
             1 => function.origin.letter().to_string(),
             _ => format!(
                 "▏{:<width$}",
-                text::fit(&function.name, width - 1),
+                fit_name(&function.name, width - 1),
                 width = width - 1
             ),
         };

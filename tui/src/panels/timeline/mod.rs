@@ -124,6 +124,16 @@ impl Timeline {
         }
     }
 
+    /// To a clock as it was typed: `500000000`, `500,000,000`. Whether it is one.
+    pub fn go_to(&mut self, text: &str, model: &Model, area: Rect) -> bool {
+        let digits: String = text.chars().filter(|c| *c != ',').collect();
+        let (Ok(clock), Some(seen)) = (digits.trim().parse(), self.seen(model, area)) else {
+            return false;
+        };
+        self.go(clock, seen, area);
+        true
+    }
+
     /// Takes the machine that replays this run to the cursor.
     pub fn take_there(&mut self, model: &Model, area: Rect) -> Vec<Effect> {
         match self.seen(model, area) {
