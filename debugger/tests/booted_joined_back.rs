@@ -2,17 +2,19 @@
 
 mod debuggee;
 mod peers;
+mod qemus;
 
 use std::path::{Path, PathBuf};
 
 use debugger::crossing::Mode;
+use debugger::session::ReplayOptions;
 use debugger::session::replay::{RecordOptions, record};
 use debugger::session::store::Store;
 use peers::{Raw, Served, has};
 
 const HELLO: &str = "qSupported:multiprocess+";
 
-fn recorded(root: &Path) -> PathBuf {
+fn recorded(root: &Path, qemu: Option<&PathBuf>) -> PathBuf {
     let folder = root.join("run");
     let image = Store::open()
         .and_then(|store| store.image("syscalls"))
@@ -20,6 +22,7 @@ fn recorded(root: &Path) -> PathBuf {
     let options = RecordOptions {
         mode: Some(Mode::Ukl),
         calls: Some(10),
+        qemu: qemu.cloned(),
         ..RecordOptions::default()
     };
     record(
@@ -37,8 +40,24 @@ fn recorded(root: &Path) -> PathBuf {
 #[test]
 #[ignore = "boots an image"]
 fn gdb_goes_back_by_instruction_line_call_breakpoint_and_write() {
+    check_back(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn gdb_goes_back_by_other_qemus() {
+    for qemu in qemus::others() {
+        check_back(Some(&qemu));
+    }
+}
+
+fn check_back(qemu: Option<&PathBuf>) {
     let root = tempfile::tempdir().unwrap();
-    let served = Served::replayed("syscalls", recorded(root.path()));
+    let options = ReplayOptions {
+        qemu: qemu.cloned(),
+        ..ReplayOptions::default()
+    };
+    let served = Served::replayed("syscalls", recorded(root.path(), qemu), options);
     let text = served.gdb(&[
         // What the application has in its buffer was written by the kernel.
         "tbreak bench_read",

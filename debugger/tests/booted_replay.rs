@@ -1,6 +1,7 @@
 //! A recorded run: the same twice, forwards and backwards, to the instruction.
 
 mod debuggee;
+mod qemus;
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -18,19 +19,29 @@ use debugger::session::replay::{RecordOptions, Recorded, RecordedRun, record};
 use debugger::session::store::Store;
 use debugger::session::trace::TraceOptions;
 use debugger::session::trace_keep::trace_and_keep;
-use debugger::session::{Session, StopAt};
+use debugger::session::{ReplayOptions, Session};
 use debugger::trace::recording::Search;
 
 /// Enough for each of the demo's loops.
 const CALLS: u64 = 200;
 
-fn recorded(folder: &Path, mode: Mode) -> Recorded {
+/// The QEMU that records and replays; the installed one where none is named.
+type Qemu<'a> = Option<&'a PathBuf>;
+
+fn by_others(check: fn(Qemu<'_>)) {
+    for qemu in qemus::others() {
+        check(Some(&qemu));
+    }
+}
+
+fn recorded(folder: &Path, mode: Mode, qemu: Qemu<'_>) -> Recorded {
     let image = Store::open()
         .and_then(|store| store.image("syscalls"))
         .unwrap_or_else(|error| panic!("{error}"));
     let options = RecordOptions {
         mode: Some(mode),
         calls: Some(CALLS),
+        qemu: qemu.cloned(),
         ..RecordOptions::default()
     };
     let mut serial = Vec::new();
@@ -50,9 +61,12 @@ fn recorded(folder: &Path, mode: Mode) -> Recorded {
     recorded
 }
 
-fn replayed(folder: PathBuf) -> Debuggee {
-    Debuggee::opened(Session::replay(folder, StopAt::Main, None))
-        .unwrap_or_else(|why| panic!("{why}"))
+fn replayed(folder: PathBuf, qemu: Qemu<'_>) -> Debuggee {
+    let options = ReplayOptions {
+        qemu: qemu.cloned(),
+        ..ReplayOptions::default()
+    };
+    Debuggee::opened(Session::replay(folder, options)).unwrap_or_else(|why| panic!("{why}"))
 }
 
 fn stop(debuggee: &mut Debuggee, line: &str) -> Stop {
@@ -92,11 +106,21 @@ fn registers(debuggee: &mut Debuggee) -> Vec<(String, String)> {
 #[test]
 #[ignore = "boots an image"]
 fn a_run_is_gone_back_in_to_the_instruction() {
+    check_back(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn a_run_is_gone_back_in_by_other_qemus() {
+    by_others(check_back);
+}
+
+fn check_back(qemu: Qemu<'_>) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("run");
-    let run = recorded(&folder, Mode::Ukl);
+    let run = recorded(&folder, Mode::Ukl, qemu);
     assert!(run.whole, "{run:?}");
-    let mut debuggee = replayed(folder.clone());
+    let mut debuggee = replayed(folder.clone(), qemu);
     debuggee.ask("b ksys_read");
     let first = stop(&mut debuggee, "c");
     let second = stop(&mut debuggee, "c");
@@ -155,7 +179,7 @@ fn a_run_is_gone_back_in_to_the_instruction() {
     drop(debuggee);
 
     // Snapshots and marks are kept with the run.
-    let mut again = replayed(folder);
+    let mut again = replayed(folder, qemu);
     let marked = stop(&mut again, "goto here");
     assert_eq!(position(&marked), position(&before));
     assert_eq!(marked.place.addr, before.place.addr);
@@ -165,11 +189,21 @@ fn a_run_is_gone_back_in_to_the_instruction() {
 #[test]
 #[ignore = "boots an image"]
 fn the_write_of_what_a_call_gave_is_found_across_the_boundary() {
+    check_write(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn the_write_of_what_a_call_gave_is_found_by_other_qemus() {
+    by_others(check_write);
+}
+
+fn check_write(qemu: Qemu<'_>) {
     for mode in [Mode::Linux, Mode::Ukl, Mode::Bypass] {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("run");
-        recorded(&folder, mode);
-        let mut debuggee = replayed(folder);
+        recorded(&folder, mode, qemu);
+        let mut debuggee = replayed(folder, qemu);
         behind_a_read(&mut debuggee, mode);
         let written = stop(&mut debuggee, "written c");
         assert!(
@@ -186,11 +220,21 @@ fn the_write_of_what_a_call_gave_is_found_across_the_boundary() {
 #[test]
 #[ignore = "boots an image"]
 fn the_boundary_is_crossed_backwards() {
+    check_crossings(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn the_boundary_is_crossed_backwards_by_other_qemus() {
+    by_others(check_crossings);
+}
+
+fn check_crossings(qemu: Qemu<'_>) {
     for mode in [Mode::Linux, Mode::Ukl, Mode::Bypass] {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("run");
-        recorded(&folder, mode);
-        let mut debuggee = replayed(folder);
+        recorded(&folder, mode, qemu);
+        let mut debuggee = replayed(folder, qemu);
         let work = behind_a_read(&mut debuggee, mode);
         let call = stop(&mut debuggee, "crossed c");
         let note = call.note.clone().unwrap_or_default();
@@ -220,15 +264,28 @@ fn the_boundary_is_crossed_backwards() {
 #[test]
 #[ignore = "boots an image"]
 fn a_recorded_run_is_traced_by_its_positions() {
+    check_traced(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn a_recorded_run_is_traced_by_other_qemus() {
+    by_others(check_traced);
+}
+
+fn check_traced(qemu: Qemu<'_>) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("run");
-    recorded(&folder, Mode::Ukl);
+    recorded(&folder, Mode::Ukl, qemu);
     let run = RecordedRun::open(&folder).unwrap();
-    let options = TraceOptions::of(run.clone());
+    let options = TraceOptions {
+        qemu: qemu.cloned(),
+        ..TraceOptions::of(run.clone())
+    };
     let cancel = Arc::default();
     let stored = trace_and_keep(&run.image, &options, &cancel, &mut |_| {}).unwrap();
     let traced = &stored.runs()[0];
-    let mut debuggee = replayed(folder);
+    let mut debuggee = replayed(folder, qemu);
     for name in ["ksys_read", "ksys_write", "tcp_sendmsg", "exc_page_fault"] {
         let function = traced.functions.iter().position(|one| one.name == name);
         let function = u32::try_from(function.unwrap()).unwrap();
@@ -250,10 +307,20 @@ fn a_recorded_run_is_traced_by_its_positions() {
 #[test]
 #[ignore = "boots an image"]
 fn past_stops_are_gone_back_to() {
+    check_past(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn past_stops_are_gone_back_to_by_other_qemus() {
+    by_others(check_past);
+}
+
+fn check_past(qemu: Qemu<'_>) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("run");
-    recorded(&folder, Mode::Ukl);
-    let mut debuggee = replayed(folder);
+    recorded(&folder, Mode::Ukl, qemu);
+    let mut debuggee = replayed(folder, qemu);
     let main = stop(&mut debuggee, "si");
     debuggee.ask("b ksys_read");
     stop(&mut debuggee, "c");
@@ -296,10 +363,20 @@ fn written_during(debuggee: &mut Debuggee, line: &str) -> String {
 #[test]
 #[ignore = "boots an image"]
 fn what_the_guest_writes_is_told_once() {
+    check_told(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn what_the_guest_writes_is_told_once_by_other_qemus() {
+    by_others(check_told);
+}
+
+fn check_told(qemu: Qemu<'_>) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("run");
-    recorded(&folder, Mode::Ukl);
-    let mut debuggee = replayed(folder.clone());
+    recorded(&folder, Mode::Ukl, qemu);
+    let mut debuggee = replayed(folder.clone(), qemu);
     let in_main = position(&stop(&mut debuggee, "si"));
     let on = written_during(&mut debuggee, "c");
     assert_eq!(on.matches("syscalls: mode ukl").count(), 1, "{on}");
@@ -315,7 +392,7 @@ fn what_the_guest_writes_is_told_once() {
     drop(debuggee);
 
     // Another session begins by a snapshot that the first has kept, and tells what lies before it when it comes there.
-    let mut debuggee = replayed(folder);
+    let mut debuggee = replayed(folder, qemu);
     let on = written_during(&mut debuggee, "goto end");
     let back = written_during(&mut debuggee, &format!("goto {in_main}"));
     let again = written_during(&mut debuggee, "c");
@@ -326,6 +403,16 @@ fn what_the_guest_writes_is_told_once() {
 #[test]
 #[ignore = "boots an image"]
 fn a_recording_ended_from_outside_is_whole_up_to_there() {
+    check_ended(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn a_recording_ended_from_outside_is_whole_by_other_qemus() {
+    by_others(check_ended);
+}
+
+fn check_ended(qemu: Qemu<'_>) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("run");
     let image = Store::open()
@@ -333,6 +420,7 @@ fn a_recording_ended_from_outside_is_whole_up_to_there() {
         .unwrap_or_else(|error| panic!("{error}"));
     let options = RecordOptions {
         calls: Some(100_000_000),
+        qemu: qemu.cloned(),
         ..RecordOptions::default()
     };
     let serial = RefCell::new(Vec::new());
@@ -346,7 +434,7 @@ fn a_recording_ended_from_outside_is_whole_up_to_there() {
     )
     .unwrap_or_else(|error| panic!("{error}"));
     assert!(!run.whole, "{run:?}");
-    let mut debuggee = replayed(folder.clone());
+    let mut debuggee = replayed(folder.clone(), qemu);
     let end = stop(&mut debuggee, "c");
     assert_eq!(end.reason, StopReason::End);
     assert!(
@@ -393,15 +481,29 @@ fn ask_redis(port: u16, line: &str) -> String {
 #[test]
 #[ignore = "boots an image"]
 fn a_server_that_was_asked_from_outside_is_gone_back_in() {
+    check_server(None);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn a_server_that_was_asked_is_gone_back_in_by_other_qemus() {
+    by_others(check_server);
+}
+
+fn check_server(qemu: Qemu<'_>) {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("run");
     let image = Store::open()
         .and_then(|store| store.image("redis"))
         .unwrap_or_else(|error| panic!("{error}"));
+    let options = RecordOptions {
+        qemu: qemu.cloned(),
+        ..RecordOptions::default()
+    };
     let client: RefCell<Option<JoinHandle<Vec<String>>>> = RefCell::default();
     let run = record(
         &image,
-        &RecordOptions::default(),
+        &options,
         &folder,
         &mut |forwards| {
             let port = forwards[0].host;
@@ -423,7 +525,7 @@ fn a_server_that_was_asked_from_outside_is_gone_back_in() {
     assert_eq!(answers, ["+OK\r\n"; 3]);
 
     // Nobody is there to ask now.
-    let mut debuggee = replayed(folder);
+    let mut debuggee = replayed(folder, qemu);
     debuggee.ask("b setCommand");
     let asked: Vec<u64> = (0..3)
         .map(|_| position(&stop(&mut debuggee, "c")))

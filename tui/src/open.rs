@@ -10,7 +10,9 @@ use debugger::session::replay::RecordedRun;
 use debugger::session::store;
 use debugger::session::trace_compare::side_by_side;
 use debugger::session::trace_file::{self, Found};
-use debugger::session::{AttachOptions, BootOptions, Handle, Session, StatesOptions, StopAt};
+use debugger::session::{
+    AttachOptions, BootOptions, Handle, ReplayOptions, Session, StatesOptions, StopAt,
+};
 use debugger::trace::import::Stacks;
 use debugger::trace::recording::{Recording, Stored};
 
@@ -169,7 +171,11 @@ pub fn replay(args: &ReplayArgs, look: ScreenArgs) -> anyhow::Result<()> {
     let tracer = RecordedRun::open(&args.target)
         .ok()
         .map(|run| Tracer::of(run, profile.clone()));
-    let session = Session::replay(args.target.clone(), StopAt::Main, profile);
+    let options = ReplayOptions {
+        profile,
+        ..ReplayOptions::default()
+    };
+    let session = Session::replay(args.target.clone(), options);
     let name = args.target.display().to_string();
     live(session, &name, Guest::Ours, tracer, look)
 }

@@ -86,10 +86,10 @@ pub(super) fn boot(
         None => SharedMemory::new(u64::from(machine.memory_mib) << 20),
     };
     machine.shared_memory = memory.as_ref().ok().map(SharedMemory::path);
-    let mut qemu = Qemu::start(&machine).map_err(trouble)?;
     if let Some(again) = &again {
-        again.run.same_qemu(qemu.monitor().version())?;
+        again.run.same_qemu(&machine)?;
     }
+    let mut qemu = Qemu::start(&machine).map_err(trouble)?;
     if again.is_none() && !manifest.ports.is_empty() {
         for forward in qemu.forwards().map_err(trouble)? {
             port.send(Event::Notice(forward.to_string()));
@@ -166,6 +166,9 @@ fn machine(image: &Image, mode: Mode, options: &BootOptions) -> Result<Machine, 
     let mut machine = Machine::of(image, mode, options.calls);
     machine.smp = options.smp;
     machine.stopped_at_start = true;
+    if let Some(qemu) = &options.qemu {
+        machine.program.clone_from(qemu);
+    }
     machine.accelerator = match options.accelerator.as_str() {
         "tcg" => Accelerator::Tcg,
         "kvm" => Accelerator::Kvm,

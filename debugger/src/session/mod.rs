@@ -102,7 +102,7 @@ pub mod wire;
 pub use boot::Session;
 pub use execute::runs;
 pub use handle::{Handle, SymbolNames};
-pub use options::{AttachOptions, BootOptions, StopAt};
+pub use options::{AttachOptions, BootOptions, ReplayOptions, StopAt};
 pub use states::StatesOptions;
 pub use trace_error::{PLUGIN_VARIABLE, TraceError};
 pub use trace_ring::RingCounts;

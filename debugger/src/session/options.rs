@@ -28,6 +28,8 @@ pub struct BootOptions {
     /// More for the kernel's command line.
     pub append: Option<String>,
     pub stop_at: StopAt,
+    /// The QEMU that is started, in place of the usual one.
+    pub qemu: Option<PathBuf>,
     /// Go on though the build-id in the guest is not the vmlinux's.
     pub force: bool,
     /// A table of the kernel's family, in place of the one that its symbols choose.
@@ -45,11 +47,22 @@ impl Default for BootOptions {
             accelerator: "tcg".to_owned(),
             append: None,
             stop_at: StopAt::Main,
+            qemu: None,
             force: false,
             profile: None,
             record: None,
         }
     }
+}
+
+/// Of a recorded run: all else is as it was then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplayOptions {
+    pub stop_at: StopAt,
+    /// A table of the kernel's family, in place of the one that its symbols choose.
+    pub profile: Option<PathBuf>,
+    /// The QEMU that is started, in place of the usual one.
+    pub qemu: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

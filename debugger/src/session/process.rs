@@ -382,12 +382,27 @@ fn end(child: &mut Child) {
 }
 
 /// `$UKLSCOPE_QEMU` in place of the one on the path.
-pub(super) fn program(machine: &Machine) -> PathBuf {
+fn program(machine: &Machine) -> PathBuf {
     let named = std::env::var_os(QEMU_VARIABLE).filter(|name| !name.is_empty());
     match named {
         Some(named) if machine.program == Path::new(PROGRAM) => PathBuf::from(named),
         _ => machine.program.clone(),
     }
+}
+
+/// What the program says of itself, without a machine: `7.2.22`, or its first line where that is none of QEMU's.
+pub(super) fn version(machine: &Machine) -> io::Result<String> {
+    let line = says(machine)?;
+    let words = line.strip_prefix("QEMU emulator version ");
+    let number = words.and_then(|words| words.split_whitespace().next());
+    Ok(number.unwrap_or(&line).to_owned())
+}
+
+/// `QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)`
+pub(super) fn says(machine: &Machine) -> io::Result<String> {
+    let output = Command::new(program(machine)).arg("--version").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 fn not_started(program: &Path, source: io::Error) -> QemuError {

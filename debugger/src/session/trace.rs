@@ -252,13 +252,13 @@ pub fn trace_and_record(
     let machine = machine(image, options, plugin, &ring);
     let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20)
         .map_err(|source| TraceError::Memory { source })?;
+    if let Some(run) = &options.recorded {
+        run.same_qemu(&machine)?;
+    }
     let mut guest = Qemu::start(&Machine {
         shared_memory: Some(memory.path()),
         ..machine
     })?;
-    if let Some(run) = &options.recorded {
-        run.same_qemu(guest.monitor().version())?;
-    }
     if options.recorded.is_none() && !image.manifest.ports.is_empty() {
         for forward in guest.forwards()? {
             let mode = &options.setup;

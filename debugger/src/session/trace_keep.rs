@@ -6,7 +6,6 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -21,7 +20,6 @@ use super::trace_file::{self, RecordingError, part_name};
 use super::trace_last::Last;
 use crate::event::Event;
 use crate::profile::Profile;
-use crate::qemu::arguments::Machine;
 use crate::qemu::image::Image;
 use crate::trace::recording::{Chunk, Head, Machine as Recorded, Made, State, Stored, Writer};
 use crate::trace::records::Recorder;
@@ -282,7 +280,8 @@ pub fn trace_into(
     keeper.next(Made {
         mode: options.setup.clone(),
         engine: "plugin".to_owned(),
-        qemu: qemu_version(&options.machine(image)),
+        // Empty where it cannot be asked.
+        qemu: process::says(&options.machine(image)).unwrap_or_default(),
         plugin: format!("{}, layout {}", env!("CARGO_PKG_VERSION"), wire::VERSION),
         append: options.machine(image).append,
         profile: (*Profile::linux()).clone(),
@@ -323,14 +322,4 @@ pub fn trace_and_keep(
     trace_into(image, options, &mut keeper, tell).map_err(|error| said(&error))?;
     keeper.finish().map_err(|error| said(&error))?;
     trace_file::open(&path).map_err(|error| said(&error))
-}
-
-/// What QEMU says of itself; empty where it cannot be asked.
-fn qemu_version(machine: &Machine) -> String {
-    let said = Command::new(process::program(machine))
-        .arg("--version")
-        .output();
-    let said = said.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let first = said.unwrap_or_default();
-    first.lines().next().unwrap_or_default().to_owned()
 }

@@ -14,7 +14,7 @@ use debugger::event::{Answer, Event, Run};
 use debugger::serve::Server;
 use debugger::session::link::Endpoint;
 use debugger::session::store::Store;
-use debugger::session::{BootOptions, Session, StatesOptions, StopAt};
+use debugger::session::{BootOptions, ReplayOptions, Session, StatesOptions};
 
 use crate::debuggee::Debuggee;
 
@@ -62,8 +62,8 @@ impl Served {
     }
 
     /// A recorded run of this image, played again, at the application's main.
-    pub(crate) fn replayed(image: &str, folder: PathBuf) -> Self {
-        let handle = Session::replay(folder, StopAt::Main, None);
+    pub(crate) fn replayed(image: &str, folder: PathBuf, options: ReplayOptions) -> Self {
+        let handle = Session::replay(folder, options);
         let debuggee = Debuggee::opened(handle).unwrap_or_else(|why| panic!("{why}"));
         Self::open(image, debuggee, false)
     }

@@ -53,6 +53,7 @@ pub fn run(args: &RecordArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         calls: args.calls,
         append: Some(words.join(" ")).filter(|text| !text.is_empty()),
         lasts: args.lasts.map(Duration::from_secs),
+        qemu: None,
     };
     let pressed = Arc::new(AtomicBool::new(false));
     let caught =

@@ -10,7 +10,7 @@ use debugger::qemu::image::{Files, Image, Manifest, SCHEMA, Versions};
 use debugger::session::replay::MANIFEST;
 use debugger::session::target::Endpoint;
 use debugger::session::{
-    AttachOptions, BootOptions, Handle, Session, StatesOptions, StopAt, store,
+    AttachOptions, BootOptions, Handle, ReplayOptions, Session, StatesOptions, StopAt, store,
 };
 use tempfile::TempDir;
 
@@ -164,8 +164,12 @@ fn open(
             ("what is for the application", !boot.app_args.is_empty()),
         ];
         refuse(&of_a_boot, "a recorded run has its own")?;
-        let profile = wire.family.profile.clone();
-        return Ok(Session::replay(folder.to_owned(), stop_at, profile));
+        let options = ReplayOptions {
+            stop_at,
+            profile: wire.family.profile.clone(),
+            ..ReplayOptions::default()
+        };
+        return Ok(Session::replay(folder.to_owned(), options));
     }
     if let (None, None, Some(vmlinux)) = (target, &boot.kernel, &boot.vmlinux) {
         return Ok(Session::inspect(vmlinux.clone()));

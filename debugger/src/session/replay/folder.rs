@@ -33,7 +33,8 @@ const MAKERS_PACKAGE: &str = "qemu-utils";
 /// Of the file for snapshots, which grows with them: the guest never sees it.
 const SIZE: &str = "64M";
 
-const SCHEMA: u32 = 1;
+/// 2 is without an HPET.
+const SCHEMA: u32 = 2;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {

@@ -8,7 +8,7 @@ use super::run::RecordedRun;
 use super::told::Told;
 use crate::session::boot::{Again, boot};
 use crate::session::engine::Engine;
-use crate::session::options::{BootOptions, StopAt};
+use crate::session::options::{BootOptions, ReplayOptions};
 use crate::session::trouble::{Trouble, failure_of};
 use crate::session::{Handle, Session, live};
 
@@ -18,14 +18,15 @@ const BEFORE_THE_END: u64 = 1_000;
 impl Session {
     /// Replays a folder that was recorded to.
     #[must_use]
-    pub fn replay(folder: PathBuf, stop_at: StopAt, profile: Option<PathBuf>) -> Handle {
+    pub fn replay(folder: PathBuf, options: ReplayOptions) -> Handle {
         Handle::start(move |port| {
             live::serve(port, |port| {
                 let run = RecordedRun::open(&folder)?;
                 let options = BootOptions {
                     mode: Some(run.mode()),
-                    stop_at,
-                    profile,
+                    stop_at: options.stop_at,
+                    profile: options.profile,
+                    qemu: options.qemu,
                     ..BootOptions::default()
                 };
                 let known = Replay {

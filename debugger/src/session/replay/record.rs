@@ -1,6 +1,6 @@
 //! Recording a run: QEMU keeps what comes from outside, so that the run can be had again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::folder::{Folder, FolderError};
@@ -29,6 +29,8 @@ pub struct RecordOptions {
     pub append: Option<String>,
     /// Of the host's clock; until the guest ends when not given.
     pub lasts: Option<Duration>,
+    /// The QEMU that is started, in place of the usual one.
+    pub qemu: Option<PathBuf>,
 }
 
 /// What a recording has become.
@@ -114,6 +116,9 @@ fn record_to(
     machine.stopped_at_start = false;
     machine.gdb = GdbServer::None;
     machine.replay = Some(folder.replay(Way::Record, SHIFT));
+    if let Some(qemu) = &options.qemu {
+        machine.program.clone_from(qemu);
+    }
     if let Some(more) = &options.append {
         machine.append.push(' ');
         machine.append.push_str(more);

@@ -7,7 +7,7 @@ use crate::crossing::Mode;
 use crate::qemu::arguments::Machine;
 use crate::qemu::image::Image;
 use crate::qemu::replay::Way;
-use crate::session::store;
+use crate::session::{process, store};
 
 /// A folder that was recorded to, and the image that ran.
 #[derive(Clone, Debug)]
@@ -48,14 +48,16 @@ impl RecordedRun {
         machine.smp = 1;
     }
 
-    /// Another version of QEMU may execute something else, and stands still then without a word.
-    pub(in crate::session) fn same_qemu(&self, here: &str) -> Result<(), FolderError> {
-        match self.manifest.qemu == here {
-            true => Ok(()),
-            false => Err(FolderError::OtherQemu {
+    /// Before it is started: another version of QEMU may execute something else, and stands still then without a
+    /// word, or has another machine than that of the snapshots, and ends.
+    pub(in crate::session) fn same_qemu(&self, machine: &Machine) -> Result<(), FolderError> {
+        match process::version(machine) {
+            Ok(here) if here != self.manifest.qemu => Err(FolderError::OtherQemu {
                 recorded: self.manifest.qemu.clone(),
-                here: here.to_owned(),
+                here,
             }),
+            // One that cannot be asked cannot be started either, which says why.
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 }

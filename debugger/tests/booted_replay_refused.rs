@@ -1,0 +1,96 @@
+//! A recorded run is of the QEMU that it was recorded with: no other is started on it.
+
+mod debuggee;
+mod qemus;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use debuggee::Debuggee;
+use debugger::session::replay::{MANIFEST, RecordOptions, RecordedRun, record};
+use debugger::session::store;
+use debugger::session::trace::TraceOptions;
+use debugger::session::trace_keep::trace_and_keep;
+use debugger::session::{ReplayOptions, Session};
+
+fn recorded(folder: &Path, qemu: Option<&PathBuf>) {
+    let image = store::image("syscalls").unwrap_or_else(|error| panic!("{error}"));
+    let options = RecordOptions {
+        calls: Some(10),
+        qemu: qemu.cloned(),
+        ..RecordOptions::default()
+    };
+    record(
+        &image,
+        &options,
+        folder,
+        &mut |_| (),
+        &mut || false,
+        &mut |_| {},
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Which QEMU it is of.
+fn version(folder: &Path) -> String {
+    let text = fs::read_to_string(folder.join(MANIFEST)).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("qemu = "));
+    line.unwrap().trim_matches('"').to_owned()
+}
+
+/// Neither replayed nor traced: both versions are told, and what to do.
+fn check_refused(folder: &Path, qemu: Option<&PathBuf>, here: &str) {
+    let told = format!(
+        "replaying: it was recorded with QEMU {}, this is {here}; record the run again, or name that QEMU with \
+         UKLSCOPE_QEMU",
+        version(folder)
+    );
+    let options = ReplayOptions {
+        qemu: qemu.cloned(),
+        ..ReplayOptions::default()
+    };
+    let session = Session::replay(folder.to_owned(), options);
+    let refused = Debuggee::opened(session).err();
+    assert_eq!(refused.as_ref(), Some(&told));
+    let run = RecordedRun::open(folder).unwrap();
+    let options = TraceOptions {
+        qemu: qemu.cloned(),
+        ..TraceOptions::of(run.clone())
+    };
+    let refused = trace_and_keep(&run.image, &options, &Arc::default(), &mut |_| {});
+    assert_eq!(refused.err(), Some(told));
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_recording_of_another_qemu_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    recorded(&folder, None);
+    let here = version(&folder);
+    let manifest = folder.join(MANIFEST);
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace(&here, "0.1.2")).unwrap();
+    check_refused(&folder, None, &here);
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn recordings_are_refused_by_other_qemus() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    recorded(&folder, None);
+    for (number, qemu) in qemus::others().iter().enumerate() {
+        let other = root.path().join(number.to_string());
+        recorded(&other, Some(qemu));
+        let same = version(&other) == version(&folder);
+        assert!(
+            !same,
+            "{} is the version that all is tested with",
+            qemu.display()
+        );
+        check_refused(&folder, Some(qemu), &version(&other));
+        check_refused(&other, None, &version(&folder));
+    }
+}
