@@ -47,6 +47,7 @@ mod listing;
 mod live;
 mod locate;
 pub mod monitor;
+mod moves;
 pub mod options;
 mod out;
 mod outline;
