@@ -7,6 +7,7 @@ use super::trouble::Trouble;
 use crate::addr::AddrRange;
 use crate::command::{BreakCommand, Command, Info, help};
 use crate::event::{Answer, Event, Failure, Place, Run, Stop, SymbolInfo, TargetInfo, ThreadInfo};
+use crate::guest::GIVE_VMLINUX;
 use crate::symbols::{Pattern, Symbols};
 
 /// The most symbols shown at once.
@@ -145,7 +146,7 @@ impl Engine {
                 None => Err(Failure::new(
                     format!("looking for symbols like {pattern}"),
                     "no vmlinux was given",
-                    "attach with --vmlinux",
+                    GIVE_VMLINUX,
                 )),
             },
             _ => Err(Failure::new(
