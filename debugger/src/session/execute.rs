@@ -125,6 +125,7 @@ impl Engine {
                 self.without_target(command).map_err(Trouble::Failed)
             }
             Command::SymbolFile(path) => self.symbol_file(path),
+            Command::Complete(line) => self.complete(line),
             Command::Monitor(text) => {
                 let output = self.target.monitor(text)?;
                 Ok(Answer::Text(output.lines().map(str::to_owned).collect()))

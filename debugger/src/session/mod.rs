@@ -12,6 +12,7 @@ mod book;
 mod boot;
 pub mod breakpoints;
 mod chains;
+mod completion;
 mod contents;
 mod control_state;
 mod conversion;
