@@ -16,6 +16,7 @@ mod entry;
 mod find;
 mod live;
 mod location;
+mod member;
 mod parse;
 mod parts;
 mod reference;
@@ -27,7 +28,7 @@ pub use breakpoint::{BreakCommand, LogPart, Only, Which, log_parts};
 #[cfg(test)]
 pub(crate) use complete::FUNCTIONS;
 pub(crate) use complete::OF_THE_STOP;
-pub use complete::{Names, complete};
+pub use complete::{Names, complete, value_with_members};
 pub use crossing::{CrossFilter, Territory};
 pub use entry::{Entry, Group};
 pub use find::bytes;
@@ -289,6 +290,8 @@ pub enum Command {
     Monitor(String),
     /// A vmlinux to take the names from.
     SymbolFile(String),
+    /// What a half-typed line may become.
+    Complete(String),
     /// Gives up the work of that name (`event::Work`).
     Cancel(String),
     Help(Option<String>),

@@ -101,7 +101,12 @@ fn a_distribution_s_kernel_is_known_by_its_memory_alone() {
     assert_eq!(last.call.as_deref(), Some("read"));
     // What needs types says which file would tell.
     let failure = debuggee.try_ask("tasks").unwrap_err();
-    assert!(failure.next.contains("vmlinux"), "{failure}");
+    assert!(failure.found.contains("no vmlinux was given"), "{failure}");
+    assert!(failure.next.contains("'file VMLINUX'"), "{failure}");
+    for line in ["info types task", "ptype struct task_struct", "info vmas"] {
+        let failure = debuggee.try_ask(line).unwrap_err();
+        assert!(failure.found.contains("no types are known"), "{failure}");
+    }
 
     // Another kernel's vmlinux is refused, with the id that is this one's.
     let id = fact("build-id: ");

@@ -70,6 +70,36 @@ fn code_lines_and_sizes_need_no_machine() {
 }
 
 #[test]
+fn members_are_completed_by_the_type_of_the_value() {
+    let mut handle = open();
+    let mut completed = |line: &str| lines(&mut handle, &format!("complete {line}"));
+    let of = |value: &str| ["x", "flag", "name", "inner"].map(|name| format!("p {value}{name}"));
+    assert_eq!(completed("p origin_point."), of("origin_point."));
+    assert_eq!(completed("p 1+origin_point.fl"), ["p 1+origin_point.flag"]);
+    assert_eq!(
+        completed("display origin_point.inner.t"),
+        ["display origin_point.inner.text"]
+    );
+    // It points at nothing, and its type is only declared where it stands.
+    assert_eq!(completed("p pointed->"), of("pointed->"));
+    assert_eq!(
+        completed("b ksys_write if pointed->n"),
+        ["b ksys_write if pointed->name"]
+    );
+    assert_eq!(completed("p ksys_wr"), ["p ksys_write"]);
+    assert_eq!(completed("p origin_point.z"), [""; 0]);
+    for (line, found) in [
+        ("p nowhere->", "has no members"),
+        ("p origin_point.x.", "has no members"),
+        ("p nothing->", "no symbol or variable"),
+        ("p (origin_point.x=1).", "it changes what it shows"),
+    ] {
+        let failure = ask(&mut handle, &format!("complete {line}")).unwrap_err();
+        assert!(failure.to_string().contains(found), "{line}: {failure}");
+    }
+}
+
+#[test]
 fn what_needs_a_machine_says_so_and_the_session_goes_on() {
     let mut handle = open();
     for line in [
@@ -89,7 +119,8 @@ fn what_needs_a_machine_says_so_and_the_session_goes_on() {
         ("ptype struct nothing", "no type of this name"),
         ("ptype nothing", "named nothing"),
         ("info functions no_such_name", "there are none"),
-        ("info line nothing.c:3", "no code"),
+        ("info line nothing.c:3", "a file of this name"),
+        ("info line main.c:3000", "that line or one behind it"),
         ("disas nothing", "no symbol has this name"),
         ("p sizeof(struct nothing)", "not known"),
         ("x/4x 0x10", "vmlinux holds nothing there"),

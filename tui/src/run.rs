@@ -233,6 +233,8 @@ impl Running {
                 }
                 self.restore();
                 self.ask();
+                // It may have been told before.
+                self.ui.complete(&self.model);
             }
             let due = pace.due(self.model.requests.is_quiet());
             if due.is_some_and(|due| due <= Instant::now()) {

@@ -13,7 +13,7 @@ use crate::history::History;
 use crate::keys::Preset;
 use crate::layout::{Border, Layout, Place, Shares, Wanted, is_shared, layout};
 use crate::look::Look;
-use crate::overlay::{Overlay, Prompt, PromptKind, draw_help};
+use crate::overlay::{Overlay, Prompt, PromptKind, draw_help, last_scroll};
 use crate::panels::{Act, Effect, PanelId, Panels, Screen, View};
 use crate::status;
 use crate::theme::Theme;
@@ -224,7 +224,22 @@ impl Ui {
         });
         // To be kept for the next run, whatever is in sight.
         let kept = (Topic::Breakpoints, Command::Info(Info::Breakpoints));
-        std::iter::once(kept).chain(in_sight).collect()
+        let typed = match &self.overlay {
+            Overlay::Prompt(prompt) => prompt.asked(),
+            _ => None,
+        };
+        let typed = typed.map(|line| (Topic::Completion, Command::Complete(line.to_owned())));
+        let first = std::iter::once(kept).chain(typed);
+        first.chain(in_sight).collect()
+    }
+
+    /// Completes the line that is typed, where the session has told what it may become.
+    pub fn complete(&mut self, model: &Model) {
+        if let (Overlay::Prompt(prompt), Some((line, told))) =
+            (&mut self.overlay, &model.completion)
+        {
+            prompt.told(line, told);
+        }
     }
 
     /// Lets the panel with the focus do something.
@@ -309,6 +324,7 @@ impl Ui {
                 let lines = words::lines(answer);
                 let more = match lines.len() {
                     0 | 1 => String::new(),
+                    2 => "  (+1 line in the console of screen 1)".to_owned(),
                     n => format!("  (+{} lines in the console of screen 1)", n - 1),
                 };
                 lines.first().map(|line| format!("{line}{more}"))
@@ -326,6 +342,22 @@ impl Ui {
         vec![Effect::Leave]
     }
 
+    /// Where help and palette lie.
+    fn over(&self) -> Rect {
+        Rect {
+            height: self.size.height.saturating_sub(2),
+            y: self.size.y + 1.min(self.size.height),
+            ..self.size
+        }
+    }
+
+    /// How far the help can be scrolled down.
+    #[must_use]
+    pub fn last_scroll(&self) -> usize {
+        let place = (self.screen, self.focus());
+        last_scroll(place, self.preset, self.theme, self.over())
+    }
+
     /// Draws all of it; where the cursor is to stand, if it is to be seen.
     #[must_use]
     pub fn draw(&self, model: &Model, buf: &mut Buffer) -> Option<Position> {
@@ -334,11 +366,7 @@ impl Ui {
         for place in &layout.places {
             self.draw_place(place, model, buf);
         }
-        let over = Rect {
-            height: self.size.height.saturating_sub(2),
-            y: self.size.y + 1.min(self.size.height),
-            ..self.size
-        };
+        let over = self.over();
         match &self.overlay {
             Overlay::Prompt(prompt) => return Some(prompt.draw(self.theme, layout.keys, buf)),
             Overlay::Palette(palette) => {

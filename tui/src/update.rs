@@ -1,6 +1,7 @@
 //! Keys and the mouse → what is to be done. Only this and the panels' `act` change the screen's state.
 
 use debugger::command::{self, Names};
+use debugger::event::Failure;
 use debugger::model::Model;
 use debugger::session::SymbolNames;
 use debugger::trace::query::Query;
@@ -66,10 +67,11 @@ fn key(ui: &mut Ui, model: &Model, event: &KeyEvent) -> Vec<Effect> {
         Overlay::Prompt(prompt) => prompt_key(ui, model, prompt, event),
         Overlay::Palette(palette) => palette_key(ui, model, palette, event),
         Overlay::Help(scroll) => {
+            let down = |rows: usize| Overlay::Help((scroll + rows).min(ui.last_scroll()));
             ui.overlay = match event.code {
-                KeyCode::Down | KeyCode::Char('j') => Overlay::Help(scroll.saturating_add(1)),
+                KeyCode::Down | KeyCode::Char('j') => down(1),
                 KeyCode::Up | KeyCode::Char('k') => Overlay::Help(scroll.saturating_sub(1)),
-                KeyCode::PageDown | KeyCode::Char(' ') => Overlay::Help(scroll.saturating_add(10)),
+                KeyCode::PageDown | KeyCode::Char(' ') => down(10),
                 KeyCode::PageUp => Overlay::Help(scroll.saturating_sub(10)),
                 _ => Overlay::None,
             };
@@ -97,6 +99,11 @@ fn prompt_key(ui: &mut Ui, model: &Model, mut prompt: Prompt, event: &KeyEvent) 
             if prompt.kind.filters() {
                 ui.set_filter(prompt.text());
             }
+            if let Some(line) = prompt.asked().map(str::to_owned)
+                && !model.run.answers()
+            {
+                prompt.told(&line, &Err(nothing_stands()));
+            }
             ui.overlay = Overlay::Prompt(prompt);
             Vec::new()
         }
@@ -109,6 +116,14 @@ fn prompt_key(ui: &mut Ui, model: &Model, mut prompt: Prompt, event: &KeyEvent) 
         }
         Typed::Taken(text) => taken(ui, model, prompt.kind, text.trim()),
     }
+}
+
+fn nothing_stands() -> Failure {
+    Failure::new(
+        "completing a member's name",
+        "no target stands",
+        "'interrupt' stops one that runs",
+    )
 }
 
 /// All names, and the variables of the selected frame.
@@ -382,9 +397,10 @@ fn mouse(ui: &mut Ui, model: &Model, event: MouseEvent) -> Vec<Effect> {
         }
         _ => return Vec::new(),
     };
+    let last_scroll = ui.last_scroll();
     match &mut ui.overlay {
         Overlay::Help(scroll) => {
-            *scroll = scroll.saturating_add_signed(wheel);
+            *scroll = scroll.saturating_add_signed(wheel).min(last_scroll);
             return Vec::new();
         }
         Overlay::Palette(palette) => {

@@ -176,14 +176,19 @@ fn an_editor_follows_a_call_across_the_boundary_and_back() {
             .is_some_and(|comm| comm.contains("ukl"))
     );
 
-    // What may follow an arrow.
-    let text = "print $_task->com";
-    let column = text.len() + 1;
-    let typed = json!({"text": text, "column": column, "frameId": top});
-    let completed = editor.ask("completions", typed);
-    let labels = completed["targets"].as_array().expect("a list").iter();
-    let labels: Vec<&Value> = labels.map(|one| &one["label"]).collect();
-    assert!(labels.contains(&&json!("print $_task->comm")), "{labels:?}");
+    // What may follow an arrow; the frame's variables; what is no command is an expression.
+    for (text, label) in [
+        ("print $_task->com", "print $_task->comm"),
+        ("print cou", "print count"),
+        ("$_task->com", "$_task->comm"),
+    ] {
+        let column = text.len() + 1;
+        let typed = json!({"text": text, "column": column, "frameId": top});
+        let completed = editor.ask("completions", typed);
+        let labels = completed["targets"].as_array().expect("a list").iter();
+        let labels: Vec<&Value> = labels.map(|one| &one["label"]).collect();
+        assert!(labels.contains(&&json!(label)), "{text}: {labels:?}");
+    }
 
     // Bytes and instructions.
     let at = &frames["stackFrames"][0]["instructionPointerReference"];
@@ -218,6 +223,7 @@ fn an_editor_follows_a_call_across_the_boundary_and_back() {
             .any(|name| name.starts_with("kernel:")),
         "{frames}"
     );
+    let before = editor.output.len();
     let crossed = editor.evaluate("cross", "repl", &Value::Null);
     assert!(
         crossed["result"]
@@ -226,6 +232,11 @@ fn an_editor_follows_a_call_across_the_boundary_and_back() {
         "{crossed}"
     );
     editor.event("stopped");
+    let said = &editor.output[before..];
+    assert!(
+        !said.contains("into the kernel"),
+        "the answer has it: {said}"
+    );
     editor.ask(
         "stepOut",
         json!({"threadId": 1, "granularity": "instruction"}),
@@ -233,6 +244,16 @@ fn an_editor_follows_a_call_across_the_boundary_and_back() {
     editor.event("stopped");
     editor.ask("next", json!({"threadId": 1, "granularity": "instruction"}));
     editor.event("stopped");
+    // Where no answer has it, the console has.
+    let before = editor.output.len();
+    editor.ask("stepIn", json!({"threadId": 1, "targetId": 1}));
+    let stopped = editor.event("stopped");
+    let why = stopped["description"].as_str().expect("a description");
+    let said = &editor.output[before..];
+    assert!(
+        why.starts_with("syscall") && said.contains(why),
+        "{why}: {said}"
+    );
 
     editor.ask("disconnect", json!({}));
     assert!(editor.has_ended(), "the adapter ends with its editor");

@@ -70,6 +70,10 @@ fn main_is_shown_and_stepped_and_the_guest_ends_with_the_screen() {
     terminal.until("■ breakpoint 1");
     let screen = terminal.until("══ syscall");
     assert!(screen.contains("k▶ 0 ksys_write"), "{screen}");
+    terminal.press(":p $_task->se.vr\t");
+    terminal.until(":p $_task->se.vruntime");
+    terminal.press("\r");
+    terminal.until("$_task->se.vruntime = ");
     terminal.press("2");
     let screen = terminal.until("pgd");
     assert!(screen.contains("k all physical memory"), "{screen}");

@@ -1,6 +1,7 @@
 //! What a half-typed line may become.
 
-use super::entry::Completes;
+use super::entry::{Completes, Entry};
+use super::member::member;
 use super::parse::take_apart;
 use super::table::TABLE;
 
@@ -21,6 +22,11 @@ pub trait Names {
 
     /// The variables of the selected frame.
     fn variables(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The members of the value that [`value_with_members`] finds in the line.
+    fn members(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -82,87 +88,135 @@ const REGISTERS: &[&str] = &[
     "sp",
 ];
 
+/// A line whose command is typed, at its last name.
+struct Argument<'a> {
+    entry: &'static Entry,
+    completes: Completes,
+    before: &'a str,
+    /// With its `$`.
+    name: &'a str,
+    /// No other argument stands before it.
+    is_first: bool,
+}
+
 /// Whole lines that begin with `line`, best first; empty where nothing fits.
 #[must_use]
 pub fn complete(line: &str, names: &dyn Names) -> Vec<String> {
     let start = line.len() - line.trim_start().len();
     let (word, _) = take_apart(line);
-    let end = start + word.len();
-    if end == line.len() {
+    if start + word.len() == line.len() {
         return commands(word)
             .map(|name| format!("{}{name}", &line[..start]))
             .collect();
     }
-    let Ok(entry) = super::parse::find(word) else {
+    let Some(argument) = argument(line) else {
         return Vec::new();
     };
-    let argument_start = line[end..]
-        .char_indices()
-        .find(|(_, c)| c.is_whitespace())
-        .map_or(line.len(), |(at, c)| end + at + c.len_utf8());
-    // The piece under the cursor: a name, with its `$`.
-    let piece_start = line
-        .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '$')))
-        .map_or(0, |at| {
-            at + line[at..].chars().next().map_or(1, char::len_utf8)
-        });
-    if piece_start < argument_start {
-        return Vec::new();
-    }
-    let (before, piece) = line.split_at(piece_start);
-    let first = before[argument_start..].trim().is_empty();
-    let found: Vec<String> = match entry.completes {
+    let Argument {
+        entry,
+        completes,
+        before,
+        name,
+        is_first,
+    } = argument;
+    let found: Vec<String> = match completes {
         Completes::Nothing => Vec::new(),
-        Completes::Commands => commands(piece).map(str::to_owned).collect(),
-        Completes::Words(words) if first => begins(words, piece),
+        Completes::Commands => commands(name).map(str::to_owned).collect(),
+        Completes::Words(words) if is_first => begins(words, name),
         // `info symbol NAME`, `info line LOCATION`
-        Completes::Words(_) if entry.name == "info" => names.symbols(piece, LIMIT),
+        Completes::Words(_) if entry.name == "info" => names.symbols(name, LIMIT),
         Completes::Words(_) => Vec::new(),
         Completes::WordsAndSymbols(words) => {
-            let mut found = if first {
-                begins(words, piece)
+            let mut found = if is_first {
+                begins(words, name)
             } else {
                 Vec::new()
             };
-            found.extend(symbols(piece, names));
+            found.extend(symbols(name, names));
             return places(line, before, found, names);
         }
-        Completes::Symbols => return places(line, before, symbols(piece, names), names),
-        Completes::Expressions if keyword(before).is_some() => {
-            let keyword = keyword(before).unwrap_or_default();
-            let types = names
-                .types(&format!("{keyword} {piece}"), LIMIT)
-                .into_iter();
-            types
-                .filter_map(|name| Some(name.split_once(' ')?.1.to_owned()))
-                .collect()
-        }
-        Completes::Expressions => match piece.strip_prefix('$') {
-            Some(prefix) => names
-                .registers()
-                .into_iter()
-                .chain(OF_THE_STOP.iter().map(|&name| name.to_owned()))
-                .chain(FUNCTIONS.iter().map(|&name| name.to_owned()))
-                .filter(|name| name.starts_with(prefix))
-                .map(|name| format!("${name}"))
-                .collect(),
-            // What stands behind is no name of its own.
-            None if before.ends_with("->") || before.ends_with('.') => Vec::new(),
-            None => {
-                let own = names.variables().into_iter();
-                let mut found: Vec<String> = own.filter(|name| name.starts_with(piece)).collect();
-                found.extend(symbols(piece, names));
-                if matches!(entry.name, "ptype" | "whatis") && !piece.is_empty() {
-                    found.extend(names.types(piece, LIMIT));
-                }
-                found
-            }
-        },
+        Completes::Symbols => return places(line, before, symbols(name, names), names),
+        Completes::Expressions => expressions(&argument, names),
     };
     found
         .into_iter()
         .map(|name| format!("{before}{name}"))
         .collect()
+}
+
+/// The value whose members [`complete`] asks for: `current->files` of `print current->files->fd`.
+#[must_use]
+pub fn value_with_members(line: &str) -> Option<&str> {
+    let argument = argument(line)?;
+    let is_expression = argument.completes == Completes::Expressions;
+    is_expression.then(|| member(line))?.map(|(value, _)| value)
+}
+
+fn argument(line: &str) -> Option<Argument<'_>> {
+    let start = line.len() - line.trim_start().len();
+    let (word, _) = take_apart(line);
+    let end = start + word.len();
+    let entry = super::parse::find(word).ok()?;
+    let argument_start = line[end..]
+        .char_indices()
+        .find(|(_, c)| c.is_whitespace())
+        .map_or(line.len(), |(at, c)| end + at + c.len_utf8());
+    let name_start = line
+        .rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.' | '$')))
+        .map_or(0, |at| {
+            at + line[at..].chars().next().map_or(1, char::len_utf8)
+        });
+    if name_start < argument_start {
+        return None;
+    }
+    let (before, name) = line.split_at(name_start);
+    let others = &before[argument_start..];
+    Some(Argument {
+        entry,
+        // `break ksys_write if CONDITION`
+        completes: match others.contains(" if ") {
+            true => Completes::Expressions,
+            false => entry.completes,
+        },
+        before,
+        name,
+        is_first: others.trim().is_empty(),
+    })
+}
+
+/// What the last name of an expression may become.
+fn expressions(argument: &Argument<'_>, names: &dyn Names) -> Vec<String> {
+    let (before, piece) = (argument.before, argument.name);
+    if let Some(keyword) = keyword(before) {
+        let types = names.types(&format!("{keyword} {piece}"), LIMIT);
+        let types = types.iter().filter_map(|name| name.split_once(' '));
+        return types.map(|(_, name)| name.to_owned()).collect();
+    }
+    let mut found = Vec::new();
+    if let Some((_, begun)) = member(&format!("{before}{piece}")) {
+        let of = &piece[..piece.len() - begun.len()];
+        let members = names.members().into_iter();
+        let members = members.filter(|name| name.starts_with(begun));
+        found.extend(members.map(|name| format!("{of}{name}")));
+    }
+    if before.ends_with("->") {
+        return found;
+    }
+    if let Some(prefix) = piece.strip_prefix('$') {
+        let registers = names.registers().into_iter();
+        let own = OF_THE_STOP.iter().chain(FUNCTIONS);
+        let all = registers.chain(own.map(|&name| name.to_owned()));
+        let fitting = all.filter(|name| name.starts_with(prefix));
+        found.extend(fitting.map(|name| format!("${name}")));
+        return found;
+    }
+    let own = names.variables().into_iter();
+    found.extend(own.filter(|name| name.starts_with(piece)));
+    found.extend(symbols(piece, names));
+    if matches!(argument.entry.name, "ptype" | "whatis") && !piece.is_empty() {
+        found.extend(names.types(piece, LIMIT));
+    }
+    found
 }
 
 /// The keyword that a type's name stands behind.
@@ -245,6 +299,10 @@ mod tests {
         fn variables(&self) -> Vec<String> {
             vec!["count".to_owned()]
         }
+
+        fn members(&self) -> Vec<String> {
+            ["comm", "count", "pid"].map(str::to_owned).to_vec()
+        }
     }
 
     #[test]
@@ -274,7 +332,17 @@ mod tests {
         check("b read_w", &["b read_write.c:"]);
         check("b fs/read_w", &["b fs/read_write.c:"]);
         check("p 2*co", &["p 2*count"]);
-        check("p f->co", &[]);
+        check("p f->co", &["p f->comm", "p f->count"]);
+        check(
+            "display *f.g[0].co",
+            &["display *f.g[0].comm", "display *f.g[0].count"],
+        );
+        check("p $_task.p", &["p $_task.pid"]);
+        check("p f->x", &[]);
+        check("p 1.", &[]);
+        check("b ksys_w if cou", &["b ksys_w if count"]);
+        check("b ksys_w if f->p", &["b ksys_w if f->pid"]);
+        check("cond 1 f->p", &["cond 1 f->pid"]);
         check(
             "p (struct fi",
             &["p (struct file", "p (struct files_struct"],
@@ -284,9 +352,18 @@ mod tests {
         check("help cro", &["help cross", "help crossed"]);
     }
 
+    #[test]
+    fn members_are_asked_for_in_expressions_alone() {
+        assert_eq!(value_with_members("p f->co"), Some("f"));
+        assert_eq!(value_with_members("b ksys_w if f.g->"), Some("f.g"));
+        assert_eq!(value_with_members("b read_write.c"), None);
+        assert_eq!(value_with_members("p f"), None);
+        assert_eq!(value_with_members("f->co"), None);
+    }
+
     proptest! {
         #[test]
-        fn what_completes_begins_with_the_line(line in "[ a-zé/$:]{0,10}") {
+        fn what_completes_begins_with_the_line(line in "[ a-zé/$:.>-]{0,10}") {
             for found in complete(&line, &Two) {
                 prop_assert!(found.starts_with(&line));
             }

@@ -243,7 +243,7 @@ pub const TABLE: &[Entry] = &[
         ["cond"],
         "NUMBER [CONDITION]",
         "stop at a breakpoint only when this is not 0",
-        Nothing,
+        Expressions,
         condition
     ),
     row!(
@@ -566,6 +566,15 @@ pub const TABLE: &[Entry] = &[
         "give up slow work of that name",
         Nothing,
         |i| Ok(Command::Cancel(i.required("work's name")?))
+    ),
+    row!(
+        Other,
+        "complete",
+        [],
+        "LINE",
+        "the lines that this one may become: names, and members behind -> and .",
+        Nothing,
+        |i| Ok(Command::Complete(i.required("line")?))
     ),
     row!(
         Other,

@@ -37,6 +37,9 @@ pub use vma::{Backing, Vma, VmaFlags, Vmas, vmas};
 pub use vmalloc::{VmallocArea, module_at, vmalloc_area};
 pub use waits::{is_scheduler, waits_for};
 
+/// The next step where a kernel's own names are not enough.
+pub const GIVE_VMLINUX: &str = "'file VMLINUX' reads one, or attach with --vmlinux";
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuestError {
     #[error("looking for '{field}' in '{of}': vmlinux does not tell it; {next}")]
@@ -45,6 +48,8 @@ pub enum GuestError {
         field: String,
         next: &'static str,
     },
+    #[error("no vmlinux was given, so '{of}' is not known")]
+    NoTypes { of: &'static str },
     #[error("looking for the kernel's '{name}': vmlinux has no such symbol")]
     NoSymbol { name: &'static str },
     #[error("reading '{what}' at {addr:?}: nothing readable is there; is the kernel up yet?")]
@@ -61,6 +66,17 @@ pub enum GuestError {
     NoCpuArea,
 }
 
+impl GuestError {
+    /// What mends it.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::NoTypes { .. } => GIVE_VMLINUX,
+            _ => "it needs a kernel that is up, and its vmlinux with DWARF",
+        }
+    }
+}
+
 /// A struct's type, looked up once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Struct {
@@ -71,12 +87,15 @@ pub(crate) struct Struct {
 impl Struct {
     /// `struct task_struct`.
     pub(crate) fn named(symbols: &Symbols, name: &'static str) -> Result<Self, GuestError> {
-        let of = symbols.type_named(name).ok_or(GuestError::NoField {
-            of: name,
-            field: "its definition".to_owned(),
-            next: "build the kernel with CONFIG_DEBUG_INFO_DWARF5",
-        })?;
-        Ok(Self { name, of })
+        match symbols.type_named(name) {
+            Some(of) => Ok(Self { name, of }),
+            None if symbols.are_of_memory() => Err(GuestError::NoTypes { of: name }),
+            None => Err(GuestError::NoField {
+                of: name,
+                field: "its definition".to_owned(),
+                next: "build the kernel with CONFIG_DEBUG_INFO_DWARF5",
+            }),
+        }
     }
 
     /// Bytes.
@@ -181,4 +200,19 @@ pub fn cpu_areas(
         areas.push(AddrRange::new(Addr(base), Addr(base) + size.0));
     }
     Ok(areas)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::symbols::in_memory::Constants;
+
+    #[test]
+    fn a_kernel_known_by_its_memory_lacks_a_vmlinux_and_no_option_of_its_build() {
+        let symbols = Symbols::of_memory(&[], Vec::new(), &Constants::default());
+        let error = Struct::named(&symbols, "struct task_struct").unwrap_err();
+        let told = "no vmlinux was given, so 'struct task_struct' is not known";
+        assert_eq!(error.to_string(), told);
+        assert_eq!(error.next(), GIVE_VMLINUX);
+    }
 }

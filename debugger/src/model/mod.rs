@@ -68,6 +68,8 @@ pub struct Model {
     pub memory: Slot<MemoryDump>,
     pub words: Slot<MemoryDump>,
     pub found: Slot<Found>,
+    /// What a line may become, and the line.
+    pub completion: Option<(String, Result<Vec<String>, Failure>)>,
     pub crossings: Crossings,
     /// The runs whose records can be looked at.
     pub recorded: Option<Arc<Stored>>,
@@ -226,7 +228,21 @@ impl Model {
             (Topic::Memory, result) => self.memory.set(as_of, result, memory),
             (Topic::Words, result) => self.words.set(as_of, result, memory),
             (Topic::Found, result) => self.found.set(as_of, result, found),
+            (Topic::Completion, result) => self.completed(asked.command, result),
         }
+    }
+
+    fn completed(&mut self, command: Command, result: Result<Answer, Failure>) {
+        let Command::Complete(line) = command else {
+            return;
+        };
+        self.completion = Some((
+            line,
+            result.map(|answer| match answer {
+                Answer::Text(lines) => lines,
+                _ => Vec::new(),
+            }),
+        ));
     }
 
     /// A command of the user's own may have changed anything: what is shown is asked for again.

@@ -30,6 +30,7 @@ pub enum Topic {
     /// The same memory as words, with what they point at.
     Words,
     Found,
+    Completion,
 }
 
 /// A command that was sent.

@@ -103,7 +103,10 @@ pub(super) fn boot(
         ));
     };
     port.send(work("reading symbols", false));
-    let target = Target::connect(&endpoint, ANSWER)?;
+    let mut target = Target::connect(&endpoint, ANSWER)?;
+    if let Some(moves) = qemu.moves() {
+        target.tell_moves(moves.clone());
+    }
     let symbols = reading.join().unwrap_or_else(|_| {
         Err(Trouble::new(
             "reading the symbols",

@@ -10,6 +10,7 @@ use crate::addr::Addr;
 use crate::crossing::CrossingKind;
 use crate::disasm::Flow;
 use crate::event::{Stop, StopReason};
+use crate::guest::GIVE_VMLINUX;
 use crate::origin::Origin;
 use crate::profile::EntryCode;
 use crate::symbols::unwind::Reg;
@@ -32,7 +33,7 @@ impl Engine {
                 return Err(Trouble::new(
                     "finding the boundary",
                     "no vmlinux was given, so its places are not known",
-                    "attach with --vmlinux",
+                    GIVE_VMLINUX,
                 ));
             };
             self.doors = Some(Arc::new(Doors::of(symbols)));

@@ -7,6 +7,7 @@ use super::trouble::Trouble;
 use crate::addr::AddrRange;
 use crate::command::{BreakCommand, Command, Info, help};
 use crate::event::{Answer, Event, Failure, Place, Run, Stop, SymbolInfo, TargetInfo, ThreadInfo};
+use crate::guest::GIVE_VMLINUX;
 use crate::symbols::{Pattern, Symbols};
 
 /// The most symbols shown at once.
@@ -124,6 +125,7 @@ impl Engine {
                 self.without_target(command).map_err(Trouble::Failed)
             }
             Command::SymbolFile(path) => self.symbol_file(path),
+            Command::Complete(line) => self.complete(line),
             Command::Monitor(text) => {
                 let output = self.target.monitor(text)?;
                 Ok(Answer::Text(output.lines().map(str::to_owned).collect()))
@@ -145,7 +147,7 @@ impl Engine {
                 None => Err(Failure::new(
                     format!("looking for symbols like {pattern}"),
                     "no vmlinux was given",
-                    "attach with --vmlinux",
+                    GIVE_VMLINUX,
                 )),
             },
             _ => Err(Failure::new(

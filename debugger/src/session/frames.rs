@@ -7,7 +7,7 @@ use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
 use crate::event::{Frame, Place, StackEnd};
-use crate::guest::{self, Stacks};
+use crate::guest::{self, GIVE_VMLINUX, Stacks};
 use crate::symbols::unwind::{Backtrace, End, RegisterSet, ShownFrame};
 
 /// Deeper than any stack of the kernel's size goes.
@@ -45,7 +45,7 @@ impl Engine {
             return Err(Trouble::new(
                 "following the stack",
                 "no vmlinux was given, so its frames are not known",
-                "attach with --vmlinux",
+                GIVE_VMLINUX,
             ));
         };
         let set = RegisterSet::from_names(|name| registers.get(name));

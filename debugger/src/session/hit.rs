@@ -6,7 +6,7 @@ use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::command::{Command, LogPart, Only, parse};
 use crate::event::{Event, Failure, StopReason};
-use crate::guest::{self, Task};
+use crate::guest::{self, GIVE_VMLINUX, Task};
 
 /// What a stop is still to do: the lines of the breakpoint that stopped.
 pub(super) type Due = (u32, Vec<String>);
@@ -112,13 +112,11 @@ impl Engine {
         self.symbols_or(tried)?;
         let set = self.cpu_registers()?;
         let task = self.reading(|symbols, memory| guest::current(symbols, &set, memory));
-        let found = match task {
-            Some(Ok(task)) => return Ok(task),
-            Some(Err(error)) => error.to_string(),
-            None => "no vmlinux was given".to_owned(),
-        };
-        let next = "'info target' says what is known";
-        Err(Trouble::new(tried(), found, next))
+        match task {
+            Some(Ok(task)) => Ok(task),
+            Some(Err(error)) => Err(Trouble::new(tried(), error.to_string(), error.next())),
+            None => Err(Trouble::new(tried(), "no vmlinux was given", GIVE_VMLINUX)),
+        }
     }
 
     /// A condition that cannot be evaluated stops, and says why.

@@ -4,6 +4,7 @@ use super::engine::Engine;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::command::Location;
+use crate::guest::GIVE_VMLINUX;
 use crate::origin::Origin;
 use crate::symbols::{Pattern, Symbol, Symbols, stem};
 
@@ -187,7 +188,10 @@ impl Engine {
         if found.is_empty() {
             return Err(Trouble::new(
                 tried(),
-                "no code comes from that line or one behind it",
+                match symbols.line_addresses(file, 1).is_empty() {
+                    true => "no code comes from a file of this name",
+                    false => "no code comes from that line or one behind it",
+                },
                 "'info line' and 'list' show lines with code",
             ));
         }
@@ -199,9 +203,22 @@ impl Engine {
             Trouble::new(
                 tried(),
                 "no vmlinux was given, so no names are known",
-                "attach with --vmlinux, or write an address",
+                "'file VMLINUX' reads one; or write an address",
             )
         })
+    }
+
+    /// As [`Self::symbols_or`], where a kernel's own names, which have no types, are not enough.
+    pub(super) fn types_or(&self, tried: impl Fn() -> String) -> Result<&Symbols, Trouble> {
+        let symbols = self.symbols_or(&tried)?;
+        match symbols.are_of_memory() {
+            false => Ok(symbols),
+            true => Err(Trouble::new(
+                tried(),
+                "no vmlinux was given, so no types are known",
+                GIVE_VMLINUX,
+            )),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ impl Engine {
             }
         }
         if found.is_empty() {
+            self.types_or(tried)?;
             return Err(Trouble::new(
                 tried(),
                 "vmlinux defines no type of this name",
@@ -131,7 +132,7 @@ impl Engine {
     /// `info types`
     pub(super) fn types_like(&self, pattern: &str) -> Result<Answer, Trouble> {
         let tried = || format!("looking for types like '{pattern}'");
-        let symbols = self.symbols_or(tried)?;
+        let symbols = self.types_or(tried)?;
         let (lines, more) = symbols.types_like(&Pattern::new(pattern), MOST);
         listed(lines, more, tried())
     }

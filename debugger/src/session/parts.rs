@@ -320,11 +320,7 @@ impl Engine {
     }
 
     fn members(&mut self, of: &TypedValue, base: String) -> Inside {
-        let names = self.reading(|symbols, _| {
-            let mut names = Vec::new();
-            name_members(symbols, of.of, NESTED, &mut names);
-            names
-        });
+        let names = self.reading(|symbols, _| member_names(symbols, of.of));
         Inside::Members {
             of: of.clone(),
             names: names.unwrap_or_default(),
@@ -463,6 +459,12 @@ fn unknown(name: &str, why: String) -> Part {
 }
 
 /// The members' names; those of an anonymous member in its place, as C has them.
+pub(super) fn member_names(symbols: &Symbols, of: TypeId) -> Vec<String> {
+    let mut names = Vec::new();
+    name_members(symbols, of, NESTED, &mut names);
+    names
+}
+
 fn name_members(symbols: &Symbols, of: TypeId, depth: u32, names: &mut Vec<String>) {
     let Plain::Record { members, .. } = symbols.plain_type(of).1 else {
         return;

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use super::link::Endpoint;
 use super::monitor::{Monitor, MonitorError};
+use super::moves::Moves;
 use super::replay::Pusher;
 use super::serial::Serial;
 use crate::qemu::arguments::{GdbServer, Machine, PACKAGE, PROGRAM, Sockets};
@@ -86,7 +87,7 @@ pub struct Qemu {
     child: Child,
     monitor: Arc<Mutex<Monitor>>,
     /// Of a machine that replays.
-    _pusher: Option<Pusher>,
+    pusher: Option<Pusher>,
     gdb: Option<Endpoint>,
     serial: Serial,
     /// What comes of it.
@@ -172,7 +173,7 @@ impl Qemu {
         Ok(Self {
             child,
             monitor,
-            _pusher: pusher,
+            pusher,
             gdb,
             serial,
             written,
@@ -194,6 +195,11 @@ impl Qemu {
     pub fn forwards(&mut self) -> Result<Vec<Forward>, QemuError> {
         let answer = self.monitor().human(forward::QUESTION)?;
         Ok(forward::forwards(&answer))
+    }
+
+    /// Who is to be told that the machine moves, and that it stands.
+    pub(super) fn moves(&self) -> Option<&Moves> {
+        self.pusher.as_ref().map(Pusher::moves)
     }
 
     /// Its control connection.

@@ -10,7 +10,7 @@ use crate::event::{
     CounterInfo, CpuInterrupts, CpuValue, GateInfo, InterruptInfo, PerCpuInfo, SegmentInfo, Vcpu,
 };
 use crate::guest::descriptors::{self, GateKind, SegmentKind};
-use crate::guest::{self, GuestError, Stacks};
+use crate::guest::{self, GIVE_VMLINUX, GuestError, Stacks};
 use crate::known::Known;
 use crate::symbols::unwind::RegisterSet;
 
@@ -177,7 +177,7 @@ impl Engine {
             None => Err(Trouble::new(
                 tried,
                 "no vmlinux was given, so the CPUs' own areas are not known",
-                "attach with --vmlinux",
+                GIVE_VMLINUX,
             )),
         }
     }
@@ -228,9 +228,5 @@ impl Engine {
 }
 
 fn failed(tried: &str, error: &GuestError) -> Trouble {
-    Trouble::new(
-        tried,
-        error.to_string(),
-        "it needs a kernel that is up, and its vmlinux with DWARF",
-    )
+    Trouble::new(tried, error.to_string(), error.next())
 }

@@ -54,6 +54,7 @@ impl Engine {
 
     /// The mappings of a process alone.
     pub(super) fn vmas(&mut self, task: Option<&str>) -> Result<Vec<RegionInfo>, Trouble> {
+        self.types_or(|| "listing the mappings of the process".to_owned())?;
         let task = match task {
             Some(text) => Some(self.task_named(text)?.task),
             None => None,

@@ -48,6 +48,7 @@ use crate::symbols::Contents;
 
 use super::breakpoints::TrapTable;
 use super::link::{Link, LinkError};
+use super::moves::Moves;
 use super::wire::Head;
 
 pub use super::link::Endpoint;
@@ -125,6 +126,8 @@ pub struct Target {
     window: Option<window::Window>,
     /// Looked at instead of the machine.
     past: Option<past::Past>,
+    /// Who wants to know whether it moves.
+    moves: Option<Moves>,
 }
 
 impl Target {
@@ -210,6 +213,7 @@ impl Target {
             file: None,
             window: None,
             past: None,
+            moves: None,
         }
     }
 
@@ -449,6 +453,18 @@ impl Target {
         }
     }
 
+    /// Tells another thread from now on whether the machine moves.
+    pub(super) fn tell_moves(&mut self, to: Moves) {
+        self.moves = Some(to);
+        self.tell_whether_it_moves();
+    }
+
+    fn tell_whether_it_moves(&self) {
+        if let Some(moves) = &self.moves {
+            moves.tell(self.client.is_running());
+        }
+    }
+
     /// Sends what is to be sent and takes what comes; `false` at the deadline, without a reply.
     fn exchange(
         &mut self,
@@ -462,6 +478,7 @@ impl Target {
         let output = self.client.take_output();
         let left = deadline.saturating_duration_since(Instant::now());
         let mut bytes = Vec::new();
+        self.tell_whether_it_moves();
         let exchanged = if output.is_empty() {
             Ok(())
         } else {
@@ -485,6 +502,7 @@ impl Target {
                 source,
             }
         })?;
+        self.tell_whether_it_moves();
         match self.client.junk() {
             Some((bytes, shown)) if bytes > MOST_JUNK => {
                 self.ended

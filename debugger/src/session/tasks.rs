@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::event::{Frame, TaskInfo, Vcpu};
-use crate::guest::{self, Every, GuestError, Stacks};
+use crate::guest::{self, Every, GIVE_VMLINUX, GuestError, Stacks};
 use crate::known::Known;
 use crate::symbols::Symbols;
 use crate::symbols::unwind::{Backtrace, Memory, RegisterSet};
@@ -30,18 +30,13 @@ impl Engine {
             return Err(Trouble::new(
                 tried,
                 "no vmlinux was given, so the kernel's structures are not known",
-                "attach with --vmlinux",
+                GIVE_VMLINUX,
             ));
         };
         let target = &mut self.target;
         let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
-        ask(symbols, gs_base, &mut memory).map_err(|error| {
-            Trouble::new(
-                tried,
-                error.to_string(),
-                "it needs a kernel that is up, and its vmlinux with DWARF",
-            )
-        })
+        ask(symbols, gs_base, &mut memory)
+            .map_err(|error| Trouble::new(tried, error.to_string(), error.next()))
     }
 
     pub(super) fn tasks(&mut self, pattern: Option<&str>) -> Result<Vec<TaskInfo>, Trouble> {

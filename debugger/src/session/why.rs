@@ -200,6 +200,7 @@ impl Engine {
         if let Known::Yes(count) = since {
             sentences.push(match count.0 {
                 0 => "No instruction of the kernel has been executed since.".to_owned(),
+                1 => "1 instruction was stepped since.".to_owned(),
                 count => format!("{count} instructions were stepped since."),
             });
         }

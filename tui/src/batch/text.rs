@@ -89,9 +89,16 @@ pub fn progress(progress: &Progress) -> String {
         None => {}
     }
     if *passed > 0 {
-        parts.push(format!("{passed} stops passed by"));
+        parts.push(passed_by(*passed));
     }
     parts.join(", ")
+}
+
+fn passed_by(stops: u64) -> String {
+    match stops {
+        1 => "1 stop passed by".to_owned(),
+        stops => format!("{stops} stops passed by"),
+    }
 }
 
 /// `ksys_write+0x12`, or the address where no symbol is known.
@@ -148,9 +155,10 @@ fn stop_lines(stop: &Stop) -> Vec<String> {
     let counted = match (stop.stepped, stop.passed) {
         (Some(Insns(1)), 0) | (None, 0) => String::new(),
         (Some(stepped), 0) => format!(", after {stepped} instructions"),
-        (None, passed) => format!(", {passed} stops passed by"),
+        (None, passed) => format!(", {}", passed_by(passed)),
+        (Some(Insns(1)), passed) => format!(", after 1 instruction, {}", passed_by(passed)),
         (Some(stepped), passed) => {
-            format!(", after {stepped} instructions, {passed} stops passed by")
+            format!(", after {stepped} instructions, {}", passed_by(passed))
         }
     };
     let cpu = stop.vcpu.0;
@@ -166,8 +174,20 @@ fn stop_lines(stop: &Stop) -> Vec<String> {
     [line].into_iter().chain(note).collect()
 }
 
+/// How sure it is where a frame is, behind its name.
+#[must_use]
+pub fn doubt(frame: &Frame) -> &'static str {
+    match frame.certainty {
+        "likely" => " ?",
+        "guess" => " ??",
+        _ => "",
+    }
+}
+
+/// Each frame that is not certain is marked; why, the first of those tells that it holds for.
 fn backtrace(frames: &[Frame]) -> Vec<String> {
     let mut lines = Vec::new();
+    let mut said = Vec::new();
     let mut stack = frames.first().and_then(|frame| frame.stack.as_deref());
     for frame in frames {
         if let Some(kind) = frame.crossing {
@@ -183,15 +203,20 @@ fn backtrace(frames: &[Frame]) -> Vec<String> {
         let inlined = if frame.inlined { "  (inlined)" } else { "" };
         let at = file_line(frame.place.file.as_deref(), frame.place.line);
         let line = format!(
-            "{} #{:<3}{} {}  {at}{inlined}",
+            "{} #{:<3}{} {}{}  {at}{inlined}",
             frame.place.origin.letter(),
             frame.n,
             frame.place.addr,
             name(&frame.place),
+            doubt(frame),
         );
         lines.push(line.trim_end().to_owned());
         if let Some(doubt) = &frame.doubt {
-            lines.push(format!("      {}: {doubt}", frame.certainty));
+            let why = format!("      {}: {doubt}", frame.certainty);
+            if !said.contains(&why) {
+                lines.push(why.clone());
+                said.push(why);
+            }
         }
         if let Some(end) = &frame.end {
             let word = if end.complete { "end" } else { "ended early" };
@@ -417,21 +442,36 @@ mod tests {
     fn a_backtrace_names_stacks_doubts_and_its_end() {
         let mut inner = frame(0, "handle_irq", Origin::Entry, None);
         inner.stack = Some("IRQ stack".to_owned());
-        let mut outer = frame(1, "main", Origin::App, None);
+        let mut outer = frame(2, "main", Origin::App, None);
         outer.stack = Some("application stack".to_owned());
         outer.certainty = "guess";
         outer.doubt = Some("rbp is taken for a frame pointer".to_owned());
-        outer.end = Some(debugger::event::StackEnd {
+        let found_from_it = |n: u32| Frame {
+            doubt: Some("found from a frame that is no surer".to_owned()),
+            certainty: "guess",
+            ..frame(n, "start", Origin::App, None)
+        };
+        let mut last = found_from_it(4);
+        last.end = Some(debugger::event::StackEnd {
             complete: false,
             what: "no table".to_owned(),
         });
+        let mut likely = frame(1, "signal", Origin::App, None);
+        likely.certainty = "likely";
+        likely.doubt = Some("no table covers the code".to_owned());
+        let frames = vec![inner, likely, outer, found_from_it(3), last];
         assert_eq!(
-            lines(&Answer::Backtrace(vec![inner, outer])),
+            lines(&Answer::Backtrace(frames)),
             [
                 "e #0  ffffffff8112a4e0 handle_irq  a.c:7",
+                "a #1  ffffffff8112a4e0 signal ?  a.c:7",
+                "      likely: no table covers the code",
                 "── application stack ──",
-                "a #1  ffffffff8112a4e0 main  a.c:7",
+                "a #2  ffffffff8112a4e0 main ??  a.c:7",
                 "      guess: rbp is taken for a frame pointer",
+                "a #3  ffffffff8112a4e0 start ??  a.c:7",
+                "      guess: found from a frame that is no surer",
+                "a #4  ffffffff8112a4e0 start ??  a.c:7",
                 "ended early: no table",
             ]
         );

@@ -10,6 +10,9 @@ use super::adapter::{Adapter, Reply};
 use super::message::{Refusal, Request};
 use crate::batch::text;
 
+/// Before what is an expression.
+const PRINT: &str = "print ";
+
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Evaluate {
@@ -126,15 +129,12 @@ impl Adapter<'_> {
             .chars()
             .take(usize::try_from(before).unwrap_or(usize::MAX))
             .collect();
-        let names = &self.session()?.handle.names;
-        let mut lines = complete(&before, names);
-        if let Some((value, begun)) = member(&before)
-            && self.standing("").is_ok()
-        {
-            let head = &before[..before.len() - begun.len()];
-            let members = self.members(asked.frame_id, &value).into_iter();
-            let fitting = members.filter(|name| name.starts_with(begun));
-            lines.extend(fitting.map(|name| format!("{head}{name}")));
+        let mut lines = self.completed(&before, asked.frame_id)?;
+        // What is no command is an expression.
+        if let Err(CommandError::Unknown { .. } | CommandError::Ambiguous { .. }) = parse(&before) {
+            let found = self.completed(&format!("{PRINT}{before}"), asked.frame_id)?;
+            let found = found.into_iter();
+            lines.extend(found.filter_map(|line| Some(line.strip_prefix(PRINT)?.to_owned())));
         }
         let targets: Vec<Value> = lines
             .iter()
@@ -142,42 +142,22 @@ impl Adapter<'_> {
             .collect();
         Ok(Reply::Body(json!({"targets": targets})))
     }
-}
 
-/// The value that a member is typed of, and what is typed of its name: `*(current)`, `pi`.
-fn member(line: &str) -> Option<(String, &str)> {
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    let (before, begun) = line.split_at(line.trim_end_matches(word).len());
-    let (of, is_pointer) = match before.strip_suffix("->") {
-        Some(of) => (of, true),
-        None => (before.strip_suffix('.')?, false),
-    };
-    let part = |c: char| word(c) || "$.->[]".contains(c);
-    let start = of.trim_end_matches(part).len();
-    let value = Some(&of[start..]).filter(|value| !value.is_empty())?;
-    let value = match is_pointer {
-        true => format!("*({value})"),
-        false => value.to_owned(),
-    };
-    Some((value, begun))
+    /// What a line may become: by names alone while the target does not stand.
+    fn completed(&mut self, line: &str, frame: Option<u32>) -> Result<Vec<String>, Refusal> {
+        if self.standing("").is_err() {
+            return Ok(complete(line, &self.session()?.handle.names));
+        }
+        let selected = self.select_frame(frame);
+        let told = selected.and_then(|_| self.ask(Command::Complete(line.to_owned())));
+        Ok(match told {
+            Ok(Answer::Text(lines)) => lines,
+            // Behind what cannot be evaluated nothing is to be named.
+            _ => Vec::new(),
+        })
+    }
 }
 
 fn is_word(line: &str) -> bool {
     line.chars().all(|c| c.is_alphanumeric() || c == '_')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::member;
-
-    #[test]
-    fn a_member_is_typed_of_the_value_before_it() {
-        let found = |line| member(line).map(|(value, begun)| (value, begun.to_owned()));
-        let is = |value: &str, begun: &str| Some((value.to_owned(), begun.to_owned()));
-        assert_eq!(found("print $_task->co"), is("*($_task)", "co"));
-        assert_eq!(found("p a[2].b->"), is("*(a[2].b)", ""));
-        assert_eq!(found("p *a.b"), is("a", "b"));
-        assert_eq!(found("print count"), None);
-        assert_eq!(found("p (a).b"), None);
-    }
 }

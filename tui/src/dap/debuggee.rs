@@ -237,7 +237,12 @@ impl Adapter<'_> {
             self.out.respond(seq, "evaluate", result);
         }
         match answer {
-            Ok(Answer::Stopped(stop)) => self.stands_at(&stop, None),
+            Ok(Answer::Stopped(stop)) => {
+                if asked_by.is_none() {
+                    self.say_stop(&stop);
+                }
+                self.stands_at(&stop, None);
+            }
             // It has run to its end, which is told by another event.
             Ok(_) => {}
             Err(failure) => {
@@ -268,6 +273,7 @@ impl Adapter<'_> {
             _ => None,
         };
         if let Some(stop) = stop {
+            self.say_stop(&stop);
             self.stands_at(&stop, why);
         }
     }

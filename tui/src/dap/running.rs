@@ -184,12 +184,18 @@ impl Adapter<'_> {
         }
         if let Some(note) = &stop.note {
             body["text"] = json!(note);
+        }
+        debuggee.placed_is_stale = true;
+        self.out.event("stopped", body);
+    }
+
+    /// What an editor shows of a stop in no other place, where no answer holds it.
+    pub(super) fn say_stop(&mut self, stop: &Stop) {
+        if let Some(note) = &stop.note {
             self.out.say("console", note);
         }
         if matches!(stop.reason, StopReason::Crossing { .. }) {
             self.out.say("console", &text::reason(&stop.reason));
         }
-        debuggee.placed_is_stale = true;
-        self.out.event("stopped", body);
     }
 }

@@ -258,14 +258,6 @@ impl Adapter<'_> {
         self.ask_parts(expression, from)
     }
 
-    /// The names of its members; none where it has none, or cannot be evaluated.
-    pub(super) fn members(&mut self, frame: Option<u32>, value: &str) -> Vec<String> {
-        let selected = self.select_frame(frame);
-        let parts = selected.and_then(|_| self.ask_parts(Some(value.to_owned()), 0));
-        let parts = parts.map_or_else(|_| Vec::new(), |parts| parts.parts);
-        parts.into_iter().map(|part| part.name).collect()
-    }
-
     fn ask_parts(&mut self, expression: Option<String>, from: u64) -> Result<Parts, Refusal> {
         let of = PartsOf {
             expression,

@@ -57,6 +57,14 @@ fn lines(
     lines
 }
 
+/// How far it can be scrolled down over `area`.
+#[must_use]
+pub fn last_scroll(place: (Screen, PanelId), preset: Preset, theme: Theme, area: Rect) -> usize {
+    let width = usize::from(WIDTH.min(area.width));
+    let rows = lines(place, preset, theme, width).len();
+    rows.saturating_sub(usize::from(area.height).saturating_sub(1))
+}
+
 /// Draws the help over `area`, scrolled down by `scroll` rows.
 pub fn draw_help(
     scroll: usize,

@@ -1,6 +1,7 @@
 //! A line that is typed: editing, completion, history.
 
 use debugger::command::{self, Names};
+use debugger::event::Failure;
 use debugger::trace::query::{self, Query};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -33,6 +34,12 @@ pub struct Prompt {
     /// Whole lines this one may become; Tab goes through them.
     candidates: Vec<String>,
     candidate: Option<usize>,
+    /// Where in them the name begins that is completed; behind the last space when it is not known.
+    name_at: Option<usize>,
+    /// The session is asked what this line may become, and which way Tab goes then.
+    asked: Option<(String, isize)>,
+    /// Why it may become nothing.
+    trouble: Option<String>,
     /// How far back in the history, and the line that was typed before.
     back: Option<(usize, String)>,
 }
@@ -58,6 +65,22 @@ impl PromptKind {
         }
     }
 
+    /// The command that what is typed is an argument of.
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Watch(_) => "display ",
+            _ => "",
+        }
+    }
+
+    fn without_command(self, lines: Vec<String>) -> Vec<String> {
+        let command = self.command();
+        let lines = lines.into_iter();
+        lines
+            .filter_map(|line| Some(line.strip_prefix(command)?.to_owned()))
+            .collect()
+    }
+
     /// What is typed holds at once.
     #[must_use]
     pub const fn filters(self) -> bool {
@@ -73,6 +96,9 @@ impl Prompt {
             input: Input::new(text.to_owned()),
             candidates: Vec::new(),
             candidate: None,
+            name_at: None,
+            asked: None,
+            trouble: None,
             back: None,
         }
     }
@@ -97,6 +123,7 @@ impl Prompt {
     }
 
     pub fn key(&mut self, key: &KeyEvent, history: &History, names: &dyn Names) -> Typed {
+        (self.asked, self.trouble) = (None, None);
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         let request = match key.code {
@@ -152,31 +179,63 @@ impl Prompt {
         Typed::Edited
     }
 
-    fn complete(&mut self, by: isize, names: &dyn Names) {
-        if self.candidates.is_empty() {
-            self.candidates = match self.kind {
-                PromptKind::Command => command::complete(self.text(), names),
-                PromptKind::Watch(_) => {
-                    let line = format!("display {}", self.text());
-                    let found = command::complete(&line, names).into_iter();
-                    found
-                        .filter_map(|line| Some(line.strip_prefix("display ")?.to_owned()))
-                        .collect()
-                }
-                PromptKind::Query => query::complete(self.text()),
-                PromptKind::GoTo if !self.text().is_empty() => names.symbols(self.text(), 50),
-                PromptKind::GoTo | PromptKind::Find | PromptKind::Filter | PromptKind::Bytes => {
-                    Vec::new()
-                }
-            };
-            self.candidate = None;
-            // First what all have in common, as shells do.
-            let common = common_prefix(&self.candidates);
-            if self.candidates.len() > 1 && common.len() > self.text().len() {
-                self.input = Input::new(common.to_owned());
-                return;
+    /// The line that Tab was pressed behind, where the session is to tell what it may become.
+    #[must_use]
+    pub fn asked(&self) -> Option<&str> {
+        self.asked.as_ref().map(|(line, _)| line.as_str())
+    }
+
+    /// What the session told of a line; it may be another by now.
+    pub fn told(&mut self, line: &str, told: &Result<Vec<String>, Failure>) {
+        let Some((_, by)) = self.asked.take_if(|(asked, _)| asked.as_str() == line) else {
+            return;
+        };
+        match told {
+            Ok(lines) => {
+                let word = |c: char| c.is_alphanumeric() || c == '_';
+                let name_at = self.text().trim_end_matches(word).len();
+                self.offer(self.kind.without_command(lines.clone()), by);
+                self.name_at = Some(name_at);
             }
+            Err(failure) => self.trouble = Some(failure.to_string()),
         }
+    }
+
+    fn complete(&mut self, by: isize, names: &dyn Names) {
+        if !self.candidates.is_empty() {
+            return self.step(by);
+        }
+        let found = match self.kind {
+            PromptKind::Command | PromptKind::Watch(_) => {
+                let line = format!("{}{}", self.kind.command(), self.text());
+                if command::value_with_members(&line).is_some() {
+                    self.asked = Some((line, by));
+                    return;
+                }
+                self.kind.without_command(command::complete(&line, names))
+            }
+            PromptKind::Query => query::complete(self.text()),
+            PromptKind::GoTo if !self.text().is_empty() => names.symbols(self.text(), 50),
+            PromptKind::GoTo | PromptKind::Find | PromptKind::Filter | PromptKind::Bytes => {
+                Vec::new()
+            }
+        };
+        self.offer(found, by);
+    }
+
+    /// First what all have in common, as shells do.
+    fn offer(&mut self, candidates: Vec<String>, by: isize) {
+        self.candidates = candidates;
+        (self.candidate, self.name_at) = (None, None);
+        let common = common_prefix(&self.candidates);
+        if self.candidates.len() > 1 && common.len() > self.text().len() {
+            self.input = Input::new(common.to_owned());
+            return;
+        }
+        self.step(by);
+    }
+
+    fn step(&mut self, by: isize) {
         let len = self.candidates.len();
         if len == 0 {
             return;
@@ -249,12 +308,18 @@ impl Prompt {
             let others: Vec<&str> = self
                 .candidates
                 .iter()
-                .map(|line| line.rsplit(' ').next().unwrap_or(line))
+                .map(|line| match self.name_at {
+                    Some(at) => line.get(at..).unwrap_or(line),
+                    None => line.rsplit(' ').next().unwrap_or(line),
+                })
                 .collect();
             spans.push(Span::styled(
                 format!("   {}", others.join(" ")),
                 theme.dim(),
             ));
+        }
+        if let Some(trouble) = &self.trouble {
+            spans.push(Span::styled(format!("   {trouble}"), theme.dim()));
         }
         if self.kind == PromptKind::Query
             && self.candidates.len() < 2

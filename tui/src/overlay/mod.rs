@@ -5,7 +5,7 @@ mod line;
 mod palette;
 
 pub(crate) use help::clear;
-pub use help::draw_help;
+pub use help::{draw_help, last_scroll};
 pub use line::{Prompt, PromptKind, Typed};
 pub use palette::{Item, Palette};
 

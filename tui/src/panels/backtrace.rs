@@ -163,11 +163,7 @@ fn draw_frame(frame: &Frame, view: View<'_>, area: Rect, row: usize, buf: &mut B
         None => words::name(&frame.place),
     };
     // A frame that is not certain says so by a mark; `backtrace` in the command line says why.
-    let name = match frame.certainty {
-        "likely" => format!("{name} ?"),
-        "guess" => format!("{name} ??"),
-        _ => name,
-    };
+    let name = name + words::doubt(frame);
     let head = format!("{}{chosen}{:>2} ", frame.place.origin.letter(), frame.n);
     // The name matters more than the file: what is left goes to the latter, at the right.
     let left = width.saturating_sub(head.chars().count() + name.chars().count() + 1);

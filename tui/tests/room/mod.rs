@@ -3,6 +3,7 @@
 use debugger::event::{Answer, Event, Run, TargetInfo};
 use debugger::model::Entry;
 use ratatui::crossterm::event::Event as Input;
+use tui::overlay::{Overlay, Prompt, PromptKind};
 
 use crate::stage::Stage;
 
@@ -96,4 +97,72 @@ fn who_has_joined_stands_in_the_bar() {
     let text = stage.text();
     assert!(text.contains("+ gdb 1, lldb 2"), "{text}");
     assert!(!text.contains("serving"), "{text}");
+}
+
+#[test]
+fn members_are_completed_as_names_are() {
+    for (width, height) in [(80, 24), (200, 50)] {
+        let mut stage = Stage::stopped(width, height);
+        let line = |stage: &Stage| {
+            let text = stage.text();
+            text.lines().last().expect("the key line").to_owned()
+        };
+        stage.keys(": p Space file->f Tab");
+        assert_eq!(line(&stage), ":p file->f_   f_count f_flags f_mode f_op");
+        stage.keys("Tab");
+        assert_eq!(
+            line(&stage),
+            ":p file->f_count   f_count f_flags f_mode f_op"
+        );
+        stage.keys("Shift-Tab");
+        assert_eq!(line(&stage), ":p file->f_op   f_count f_flags f_mode f_op");
+        // The next one is asked of what is typed now; why there is none is told.
+        stage.keys("->x Tab");
+        assert!(
+            line(&stage).starts_with(":p file->f_op->x"),
+            "{}",
+            line(&stage)
+        );
+        stage.keys("Esc : p Space none->x Tab");
+        let told = line(&stage);
+        assert!(
+            told.contains("none->x   ") && told.contains("nothing is behind"),
+            "{told}"
+        );
+        stage.keys("Backspace");
+        assert_eq!(line(&stage), ":p none->");
+        // Where the target runs, nobody can say.
+        stage.event(Event::Run(Run::Running));
+        stage.keys("Esc : p Space file->f Tab");
+        let told = line(&stage);
+        assert!(told.contains("no target stands"), "{told}");
+    }
+}
+
+#[test]
+fn a_watch_completes_members_too() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.ui.overlay = Overlay::Prompt(Prompt::new(PromptKind::Watch(1), "/x file->f_m"));
+    stage.keys("Tab");
+    let text = stage.text();
+    assert!(
+        text.ends_with("show at each stop: /x file->f_mode"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_help_ends_at_its_last_row() {
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("?");
+    let first = stage.text();
+    stage.keys(&["PgDn"; 30].join(" "));
+    let end = stage.text();
+    assert!(end.contains("commands\n"), "{end}");
+    stage.keys("j");
+    assert_eq!(stage.text(), end);
+    stage.keys("k");
+    assert_ne!(stage.text(), end);
+    stage.keys(&["PgUp"; 30].join(" "));
+    assert_eq!(stage.text(), first);
 }

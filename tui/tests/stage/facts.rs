@@ -95,6 +95,12 @@ pub(crate) fn answer(command: &Command) -> Result<Answer, Failure> {
             places: vec![place(STACK + 0x48, "stack", "", 0, Origin::Unknown)],
         }),
         Command::Space { .. } => Answer::Address(super::space::address()),
+        Command::Complete(line) if line.contains("file->") => {
+            let names = ["f_count", "f_flags", "f_mode", "f_op"];
+            let (head, begun) = line.rsplit_once("->").unwrap_or_default();
+            let fitting = names.iter().filter(|name| name.starts_with(begun));
+            Answer::Text(fitting.map(|name| format!("{head}->{name}")).collect())
+        }
         Command::Break { .. } => Answer::Done("breakpoint 3 at ksys_read".to_owned()),
         other => {
             let tried = format!("carrying out {other:?}");

@@ -133,6 +133,7 @@ impl Stage {
                 }
             }
             if wishes.is_empty() {
+                self.ui.complete(&self.model);
                 return;
             }
         }

@@ -1,6 +1,7 @@
 //! Where things lie: the repository's folders, and the store of what was fetched and built.
 
 use std::fs::{self, File};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -79,19 +80,36 @@ impl Store {
     }
 
     /// Held while something is built: images share one kernel tree. Released when dropped, also by a killed process.
+    /// The file says who holds it.
     ///
     /// # Errors
     /// When the file cannot be made or locked.
     pub(crate) fn lock(&self) -> Result<File> {
         let path = self.root.join("build.lock");
         let what = || format!("locking {}", path.display());
-        let file = File::create(&path).with_context(what)?;
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).with_context(what)?;
         if rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).is_err() {
-            progress::say("  another build is at work; waiting for it");
+            progress::say(&format!("  waiting for {}", holder(&mut file)));
             rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
                 .with_context(what)?;
         }
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        file.set_len(0).with_context(what)?;
+        file.rewind().with_context(what)?;
+        let own = (std::process::id(), arguments.join(" "));
+        write!(file, "process {}, cargo xtask {}", own.0, own.1).with_context(what)?;
         Ok(file)
+    }
+}
+
+/// What is at work, as it has written into the file.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    match file.read_to_string(&mut text) {
+        Ok(_) if !text.is_empty() => format!("another build: {text}"),
+        _ => "another build, which does not say which".to_owned(),
     }
 }
 
@@ -190,7 +208,31 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::Key;
+    use super::*;
+
+    #[test]
+    fn who_waits_is_told_for_whom() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store {
+            root: folder.path().to_owned(),
+        };
+        let path = folder.path().join("build.lock");
+        fs::write(
+            &path,
+            "process 1, cargo xtask image of long ago and far away",
+        )
+        .unwrap();
+        let lock = store.lock().unwrap();
+        let told = holder(&mut File::open(&path).unwrap());
+        let own = format!("another build: process {}, cargo xtask", std::process::id());
+        assert!(
+            told.starts_with(&own) && !told.contains("long ago"),
+            "{told}"
+        );
+        drop(lock);
+        fs::write(&path, "").unwrap();
+        assert!(holder(&mut File::open(&path).unwrap()).contains("does not say"));
+    }
 
     #[test]
     fn a_key_tells_where_one_part_ends() {

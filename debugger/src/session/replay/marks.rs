@@ -88,7 +88,7 @@ impl Engine {
                     Trouble::new(
                         format!("going to the mark '{name}'"),
                         found,
-                        "'mark NAME' makes one here",
+                        "'mark NAME' makes one here; 'goto 0' goes to the beginning",
                     )
                 })?
             }

@@ -4,16 +4,16 @@
 //! loop (`replay/`, `softmmu/icount.c`): each has to be made once more, and QEMU sleeps before each until a
 //! timer is due. Whatever turned the loop when it was recorded, a packet or a question, ended that sleep; in
 //! the replay nothing does, and seconds become minutes. So it is asked where it stands, and while it stands
-//! there its loop is turned.
+//! there its loop is turned. A machine that stands is asked nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use crate::session::monitor::{Monitor, MonitorError};
+use crate::session::moves::Moves;
 
-/// Between two questions to a machine that is stopped.
+/// Between two questions to a machine that has just stopped, or that stands at its recording's end.
 const REST: Duration = Duration::from_millis(20);
 
 /// Between two questions to one that moves by itself.
@@ -31,31 +31,36 @@ const ENOUGH: u32 = 2_000;
 
 /// Pushes until it is dropped, or QEMU has ended.
 #[derive(Debug)]
-pub(in crate::session) struct Pusher(Arc<AtomicBool>);
+pub(in crate::session) struct Pusher(Moves);
 
 impl Pusher {
     /// # Errors
     /// When no thread can be had.
     pub(in crate::session) fn start(monitor: Arc<Mutex<Monitor>>) -> std::io::Result<Self> {
-        let over = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&over);
+        let moves = Moves::default();
+        let pushed = moves.clone();
         thread::Builder::new()
             .name("pusher".to_owned())
-            .spawn(move || push(&monitor, &asked))?;
-        Ok(Self(over))
+            .spawn(move || push(&monitor, &pushed))?;
+        Ok(Self(moves))
+    }
+
+    /// Through which it is told that the machine moves, and that it stands.
+    pub(in crate::session) const fn moves(&self) -> &Moves {
+        &self.0
     }
 }
 
 impl Drop for Pusher {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.end();
     }
 }
 
-fn push(monitor: &Mutex<Monitor>, over: &AtomicBool) {
+fn push(monitor: &Mutex<Monitor>, moves: &Moves) {
     let (mut last, mut in_vain) = (None, 0);
     let mut waits = false;
-    while !over.load(Ordering::Relaxed) {
+    while moves.wait() {
         let mut asked = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         let turned = match waits {
             true => asked.turn(TURNS),

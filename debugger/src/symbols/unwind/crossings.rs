@@ -334,9 +334,18 @@ impl Symbols {
     /// Whether this is a system call's entry, and its number is in rax still.
     fn is_before_the_work(&self, name: &str, pc: Addr) -> bool {
         let whole = self.address_of("entry_SYSCALL_64_after_hwframe");
+        // UKL's own beginning of it lies behind the whole of it, and goes on there.
+        let behind = |from: Addr| {
+            let end = self.at(from.wrapping_sub(1)).map(|s| s.addr + s.size);
+            end.is_some_and(|end| pc >= end)
+        };
+        let is_out = |whole: Addr| {
+            let own = self.at(pc).filter(|_| behind(whole));
+            self.past_pushes(own.map_or(whole, |own| own.addr), pc)
+        };
         self.is_call_entry(name)
             && (self.profile.calls.entry_by_call.has(name)
-                || whole.is_none_or(|whole| pc <= whole || !self.past_pushes(whole, pc)))
+                || whole.is_none_or(|whole| pc <= whole || !is_out(whole)))
     }
 
     /// A call's number as its entry has saved it at the top of the task's stack: it stands there until the
