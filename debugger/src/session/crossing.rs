@@ -182,6 +182,10 @@ impl Engine {
             false => self.app_frame().ok().map(|frame| frame.pc),
         };
         match app {
+            // One that ends has given its address space up: another's is in front of us.
+            Some(_) if self.running_task().is_ok_and(|task| task.mm.is_none()) => {
+                Ok(self.app_space)
+            }
             Some(app) if app.in_kernel_half() || self.runs_the_twin(app) => {
                 self.address_space().map(Some)
             }

@@ -262,9 +262,9 @@ impl Plugin {
         }
     }
 
-    /// How the block stands to an instruction that repeats itself.
+    /// How the block stands to an instruction that repeats itself, where not each of its rounds counts.
     fn repeating(&self, block: Block, executed: &[Listed]) -> Repeating {
-        let Some(last) = executed.last() else {
+        let Some(last) = executed.last().filter(|_| !self.rounds) else {
             return Repeating::None;
         };
         let in_host = self
@@ -290,8 +290,7 @@ impl Plugin {
 
     /// `further`: a round, and no first one.
     fn plant_repeats(&self, instruction: Instruction, at: u64, led: bool, further: bool) {
-        let by_block = self.counted == Counted::ByBlock;
-        if self.rounds || led && by_block {
+        if led && self.counted == Counted::ByBlock {
             return;
         }
         let call: OnExecution = match further {
