@@ -52,7 +52,7 @@ fn gdb_goes_back_by_other_qemus() {
 }
 
 fn check_back(qemu: Option<&PathBuf>) {
-    let root = tempfile::tempdir().unwrap();
+    let root = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
     let options = ReplayOptions {
         qemu: qemu.cloned(),
         ..ReplayOptions::default()
