@@ -1,5 +1,7 @@
 //! A recorded run: the same twice, forwards and backwards, to the instruction.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod debuggee;
 mod qemus;
 

@@ -1,5 +1,7 @@
 //! A recorded run is of the QEMU that it was recorded with: no other is started on it.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod debuggee;
 mod qemus;
 

@@ -231,7 +231,7 @@ fn page(name: &str) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../docs/src")
         .join(name);
-    std::fs::read_to_string(page).unwrap()
+    std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()))
 }
 
 /// The guide shows the same comparison as a terminal does.
