@@ -3,37 +3,19 @@
 mod debuggee;
 mod peers;
 mod qemus;
+mod recorded;
 
 use std::path::{Path, PathBuf};
 
 use debugger::crossing::Mode;
 use debugger::session::ReplayOptions;
-use debugger::session::replay::{RecordOptions, record};
-use debugger::session::store::Store;
 use peers::{Raw, Served, has};
 
 const HELLO: &str = "qSupported:multiprocess+";
 
 fn recorded(root: &Path, qemu: Option<&PathBuf>) -> PathBuf {
     let folder = root.join("run");
-    let image = Store::open()
-        .and_then(|store| store.image("syscalls"))
-        .unwrap_or_else(|error| panic!("{error}"));
-    let options = RecordOptions {
-        mode: Some(Mode::Ukl),
-        calls: Some(10),
-        qemu: qemu.cloned(),
-        ..RecordOptions::default()
-    };
-    record(
-        &image,
-        &options,
-        &folder,
-        &mut |_| (),
-        &mut || false,
-        &mut |_| {},
-    )
-    .unwrap_or_else(|error| panic!("{error}"));
+    recorded::syscalls(&folder, Mode::Ukl, 10, qemu);
     folder
 }
 

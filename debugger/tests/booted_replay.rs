@@ -4,6 +4,7 @@
 
 mod debuggee;
 mod qemus;
+mod recorded;
 
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};
@@ -37,28 +38,7 @@ fn by_others(check: fn(Qemu<'_>)) {
 }
 
 fn recorded(folder: &Path, mode: Mode, qemu: Qemu<'_>) -> Recorded {
-    let image = Store::open()
-        .and_then(|store| store.image("syscalls"))
-        .unwrap_or_else(|error| panic!("{error}"));
-    let options = RecordOptions {
-        mode: Some(mode),
-        calls: Some(CALLS),
-        qemu: qemu.cloned(),
-        ..RecordOptions::default()
-    };
-    let mut serial = Vec::new();
-    let recorded = record(
-        &image,
-        &options,
-        folder,
-        &mut |_| (),
-        &mut || false,
-        &mut |bytes| {
-            serial.extend_from_slice(bytes);
-        },
-    );
-    let recorded = recorded.unwrap_or_else(|error| panic!("{error}"));
-    let serial = String::from_utf8_lossy(&serial);
+    let (recorded, serial) = recorded::syscalls(folder, mode, CALLS, qemu);
     assert!(serial.contains("syscalls: 0 wrong results"), "{serial}");
     recorded
 }

@@ -4,34 +4,21 @@
 
 mod debuggee;
 mod qemus;
+mod recorded;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use debuggee::Debuggee;
-use debugger::session::replay::{MANIFEST, RecordOptions, RecordedRun, record};
-use debugger::session::store;
+use debugger::crossing::Mode;
+use debugger::session::replay::{MANIFEST, RecordedRun};
 use debugger::session::trace::TraceOptions;
 use debugger::session::trace_keep::trace_and_keep;
 use debugger::session::{ReplayOptions, Session};
 
 fn recorded(folder: &Path, qemu: Option<&PathBuf>) {
-    let image = store::image("syscalls").unwrap_or_else(|error| panic!("{error}"));
-    let options = RecordOptions {
-        calls: Some(10),
-        qemu: qemu.cloned(),
-        ..RecordOptions::default()
-    };
-    record(
-        &image,
-        &options,
-        folder,
-        &mut |_| (),
-        &mut || false,
-        &mut |_| {},
-    )
-    .unwrap_or_else(|error| panic!("{error}"));
+    recorded::syscalls(folder, Mode::Ukl, 10, qemu);
 }
 
 /// Which QEMU it is of.
