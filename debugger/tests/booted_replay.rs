@@ -239,6 +239,14 @@ fn check_crossings(qemu: Qemu<'_>) {
             );
             last = back;
         }
+        // A task that ends has no address space of its own any more.
+        debuggee.ask("b exit_fs");
+        stop(&mut debuggee, "goto end");
+        let ends = stop(&mut debuggee, "rc");
+        assert_eq!(ends.place.symbol.as_deref(), Some("exit_fs"), "{ends:?}");
+        let exit = stop(&mut debuggee, "reverse-cross");
+        let note = exit.note.clone().unwrap_or_default();
+        assert!(note.ends_with("exit_group"), "{mode}: {exit:?}");
     }
 }
 

@@ -39,11 +39,12 @@ pub enum Place {
 
 impl Place {
     /// So many instructions were counted since the last record. Where more are left of a block, it is another one that
-    /// was translated at the same address: another program's, or one that lay there before.
+    /// was translated at the same address: another program's, or one that lay there before. A call or a return is recorded
+    /// as if it were done, so one instruction more may be left.
     #[must_use]
     pub fn within(self, counted: u64) -> Self {
         match self {
-            Self::Inside(rest) if u64::from(rest) > counted => Self::Unknown,
+            Self::Inside(rest) if u64::from(rest) > counted.max(1) => Self::Unknown,
             place => place,
         }
     }

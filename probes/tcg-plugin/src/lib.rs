@@ -257,6 +257,10 @@ impl Plugin {
                 self.plant_hook(instruction, hook.what, counted - i);
             }
             if self.counted != Counted::ByBlock {
+                if repeating == Repeating::Next && i + 1 == n {
+                    let behind = listed.address.wrapping_add(listed.size as u64);
+                    api.call_at(instruction, vcpu::on_leads, behind);
+                }
                 api.count_instruction(instruction);
             }
         }

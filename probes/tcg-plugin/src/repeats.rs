@@ -15,22 +15,36 @@ pub struct Repeats {
     /// Where the instruction lies that was begun last, and the clock then.
     at: u64,
     clock: u64,
+    /// A block was executed that leads to it and counts it, and nothing since.
+    only_led_to: bool,
 }
 
 impl Repeats {
     /// Such an instruction is begun, by a block that adds `own` to the clock. Whether it goes on with its rounds.
     pub const fn goes_on(&mut self, at: u64, clock: u64, own: u64) -> bool {
         // Nothing was executed since but itself.
-        let goes_on = at == self.at && clock == self.clock.wrapping_add(own);
+        let goes_on = at == self.at && clock == self.clock.wrapping_add(own) && !self.only_led_to;
         if !goes_on {
-            (self.at, self.clock) = (at, clock);
+            self.begun(at, clock);
         }
         goes_on
     }
 
-    /// It goes on after something else was executed.
-    pub const fn resumed(&mut self, at: u64, clock: u64) {
-        (self.at, self.clock) = (at, clock);
+    /// A block that leads to it is executed to its end.
+    pub const fn led_to(&mut self, at: u64, clock: u64) {
+        self.begun(at, clock);
+        self.only_led_to = true;
+    }
+
+    /// It was counted by what leads to it, and not begun.
+    #[must_use]
+    pub const fn is_only_led_to(&self) -> bool {
+        self.only_led_to
+    }
+
+    /// The instruction there is begun, or goes on after something else was executed.
+    pub const fn begun(&mut self, at: u64, clock: u64) {
+        (self.at, self.clock, self.only_led_to) = (at, clock, false);
     }
 
     /// Where it lies, if the clock stands where it was begun: it may not be at its end.

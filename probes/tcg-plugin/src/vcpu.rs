@@ -180,17 +180,20 @@ impl Vcpu {
 
     /// Takes back what was counted and not executed, and writes what waited for that.
     fn settle(&mut self, place: Place) {
-        let place = match self.ring.last() {
+        let last = self.ring.last();
+        let place = match last {
             // By instructions no more than the one that faulted is taken back.
             Some(last) if self.counted != Counted::ByInstruction => {
                 place.within(self.waiting[0].stamp.saturating_sub(last))
             }
             _ => place,
         };
+        let mut led_to = 0;
         let rest = match place {
             Place::Between => 0,
             Place::Repeating(at) => {
                 repeats::interrupted(at);
+                led_to = u64::from(self.repeats.is_only_led_to());
                 0
             }
             Place::Inside(rest) => u64::from(rest),
@@ -202,8 +205,8 @@ impl Vcpu {
         if self.frame != Frame::Interrupt || place == Place::Unknown {
             self.checks.faults.fetch_add(1, Ordering::Relaxed);
         }
-        // The instruction that faulted was counted when it was begun.
-        let begun = rest.min(1);
+        // The instruction that faulted was counted when it was begun; one that was only led to, by blocks alone.
+        let begun = rest.min(1).wrapping_sub(led_to);
         if self.counted != Counted::ByInstruction {
             take(self.by_block, rest);
         }
@@ -216,11 +219,17 @@ impl Vcpu {
         };
         let waiting = std::mem::take(&mut self.waiting);
         for held in waiting.iter().take(std::mem::take(&mut self.waits)) {
-            self.record(Held {
+            let held = Held {
                 stamp: held.stamp.wrapping_sub(by_stamp),
                 by_instruction: held.by_instruction.wrapping_sub(begun),
                 word: held.word,
-            });
+            };
+            if self.counted == Counted::Both {
+                self.edges.end(held.stamps(), held.word);
+            }
+            // A call or a return that faults was recorded as if it were done.
+            let stamp = last.map_or(held.stamp, |last| held.stamp.max(last));
+            self.push(stamp, held.word.0);
         }
     }
 }
@@ -437,8 +446,16 @@ pub extern "C" fn on_further_rounds(number: c_uint, at: *mut c_void) {
         take(vcpu.by_instruction, 1);
     } else if repeats::resumes(at) {
         take(vcpu.by_instruction, 1);
-        vcpu.repeats.resumed(at, now.wrapping_sub(own));
+        vcpu.repeats.begun(at, now.wrapping_sub(own));
     }
+}
+
+/// The last instruction of a block that leads to one that repeats itself, at `at`, where each instruction is counted.
+pub extern "C" fn on_leads(number: c_uint, at: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let now = vcpu.now();
+    vcpu.repeats.led_to(at as u64, now);
 }
 
 /// A block of one instruction is executed, which another one was seen to hold too.

@@ -59,5 +59,7 @@ fn no_more_is_left_of_a_block_than_was_counted_since_the_last_record() {
     let inside = Place::Inside(7);
     assert_eq!(inside.within(7), inside);
     assert_eq!(inside.within(6), Place::Unknown);
+    let last = Place::Inside(1);
+    assert_eq!(last.within(0), last, "a call that faults");
     assert_eq!(Place::Between.within(0), Place::Between);
 }

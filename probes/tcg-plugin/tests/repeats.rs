@@ -38,3 +38,14 @@ fn as_many_go_on_as_were_interrupted() {
     assert!(repeats::resumes(AT));
     assert!(!repeats::resumes(AT));
 }
+
+#[test]
+fn what_is_only_led_to_is_begun_once() {
+    let mut repeats = Repeats::default();
+    repeats.led_to(0x1000, 50);
+    assert!(repeats.is_only_led_to());
+    assert_eq!(repeats.under_way(50), Some(0x1000));
+    assert!(!repeats.goes_on(0x1000, 50, 0), "its first round");
+    assert!(!repeats.is_only_led_to());
+    assert!(repeats.goes_on(0x1000, 50, 0));
+}
