@@ -161,11 +161,12 @@ impl Vcpu {
         }
     }
 
-    fn record(&mut self, held: Held) {
+    /// Told no earlier than `earliest`.
+    fn record(&mut self, held: Held, earliest: u64) {
         if self.counted == Counted::Both {
             self.edges.end(held.stamps(), held.word);
         }
-        self.push(held.stamp, held.word.0);
+        self.push(held.stamp.max(earliest), held.word.0);
     }
 
     /// The clock in the instruction that was executed last before what waits.
@@ -224,12 +225,8 @@ impl Vcpu {
                 by_instruction: held.by_instruction.wrapping_sub(begun),
                 word: held.word,
             };
-            if self.counted == Counted::Both {
-                self.edges.end(held.stamps(), held.word);
-            }
             // A call or a return that faults was recorded as if it were done.
-            let stamp = last.map_or(held.stamp, |last| held.stamp.max(last));
-            self.push(stamp, held.word.0);
+            self.record(held, last.unwrap_or(0));
         }
     }
 }
@@ -394,7 +391,7 @@ pub extern "C" fn on_framed(number: c_uint, data: *mut c_void) {
         vcpu.waiting[1] = held;
         vcpu.waits = 2;
     } else {
-        vcpu.record(held);
+        vcpu.record(held, 0);
     }
 }
 
