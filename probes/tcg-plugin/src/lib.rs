@@ -1,9 +1,9 @@
 //! A plugin for QEMU's TCG that records every entry and return of known functions with an exact
 //! instruction count, without a change to the guest.
 //!
-//! Each vCPU has a clock and a ring. The clock costs one addition per block: inline where QEMU's interface
-//! can add to a vCPU's own number, or where there is but one vCPU; by a callback else. The count at
-//! instruction `i` of a block of `n` is `clock - (n - i)`, a constant that travels in the callback's
+//! Each vCPU has a clock and a ring. The clock costs one addition per block: by the block's record where it begins with
+//! one, else inline where QEMU's interface can add to a vCPU's own number, or where there is but one vCPU; by a callback
+//! else. The count at instruction `i` of a block of `n` is `clock - (n - i)`, a constant that travels in the callback's
 //! pointer. Where a fault leaves a block, an access to a device or a write into itself, what was not executed of it is
 //! taken back ([`fault`], [`left`]). Else nothing is allocated, looked up or disassembled while the guest runs: all is
 //! decided when a block is translated.
@@ -223,13 +223,16 @@ impl Plugin {
         let n = plan::executed(listed);
         let executed = &listed[..n];
         plan::hooks(executed, Sites(self.sites), hooks);
+        let in_host = api.in_host(api.instruction(block, 0));
         if executed.first().is_some_and(led::is_in_image) {
-            fault::find_memory(|| api.in_host(api.instruction(block, 0)));
+            fault::find_memory(in_host);
         }
         let repeating = self.repeating(block, executed);
-        let again = fault::translated(executed, repeating);
+        let again = fault::translated(executed, in_host, repeating);
         let counted = led::counted(n, repeating);
-        if self.counted != Counted::ByInstruction && counted > 0 {
+        let by_blocks = self.counted != Counted::ByInstruction;
+        let mut by_record = by_blocks && n > 1 && hooks.first().is_some_and(Hook::is_first_record);
+        if by_blocks && counted > 0 && !by_record {
             api.count_block(block, counted as u64);
         }
         // The image's own code cannot be written to, so no block of it ends in a write into itself.
@@ -254,7 +257,8 @@ impl Plugin {
                 self.plant_repeats(instruction, listed.address, led, further);
             }
             while let Some(hook) = planted.next_if(|hook| hook.at == i) {
-                self.plant_hook(instruction, hook.what, counted - i);
+                let counts = std::mem::take(&mut by_record);
+                self.plant_hook(instruction, hook.what, counted - i, counts);
             }
             if self.counted != Counted::ByBlock {
                 if repeating == Repeating::Next && i + 1 == n {
@@ -304,8 +308,8 @@ impl Plugin {
         self.api.call_at(instruction, call, at);
     }
 
-    /// `left`: instructions of the block that are counted, with this one.
-    fn plant_hook(&self, instruction: Instruction, what: What, left: usize) {
+    /// `left`: instructions of the block that are counted, with this one. `counts`: it is a record, and by it they are.
+    fn plant_hook(&self, instruction: Instruction, what: What, left: usize, counts: bool) {
         let short = |insns: usize| i16::try_from(insns).unwrap_or(i16::MAX);
         let by_block = short(left);
         let data = |word, ahead| pack(word, ahead, self.counted);
@@ -317,9 +321,11 @@ impl Plugin {
                     by_block: by_block + by_instruction,
                     by_instruction,
                 };
-                let call: OnExecution = match self.counted {
-                    Counted::Both => vcpu::on_record::<true>,
-                    Counted::ByBlock | Counted::ByInstruction => vcpu::on_record::<false>,
+                let call: OnExecution = match (self.counted, counts) {
+                    (Counted::Both, true) => vcpu::on_first_record::<true>,
+                    (_, true) => vcpu::on_first_record::<false>,
+                    (Counted::Both, false) => vcpu::on_record::<true>,
+                    (_, false) => vcpu::on_record::<false>,
                 };
                 self.api.call_at(instruction, call, data(word, ahead));
             }

@@ -31,20 +31,22 @@ pub enum Counted {
     Both,
 }
 
+/// What most records need comes first, and fits into a cache line.
 #[derive(Debug)]
+#[repr(C)]
 struct Vcpu {
     clock: &'static AtomicU64,
-    by_block: &'static AtomicU64,
-    by_instruction: &'static AtomicU64,
+    header: &'static Header,
+    /// The gate as it was when something was recorded last; [`NEVER`] while something is left out.
+    gate: u32,
     counted: Counted,
     ring: Ring,
-    header: &'static Header,
+    by_block: &'static AtomicU64,
+    by_instruction: &'static AtomicU64,
     checks: &'static Checks,
     edges: Edges,
     left: Left,
     repeats: Repeats,
-    /// The gate as it was when something was recorded last; [`NEVER`] while something is left out.
-    gate: u32,
     /// The opening of it that its records are of.
     opened: u32,
     choice: Choice,
@@ -145,10 +147,14 @@ impl Vcpu {
     #[inline]
     fn unpack<const BOTH: bool>(&mut self, data: *mut c_void) -> (u64, u32) {
         if BOTH {
-            let held = self.hold(data);
-            self.edges.end(held.stamps(), held.word);
+            self.compare(data);
         }
         (stamp(self.clock, data as u64 >> 32), data as u32)
+    }
+
+    fn compare(&mut self, data: *mut c_void) {
+        let held = self.hold(data);
+        self.edges.end(held.stamps(), held.word);
     }
 
     fn hold(&self, data: *mut c_void) -> Held {
@@ -197,7 +203,12 @@ impl Vcpu {
                 led_to = u64::from(self.repeats.is_only_led_to());
                 0
             }
-            Place::Inside(rest) => u64::from(rest),
+            Place::Inside(rest) => {
+                if rest.ambiguous && self.counted != Counted::ByInstruction {
+                    self.checks.ambiguous.fetch_add(1, Ordering::Relaxed);
+                }
+                u64::from(rest.insns)
+            }
             Place::Unknown => {
                 self.checks.unplaced.fetch_add(1, Ordering::Relaxed);
                 0
@@ -368,6 +379,21 @@ pub extern "C" fn on_record<const BOTH: bool>(number: c_uint, data: *mut c_void)
     let vcpu = unsafe { &mut *vcpu(number) };
     let (stamp, word) = vcpu.unpack::<BOTH>(data);
     vcpu.push(stamp, word);
+}
+
+/// As [`on_record`], at the start of a block that nothing else counts: the clock will be as far ahead of the stamp as the
+/// block is long.
+pub extern "C" fn on_first_record<const BOTH: bool>(number: c_uint, data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let stamp = vcpu.now();
+    let length = data as u64 >> 32 & 0xffff;
+    vcpu.clock
+        .store(stamp.wrapping_add(length), Ordering::Relaxed);
+    if BOTH {
+        vcpu.compare(data);
+    }
+    vcpu.push(stamp, data as u32);
 }
 
 /// A fault's handler, or an interrupt's, is entered. `FRAME`: of [`Frame::ALL`].
