@@ -38,7 +38,7 @@ use led::{Led, Repeating};
 use mapping::Mapping;
 use plan::{Frame, Hook, Listed, Sites, What};
 use qemu::{Api, Block, Callbacks, Clock, Id, Info, Instruction, OnAccess, OnExecution};
-use vcpu::{Ahead, Counted, pack};
+use vcpu::{Ahead, Counted, anew, pack};
 
 /// Read by QEMU before it calls anything: the version of the interface that this plugin was written for.
 /// QEMU 9.0 and later take no 1, earlier ones nothing else.
@@ -263,7 +263,7 @@ impl Plugin {
             if self.counted != Counted::ByBlock {
                 if repeating == Repeating::Next && i + 1 == n {
                     let behind = listed.address.wrapping_add(listed.size as u64);
-                    api.call_at(instruction, vcpu::on_leads, behind);
+                    api.call_at(instruction, anew::on_leads, behind);
                 }
                 api.count_instruction(instruction);
             }
@@ -289,10 +289,10 @@ impl Plugin {
     /// to a repeating instruction, that it counts.
     fn plant_alone(&self, instruction: Instruction, at: u64, leads: bool) {
         let on_access: OnAccess = match leads {
-            true => vcpu::on_access_alone::<true>,
-            false => vcpu::on_access_alone::<false>,
+            true => anew::on_access_alone::<true>,
+            false => anew::on_access_alone::<false>,
         };
-        self.api.call_at(instruction, vcpu::on_alone, 0);
+        self.api.call_at(instruction, anew::on_alone, 0);
         self.api.call_on_access(instruction, on_access, at);
     }
 
@@ -302,8 +302,8 @@ impl Plugin {
             return;
         }
         let call: OnExecution = match further {
-            true => vcpu::on_further_rounds,
-            false => vcpu::on_repeats,
+            true => anew::on_further_rounds,
+            false => anew::on_repeats,
         };
         self.api.call_at(instruction, call, at);
     }
