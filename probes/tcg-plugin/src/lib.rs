@@ -15,6 +15,7 @@
 pub mod choice;
 pub mod edges;
 pub mod fault;
+pub mod first;
 pub mod led;
 pub mod left;
 pub mod mapping;
@@ -231,7 +232,7 @@ impl Plugin {
         let again = fault::translated(executed, in_host, repeating);
         let counted = led::counted(n, repeating);
         let by_blocks = self.counted != Counted::ByInstruction;
-        let mut by_record = by_blocks && n > 1 && hooks.first().is_some_and(Hook::is_first_record);
+        let mut by_record = by_blocks && first::counts(executed, hooks);
         if by_blocks && counted > 0 && !by_record {
             api.count_block(block, counted as u64);
         }
@@ -316,16 +317,23 @@ impl Plugin {
         // What counts each instruction adds after the callbacks, and before the instruction's accesses.
         match what {
             What::Record { word, after } => {
-                let by_instruction = -i16::from(after);
-                let ahead = Ahead {
-                    by_block: by_block + by_instruction,
-                    by_instruction,
+                let ahead = match (counts, after) {
+                    (true, _) => Ahead {
+                        by_block,
+                        by_instruction: -by_block * i16::from(after),
+                    },
+                    (false, _) => Ahead {
+                        by_block: by_block - i16::from(after),
+                        by_instruction: -i16::from(after),
+                    },
                 };
-                let call: OnExecution = match (self.counted, counts) {
-                    (Counted::Both, true) => vcpu::on_first_record::<true>,
-                    (_, true) => vcpu::on_first_record::<false>,
-                    (Counted::Both, false) => vcpu::on_record::<true>,
-                    (_, false) => vcpu::on_record::<false>,
+                let call: OnExecution = match (counts, after, self.counted) {
+                    (true, false, Counted::Both) => vcpu::on_first_record::<true, false>,
+                    (true, false, _) => vcpu::on_first_record::<false, false>,
+                    (true, true, Counted::Both) => vcpu::on_first_record::<true, true>,
+                    (true, true, _) => vcpu::on_first_record::<false, true>,
+                    (false, _, Counted::Both) => vcpu::on_record::<true>,
+                    (false, _, _) => vcpu::on_record::<false>,
                 };
                 self.api.call_at(instruction, call, data(word, ahead));
             }

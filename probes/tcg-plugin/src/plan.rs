@@ -24,14 +24,6 @@ pub struct Hook {
     pub what: What,
 }
 
-impl Hook {
-    /// A record of what the block begins with.
-    #[must_use]
-    pub const fn is_first_record(&self) -> bool {
-        self.at == 0 && matches!(self.what, What::Record { after: false, .. })
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// Write a record. `after`: its stamp counts the instruction itself.

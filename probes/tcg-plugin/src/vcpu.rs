@@ -148,15 +148,20 @@ impl Vcpu {
     /// The stamp and the word of packed data. With `BOTH` clocks, compares them.
     #[inline]
     fn unpack<const BOTH: bool>(&mut self, data: *mut c_void) -> (u64, u32) {
+        let stamp = stamp(self.clock, data as u64 >> 32);
         if BOTH {
-            self.compare(data);
+            self.compare(stamp, data);
         }
-        (stamp(self.clock, data as u64 >> 32), data as u32)
+        (stamp, data as u32)
     }
 
-    fn compare(&mut self, data: *mut c_void) {
+    fn compare(&mut self, by_block: u64, data: *mut c_void) {
         let held = self.hold(data);
-        self.edges.end(held.stamps(), held.word);
+        let stamps = Stamps {
+            by_block,
+            ..held.stamps()
+        };
+        self.edges.end(stamps, held.word);
     }
 
     fn hold(&self, data: *mut c_void) -> Held {
@@ -383,17 +388,20 @@ pub extern "C" fn on_record<const BOTH: bool>(number: c_uint, data: *mut c_void)
     vcpu.push(stamp, word);
 }
 
-/// As [`on_record`], at the start of a block that nothing else counts: the clock will be as far ahead of the stamp as the
-/// block is long.
-pub extern "C" fn on_first_record<const BOTH: bool>(number: c_uint, data: *mut c_void) {
+/// As [`on_record`], at the start of a block that nothing else counts, of which `data` has the length. `AFTER`: the stamp
+/// counts the block.
+pub extern "C" fn on_first_record<const BOTH: bool, const AFTER: bool>(
+    number: c_uint,
+    data: *mut c_void,
+) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
-    let stamp = vcpu.now();
-    let length = data as u64 >> 32 & 0xffff;
-    vcpu.clock
-        .store(stamp.wrapping_add(length), Ordering::Relaxed);
+    let before = vcpu.now();
+    let after = before.wrapping_add(data as u64 >> 32 & 0xffff);
+    vcpu.clock.store(after, Ordering::Relaxed);
+    let stamp = if AFTER { after } else { before };
     if BOTH {
-        vcpu.compare(data);
+        vcpu.compare(stamp, data);
     }
     vcpu.push(stamp, data as u32);
 }

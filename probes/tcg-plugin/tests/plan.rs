@@ -1,34 +1,14 @@
 //! What is planted in a block, by its bytes and the site table.
 
+mod listed;
+
+use listed::{block, listed};
 use uklscope_tcg::led::Repeating;
 use uklscope_tcg::plan::{Frame, Hook, Listed, Sites, What, executed, goes_on, hooks};
 use uklscope_tcg::rests::Rests;
 use wire::{Kind, Site, SiteFlags, Word};
 
 const BASE: u64 = 0xffff_ffff_8100_0000;
-
-fn listed(address: u64, bytes: &[u8]) -> Listed {
-    let mut all = [0; 16];
-    all[..bytes.len()].copy_from_slice(bytes);
-    Listed {
-        address,
-        bytes: all,
-        size: bytes.len(),
-    }
-}
-
-/// Instructions one after the other.
-fn block(start: u64, instructions: &[&[u8]]) -> Vec<Listed> {
-    let mut address = start;
-    instructions
-        .iter()
-        .map(|bytes| {
-            let this = listed(address, bytes);
-            address += bytes.len() as u64;
-            this
-        })
-        .collect()
-}
 
 fn check(block: &[Listed], sites: &[Site], expected: &[(usize, What)]) {
     let mut found = Vec::new();
