@@ -105,10 +105,10 @@ fn a_fault_in_other_code_than_lay_there_last_is_told_with_its_count() {
         let requests = report.requests.as_ref().expect("it has requests");
         ["run", "long"].map(|kind| app(requests, kind) - app(requests, "nothing") + 1)
     };
-    assert_eq!(counted(&slow), [3, 303]);
+    assert_eq!(counted(&slow), [3, 103]);
     // What is left of the block in the first one, of which no more was counted; in the second one what is left in the
-    // block beside, of 302.
-    assert_eq!(counted(&fast), [3 + 2, 303 + 302 - 2]);
+    // block beside, of 102.
+    assert_eq!(counted(&fast), [3 + 2, 103 + 102 - 2]);
     for what in ["which instruction faulted", "how much of its block"] {
         let told = |report: &Report| {
             let start = format!("of {ROUNDS} of ");

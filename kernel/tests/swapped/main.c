@@ -12,11 +12,11 @@
 	asm(".text\n.globl " #name "\n.type " #name ", @function\n" #name ":\n" body "\n.size " #name ", . - " #name "\n")
 
 FUNCTION(swapped_nothing, "ret");
-/* 1 + 1 + 1, and 1 + 1 + 300 + 1: the second stores to a page that is not there. */
+/* 1 + 1 + 1, and 1 + 1 + 100 + 1: the second stores to a page that is not there. */
 FUNCTION(swapped_run, "jmp *swapped_code(%rip)");
 FUNCTION(swapped_run_long, "jmp *swapped_code_long(%rip)");
 FUNCTION(swapped_short_body, "movb $1, (%rdi)\nret");
-FUNCTION(swapped_long_body, "movb $1, (%rdi)\n.rept 300\nnop\n.endr\nret");
+FUNCTION(swapped_long_body, "movb $1, (%rdi)\n.rept 100\nnop\n.endr\nret");
 
 char *swapped_code, *swapped_code_long;
 
@@ -45,7 +45,7 @@ int main(void)
 	char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	pages = memfd_create("pages", 0);
-	if (pwrite(pages, swapped_short_body, 64, SHORT) != 64 || pwrite(pages, swapped_long_body, 400, LONG * 4096) != 400) {
+	if (pwrite(pages, swapped_short_body, 64, SHORT) != 64 || pwrite(pages, swapped_long_body, 200, LONG * 4096) != 200) {
 		printf("swapped: no pages\n");
 		return 1;
 	}
