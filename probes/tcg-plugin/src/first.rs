@@ -4,17 +4,48 @@ use iced_x86::{Code, ConditionCode, Instruction, Mnemonic, OpKind};
 
 use crate::plan::{Hook, Listed, What, decoder};
 
-/// Whether the first callback of a block is a record that can count it. The record of how a block ends is moved to its
-/// start, where it is the only one, and the block is executed to its end once it is begun.
-pub fn counts(block: &[Listed], hooks: &mut [Hook]) -> bool {
-    if let [only] = hooks
-        && matches!(only.what, What::Record { after: true, .. })
-        && ends_for_sure(block)
-    {
-        only.at = 0;
+/// Whether the first callback of a block is a record that can count it. Where the block is executed to its end once it is
+/// begun, the record of how it ends is made at its start too: moved there, or told with that of its function's entry.
+pub fn counts(block: &[Listed], hooks: &mut Vec<Hook>) -> bool {
+    let ends = !hooks.is_empty() && ends_for_sure(block);
+    if ends && let Some(what) = known_at_the_start(hooks) {
+        hooks.clear();
+        hooks.push(Hook { at: 0, what });
     }
-    let is_record = |first: &Hook| first.at == 0 && matches!(first.what, What::Record { .. });
-    block.len() > 1 && hooks.first().is_some_and(is_record)
+    let counting = |what| matches!(what, What::Record { .. } | What::Whole { .. });
+    let first = hooks.first();
+    // What does not end for sure may be executed again alone, out of a longer one that was counted.
+    (ends || block.len() > 1) && first.is_some_and(|hook| hook.at == 0 && counting(hook.what))
+}
+
+/// One for all that is recorded of a block which is executed to its end.
+fn known_at_the_start(hooks: &[Hook]) -> Option<What> {
+    match *hooks {
+        [
+            Hook {
+                what: what @ What::Record { after: true, .. },
+                ..
+            },
+        ] => Some(what),
+        [
+            Hook {
+                at: 0,
+                what: What::Record { word, after: false },
+            },
+            Hook {
+                what:
+                    What::Record {
+                        word: end,
+                        after: true,
+                    },
+                ..
+            },
+        ] if end.function() == word.function() => Some(What::Whole {
+            word,
+            end: end.kind()?,
+        }),
+        _ => None,
+    }
 }
 
 /// It returns, or jumps to where it says. Before that nothing is accessed but the stack, which was written to, and nothing

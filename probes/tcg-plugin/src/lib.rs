@@ -337,6 +337,18 @@ impl Plugin {
                 };
                 self.api.call_at(instruction, call, data(word, ahead));
             }
+            What::Whole { word, end } => {
+                let ahead = Ahead {
+                    by_block,
+                    by_instruction: 0,
+                };
+                let call: OnExecution = match self.counted {
+                    Counted::Both => vcpu::on_whole::<true>,
+                    Counted::ByBlock | Counted::ByInstruction => vcpu::on_whole::<false>,
+                };
+                let end = u64::from(end as u16) << 48;
+                self.api.call_at(instruction, call, data(word, ahead) | end);
+            }
             What::Fault { word, frame } => {
                 let by_instruction = 0;
                 let ahead = Ahead {

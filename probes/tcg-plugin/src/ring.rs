@@ -12,6 +12,8 @@ use wire::layout::{CHUNK_HEADER_BYTES, RECORD_BYTES, SEQUENCE_OFFSET, USED_OFFSE
 use wire::record::SWITCH_NUMBERS;
 use wire::{Control, Header, Policy, Shape, Taken, Word};
 
+/// More instructions than any block has.
+const LONGEST_BLOCK: u64 = 1 << 16;
 /// Between two looks at the reader's ring.
 const NAP: Duration = Duration::from_micros(20);
 /// Between two looks at the reader's life.
@@ -79,6 +81,14 @@ impl Ring {
         self.put(clock, word);
     }
 
+    /// Whether two more records have room in the chunk, the first at `clock`, the other within a block of it.
+    #[inline]
+    #[must_use]
+    pub fn has_two(&self, clock: u64) -> bool {
+        let room = (self.end as usize).wrapping_sub(self.next as usize);
+        room >= 2 * RECORD_BYTES && clock.wrapping_sub(self.base) < (1 << 32) - LONGEST_BLOCK
+    }
+
     /// The last thing that [`Ring::push`] does, so that nothing has to be kept over the call.
     #[cold]
     #[inline(never)]
@@ -87,8 +97,9 @@ impl Ring {
         self.put(clock, word);
     }
 
+    /// Where there is room.
     #[inline]
-    fn put(&mut self, clock: u64, word: u32) {
+    pub fn put(&mut self, clock: u64, word: u32) {
         // The low half of the clock.
         let raw = u64::from(word) << 32 | clock & 0xffff_ffff;
         // SAFETY: `next` is below `end`, inside the chunk that is ours until it is taken.
@@ -96,7 +107,6 @@ impl Ring {
             *self.next = raw;
             self.next = self.next.add(1);
         }
-        prefetch(self.next);
     }
 
     /// A switch, never parted by the end of a chunk, and readable at once: `order` counts the switches of
@@ -319,19 +329,3 @@ fn is_alive(process: u32) -> bool {
 
 /// The atomics of the shared header are what this build's are.
 const _: () = assert!(size_of::<AtomicU64>() == 8 && size_of::<AtomicU32>() == 4);
-
-/// So far ahead of the records the next ones' memory is asked for.
-const AHEAD: usize = 256;
-
-#[inline]
-fn prefetch(next: *const u64) {
-    // SAFETY: a hint, which never faults.
-    unsafe {
-        std::arch::asm!(
-            "prefetchw [{next} + {ahead}]",
-            next = in(reg) next,
-            ahead = const AHEAD,
-            options(nostack, preserves_flags, readonly)
-        );
-    }
-}

@@ -155,6 +155,15 @@ impl Vcpu {
         (stamp, data as u32)
     }
 
+    /// Counts a block whose length the data have; the clock before and after.
+    #[inline]
+    fn begin_block(&self, data: *mut c_void) -> (u64, u64) {
+        let before = self.now();
+        let after = before.wrapping_add(data as u64 >> 32 & 0xffff);
+        self.clock.store(after, Ordering::Relaxed);
+        (before, after)
+    }
+
     fn compare(&mut self, by_block: u64, data: *mut c_void) {
         let held = self.hold(data);
         let stamps = Stamps {
@@ -266,6 +275,27 @@ impl Vcpu {
     fn push_after_gate(&mut self, stamp: u64, word: u32) {
         if self.records(stamp, word) {
             self.ring.push(stamp, word);
+        }
+    }
+
+    /// As [`Vcpu::push`], two of one block.
+    #[inline]
+    fn push_both(&mut self, records: [(u64, Word); 2]) {
+        let [(first, _), _] = records;
+        if self.header.gate.load(Ordering::Relaxed) == self.gate && self.ring.has_two(first) {
+            for (stamp, word) in records {
+                self.ring.put(stamp, word.0);
+            }
+        } else {
+            self.push_both_one_by_one(records);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn push_both_one_by_one(&mut self, records: [(u64, Word); 2]) {
+        for (stamp, word) in records {
+            self.push(stamp, word.0);
         }
     }
 
@@ -396,14 +426,35 @@ pub extern "C" fn on_first_record<const BOTH: bool, const AFTER: bool>(
 ) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
-    let before = vcpu.now();
-    let after = before.wrapping_add(data as u64 >> 32 & 0xffff);
-    vcpu.clock.store(after, Ordering::Relaxed);
+    let (before, after) = vcpu.begin_block(data);
     let stamp = if AFTER { after } else { before };
     if BOTH {
         vcpu.compare(stamp, data);
     }
     vcpu.push(stamp, data as u32);
+}
+
+/// At the start of a block that nothing else counts and that is executed to its end: the record of its start, and that of
+/// its end, of which `data` has the kind.
+pub extern "C" fn on_whole<const BOTH: bool>(number: c_uint, data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let (before, after) = vcpu.begin_block(data);
+    let start = Word(data as u32);
+    let end = start.of_kind((data as u64 >> 48) as u32);
+    let records = [(before, start), (after, end)];
+    if BOTH {
+        let executed = vcpu.by_instruction.load(Ordering::Relaxed);
+        for (by_block, word) in records {
+            let by_instruction = executed.wrapping_add(by_block.wrapping_sub(before));
+            let stamps = Stamps {
+                by_block,
+                by_instruction,
+            };
+            vcpu.edges.end(stamps, word);
+        }
+    }
+    vcpu.push_both(records);
 }
 
 /// A fault's handler, or an interrupt's, is entered. `FRAME`: of [`Frame::ALL`].

@@ -34,8 +34,9 @@ fn counted(instructions: &[&[u8]], mut hooks: Vec<Hook>) -> (bool, Vec<usize>) {
 fn a_function_s_entry_counts_its_first_block() {
     let entry = || vec![record(0, false)];
     assert_eq!(counted(&[LOAD_RAX, CALL], entry()), (true, vec![0]));
+    assert_eq!(counted(&[RET], entry()), (true, vec![0]));
     assert_eq!(
-        counted(&[RET], entry()),
+        counted(&[LOAD_RAX], entry()),
         (false, vec![0]),
         "it may be executed alone out of a longer one"
     );
@@ -70,7 +71,29 @@ fn a_return_counts_its_block_where_nothing_can_come_between() {
     ] {
         assert_eq!(last(&block), (false, vec![2]), "{block:x?}");
     }
-    // A function of one block.
-    let both = vec![record(0, false), record(1, true)];
-    assert_eq!(counted(&[POP_RBP, RET], both), (true, vec![0, 1]));
+    assert_eq!(last(&[RET]), (true, vec![0]));
+}
+
+#[test]
+fn a_function_of_one_block_is_told_at_once_where_nothing_can_come_between() {
+    let entry = Word::new(Kind::AppEntry, 7);
+    let both = |end| {
+        let what = |word, after| What::Record { word, after };
+        [(0, what(entry, false)), (1, what(end, true))].map(|(at, what)| Hook { at, what })
+    };
+    let returns = Word::new(Kind::AppReturn, 7);
+    let mut hooks = both(returns).to_vec();
+    assert!(counts(&block(0x40_0000, &[POP_RBP, RET]), &mut hooks));
+    let what = What::Whole {
+        word: entry,
+        end: Kind::AppReturn,
+    };
+    assert_eq!(hooks, [Hook { at: 0, what }]);
+    // What may fault, and what begins in one function and ends in another.
+    let other = Word::new(Kind::AppReturn, 8);
+    for (instructions, end) in [([LOAD_RAX, RET], returns), ([POP_RBP, RET], other)] {
+        let mut hooks = both(end).to_vec();
+        assert!(counts(&block(0x40_0000, &instructions), &mut hooks));
+        assert_eq!(hooks, both(end));
+    }
 }

@@ -160,6 +160,12 @@ impl Word {
     pub const fn function(self) -> u32 {
         self.0 & (FUNCTIONS - 1)
     }
+
+    /// The same function's, of the kind of that number.
+    #[must_use]
+    pub const fn of_kind(self, number: u32) -> Self {
+        Self(number << 28 | self.function())
+    }
 }
 
 impl Record {
