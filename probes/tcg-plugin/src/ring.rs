@@ -89,10 +89,11 @@ impl Ring {
         room >= 2 * RECORD_BYTES && clock.wrapping_sub(self.base) < (1 << 32) - LONGEST_BLOCK
     }
 
-    /// The last thing that [`Ring::push`] does, so that nothing has to be kept over the call.
+    /// The last thing that [`Ring::push`] does, so that nothing has to be kept over the call. Of C's, since nothing is
+    /// unwound to the caller then.
     #[cold]
     #[inline(never)]
-    fn push_to_next_chunk(&mut self, clock: u64, word: u32) {
+    extern "C" fn push_to_next_chunk(&mut self, clock: u64, word: u32) {
         self.turn(clock);
         self.put(clock, word);
     }

@@ -265,14 +265,14 @@ impl Vcpu {
         if self.header.gate.load(Ordering::Relaxed) == self.gate {
             self.ring.push(stamp, word);
         } else {
-            // The last thing to do: nothing has to be kept over the call.
+            // The last thing to do: nothing has to be kept over the call, and nothing is unwound from it.
             self.push_after_gate(stamp, word);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn push_after_gate(&mut self, stamp: u64, word: u32) {
+    extern "C" fn push_after_gate(&mut self, stamp: u64, word: u32) {
         if self.records(stamp, word) {
             self.ring.push(stamp, word);
         }
@@ -280,23 +280,20 @@ impl Vcpu {
 
     /// As [`Vcpu::push`], two of one block.
     #[inline]
-    fn push_both(&mut self, records: [(u64, Word); 2]) {
-        let [(first, _), _] = records;
-        if self.header.gate.load(Ordering::Relaxed) == self.gate && self.ring.has_two(first) {
-            for (stamp, word) in records {
-                self.ring.put(stamp, word.0);
-            }
+    fn push_both(&mut self, before: u64, start: Word, after: u64, end: Word) {
+        if self.header.gate.load(Ordering::Relaxed) == self.gate && self.ring.has_two(before) {
+            self.ring.put(before, start.0);
+            self.ring.put(after, end.0);
         } else {
-            self.push_both_one_by_one(records);
+            self.push_one_by_one(before, start, after, end);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn push_both_one_by_one(&mut self, records: [(u64, Word); 2]) {
-        for (stamp, word) in records {
-            self.push(stamp, word.0);
-        }
+    extern "C" fn push_one_by_one(&mut self, before: u64, start: Word, after: u64, end: Word) {
+        self.push(before, start.0);
+        self.push(after, end.0);
     }
 
     fn records(&mut self, stamp: u64, word: u32) -> bool {
@@ -442,10 +439,9 @@ pub extern "C" fn on_whole<const BOTH: bool>(number: c_uint, data: *mut c_void) 
     let (before, after) = vcpu.begin_block(data);
     let start = Word(data as u32);
     let end = start.of_kind((data as u64 >> 48) as u32);
-    let records = [(before, start), (after, end)];
     if BOTH {
         let executed = vcpu.by_instruction.load(Ordering::Relaxed);
-        for (by_block, word) in records {
+        for (by_block, word) in [(before, start), (after, end)] {
             let by_instruction = executed.wrapping_add(by_block.wrapping_sub(before));
             let stamps = Stamps {
                 by_block,
@@ -454,7 +450,7 @@ pub extern "C" fn on_whole<const BOTH: bool>(number: c_uint, data: *mut c_void) 
             vcpu.edges.end(stamps, word);
         }
     }
-    vcpu.push_both(records);
+    vcpu.push_both(before, start, after, end);
 }
 
 /// A fault's handler, or an interrupt's, is entered. `FRAME`: of [`Frame::ALL`].
