@@ -234,6 +234,22 @@ mod tests {
             ("info f", Command::Info(Info::Frame)),
             ("i s $rip", Command::Info(Info::Symbol("$rip".to_owned()))),
             (
+                "disas 0",
+                Command::Disassemble {
+                    location: Some(Location::Addr(Addr(0))),
+                    count: 0,
+                    syntax: Syntax::Intel,
+                },
+            ),
+            (
+                "disas 4096, 3",
+                Command::Disassemble {
+                    location: Some(Location::Addr(Addr(4096))),
+                    count: 3,
+                    syntax: Syntax::Intel,
+                },
+            ),
+            (
                 "disas/att main 5",
                 Command::Disassemble {
                     location: Some(named("main")),
@@ -328,6 +344,9 @@ mod tests {
             said("until kernel:nets").split(':').next(),
             Some("reading 'until kernel")
         );
+        for line in ["quit", "q", "exit"] {
+            assert!(said(line).contains("an editor's session"), "{}", said(line));
+        }
         assert_eq!(parse("  "), Err(CommandError::Empty));
     }
 
