@@ -200,6 +200,7 @@ mod tests {
 
     use super::super::{Info, Location, Syntax, Until};
     use super::*;
+    use crate::addr::Addr;
     use crate::event::Failure;
 
     fn named(name: &str) -> Location {
