@@ -174,8 +174,8 @@ fn check_back(qemu: Qemu<'_>) {
     stop(&mut debuggee, "rsi 5");
     let again = stop(&mut debuggee, "si 20");
     assert_eq!(
-        (again.reason, again.position),
-        (StopReason::End, end.position)
+        (again.reason, again.position, again.stepped),
+        (StopReason::End, end.position, Some(Insns(5)))
     );
     let marked = stop(&mut debuggee, "goto here");
     assert_eq!(position(&marked), position(&before));

@@ -2,6 +2,7 @@
 
 mod debuggee;
 mod peers;
+mod qemus;
 
 use std::time::Duration;
 
@@ -19,7 +20,18 @@ fn has(text: &str, wanted: &[&str]) {
 #[test]
 #[ignore = "boots an image"]
 fn gdb_does_all_it_does_with_a_stub_of_its_own() {
-    let served = Served::at_main("syscalls", Mode::Ukl, 2);
+    check_gdb(&Served::at_main("syscalls", Mode::Ukl, 2));
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn gdb_joins_by_other_qemus() {
+    for qemu in qemus::others() {
+        check_gdb(&Served::at_main_in(&qemu, "syscalls", Mode::Ukl, 2));
+    }
+}
+
+fn check_gdb(served: &Served) {
     let text = served.gdb(&[
         "info threads",
         "p $pc == main",
@@ -73,7 +85,18 @@ fn gdb_does_all_it_does_with_a_stub_of_its_own() {
 #[test]
 #[ignore = "boots an image"]
 fn lldb_attaches_breaks_steps_and_detaches() {
-    let served = Served::at_main("syscalls", Mode::Ukl, 1);
+    check_lldb(&Served::at_main("syscalls", Mode::Ukl, 1));
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn lldb_joins_by_other_qemus() {
+    for qemu in qemus::others() {
+        check_lldb(&Served::at_main_in(&qemu, "syscalls", Mode::Ukl, 1));
+    }
+}
+
+fn check_lldb(served: &Served) {
     let text = served.lldb(&[
         "thread list",
         "register read rip",

@@ -24,7 +24,9 @@ impl Engine {
             true => self.step_through_interrupts(),
             false => self.step_alone(),
         };
-        self.course.steps += 1;
+        if !matches!(reason, Ok(Some(StopReason::End))) {
+            self.course.steps += 1;
+        }
         self.take_serial();
         let reason = reason?;
         self.after_step(leaves)?;
