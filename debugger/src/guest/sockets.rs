@@ -96,7 +96,7 @@ mod tests {
         check(b"\x01\0", "AF_UNIX, unnamed");
         check(&[16, 0, 1, 2], "AF_NETLINK, 4 bytes");
         check(&[99, 0], "family 99, 2 bytes");
-        check(&[2], "an address of 1 bytes, too short for its family");
+        check(&[2], "an address of 1 byte, too short for its family");
         let mut six = vec![10, 0, 0, 80, 0, 0, 0, 0];
         six.extend([0; 15]);
         six.push(1);

@@ -315,7 +315,7 @@ mod tests {
             live.lacks(),
             [
                 "after 7 page tables no more were read",
-                "1 page tables cannot be read, the first at 0x1000",
+                "1 page table cannot be read, the first at 0x1000",
                 "2 mappings of the process make no sense"
             ]
         );

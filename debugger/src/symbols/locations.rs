@@ -386,6 +386,6 @@ mod tests {
             "optimised out here; a value at 0x10-0x28, 0x30-0x40"
         );
         let mut many = [(1, 2), (3, 4), (5, 6), (7, 8)];
-        assert!(gone(&mut many).ends_with("0x5-0x6 and 1 more ranges"));
+        assert!(gone(&mut many).ends_with("0x5-0x6 and 1 more range"));
     }
 }
