@@ -337,11 +337,22 @@ pub enum CommandError {
     },
 }
 
+/// What elsewhere ends a debugger, and is no command here: each front end has its own way out.
+#[must_use]
+pub fn leaves(word: &str) -> bool {
+    matches!(word, "q" | "quit" | "exit")
+}
+
 impl From<CommandError> for Failure {
     fn from(error: CommandError) -> Self {
         let found = error.to_string();
         match error {
             CommandError::Empty => Self::new("reading a command", found, "'help' lists them"),
+            CommandError::Unknown { word, .. } if leaves(&word) => Self::new(
+                "leaving",
+                "no command ends the session",
+                "'q' leaves the screen, Stop or Disconnect an editor's session, 'detach' a debugger that has joined",
+            ),
             CommandError::Unknown { word, near } => {
                 let next = if near.is_empty() {
                     "'help' lists them".to_owned()

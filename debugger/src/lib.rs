@@ -5,6 +5,7 @@
 //! [`command::Command`]s. Nothing in this crate knows a terminal, a colour or an argument parser.
 
 pub mod addr;
+pub mod count;
 pub mod crossing;
 pub mod known;
 pub mod origin;

@@ -257,7 +257,7 @@ fn why_reads_the_arguments_by_the_types_of_both_sides() {
         let fd = named(&write, "fd");
         assert_eq!(fd.holds, ["/dev/null"], "{mode}");
         let buffer = named(&write, "buf");
-        assert_eq!(buffer.holds, ["1 bytes: \"x\""], "{mode}: {buffer:?}");
+        assert_eq!(buffer.holds, ["1 byte: \"x\""], "{mode}: {buffer:?}");
         assert_eq!(
             buffer.app_type.as_deref(),
             Some("const void *"),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod freshness;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -26,7 +28,9 @@ const EACH: u64 = 2000;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn image() -> Image {
-    store::image("syscalls+probes").unwrap_or_else(|error| panic!("{error}"))
+    let image = store::image("syscalls+probes").unwrap_or_else(|error| panic!("{error}"));
+    freshness::has_todays_probes(&image);
+    image
 }
 
 fn options(mode: Mode, functions: &str) -> TraceOptions {

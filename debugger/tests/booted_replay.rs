@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use debuggee::Debuggee;
+use debugger::addr::Insns;
 use debugger::crossing::Mode;
 use debugger::event::{Answer, Event, Register, Stop, StopReason};
 use debugger::origin::Origin;
@@ -152,8 +153,30 @@ fn check_back(qemu: Qemu<'_>) {
     debuggee.ask("mark here");
     let end = stop(&mut debuggee, "goto end");
     assert_eq!(end.reason, StopReason::End, "{end:?} {run:?}");
-    let end = stop(&mut debuggee, "c");
-    assert_eq!(end.reason, StopReason::End);
+    // Nothing leads behind it.
+    for line in ["c", "si", "si 3", "ni", "s", "n", "cross"] {
+        let still = stop(&mut debuggee, line);
+        assert_eq!(
+            (still.reason, still.position),
+            (StopReason::End, end.position),
+            "{line}"
+        );
+    }
+    let Answer::Text(lines) = debuggee.ask("marks") else {
+        panic!("marks");
+    };
+    let at = Insns(position(&end));
+    assert_eq!(
+        lines[0],
+        format!("position {at} of {at}, where the recording ends")
+    );
+    // Nor do the instructions before it.
+    stop(&mut debuggee, "rsi 5");
+    let again = stop(&mut debuggee, "si 20");
+    assert_eq!(
+        (again.reason, again.position, again.stepped),
+        (StopReason::End, end.position, Some(Insns(5)))
+    );
     let marked = stop(&mut debuggee, "goto here");
     assert_eq!(position(&marked), position(&before));
     let reset = stop(&mut debuggee, "goto 0");

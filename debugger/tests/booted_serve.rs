@@ -2,6 +2,7 @@
 
 mod debuggee;
 mod peers;
+mod qemus;
 
 use std::time::Duration;
 
@@ -19,7 +20,18 @@ fn has(text: &str, wanted: &[&str]) {
 #[test]
 #[ignore = "boots an image"]
 fn gdb_does_all_it_does_with_a_stub_of_its_own() {
-    let served = Served::at_main("syscalls", Mode::Ukl, 2);
+    check_gdb(&Served::at_main("syscalls", Mode::Ukl, 2));
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn gdb_joins_by_other_qemus() {
+    for qemu in qemus::others() {
+        check_gdb(&Served::at_main_in(&qemu, "syscalls", Mode::Ukl, 2));
+    }
+}
+
+fn check_gdb(served: &Served) {
     let text = served.gdb(&[
         "info threads",
         "p $pc == main",
@@ -73,7 +85,18 @@ fn gdb_does_all_it_does_with_a_stub_of_its_own() {
 #[test]
 #[ignore = "boots an image"]
 fn lldb_attaches_breaks_steps_and_detaches() {
-    let served = Served::at_main("syscalls", Mode::Ukl, 1);
+    check_lldb(&Served::at_main("syscalls", Mode::Ukl, 1));
+}
+
+#[test]
+#[ignore = "boots an image in another QEMU"]
+fn lldb_joins_by_other_qemus() {
+    for qemu in qemus::others() {
+        check_lldb(&Served::at_main_in(&qemu, "syscalls", Mode::Ukl, 1));
+    }
+}
+
+fn check_lldb(served: &Served) {
     let text = served.lldb(&[
         "thread list",
         "register read rip",
@@ -134,6 +157,50 @@ fn an_editor_debugs_through_gdbs_machine_interface() {
         ],
     );
     assert!(!text.contains("^error"), "{text}");
+}
+
+/// What follows another read is answered without gdbstub, and as it answers.
+#[test]
+#[ignore = "boots an image"]
+fn reads_that_follow_one_another_are_told_as_the_first() {
+    let served = Served::at_main("syscalls", Mode::Ukl, 2);
+    let mut client = Raw::joined(&served.socket);
+    let kernel = 0xffff_ffff_8100_0000_u64;
+    let direct = 0xffff_8880_0010_0000_u64;
+    let nothing = 0x0000_1234_5678_9000_u64;
+    for thread in [1, 2] {
+        let mut asked = Vec::new();
+        for at in [kernel, direct + 1, nothing, kernel + 0xfff] {
+            for len in [0, 1, 7, 0x7ff, 0x1800] {
+                asked.push(format!("m{at:x},{len:x}"));
+            }
+        }
+        asked.push("m,".to_owned());
+        asked.push(format!("m{kernel:x},40000"));
+        // Alone: each behind a choice of the thread.
+        let alone: Vec<String> = asked
+            .iter()
+            .map(|read| {
+                assert_eq!(client.ask(&format!("Hgp1.{thread}")), "OK");
+                client.ask(read)
+            })
+            .collect();
+        let together: Vec<String> = asked.iter().map(|read| client.ask(read)).collect();
+        assert_eq!(together, alone, "thread {thread}");
+        assert_eq!(alone[3].len(), 2 * 0x7ff);
+        assert!(alone[11].starts_with('E'), "{}", alone[11]);
+    }
+    // What was written is read.
+    let at = format!("m{direct:x},4");
+    let before = client.ask(&at);
+    assert_eq!(client.ask(&at), before);
+    let other = match before.as_str() {
+        "01020304" => "04030201",
+        _ => "01020304",
+    };
+    assert_eq!(client.ask(&format!("M{direct:x},4:{other}")), "OK");
+    assert_eq!([client.ask(&at), client.ask(&at)], [other, other]);
+    assert_eq!(client.ask(&format!("M{direct:x},4:{before}")), "OK");
 }
 
 #[test]

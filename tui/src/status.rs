@@ -1,6 +1,7 @@
 //! The bar at the top and the key line at the bottom.
 
 use debugger::addr::Insns;
+use debugger::count::counted;
 use debugger::event::{Run, Stop};
 use debugger::model::Model;
 use ratatui::buffer::Buffer;
@@ -159,8 +160,8 @@ fn progress(model: &Model) -> String {
         return String::new();
     };
     let mut text = match progress.of {
-        Some(of) => format!(" {} of {of} insns", progress.stepped),
-        None if progress.stepped.0 > 0 => format!(" {} insns", progress.stepped),
+        Some(of) => format!(" {} of {}", progress.stepped, counted(of, "insn")),
+        None if progress.stepped.0 > 0 => format!(" {}", counted(progress.stepped, "insn")),
         None => String::new(),
     };
     if progress.passed > 0 {

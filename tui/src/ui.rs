@@ -1,6 +1,7 @@
 //! The state of the screen, and how it is drawn.
 
 use debugger::command::{Command, Info};
+use debugger::count::counted;
 use debugger::model::{Entry, Model, Topic};
 use debugger::session::SymbolNames;
 use ratatui::buffer::Buffer;
@@ -324,8 +325,7 @@ impl Ui {
                 let lines = words::lines(answer);
                 let more = match lines.len() {
                     0 | 1 => String::new(),
-                    2 => "  (+1 line in the console of screen 1)".to_owned(),
-                    n => format!("  (+{} lines in the console of screen 1)", n - 1),
+                    n => format!("  (+{} in the console of screen 1)", counted(n - 1, "line")),
                 };
                 lines.first().map(|line| format!("{line}{more}"))
             }

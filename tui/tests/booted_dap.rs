@@ -176,6 +176,16 @@ fn an_editor_follows_a_call_across_the_boundary_and_back() {
             .is_some_and(|comm| comm.contains("ukl"))
     );
 
+    // A number that no row of the stack has, or of a vCPU that is not there.
+    for number in [0_u32, 999, 1 << 20, u32::MAX] {
+        let refused = editor.refused("scopes", json!({"frameId": number}));
+        assert!(refused.contains("no frame of this stop"), "{refused}");
+    }
+    let typed = json!({"expression": "quit", "context": "repl", "frameId": top});
+    let refused = editor.refused("evaluate", typed);
+    assert!(refused.contains("Stop or Disconnect"), "{refused}");
+    assert!(!refused.contains("expression"), "{refused}");
+
     // What may follow an arrow; the frame's variables; what is no command is an expression.
     for (text, label) in [
         ("print $_task->com", "print $_task->comm"),

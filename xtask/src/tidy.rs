@@ -19,9 +19,10 @@ const LONG_ALLOWED: &[&str] = &[];
 
 /// Room of `debugger/src` → the rooms of its own crate that it may import.
 ///
-/// Storey 0 (`addr known origin crossing pattern profile`) is open to all and imports only itself.
+/// Storey 0 (`addr count known origin crossing pattern profile`) is open to all and imports only itself.
 const ROOMS: &[(&str, &[&str])] = &[
     ("addr", &[]),
+    ("count", &[]),
     ("known", &[]),
     ("origin", &[]),
     ("crossing", &[]),
@@ -47,7 +48,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("serve", &["session", "event", "command", "model", "gdb"]),
 ];
 
-const STOREY_0: &[&str] = &["addr", "known", "origin", "crossing", "pattern", "profile"];
+const STOREY_0: &[&str] = &[
+    "addr", "count", "known", "origin", "crossing", "pattern", "profile",
+];
 
 /// Where the core may touch the operating system.
 const IO_ROOMS: &[&str] = &["session", "serve"];

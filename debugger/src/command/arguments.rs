@@ -3,7 +3,8 @@
 use super::breakpoint::{condition_behind, stopping_place};
 use super::location::location;
 use super::parse::{Input, WhatFound};
-use super::{Command, Info, Syntax, WatchKind};
+use super::{Command, Info, Location, Syntax, WatchKind};
+use crate::addr::Addr;
 
 pub(super) const INFO: &[&str] = &[
     "args",
@@ -225,10 +226,11 @@ pub(super) fn disassemble(input: &Input<'_>) -> Result<Command, WhatFound> {
         }
         None => (input.rest, 0),
     };
-    let location = if place.is_empty() {
-        None
-    } else {
-        Some(location(place)?)
+    let location = match place.parse() {
+        _ if place.is_empty() => None,
+        // Elsewhere a number is a line; here it is an address, as in gdb.
+        Ok(at) => Some(Location::Addr(Addr(at))),
+        Err(_) => Some(location(place)?),
     };
     Ok(Command::Disassemble {
         location,

@@ -200,6 +200,7 @@ mod tests {
 
     use super::super::{Info, Location, Syntax, Until};
     use super::*;
+    use crate::addr::Addr;
     use crate::event::Failure;
 
     fn named(name: &str) -> Location {
@@ -233,6 +234,22 @@ mod tests {
             ("info regs", Command::Info(Info::Registers)),
             ("info f", Command::Info(Info::Frame)),
             ("i s $rip", Command::Info(Info::Symbol("$rip".to_owned()))),
+            (
+                "disas 0",
+                Command::Disassemble {
+                    location: Some(Location::Addr(Addr(0))),
+                    count: 0,
+                    syntax: Syntax::Intel,
+                },
+            ),
+            (
+                "disas 4096, 3",
+                Command::Disassemble {
+                    location: Some(Location::Addr(Addr(4096))),
+                    count: 3,
+                    syntax: Syntax::Intel,
+                },
+            ),
             (
                 "disas/att main 5",
                 Command::Disassemble {
@@ -328,6 +345,9 @@ mod tests {
             said("until kernel:nets").split(':').next(),
             Some("reading 'until kernel")
         );
+        for line in ["quit", "q", "exit"] {
+            assert!(said(line).contains("an editor's session"), "{}", said(line));
+        }
         assert_eq!(parse("  "), Err(CommandError::Empty));
     }
 

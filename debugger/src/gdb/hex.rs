@@ -4,9 +4,11 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// Appends two digits for each byte.
 pub fn push(text: &mut Vec<u8>, bytes: &[u8]) {
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
+    let start = text.len();
+    text.resize(start + bytes.len() * 2, 0);
+    for (pair, byte) in text[start..].chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 

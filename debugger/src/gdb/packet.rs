@@ -196,11 +196,14 @@ pub fn encode(payload: &[u8]) -> Vec<u8> {
 pub fn push(output: &mut Vec<u8>, payload: &[u8]) {
     output.push(b'$');
     let start = output.len();
-    for &byte in payload {
-        if matches!(byte, b'$' | b'#' | b'}' | b'*') {
-            output.extend([b'}', byte ^ 0x20]);
-        } else {
-            output.push(byte);
+    let is_special = |byte: &u8| matches!(byte, b'$' | b'#' | b'}' | b'*');
+    for part in payload.split_inclusive(is_special) {
+        match part.split_last() {
+            Some((last, before)) if is_special(last) => {
+                output.extend_from_slice(before);
+                output.extend([b'}', last ^ 0x20]);
+            }
+            _ => output.extend_from_slice(part),
         }
     }
     let sum = output[start..]

@@ -2,6 +2,8 @@
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::count::counted;
+
 /// Address families by number, from include/linux/socket.h: those met in practice.
 const FAMILIES: &[(u16, &str)] = &[
     (0, "AF_UNSPEC"),
@@ -33,8 +35,8 @@ pub fn family(number: u16) -> String {
 pub fn address(bytes: &[u8]) -> String {
     let Some((number, rest)) = bytes.split_first_chunk::<2>() else {
         return format!(
-            "an address of {} bytes, too short for its family",
-            bytes.len()
+            "an address of {}, too short for its family",
+            counted(bytes.len(), "byte")
         );
     };
     let name = family(u16::from_le_bytes(*number));
@@ -69,7 +71,7 @@ pub fn address(bytes: &[u8]) -> String {
                 format!("AF_UNIX {}", rest[..end].escape_ascii())
             }
         },
-        _ => format!("{name}, {} bytes", bytes.len()),
+        _ => format!("{name}, {}", counted(bytes.len(), "byte")),
     }
 }
 
@@ -94,7 +96,7 @@ mod tests {
         check(b"\x01\0", "AF_UNIX, unnamed");
         check(&[16, 0, 1, 2], "AF_NETLINK, 4 bytes");
         check(&[99, 0], "family 99, 2 bytes");
-        check(&[2], "an address of 1 bytes, too short for its family");
+        check(&[2], "an address of 1 byte, too short for its family");
         let mut six = vec![10, 0, 0, 80, 0, 0, 0, 0];
         six.extend([0; 15]);
         six.push(1);

@@ -156,6 +156,11 @@ impl Client {
             self.wire.borrow_mut().reply(MALFORMED)?;
             return Ok(Some(stub));
         }
+        self.machine.reading.heard(payload);
+        if let Some(reply) = self.machine.read_on(payload) {
+            self.wire.borrow_mut().reply(&reply)?;
+            return Ok(Some(stub));
+        }
         if self.machine.runs && moves(payload) {
             // It was let go already.
             self.wire.borrow_mut().reply(MALFORMED)?;

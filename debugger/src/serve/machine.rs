@@ -18,6 +18,7 @@ use gdbstub::target::{Target, TargetError, TargetResult};
 
 use super::arch::{Bytes, Described, Number};
 use super::description::as_gdb_wants_it;
+use super::reading::Reading;
 use super::resume::Wish;
 use crate::addr::Addr;
 use crate::event::{Answer, Failure, Vcpu};
@@ -43,6 +44,7 @@ pub(super) struct Machine {
     pub(super) wish: Wish,
     /// It was let go, and no stop was told yet.
     pub(super) runs: bool,
+    pub(super) reading: Reading,
 }
 
 impl Machine {
@@ -61,6 +63,7 @@ impl Machine {
             description,
             wish: Wish::default(),
             runs: false,
+            reading: Reading::default(),
         }
     }
 
@@ -155,6 +158,7 @@ impl MultiThreadBase for Machine {
     }
 
     fn read_addrs(&mut self, start: u64, data: &mut [u8], tid: Tid) -> TargetResult<usize, Self> {
+        self.reading.of(tid);
         let read = Ask::Read {
             vcpu: vcpu(tid),
             addr: Addr(start),

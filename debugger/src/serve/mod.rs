@@ -17,6 +17,7 @@ mod description;
 mod house;
 mod machine;
 mod monitor;
+mod reading;
 mod resume;
 mod server;
 mod stream;

@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::expression::{Environment, ExpressionError, Value, part};
 use super::trouble::Trouble;
 use crate::addr::Addr;
+use crate::count::counted;
 use crate::event::Answer;
 use crate::symbols::types::Bits;
 use crate::symbols::unwind::Reg;
@@ -20,7 +21,7 @@ impl Engine {
             (Some(_), ..) | (_, _, Some(_)) | (_, None, _) => format!("{target} = {bits:#x}"),
             (_, Some(at), None) => {
                 let size = place.type_.size().unwrap_or(0);
-                format!("{size} bytes at {:#x} = {bits:#x}", at.0)
+                format!("{} at {:#x} = {bits:#x}", counted(size, "byte"), at.0)
             }
         }))
     }

@@ -5,6 +5,7 @@ use super::engine::Engine;
 use super::expression::escaped;
 use super::trouble::Trouble;
 use crate::addr::Addr;
+use crate::count::counted;
 use crate::guest::{self, sockets};
 use crate::symbols::types::{Type, TypeId};
 use crate::symbols::{Parameter, TypedValue, ValuePlace};
@@ -78,8 +79,8 @@ impl Engine {
         let small = kernel.or(app).map_or(0, |to| self.size(to));
         match (small, self.length(pointed)) {
             (0 | 1, Some(len)) => vec![match self.bytes(at, len) {
-                Some(text) => format!("{now}{len} bytes: {text}"),
-                None => format!("{len} bytes, which are not mapped (yet)"),
+                Some(text) => format!("{now}{}: {text}", counted(len, "byte")),
+                None => format!("{}, not mapped (yet)", counted(len, "byte")),
             }],
             // A text up to its zero stands beside the address already.
             (0 | 1, None) => Vec::new(),
@@ -152,7 +153,10 @@ impl Engine {
             };
             let text = self.bytes(Addr(base), len);
             let text = text.map_or_else(String::new, |text| format!(": {text}"));
-            lines.push(format!("iov[{i}] = {len} bytes at {base:#x}{text}"));
+            lines.push(format!(
+                "iov[{i}] = {} at {base:#x}{text}",
+                counted(len, "byte")
+            ));
         }
         if count > ELEMENTS {
             lines.push(format!("… {} more", count - ELEMENTS));

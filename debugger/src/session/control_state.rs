@@ -4,6 +4,7 @@
 use super::engine::Engine;
 use super::trouble::Trouble;
 use crate::addr::Addr;
+use crate::count::counted;
 use crate::event::Answer;
 use crate::guest;
 use crate::symbols::unwind::RegisterSet;
@@ -82,8 +83,8 @@ impl Engine {
             .into_iter()
             .map(|(key, name, size)| match table(of_cpu, key) {
                 Some((base, limit)) => format!(
-                    "{name}: {base:#x}, {} entries of {size} bytes",
-                    limit.saturating_add(1) / size
+                    "{name}: {base:#x}, {} of {size} bytes",
+                    counted(limit.saturating_add(1) / size, "entry")
                 ),
                 None => format!("{name}: not known, QEMU's monitor does not tell it"),
             })

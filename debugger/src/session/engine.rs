@@ -166,8 +166,12 @@ impl Engine {
         let pc = self.pc()?;
         let place = self.place(pc);
         let note = self.note_at(pc);
-        let position = match self.replay {
-            Some(_) => Some(self.target.position()?),
+        let position = match &mut self.replay {
+            Some(replay) => {
+                let at = self.target.position()?;
+                replay.stands(at);
+                Some(at)
+            }
             None => None,
         };
         self.note_crossing()?;

@@ -5,6 +5,7 @@ use super::expression::{self, Environment, ExpressionError, Given, Type, Value};
 use super::target::TargetError;
 use super::trouble::Trouble;
 use crate::addr::Addr;
+use crate::count::counted;
 use crate::symbols::Kind;
 use crate::symbols::unwind::Reg;
 
@@ -253,7 +254,7 @@ impl Engine {
             2 => Type::named("unsigned short"),
             4 => Type::named("unsigned int"),
             8 => Type::unsigned_long(),
-            _ => Type::Other(format!("{size} bytes of data")),
+            _ => Type::Other(format!("{} of data", counted(size, "byte"))),
         };
         self.load(at, type_)
     }

@@ -18,6 +18,7 @@ use super::run::sets_breakpoints;
 use super::target::TrapKind;
 use super::trouble::{ASKING, Ending, Trouble};
 use crate::command::{Back, Command, WatchKind};
+use crate::count::{counted, either};
 use crate::event::{Answer, Event, Failure, Stop, StopReason};
 
 /// More bytes than these are no variable.
@@ -168,7 +169,11 @@ impl Engine {
             Ask::SetRegisters { bytes, .. } if bytes.len() != target.description().size() => {
                 return Err(Trouble::new(
                     "setting all registers",
-                    format!("{} bytes were given", bytes.len()),
+                    format!(
+                        "{} {} given",
+                        counted(bytes.len(), "byte"),
+                        either(bytes.len(), "was", "were")
+                    ),
                     "give as many as they have",
                 ));
             }
@@ -460,7 +465,11 @@ impl Engine {
     fn insert_for(&mut self, id: Joiner, wanted: Wanted) -> Result<(), Trouble> {
         if wanted.len == 0 || wanted.len > MOST_WATCHED {
             return Err(Trouble::new(
-                format!("watching {} bytes at {}", wanted.len, wanted.addr),
+                format!(
+                    "watching {} at {}",
+                    counted(wanted.len, "byte"),
+                    wanted.addr
+                ),
                 format!("1 to {MOST_WATCHED} can be watched"),
                 "watch a part of it",
             ));
@@ -586,7 +595,7 @@ fn owned(owner: Owner) -> Breakpoint {
     };
     let text = match kind {
         Kind::Code { .. } => format!("*{addr:?}"),
-        Kind::Watch { .. } => format!("{len} bytes at {addr:?}"),
+        Kind::Watch { .. } => format!("{} at {addr:?}", counted(len, "byte")),
     };
     let mut breakpoint = Breakpoint::new(text, kind, vec![addr]);
     breakpoint.owner = Some(owner);

@@ -9,6 +9,7 @@ use super::target::Trap;
 use super::trouble::Trouble;
 use crate::addr::Addr;
 use crate::command::{BreakCommand, Command, Location, LogPart, Only, Which};
+use crate::count::either;
 use crate::event::{Answer, BreakpointInfo, BreakpointPlace, Event, Failure};
 use crate::symbols::Pattern;
 
@@ -189,7 +190,10 @@ impl Engine {
     fn slots_note(&self, wanted: &[Trap]) -> Option<String> {
         let kvm = self.info.accelerator == "kvm" && wanted.iter().any(takes_slot);
         let used = kvm.then(|| budget(self.standing(), &[]).unwrap_or(SLOTS))?;
-        Some(format!("{used} of {SLOTS} debug registers are in use"))
+        Some(format!(
+            "{used} of {SLOTS} debug registers {} in use",
+            either(used, "is", "are")
+        ))
     }
 
     /// Takes a breakpoint's traps out of the target.

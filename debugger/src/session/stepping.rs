@@ -24,7 +24,9 @@ impl Engine {
             true => self.step_through_interrupts(),
             false => self.step_alone(),
         };
-        self.course.steps += 1;
+        if !matches!(reason, Ok(Some(StopReason::End))) {
+            self.course.steps += 1;
+        }
         self.take_serial();
         let reason = reason?;
         self.after_step(leaves)?;
@@ -33,6 +35,9 @@ impl Engine {
 
     /// One instruction of the vCPU in focus, and whatever else was asked to go on meanwhile.
     pub(super) fn step_alone(&mut self) -> Result<Option<StopReason>, Trouble> {
+        if self.at_the_end()? {
+            return Ok(Some(StopReason::End));
+        }
         let pc = self.pc()?;
         let instruction = self.instruction(pc).ok().flatten();
         if self.replay.is_some() && instruction.as_ref().is_some_and(Decoded::is_pause) {

@@ -20,6 +20,7 @@ use super::trace_error::TraceError;
 use super::trace_keep::Keeper;
 use super::trace_ring::RingCounts;
 use crate::addr::{Addr, AddrRange, AddrRanges};
+use crate::count::{counted, either};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews, Vcpu};
 use crate::profile::EntryCode;
@@ -377,29 +378,34 @@ impl StubTracer<'_> {
         let seen: u64 = self.seen.values().sum();
         let seconds = self.began.elapsed().as_secs_f64();
         let mut notes = vec![format!(
-            "by breakpoints: {seen} crossings seen, {:.1} a second; {} of them stepped through, \
+            "by breakpoints: {} seen, {:.1} a second; {} of them stepped through, \
              {:.0} instructions a second, and the counts below are of these; the plugin records millions \
              of calls and returns a second",
+            counted(seen, "crossing"),
             seen as f64 / seconds.max(1e-9),
             self.stepped,
             self.instructions as f64 / seconds.max(1e-9)
         )];
         if self.given_up > 0 {
             notes.push(format!(
-                "{} stepped crossings slept or were longer than {} instructions: not counted",
-                self.given_up, self.longest
+                "{} slept or {} longer than {} instructions: not counted",
+                counted(self.given_up, "stepped crossing"),
+                either(self.given_up, "was", "were"),
+                self.longest
             ));
         }
         if self.neighbours > 0 {
             notes.push(format!(
-                "{} system calls of other processes are not counted",
-                self.neighbours
+                "{} of other processes {} not counted",
+                counted(self.neighbours, "system call"),
+                either(self.neighbours, "is", "are")
             ));
         }
         let open = self.keeping.as_ref().map_or(0, Keeping::still_open);
         if open > 0 {
             notes.push(format!(
-                "{open} crossings did not return: of these the entry alone is kept"
+                "{} did not return: the entry alone is kept",
+                counted(open, "crossing")
             ));
         }
         notes.push("faults and interrupts are not traced by this engine".to_owned());

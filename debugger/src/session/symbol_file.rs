@@ -6,6 +6,7 @@ use super::boot::read_symbols;
 use super::engine::Engine;
 use super::listing::Decoded;
 use super::trouble::Trouble;
+use crate::count::counted;
 use crate::event::Answer;
 use crate::symbols::Symbols;
 
@@ -46,7 +47,8 @@ impl Engine {
         self.announce();
         self.resolve_pending()?;
         Ok(Answer::Done(format!(
-            "{count} names of {path}, whose build-id the machine's kernel has"
+            "{} of {path}, whose build-id the machine's kernel has",
+            counted(count, "name")
         )))
     }
 }

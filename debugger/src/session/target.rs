@@ -58,6 +58,7 @@ pub use crate::gdb::request::{Trap, TrapKind};
 pub use beneath::Documents;
 pub use error::TargetError;
 pub use past::Kept;
+pub(in crate::session) use run::STEP_TRIES;
 pub use run::StepFlags;
 pub use shelf::Shelf;
 pub use verdicts::{Finding, Verdict};

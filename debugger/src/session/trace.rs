@@ -19,6 +19,7 @@ use super::trace_ring::{Ring, RingCounts};
 use super::trace_switch::Switch;
 use super::trace_tasks::{LOOK_EVERY, TaskNames, choice};
 use crate::addr::{AddrRange, AddrRanges};
+use crate::count::counted;
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews};
 use crate::qemu::arguments::{Accelerator, GdbServer, Machine, Plugin, REPEATABLE};
@@ -491,8 +492,8 @@ impl Running<'_> {
         if counts.waits > 0 {
             let waited = Duration::from_nanos(counts.waited_ns);
             notes.push(format!(
-                "the guest waited {} times, {:.3} s in all, for its records to be read",
-                counts.waits,
+                "the guest waited {}, {:.3} s in all, for its records to be read",
+                counted(counts.waits, "time"),
                 waited.as_secs_f64()
             ));
         }
@@ -503,15 +504,20 @@ impl Running<'_> {
         }
         if counts.records_left_out > 0 {
             notes.push(format!(
-                "left out as asked: {} calls and {} records, of these and of other tasks",
-                counts.calls_left_out, counts.records_left_out
+                "left out as asked: {} and {}, of these and of other tasks",
+                counted(counts.calls_left_out, "call"),
+                counted(counts.records_left_out, "record")
             ));
         }
         if let Some(snapshot) = &self.options.snapshot {
             notes.push(match self.fold.triggered() {
                 Some(class) => format!(
-                    "the run was ended after a crossing for which {} holds: {} {}, {} instructions, class {}",
-                    snapshot.when, class.kind, class.call, class.instructions, class.id
+                    "the run was ended after a crossing for which {} holds: {} {}, {}, class {}",
+                    snapshot.when,
+                    class.kind,
+                    class.call,
+                    counted(class.instructions, "instruction"),
+                    class.id
                 ),
                 None => format!("no crossing came for which {} holds", snapshot.when),
             });

@@ -5,6 +5,7 @@ use super::run::Ran;
 use super::trouble::Trouble;
 use crate::addr::{Addr, AddrRange};
 use crate::command::{Location, Until};
+use crate::count::{counted, either};
 use crate::event::{Event, Stop, StopReason};
 use crate::origin::Origin;
 
@@ -130,15 +131,16 @@ impl Engine {
             return Err(Trouble::new(
                 tried(),
                 format!(
-                    "it did not come in {STEPS} instructions, and {} traps would be needed",
-                    traps.len()
+                    "it did not come in {STEPS} instructions, and {} would be needed",
+                    counted(traps.len(), "trap")
                 ),
                 "'until LOCATION' runs to one function",
             ));
         }
         let notice = format!(
-            "until {origin}: not in {STEPS} single steps; {} traps are set",
-            traps.len()
+            "until {origin}: not in {STEPS} single steps; {} {} set",
+            counted(traps.len(), "trap"),
+            either(traps.len(), "is", "are")
         );
         self.port.send(Event::Notice(notice));
         Ok(match self.run_to(&traps, &mut |_| Ok(true))? {

@@ -3,6 +3,7 @@
 use super::layout::{self, Band, band_of};
 use super::{Live, PhysAddr};
 use crate::addr::{Addr, AddrRange};
+use crate::count::counted;
 use crate::guest::{
     self, Bases, PageKind, Stacks, Task, module_at, page, page_described, slab_object, vmalloc_area,
 };
@@ -118,7 +119,11 @@ impl Finder<'_, '_, '_> {
         let what = format!("{}{}", symbol.name, plus(self.at - symbol.addr));
         let because = match symbol.size {
             0 => "it is the last symbol before it".to_owned(),
-            size => format!("the symbol has {size} bytes from {:#x}", symbol.addr.0),
+            size => format!(
+                "the symbol has {} from {:#x}",
+                counted(size, "byte"),
+                symbol.addr.0
+            ),
         };
         self.add("symbol", what, because);
     }
@@ -278,8 +283,9 @@ impl Finder<'_, '_, '_> {
             Ok(Some(area)) => {
                 let size = area.range.len();
                 let mut what = format!(
-                    "{size:#x} bytes from {:#x}, {} pages",
-                    area.range.start.0, area.pages
+                    "{size:#x} bytes from {:#x}, {}",
+                    area.range.start.0,
+                    counted(area.pages, "page")
                 );
                 for word in area.words() {
                     what.push_str(", ");
@@ -444,7 +450,11 @@ impl Finder<'_, '_, '_> {
                             object.cache, object.start.0, object.size, object.count
                         )
                     }
-                    None => format!("behind the {} objects of {}", object.count, object.cache),
+                    None => format!(
+                        "behind the {} of {}",
+                        counted(object.count, "object"),
+                        object.cache
+                    ),
                 };
                 let short = match &object.in_use {
                     Known::Yes(false) => format!("free {} object", object.cache),

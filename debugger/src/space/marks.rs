@@ -170,8 +170,10 @@ fn counted(symbols: &Symbols, what: &str, range: AddrRange) -> String {
     let count = symbols.count_in(range) as u64;
     match count {
         0 => what.to_owned(),
-        1 => format!("{what}, 1 symbol"),
-        count => format!("{what}, {} symbols", Grouped(count)),
+        count => format!(
+            "{what}, {}",
+            crate::count::counted(Grouped(count), "symbol")
+        ),
     }
 }
 

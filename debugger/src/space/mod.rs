@@ -7,6 +7,7 @@ mod pages;
 mod walk;
 
 use crate::addr::{Addr, AddrRange, PhysAddr};
+use crate::count::{counted, either};
 use crate::guest::{Backing, Task, Vma};
 use crate::origin::Origin;
 use crate::symbols::Symbols;
@@ -64,18 +65,26 @@ impl Live {
         if let Some(mappings) = &self.mappings {
             if mappings.cut {
                 let read = mappings.tables_read;
-                lacks.push(format!("after {read} page tables no more were read"));
+                lacks.push(format!(
+                    "after {} no more were read",
+                    counted(read, "page table")
+                ));
             }
             if let [first, ..] = mappings.unreadable.as_slice() {
                 let count = mappings.unreadable.len();
                 lacks.push(format!(
-                    "{count} page tables cannot be read, the first at {first}"
+                    "{} cannot be read, the first at {first}",
+                    counted(count, "page table")
                 ));
             }
         }
         if self.damaged_vmas > 0 {
             let count = self.damaged_vmas;
-            lacks.push(format!("{count} mappings of the process make no sense"));
+            lacks.push(format!(
+                "{} of the process {} no sense",
+                counted(count, "mapping"),
+                either(count, "makes", "make")
+            ));
         }
         lacks
     }
@@ -306,7 +315,7 @@ mod tests {
             live.lacks(),
             [
                 "after 7 page tables no more were read",
-                "1 page tables cannot be read, the first at 0x1000",
+                "1 page table cannot be read, the first at 0x1000",
                 "2 mappings of the process make no sense"
             ]
         );

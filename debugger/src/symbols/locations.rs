@@ -7,6 +7,7 @@ use super::dies::Die;
 use super::image::Slice;
 use super::unwind::{Backtrace, Memory, Reg, UnwoundFrame};
 use crate::addr::Addr;
+use crate::count::counted;
 
 /// Where a value lies, or the value itself where it has no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,7 +246,7 @@ fn gone(ranges: &mut [(u64, u64)]) -> String {
     let first: Vec<String> = joined.iter().take(SHOWN).map(shown).collect();
     let more = match joined.len().saturating_sub(SHOWN) {
         0 => String::new(),
-        more => format!(" and {more} more ranges"),
+        more => format!(" and {}", counted(more, "more range")),
     };
     match first.is_empty() {
         true => "optimised out here".to_owned(),
@@ -342,7 +343,8 @@ fn piece_bytes(piece: &Piece<Slice>) -> Result<usize, String> {
     );
     if !bits.is_multiple_of(8) || skipped != 0 || bits / 8 > MOST {
         return Err(format!(
-            "a part of it is {bits} bits from bit {skipped} on, which is not read"
+            "a part of it is {} from bit {skipped} on, which is not read",
+            counted(bits, "bit")
         ));
     }
     usize::try_from(bits / 8).map_err(|error| error.to_string())
@@ -384,6 +386,6 @@ mod tests {
             "optimised out here; a value at 0x10-0x28, 0x30-0x40"
         );
         let mut many = [(1, 2), (3, 4), (5, 6), (7, 8)];
-        assert!(gone(&mut many).ends_with("0x5-0x6 and 1 more ranges"));
+        assert!(gone(&mut many).ends_with("0x5-0x6 and 1 more range"));
     }
 }

@@ -43,6 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::addr::{Addr, AddrRange, Slide};
+use crate::count::{counted, either};
 use crate::origin::Origin;
 use crate::profile::Profile;
 use bytes::Bytes;
@@ -360,7 +361,9 @@ impl Symbols {
         let unreadable = kernel.table.unreadable;
         if unreadable > 0 {
             lacks.push(format!(
-                "{unreadable} names in vmlinux are not UTF-8: left out"
+                "{} in vmlinux {} not UTF-8: left out",
+                counted(unreadable, "name"),
+                either(unreadable, "is", "are")
             ));
         }
         lacks

@@ -7,6 +7,7 @@ use super::index::{TYPES, What};
 use super::types::{Member, Type, TypeId};
 use super::variables::type_of;
 use crate::addr::Addr;
+use crate::count::counted;
 
 /// A function as its definition tells it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -204,7 +205,7 @@ impl Symbols {
                     }
                 }
                 let size = match offset {
-                    Some(_) => format!("{margin}{pad}    /* {size} bytes in all */"),
+                    Some(_) => format!("{margin}{pad}    /* {} in all */", counted(size, "byte")),
                     None => String::new(),
                 };
                 if !size.is_empty() {
@@ -357,8 +358,9 @@ fn hole(next: &mut Option<u64>, member: &Member, indent: usize, lines: &mut Vec<
         let bytes = member.offset - *expected;
         let pad = "    ".repeat(indent);
         lines.push(format!(
-            "{}{pad}/* a hole of {bytes} bytes */",
-            " ".repeat(24)
+            "{}{pad}/* a hole of {} */",
+            " ".repeat(24),
+            counted(bytes, "byte")
         ));
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::count::counted;
+
 /// Both counts of one run, compared from each record of a vCPU to its next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clocks {
@@ -43,22 +45,23 @@ impl Clocks {
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
+        let faults = counted(self.faults, "fault");
         if self.unplaced > 0 {
             notes.push(format!(
-                "of {} of {} faults it is not known which instruction faulted: the rest of its block is counted",
-                self.unplaced, self.faults
+                "of {} of {faults} it is not known which instruction faulted: the rest of its block is counted",
+                self.unplaced
             ));
         }
         if self.ambiguous > 0 {
             notes.push(format!(
-                "of {} of {} faults it is not sure how much of its block was executed: other code was executed at that address too, and the block that was translated there last is taken for it",
-                self.ambiguous, self.faults
+                "of {} of {faults} it is not sure how much of its block was executed: other code was executed at that address too, and the block that was translated there last is taken for it",
+                self.ambiguous
             ));
         }
         if self.led_elsewhere > 0 {
             notes.push(format!(
-                "{} blocks may jump to a repeating instruction that is counted where it is fallen into: one may be missing each time",
-                self.led_elsewhere
+                "{} may jump to a repeating instruction that is counted where it is fallen into: one may be missing each time",
+                counted(self.led_elsewhere, "block")
             ));
         }
         notes

@@ -46,6 +46,17 @@ impl Served {
         Self::boot(image, options, false)
     }
 
+    /// As well, in another QEMU.
+    pub(crate) fn at_main_in(qemu: &Path, image: &str, mode: Mode, smp: u32) -> Self {
+        let options = BootOptions {
+            mode: Some(mode),
+            smp,
+            qemu: Some(qemu.to_owned()),
+            ..BootOptions::default()
+        };
+        Self::boot(image, options, false)
+    }
+
     /// As well; it makes its first kind of call, `getppid`, for hours.
     pub(crate) fn endless(image: &str, mode: Mode) -> Self {
         let options = BootOptions {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use debugger::addr::Insns;
+use debugger::count::{counted, either};
 use debugger::trace::advise::{Advice, Candidate, Measured, PerRequest, advise};
 use debugger::trace::diff::OFTEN;
 
@@ -109,7 +110,11 @@ fn sites(advice: &Advice) -> Vec<String> {
         )
     });
     let left = advice.sites.len().saturating_sub(MOST);
-    let rest = (left > 0).then(|| format!("and {left} places that matter less; --json has them"));
+    let rest = (left > 0).then(|| {
+        let (places, matter) = (counted(left, "place"), either(left, "matters", "matter"));
+        let them = either(left, "it", "them");
+        format!("and {places} that {matter} less; --json has {them}")
+    });
     let none = advice.sites.is_empty().then(|| {
         "the recording does not say which places made the crossings: record it with the plugin"
             .to_owned()
@@ -142,8 +147,10 @@ fn calls(advice: &Advice) -> Vec<String> {
         .filter(|rest| !rest.is_empty())
     {
         lines.push(format!(
-            "and {} calls that matter less; --json has them",
-            rest.len()
+            "and {} that {} less; --json has {}",
+            counted(rest.len(), "call"),
+            either(rest.len(), "matters", "matter"),
+            either(rest.len(), "it", "them")
         ));
     }
     lines
@@ -248,7 +255,10 @@ fn measured(advice: &Advice) -> Vec<String> {
     lines.extend(rows);
     if rare > 0 {
         lines.push(format!(
-            "{rare} calls made fewer than {OFTEN} times are left out; --json has them"
+            "{} made fewer than {OFTEN} times {} left out; --json has {}",
+            counted(rare, "call"),
+            either(rare, "is", "are"),
+            either(rare, "it", "them")
         ));
     }
     lines

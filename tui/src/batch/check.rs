@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use debugger::count::{counted, either};
 use debugger::trace::expectations::{Checked, Expectations, Outcome, SCHEMA};
 use debugger::trace::recording::Recording;
 use debugger::trace::report::Report;
@@ -74,13 +75,17 @@ pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     let (all, held) = (checked.len(), checked.iter().filter(holds).count());
     if held < all {
         bail!(
-            "checking {}: {} of {all} operations are not what {} expects; where they should be so, \
-             'uklscope check {} {} --write' takes them over",
+            "checking {}: {} of {} {} not what {} expects; where {} should be so, \
+             'uklscope check {} {} --write' takes {} over",
             args.file.display(),
             all - held,
+            counted(all, "operation"),
+            either(all - held, "is", "are"),
             args.expected.display(),
+            either(all - held, "it", "they"),
             args.file.display(),
-            args.expected.display()
+            args.expected.display(),
+            either(all - held, "it", "them")
         );
     }
     Ok(())
@@ -110,7 +115,9 @@ fn write(args: &CheckArgs, recording: &Recording, out: &mut dyn Write) -> anyhow
     let text = anew.write()?;
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     let count = anew.operations.len();
-    writeln!(out, "{}: {count} operations are expected", path.display())?;
+    let are = either(count, "is", "are");
+    let count = counted(count, "operation");
+    writeln!(out, "{}: {count} {are} expected", path.display())?;
     Ok(())
 }
 

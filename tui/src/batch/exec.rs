@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use crossbeam_channel::RecvTimeoutError;
 use debugger::command::{Command, background, parse};
+use debugger::count::{counted, either};
 use debugger::event::{Answer, Event, Failure, RequestId, Run, Watched};
 use serde_json::{Map, Value, json};
 
@@ -61,8 +62,10 @@ pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
         out.flush()?;
         if console.interrupted {
             bail!(
-                "{line}: interrupted, it stands where it was; {} of {count} commands were carried out",
-                done
+                "{line}: interrupted, it stands where it was; {} of {} {} carried out",
+                done,
+                counted(count, "command"),
+                either(done, "was", "were")
             );
         }
     }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::{Context, bail};
+use debugger::count::counted;
 use debugger::event::{Instructions, Line};
 use debugger::qemu::image::Image;
 use debugger::session::instructions as step;
@@ -132,14 +133,14 @@ fn text(found: &Instructions) -> Vec<String> {
     for function in &found.functions {
         lines.push(String::new());
         lines.push(format!(
-            "{} [{}]: {} {}, {} {}; {} instructions of its code ran in neither",
+            "{} [{}]: {} {}, {} {}; {} of its code ran in neither",
             function.symbol,
             function.origin,
             found.mode_a,
             function.a,
             found.mode_b,
             function.b,
-            function.idle
+            counted(function.idle, "instruction")
         ));
         lines.push(format!(
             "{:>8} {:>8}",

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use debugger::addr::Insns;
+use debugger::count::counted;
 use debugger::crossing::Setup;
 use debugger::origin::Origin;
 use debugger::trace::report::Report;
@@ -71,9 +72,9 @@ pub fn calls(report: &Report) -> Vec<String> {
     for request in &requests.kinds {
         let per = |count: u64| count as f64 / request.count.max(1) as f64;
         lines.push(format!(
-            "{}: {} requests, {} of them alike: {}",
+            "{}: {}, {} of them alike: {}",
             request.kind,
-            Insns(request.count),
+            counted(Insns(request.count), "request"),
             Insns(request.typical.count),
             request.typical.calls.join(", ")
         ));
@@ -207,9 +208,9 @@ fn notes(requests: &Requests, mode: &Setup) -> Vec<String> {
     let idle = requests.idle;
     if idle.count > 0 {
         notes.push(format!(
-            "turns without a request ({mode}): {}, {} instructions in all",
+            "turns without a request ({mode}): {}, {} in all",
             Insns(idle.count),
-            Insns(idle.instructions)
+            counted(Insns(idle.instructions), "instruction")
         ));
     }
     let mut odd = |count: u64, what: &str| {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use debugger::addr::{Addr, Insns};
+use debugger::count::{counted, either};
 use debugger::crossing::Mode;
 use debugger::session::store;
 use debugger::symbols::{Pattern, Symbols};
@@ -138,12 +139,17 @@ fn lines(image: &str, rows: &[Row<'_>]) -> Vec<String> {
         .count();
     let mut lines = vec![
         format!(
-            "{image}: the application's code is left at {} places, at {open} of them to where is decided at run \
-             time; {} reach the kernel, {} may, {} do not",
-            rows.len(),
+            "{image}: the application's code is left at {}, at {open} of them to where is decided at run \
+             time; {} {} the kernel, {} may, {} not",
+            counted(rows.len(), "place"),
             count(Enters::Yes),
+            either(count(Enters::Yes), "reaches", "reach"),
             count(Enters::Maybe),
-            count(Enters::No)
+            either(
+                count(Enters::No),
+                "1 does".to_owned(),
+                format!("{} do", count(Enters::No))
+            )
         ),
         format!(
             "{:<18} {:<24} {:<28} {:<7} {:<32} {:<6}",

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use debugger::addr::Insns;
+use debugger::count::{counted, either};
 use debugger::crossing::Setup;
 use debugger::trace::flame::svg;
 use debugger::trace::import::{Side, Stacks, StacksDiff, differ};
@@ -69,13 +70,13 @@ fn tree(stacks: &Stacks<'_>, path: &Path) -> Vec<String> {
     let frames = &stacks.flame.frames;
     let mode = stacks.mode.as_ref();
     let mut lines = vec![format!(
-        "{}: {}{} · {} {} · {} frames",
+        "{}: {}{} · {} {} · {}",
         path.display(),
         stacks.format.name(),
         mode.map_or_else(String::new, |mode| format!(" · mode {mode}")),
         Insns(all),
         stacks.unit(),
-        Insns(frames.len() as u64)
+        counted(Insns(frames.len() as u64), "frame")
     )];
     lines.extend(unknown(&stacks.unknown(), ""));
     lines.extend(stacks.notes.iter().map(|note| format!("note: {note}")));
@@ -102,9 +103,12 @@ fn tree(stacks: &Stacks<'_>, path: &Path) -> Vec<String> {
     let left_out = frames.len() - listed.count();
     if left_out > 0 {
         lines.push(format!(
-            "{left_out} frames below {} {} each are not listed; --json has them",
+            "{} below {} {} {}; --json has {}",
+            counted(left_out, "frame"),
             Insns(least),
-            stacks.unit()
+            stacks.unit(),
+            either(left_out, "is not listed", "each are not listed"),
+            either(left_out, "it", "them")
         ));
     }
     lines
@@ -278,8 +282,11 @@ fn ladder(diff: &StacksDiff) -> Vec<String> {
     let left_out = diff.rows.len() - listed.count();
     if left_out > 0 {
         lines.push(format!(
-            "{left_out} rows below {} each are not listed; --json has them",
-            Insns(least)
+            "{} below {} {}; --json has {}",
+            counted(left_out, "row"),
+            Insns(least),
+            either(left_out, "is not listed", "each are not listed"),
+            either(left_out, "it", "them")
         ));
     }
     lines.push(format!(

@@ -1,5 +1,6 @@
 //! Past stops as lines of text.
 
+use debugger::count::{counted, either};
 use debugger::event::{Changed, LookedAt, NumberedStop, StopList};
 
 use super::text::{file_line, name, reason, size};
@@ -9,7 +10,11 @@ pub(super) fn stops(stops: &StopList) -> Vec<String> {
     let newest = stops.dropped + stops.kept;
     let mut lines = Vec::new();
     if stops.dropped > 0 {
-        lines.push(format!("{} older ones are no longer kept", stops.dropped));
+        lines.push(format!(
+            "{} {} no longer kept",
+            counted(stops.dropped, "older one"),
+            either(stops.dropped, "is", "are")
+        ));
     }
     for one in &stops.list {
         let mark = if one.number == stops.looked_at {

@@ -1,6 +1,7 @@
 //! Answers as lines of plain text: what `exec` prints and the screen's console shows.
 
 use debugger::addr::{Addr, Insns};
+use debugger::count::counted;
 use debugger::event::{
     Answer, BreakpointInfo, CallArgument, DisassemblyLine, Frame, Place, Progress, Register,
     SourceWindow, Stop, StopReason, SymbolInfo, ThreadInfo, Value, Variable, Why,
@@ -84,8 +85,8 @@ pub fn progress(progress: &Progress) -> String {
     } = progress;
     let mut parts = Vec::new();
     match of {
-        Some(of) => parts.push(format!("{stepped} of {of} instructions")),
-        None if stepped.0 > 0 => parts.push(format!("{stepped} instructions")),
+        Some(of) => parts.push(format!("{stepped} of {}", counted(of, "instruction"))),
+        None if stepped.0 > 0 => parts.push(counted(stepped, "instruction")),
         None => {}
     }
     if *passed > 0 {
@@ -95,10 +96,7 @@ pub fn progress(progress: &Progress) -> String {
 }
 
 fn passed_by(stops: u64) -> String {
-    match stops {
-        1 => "1 stop passed by".to_owned(),
-        stops => format!("{stops} stops passed by"),
-    }
+    format!("{} passed by", counted(stops, "stop"))
 }
 
 /// `ksys_write+0x12`, or the address where no symbol is known.
@@ -154,11 +152,11 @@ pub fn place(place: &Place) -> String {
 fn stop_lines(stop: &Stop) -> Vec<String> {
     let counted = match (stop.stepped, stop.passed) {
         (Some(Insns(1)), 0) | (None, 0) => String::new(),
-        (Some(stepped), 0) => format!(", after {stepped} instructions"),
+        (Some(stepped), 0) => format!(", after {}", counted(stepped, "instruction")),
         (None, passed) => format!(", {}", passed_by(passed)),
-        (Some(Insns(1)), passed) => format!(", after 1 instruction, {}", passed_by(passed)),
         (Some(stepped), passed) => {
-            format!(", after {stepped} instructions, {}", passed_by(passed))
+            let stepped = counted(stepped, "instruction");
+            format!(", after {stepped}, {}", passed_by(passed))
         }
     };
     let cpu = stop.vcpu.0;
@@ -334,8 +332,11 @@ fn breakpoints(list: &[BreakpointInfo]) -> Vec<String> {
         let owner = one.owner.as_ref();
         let owner = owner.map_or_else(String::new, |owner| format!(" of {owner}"));
         lines.push(format!(
-            "{} {kind}{owner} {}{only}{condition}, {}, {} hits{ignore}",
-            one.number, one.location, one.state, one.hits
+            "{} {kind}{owner} {}{only}{condition}, {}, {}{ignore}",
+            one.number,
+            one.location,
+            one.state,
+            counted(one.hits, "hit")
         ));
         lines.extend(one.value.iter().map(|value| format!("    holds {value}")));
         lines.extend(one.note.iter().map(|note| format!("    {note}")));

@@ -1,6 +1,7 @@
 //! Times as plain text: what the classes of a report took, and where.
 
 use debugger::addr::Insns;
+use debugger::count::counted;
 use debugger::trace::report::{Class, Report};
 use debugger::trace::times::joined::{Joined, JoinedRow};
 use debugger::trace::times::{Clock, Measured, TimedNode, Times, Unit};
@@ -153,12 +154,12 @@ pub(super) fn joined(joined: &Joined) -> Vec<String> {
     for call in &joined.calls {
         lines.push(String::new());
         lines.push(format!(
-            "{} {}: {} instructions{}, counted in {} crossings, timed in {}",
+            "{} {}: {}{}, counted in {}, timed in {}",
             call.kind,
             call.call,
-            Insns(call.instructions),
+            counted(Insns(call.instructions), "instruction"),
             if call.exact { ", exact" } else { "" },
-            Insns(call.counted),
+            counted(Insns(call.counted), "crossing"),
             Insns(call.timed)
         ));
         lines.push(format!(

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
 use debugger::addr::Insns;
+use debugger::count::{counted, either};
 use debugger::event::Event;
 use debugger::qemu::arguments::Accelerator;
 use debugger::qemu::image::Image;
@@ -309,8 +310,8 @@ fn recorded(
         let busy = kept.busy.as_secs_f64();
         writeln!(
             out,
-            "{} records kept in {} bytes, {each:.2} a record; writing them took {busy:.2} s beside the run",
-            Insns(kept.records),
+            "{} kept in {} bytes, {each:.2} a record; writing them took {busy:.2} s beside the run",
+            counted(Insns(kept.records), "record"),
             Insns(kept.bytes)
         )?;
     }
@@ -346,9 +347,9 @@ fn print_states(
         let path = args.output.as_deref().unwrap_or(Path::new("FILE"));
         writeln!(
             out,
-            "{} states of the machine kept in {} bytes, {each} a state; 'uklscope replay {}' goes back and forth \
+            "{} of the machine kept in {} bytes, {each} a state; 'uklscope replay {}' goes back and forth \
              between them",
-            Insns(kept.states),
+            counted(Insns(kept.states), "state"),
             Insns(kept.bytes),
             path.display()
         )?;
@@ -385,9 +386,9 @@ fn print(args: &TraceArgs, traced: &Traced, json: bool, out: &mut dyn Write) -> 
     }
     if let Some(clocks) = traced.report.clocks.as_ref().filter(|one| !one.agree()) {
         bail!(
-            "the two counts differ on {} of {} edges; as on {}",
+            "the two counts differ on {} of {}; as on {}",
             clocks.differing,
-            clocks.edges,
+            counted(clocks.edges, "edge"),
             clocks
                 .first
                 .first()
@@ -396,8 +397,9 @@ fn print(args: &TraceArgs, traced: &Traced, json: bool, out: &mut dyn Write) -> 
     }
     if args.require_lossless && traced.report.lost > 0 {
         bail!(
-            "{} records were lost: run it without --flight",
-            traced.report.lost
+            "{} {} lost: run it without --flight",
+            counted(traced.report.lost, "record"),
+            either(traced.report.lost, "was", "were")
         );
     }
     wanted

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use debugger::addr::Insns;
+use debugger::count::{counted, either};
 use debugger::crossing::Setup;
 use debugger::trace::clocks::Clocks;
 use debugger::trace::diff;
@@ -33,9 +34,9 @@ const PHASES: &str = "entry  work  dispatch  copy  service  exit work  exit";
 #[must_use]
 pub fn report(report: &Report, by: By) -> Vec<String> {
     let mut lines = vec![format!(
-        "mode {} · {} instructions · {} entries and returns by {} · lost {}",
+        "mode {} · {} · {} entries and returns by {} · lost {}",
         report.mode,
-        Insns(report.insns),
+        counted(Insns(report.insns), "instruction"),
         Insns(report.events),
         report.engine,
         report.lost
@@ -70,10 +71,11 @@ pub fn report(report: &Report, by: By) -> Vec<String> {
 /// Whether the two counts of the plugin agree.
 fn clocks(clocks: &Clocks) -> Vec<String> {
     let mut lines = vec![format!(
-        "counted by blocks and by instructions: {} of {} edges differ; {} faults",
+        "counted by blocks and by instructions: {} of {} {}; {}",
         Insns(clocks.differing),
-        Insns(clocks.edges),
-        Insns(clocks.faults)
+        counted(Insns(clocks.edges), "edge"),
+        either(clocks.differing, "differs", "differ"),
+        counted(Insns(clocks.faults), "fault")
     )];
     lines.extend(clocks.first.iter().map(|one| format!("  {one}")));
     lines
@@ -307,8 +309,10 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
     let balanced = comparison.pairs.iter().filter(|pair| pair.balanced).count();
     let lost: u64 = comparison.runs.iter().map(|run| run.lost).sum();
     lines.push(format!(
-        "{balanced} of {} ledgers balance; {lost} records lost",
-        comparison.pairs.len()
+        "{balanced} of {} {}; {} lost",
+        counted(comparison.pairs.len(), "ledger"),
+        either(balanced, "balances", "balance"),
+        counted(lost, "record")
     ));
     let requests = request_text::runs(comparison.runs.iter());
     if !requests.is_empty() {
@@ -319,8 +323,11 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
     }
     if rare > 0 {
         lines.push(format!(
-            "{rare} calls made fewer than {} times are not shown; --json has them",
-            diff::OFTEN
+            "{} made fewer than {} times {} not shown; --json has {}",
+            counted(rare, "call"),
+            diff::OFTEN,
+            either(rare, "is", "are"),
+            either(rare, "it", "them")
         ));
     }
     for run in &comparison.runs {

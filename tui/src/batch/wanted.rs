@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
+use debugger::count::{counted, either};
 use debugger::crossing::CrossingKind;
 use debugger::trace::diff;
 use debugger::trace::query::{Crossing, Query};
@@ -28,8 +29,10 @@ impl Wanted {
         for run in &mut *runs {
             let all = query.keep(run);
             run.notes.push(format!(
-                "{} of {all} classes of crossings are those where {query}",
-                run.classes.len()
+                "{} of {} of crossings {} those where {query}",
+                run.classes.len(),
+                counted(all, "class"),
+                either(run.classes.len(), "is", "are")
             ));
         }
         if runs.iter().all(|run| run.classes.is_empty()) {

@@ -1,6 +1,6 @@
 //! What is typed in the editor's debug console, watched or hovered over.
 
-use debugger::command::{Command, CommandError, complete, parse};
+use debugger::command::{Command, CommandError, complete, leaves, parse};
 use debugger::event::Answer;
 use debugger::session;
 use serde::Deserialize;
@@ -47,6 +47,7 @@ impl Adapter<'_> {
                 let value = self.value(asked.frame_id, line);
                 value.map(Reply::Body).map_err(|refusal| match parse(line) {
                     Err(error @ CommandError::Ambiguous { .. }) => error.into(),
+                    Err(error) if leaves(line) => error.into(),
                     Err(error) if is_word(line) => Refusal(format!(
                         "{}; nor is it an expression: {refusal}",
                         Refusal::from(error)

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use debugger::addr::Addr;
 use debugger::command::{Command, Format, Location, Syntax};
+use debugger::count::{counted, either};
 use debugger::event::{Answer, DisassemblyLine};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -111,7 +112,7 @@ impl Adapter<'_> {
         let there = self.all_bytes(at, bytes.len() as u64)?.len();
         if there < bytes.len() && !asked.allow_partial {
             return Err(Refusal::new(
-                format!("writing {} bytes at {at:?}", bytes.len()),
+                format!("writing {} at {at:?}", counted(bytes.len(), "byte")),
                 format!("memory ends behind {there} of them"),
                 "write fewer, or allow that a part is written",
             ));
@@ -126,7 +127,9 @@ impl Adapter<'_> {
                     self.invalidate();
                     let all = bytes.len();
                     return Err(Refusal(format!(
-                        "{written} of {all} bytes are written: {why}"
+                        "{written} of {} {} written: {why}",
+                        counted(all, "byte"),
+                        either(written, "is", "are")
                     )));
                 }
             }

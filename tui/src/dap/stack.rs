@@ -84,12 +84,7 @@ impl Adapter<'_> {
         let asked: StackTrace = request.arguments()?;
         let vcpu = vcpu(asked.thread_id);
         self.standing("following the stack")?;
-        if !self.session()?.stacks.contains_key(&vcpu) {
-            let stack = self.stack(vcpu)?;
-            self.session()?.stacks.insert(vcpu, stack);
-        }
-        let stack = self.session()?.stacks.get(&vcpu);
-        let stack = stack.map_or(&[] as &[Entry], Vec::as_slice);
+        let stack = self.stack_of(vcpu)?;
         let levels = match asked.levels {
             0 => stack.len(),
             levels => levels,
@@ -98,6 +93,34 @@ impl Adapter<'_> {
         let rows: Vec<&Value> = rows.map(|entry| &entry.body).collect();
         let body = json!({"stackFrames": rows, "totalFrames": stack.len()});
         Ok(Reply::Body(body))
+    }
+
+    /// As it was told, or is now to be told.
+    fn stack_of(&mut self, vcpu: u32) -> Result<&[Entry], Refusal> {
+        if !self.session()?.stacks.contains_key(&vcpu) {
+            let stack = self.stack(vcpu)?;
+            self.session()?.stacks.insert(vcpu, stack);
+        }
+        let stack = self.session()?.stacks.get(&vcpu);
+        Ok(stack.map_or(&[], Vec::as_slice))
+    }
+
+    /// The frame or crossing of this number, which has to be one of this stop.
+    pub(super) fn frame_told(&mut self, number: u32) -> Result<FrameId, Refusal> {
+        let id = FrameId::of(number);
+        let unknown = || {
+            Refusal::new(
+                "looking at a frame",
+                format!("no frame of this stop has the number {number}"),
+                "ask for the stack again",
+            )
+        };
+        if id.vcpu >= self.session()?.info.vcpus {
+            return Err(unknown());
+        }
+        let stack = self.stack_of(id.vcpu)?;
+        let is_there = stack.iter().any(|entry| entry.id == number);
+        is_there.then_some(id).ok_or_else(unknown)
     }
 
     fn stack(&mut self, vcpu: u32) -> Result<Vec<Entry>, Refusal> {

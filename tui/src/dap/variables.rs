@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::adapter::{Adapter, Reply};
 use super::message::{Refusal, Request};
-use super::stack::FrameId;
 use crate::batch::text;
 
 /// Parts told at once; the rest is a part of its own.
@@ -86,7 +85,7 @@ impl Adapter<'_> {
         let asked: ScopesArguments = request.arguments()?;
         self.standing("looking at a frame")?;
         let frame = asked.frame_id;
-        let id = FrameId::of(frame);
+        let id = self.frame_told(frame)?;
         let is_label = id.is_label;
         let tells_why = match is_label {
             true => self.is_last_crossing(frame),

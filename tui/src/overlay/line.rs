@@ -123,7 +123,15 @@ impl Prompt {
     }
 
     pub fn key(&mut self, key: &KeyEvent, history: &History, names: &dyn Names) -> Typed {
-        (self.asked, self.trouble) = (None, None);
+        self.trouble = None;
+        let typed = self.edit(key, history, names);
+        // What is typed on behind it may still be what it becomes.
+        let line = self.line();
+        self.asked.take_if(|(asked, _)| !line.starts_with(&*asked));
+        typed
+    }
+
+    fn edit(&mut self, key: &KeyEvent, history: &History, names: &dyn Names) -> Typed {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
         let request = match key.code {
@@ -185,29 +193,44 @@ impl Prompt {
         self.asked.as_ref().map(|(line, _)| line.as_str())
     }
 
-    /// What the session told of a line; it may be another by now.
+    /// What the session told of a line. Where more was typed behind it by now, the text stays, and what fits it is
+    /// shown for the next Tab.
     pub fn told(&mut self, line: &str, told: &Result<Vec<String>, Failure>) {
-        let Some((_, by)) = self.asked.take_if(|(asked, _)| asked.as_str() == line) else {
+        let Some((asked, by)) = self.asked.take_if(|(asked, _)| asked.as_str() == line) else {
             return;
         };
-        match told {
-            Ok(lines) => {
-                let word = |c: char| c.is_alphanumeric() || c == '_';
-                let name_at = self.text().trim_end_matches(word).len();
-                self.offer(self.kind.without_command(lines.clone()), by);
-                self.name_at = Some(name_at);
+        let lines = match told {
+            Ok(lines) => self.kind.without_command(lines.clone()),
+            Err(failure) => {
+                self.trouble = Some(failure.to_string());
+                return;
             }
-            Err(failure) => self.trouble = Some(failure.to_string()),
+        };
+        let word = |c: char| c.is_alphanumeric() || c == '_';
+        let before = asked.trim_end_matches(word).len();
+        let name_at = before.saturating_sub(self.kind.command().len());
+        if self.line() == asked {
+            self.offer(lines, by);
+        } else {
+            let mut lines = lines;
+            lines.retain(|line| line.starts_with(self.text()) && line != self.text());
+            (self.candidates, self.candidate) = (lines, None);
         }
+        self.name_at = Some(name_at);
+    }
+
+    /// What is typed, as the session is asked of it.
+    fn line(&self) -> String {
+        format!("{}{}", self.kind.command(), self.text())
     }
 
     fn complete(&mut self, by: isize, names: &dyn Names) {
         if !self.candidates.is_empty() {
-            return self.step(by);
+            return self.go_round(by);
         }
         let found = match self.kind {
             PromptKind::Command | PromptKind::Watch(_) => {
-                let line = format!("{}{}", self.kind.command(), self.text());
+                let line = self.line();
                 if command::value_with_members(&line).is_some() {
                     self.asked = Some((line, by));
                     return;
@@ -223,12 +246,17 @@ impl Prompt {
         self.offer(found, by);
     }
 
-    /// First what all have in common, as shells do.
     fn offer(&mut self, candidates: Vec<String>, by: isize) {
         self.candidates = candidates;
         (self.candidate, self.name_at) = (None, None);
+        self.go_round(by);
+    }
+
+    /// First what all have in common, as shells do.
+    fn go_round(&mut self, by: isize) {
         let common = common_prefix(&self.candidates);
-        if self.candidates.len() > 1 && common.len() > self.text().len() {
+        let first = self.candidate.is_none() && self.candidates.len() > 1;
+        if first && common.len() > self.text().len() {
             self.input = Input::new(common.to_owned());
             return;
         }
@@ -304,7 +332,7 @@ impl Prompt {
         let scroll = self.input.visual_scroll(width.max(1));
         let shown: String = self.text().chars().skip(scroll).collect();
         let mut spans = vec![Span::styled(sign, theme.key()), Span::raw(shown)];
-        if self.candidates.len() > 1 {
+        if !self.candidates.is_empty() {
             let others: Vec<&str> = self
                 .candidates
                 .iter()
@@ -391,6 +419,50 @@ mod tests {
         assert_eq!(prompt.text(), "b ksys_write");
         press(&mut prompt, &history, &[KeyCode::Tab]);
         assert_eq!(prompt.text(), "b ksys_read");
+    }
+
+    #[test]
+    fn what_the_session_tells_late_is_offered_where_it_still_fits() {
+        let history = History::default();
+        let told = |names: &[&str]| Ok(names.iter().map(|name| (*name).to_owned()).collect());
+        let members = told(&["p task->comm", "p task->cpu", "p task->cred", "p task->mm"]);
+        let asking = |keys: &[KeyCode]| {
+            let mut prompt = Prompt::new(PromptKind::Command, "p task->");
+            press(&mut prompt, &history, &[KeyCode::Tab]);
+            press(&mut prompt, &history, keys);
+            prompt
+        };
+        // More of the name was typed meanwhile: the text is left alone, and Tab goes on with it.
+        let mut prompt = asking(&[KeyCode::Char('c')]);
+        assert_eq!(prompt.asked(), Some("p task->"));
+        prompt.told("p task->", &members);
+        assert_eq!((prompt.text(), prompt.asked()), ("p task->c", None));
+        press(&mut prompt, &history, &[KeyCode::Tab, KeyCode::Tab]);
+        assert_eq!(prompt.text(), "p task->cpu");
+        // One that fits is shown too.
+        let mut prompt = asking(&[KeyCode::Char('m')]);
+        prompt.told("p task->", &members);
+        let area = Rect::new(0, 0, 40, 1);
+        let mut buf = Buffer::empty(area);
+        prompt.draw(Theme::new(false), area, &mut buf);
+        let row: String = buf.content.iter().map(|cell| cell.symbol()).collect();
+        assert_eq!(row.trim_end(), ":p task->m   mm");
+        press(&mut prompt, &history, &[KeyCode::Tab]);
+        assert_eq!(prompt.text(), "p task->mm");
+        // Another text is not what was asked of.
+        let mut prompt = asking(&[KeyCode::Backspace]);
+        assert_eq!(prompt.asked(), None);
+        prompt.told("p task->", &members);
+        assert_eq!((prompt.text(), prompt.candidates.len()), ("p task-", 0));
+        // The place of a name is counted without the command that is not shown.
+        let mut prompt = Prompt::new(PromptKind::Watch(1), "task->");
+        press(&mut prompt, &history, &[KeyCode::Tab, KeyCode::Char('c')]);
+        prompt.told(
+            "display task->",
+            &told(&["display task->comm", "display task->cpu"]),
+        );
+        assert_eq!(prompt.name_at, Some("task->".len()));
+        assert_eq!(prompt.candidates, ["task->comm", "task->cpu"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The breakpoints and watchpoints, with their hits.
 
 use debugger::command::{Command, Info};
+use debugger::count::counted;
 use debugger::model::{Model, Topic};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -88,7 +89,7 @@ impl Panel for Breakpoints {
                     format!("{} {}{more}", origin.letter(), one.location),
                     view.theme.origin(origin),
                 ),
-                Span::raw(format!("  {} hits", one.hits)),
+                Span::raw(format!("  {}", counted(one.hits, "hit"))),
                 Span::styled(format!("  {at}"), view.theme.dim()),
             ];
             if let Some(owner) = &one.owner {

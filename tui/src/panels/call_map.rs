@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use debugger::addr::{Addr, Insns};
+use debugger::count::counted;
 use debugger::crossing::Mode;
 use debugger::model::Model;
 use debugger::trace::call_map::{CallMap, Made, made};
@@ -200,8 +201,8 @@ impl Panel for Map {
         let used = scene.rows.iter().filter(|row| row.made.count > 0).count();
         let only = if self.used { ", only these" } else { "" };
         let mut title = format!(
-            "call map: the application is left at {} places, {used} made crossings{only}",
-            scene.rows.len()
+            "call map: the application is left at {}, {used} made crossings{only}",
+            counted(scene.rows.len(), "place")
         );
         if scene.strange > 0 {
             title.push_str(&format!(

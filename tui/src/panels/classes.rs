@@ -1,5 +1,6 @@
 //! The live table of crossings.
 
+use debugger::count::counted;
 use debugger::model::Model;
 use debugger::trace::report::Class;
 use ratatui::buffer::Buffer;
@@ -139,7 +140,7 @@ impl Panel for Classes {
             Some(news) if news.running => {
                 format!("live, {:.1} M events/s", news.events_per_s / 1e6)
             }
-            _ => format!("{} instructions", Insns(report.insns)),
+            _ => counted(Insns(report.insns), "instruction"),
         };
         let filter = view.look.crossings.title();
         let order = match view.look.order {

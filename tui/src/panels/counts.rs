@@ -1,6 +1,7 @@
 //! How many crossings of the marked class took how many instructions.
 
 use debugger::addr::Insns;
+use debugger::count::counted;
 use debugger::model::Model;
 use debugger::trace::report::{Class, Count};
 use ratatui::buffer::Buffer;
@@ -39,7 +40,7 @@ impl Panel for Counts {
         let listed: u64 = counts.iter().map(|count| count.crossings).sum();
         let rest = match class.count.saturating_sub(listed) {
             0 => String::new(),
-            rest => format!(", and {} crossings of rarer ones", Insns(rest)),
+            rest => format!(", and {} of rarer ones", counted(Insns(rest), "crossing")),
         };
         let cut = if class.interrupted {
             ", cut out of by an interrupt, fault or switch"

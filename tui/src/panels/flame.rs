@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use debugger::addr::Insns;
+use debugger::count::counted;
 use debugger::model::Model;
 use debugger::trace::flame::{Flame as Graph, Found, Frame};
 use debugger::trace::import::INSTRUCTIONS;
@@ -367,7 +368,8 @@ fn about(scene: &Scene<'_>, sought: &str, view: View<'_>) -> Vec<Line<'static>> 
     if !sought.is_empty() {
         let count = scene.found.frames.iter().filter(|found| **found).count();
         let found = format!(
-            "'{sought}': {count} frames, {} {}, {:.2} % of all",
+            "'{sought}': {}, {} {}, {:.2} % of all",
+            counted(count, "frame"),
             Insns(scene.found.instructions),
             scene.unit,
             share(scene.found.instructions, all)

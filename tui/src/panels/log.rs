@@ -1,5 +1,6 @@
 //! The commands and their answers.
 
+use debugger::count::counted;
 use debugger::event::Answer;
 use debugger::model::{Entry, Model};
 use ratatui::buffer::Buffer;
@@ -94,8 +95,7 @@ impl Panel for Log {
     fn title(&self, _view: View<'_>) -> String {
         match self.back {
             0 => "console".to_owned(),
-            1 => "console, 1 line back".to_owned(),
-            back => format!("console, {back} lines back"),
+            back => format!("console, {} back", counted(back, "line")),
         }
     }
 

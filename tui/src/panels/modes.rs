@@ -1,6 +1,7 @@
 //! The marked call: its phases, and what it costs in each mode.
 
 use debugger::addr::Insns;
+use debugger::count::counted;
 use debugger::crossing::{Mode, Setup};
 use debugger::trace::report::Class;
 use ratatui::buffer::Buffer;
@@ -22,10 +23,10 @@ impl Panel for Modes {
         };
         let exact = if class.exact { "each" } else { "mostly" };
         format!(
-            "{}: {exact} {} instructions, {} crossings",
+            "{}: {exact} {}, {}",
             class.call,
-            Insns(class.instructions),
-            Insns(class.count)
+            counted(Insns(class.instructions), "instruction"),
+            counted(Insns(class.count), "crossing")
         )
     }
 

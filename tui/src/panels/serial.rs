@@ -1,5 +1,6 @@
 //! The guest's serial line.
 
+use debugger::count::counted;
 use debugger::model::{Console, Model};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -38,7 +39,7 @@ impl Panel for Serial {
             0 => String::new(),
             n => format!(", {n} oldest dropped"),
         };
-        format!("serial line: {lines} lines{dropped}, {state}")
+        format!("serial line: {}{dropped}, {state}", counted(lines, "line"))
     }
 
     fn act(&mut self, act: &Act, model: &Model, _look: &mut Look, area: Rect) -> Vec<Effect> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use debugger::addr::Insns;
+use debugger::count::counted;
 use debugger::model::Model;
 use debugger::trace::report::Report;
 use ratatui::buffer::Buffer;
@@ -90,21 +91,13 @@ fn tasks(report: &Report) -> usize {
     tasks.len()
 }
 
-/// `1 task`, `2 tasks`
-fn count(number: usize, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        many => format!("{many} {what}s"),
-    }
-}
-
 impl Panel for Sites {
     fn title(&self, view: View<'_>) -> String {
         match view.model.crossings.report() {
             Some(report) if !report.uses.is_empty() => format!(
                 "who made them: {} of the application, {}",
-                count(report.sites.len(), "place"),
-                count(tasks(report), "task")
+                counted(report.sites.len(), "place"),
+                counted(tasks(report), "task")
             ),
             _ => "who made them".to_owned(),
         }

@@ -1,5 +1,6 @@
 //! The one address space as a strip of bands, and below it the marked band's regions.
 
+use debugger::count::counted;
 use debugger::model::Model;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -55,8 +56,8 @@ impl Panel for Strip {
     fn title(&self, view: View<'_>) -> String {
         let count = view.model.regions.yes().map_or(0, Vec::len);
         match &view.look.band {
-            Some(band) => format!("space: {band} of {count} regions"),
-            None => format!("space: {count} regions"),
+            Some(band) => format!("space: {band} of {}", counted(count, "region")),
+            None => format!("space: {}", counted(count, "region")),
         }
     }
 

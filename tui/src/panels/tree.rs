@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use debugger::addr::Insns;
+use debugger::count::{counted, either};
 use debugger::model::Model;
 use debugger::trace::query::{At, Crossing, Query};
 use debugger::trace::report::{Class, Node};
@@ -117,10 +118,11 @@ impl Panel for Tree {
         let meant = all.iter().filter(|row| row.meant);
         let (count, own) = meant.fold((0, 0), |(n, sum), row| (n + 1, sum + row.node.own));
         format!(
-            "{title}{}: {count} of {} functions, {} instructions of their own",
+            "{title}{}: {count} of {}, {} of {} own",
             filter.title(),
-            all.len(),
-            Insns(own)
+            counted(all.len(), "function"),
+            counted(Insns(own), "instruction"),
+            either(count, "its", "their")
         )
     }
 

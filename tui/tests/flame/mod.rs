@@ -155,7 +155,7 @@ fn a_search_tells_its_share() {
     let text = stage.text();
     // 1,000 calls of vfs_write with all it calls.
     assert!(
-        text.contains("'vfs_*': 1 frames, 97,000 instructions, 27.32 % of all"),
+        text.contains("'vfs_*': 1 frame, 97,000 instructions, 27.32 % of all"),
         "{text}"
     );
     assert!(

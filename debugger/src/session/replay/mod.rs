@@ -6,6 +6,7 @@
 
 pub(super) mod back;
 mod cross;
+mod end;
 mod folder;
 mod lines;
 mod marks;
@@ -34,6 +35,8 @@ pub(super) struct Replay {
     snapshots: Vec<Snapshot>,
     /// The last position; not known of a machine that someone else replays.
     end: Option<u64>,
+    /// Steps that surely end before it.
+    sure: u64,
     /// Where the run under way is to stop.
     goal: Option<u64>,
     pace: snapshots::Pace,

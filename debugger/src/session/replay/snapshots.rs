@@ -69,6 +69,7 @@ impl Engine {
         let Some(replay) = &mut self.replay else {
             return Ok(true);
         };
+        replay.runs();
         replay.pace.began = Some((Instant::now(), at));
         let last = [replay.goal, replay.end].into_iter().flatten().min();
         if last.is_some_and(|last| at >= last) {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Positions, Stub};
+use crate::count::{counted, either};
 use crate::crossing::Mode;
 use crate::event::{Event, StopReason, TargetInfo};
 use crate::qemu::image::Image;
@@ -68,9 +69,10 @@ fn open(port: Port, path: &Path, options: &StatesOptions) -> Result<Engine, Trou
     let positions = Positions::open(path, stored, contents)?;
     if positions.damaged > 0 {
         port.send(Event::Notice(format!(
-            "{}: {} blocks of states are damaged and left out",
+            "{}: {} of states {} damaged and left out",
             path.display(),
-            positions.damaged
+            counted(positions.damaged, "block"),
+            either(positions.damaged, "is", "are")
         )));
     }
     let end = positions.last() as u64;

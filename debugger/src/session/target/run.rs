@@ -51,7 +51,7 @@ enum Movers {
 }
 
 /// How often an instruction that changes nothing is stepped before that is believed.
-const STEP_TRIES: u32 = 4;
+pub(in crate::session) const STEP_TRIES: u32 = 4;
 
 impl Target {
     /// What stepping does beside the instruction, as the stub last confirmed it.

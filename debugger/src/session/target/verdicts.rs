@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{Target, TargetError, Trap, TrapKind};
 use crate::addr::Addr;
+use crate::count::counted;
 use crate::disasm::{Flow, decode};
 use crate::event::Vcpu;
 use crate::gdb::reply::{self, Stop, StopCause};
@@ -95,7 +96,7 @@ impl Target {
 
     fn documents(&mut self, findings: &mut Findings) -> Result<(), TargetError> {
         let count = self.description.registers.len();
-        let found = format!("{count} registers described");
+        let found = format!("{} described", counted(count, "register"));
         findings.add("qXfer:features:read", Verdict::Honoured, found);
         let payload = self.try_packet(b"qXfer:memory-map:read::0,100")?;
         match reply::part(&payload) {

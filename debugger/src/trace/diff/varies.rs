@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use super::OFTEN;
+use crate::count::counted;
 use crate::trace::report::{Class, Pair, Report, Row, Verdict};
 
 const TIMES: &str = "times a call";
@@ -132,7 +133,7 @@ fn overlap(a: &BTreeSet<u64>, b: &BTreeSet<u64>) -> bool {
 fn often(times: u64) -> String {
     match times {
         1 => "once".to_owned(),
-        times => format!("{times} times"),
+        times => counted(times, "time"),
     }
 }
 

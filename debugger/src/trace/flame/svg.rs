@@ -6,6 +6,7 @@ mod paper;
 use super::butterfly::{Band, Butterfly, Wing};
 use super::{Flame, Frame};
 use crate::addr::Insns;
+use crate::count::{counted, either};
 use crate::origin::Origin;
 use crate::trace::import::{INSTRUCTIONS, StacksDiff};
 use crate::trace::report::{Pair, Report, Row, Verdict};
@@ -70,7 +71,9 @@ pub fn flame(flame: &Flame<'_>, heading: &str, unit: &str) -> String {
             height: HEIGHT - 1.0,
         };
         let share = frame.total as f64 * 100.0 / flame.total().max(1) as f64;
-        let calls = frame.calls.map(|calls| format!(", {} calls", Insns(calls)));
+        let calls = frame
+            .calls
+            .map(|calls| format!(", {}", counted(Insns(calls), "call")));
         let title = format!(
             "{} ({}): {} {unit}, {share:.2} % of all, {} of its own{}",
             frame.symbol,
@@ -86,7 +89,9 @@ pub fn flame(flame: &Flame<'_>, heading: &str, unit: &str) -> String {
     let mut foot = format!("{} {unit}", Insns(flame.total()));
     if left_out > 0 {
         foot.push_str(&format!(
-            "; {left_out} frames narrower than {NARROWEST} pixels are not drawn"
+            "; {} narrower than {NARROWEST} pixels {} not drawn",
+            counted(left_out, "frame"),
+            either(left_out, "is", "are")
         ));
     }
     paper.words(MARGIN, bottom + HEIGHT * 1.5, "note", &foot);

@@ -34,5 +34,5 @@ fn a_class_that_was_told_of_stays_told_of() {
     assert_eq!(notes, Vec::<String>::new());
     let (rows, notes) = live(&mut tape, (1, 1));
     assert_eq!(rows, format!("{timer} 2"), "there is no room for it");
-    assert_eq!(notes, ["1 rarer classes, 1 crossings in all, are left out"]);
+    assert_eq!(notes, ["1 rarer class, 1 crossing in all, is left out"]);
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::path::{Fnv, steps, tree};
 use super::{Fold, LONGEST, MOST_NODES};
+use crate::count::{counted, either};
 use crate::crossing::Setup;
 use crate::trace::report::{Class, Count, Report, SCHEMA};
 use crate::trace::times::{ClassTimes, Measured};
@@ -116,7 +117,12 @@ impl Fold {
         });
         let left_out = (rare.0 > 0).then(|| {
             let (classes, crossings) = rare;
-            format!("{classes} rarer classes, {crossings} crossings in all, are left out")
+            format!(
+                "{}, {} in all, {} left out",
+                counted(classes, "rarer class"),
+                counted(crossings, "crossing"),
+                either(classes, "is", "are")
+            )
         });
         let mut ids: BTreeMap<(usize, bool), String> = BTreeMap::new();
         let mut times = self.measured.as_ref().map(|measured| Measured {
@@ -202,50 +208,57 @@ impl Fold {
 
     fn notes(&self, run: &Run) -> Vec<String> {
         let mut notes = run.notes.clone();
-        let mut note = |count: u64, text: &str| {
+        let mut note = |count: u64, thing: &str, text: &str| {
             if count > 0 {
-                notes.push(format!("{count} {text}"));
+                notes.push(format!("{} {text}", counted(count, thing)));
             }
         };
         note(
             self.tasks.open_now() as u64,
-            "crossings had not returned when the recording ended",
+            "crossing",
+            "had not returned when the recording ended",
         );
         note(
             self.gaps,
-            "gaps in the records: the crossings around them are not counted",
+            "gap",
+            "in the records: the crossings around it are not counted",
         );
         note(
             self.pauses,
-            "times recording had been off: what happened then is not counted",
+            "time",
+            "recording had been off: what happened then is not counted",
         );
         note(
             self.broken,
-            "times the records contradicted each other: those crossings are not counted",
+            "time",
+            "the records contradicted each other: crossings of then are not counted",
         );
         note(
             self.went_back,
-            "times the clock of the records went back: it was counted on from where it had been",
+            "time",
+            "the clock of the records went back: it was counted on from where it had been",
         );
         note(
             self.overflow,
-            &format!(
-                "crossings came after {MOST_NODES} different steps were kept: they are not counted"
-            ),
+            "crossing",
+            &format!("came after {MOST_NODES} different steps were kept: not counted"),
         );
         note(
             self.long,
-            &format!("crossings had more than {LONGEST} steps: they are not counted"),
+            "crossing",
+            &format!("had more than {LONGEST} steps: not counted"),
         );
         note(
             self.measured
                 .as_ref()
                 .map_or(0, |measured| measured.overflow),
-            "crossings took paths whose times there was no room for",
+            "crossing",
+            "took paths whose times there was no room for",
         );
         note(
             self.trie.unbalanced,
-            "kinds of return have no matching entry: their own counts may be off",
+            "kind",
+            "of return without a matching entry: own counts may be off",
         );
         notes
     }

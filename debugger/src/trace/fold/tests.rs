@@ -294,7 +294,7 @@ fn a_call_that_sleeps_resumes_its_own_path() {
     assert_eq!((whole.count, whole.instructions), (1, 47));
     assert_eq!(
         report.notes,
-        ["1 crossings had not returned when the recording ended"]
+        ["1 crossing had not returned when the recording ended"]
     );
 }
 
@@ -556,7 +556,7 @@ fn a_gap_drops_what_is_open_and_is_said() {
     let report = report(&fold);
     assert_eq!(only(&report).count, 1);
     assert!(
-        report.notes[0].starts_with("1 gaps in the records"),
+        report.notes[0].starts_with("1 gap in the records"),
         "{:?}",
         report.notes
     );

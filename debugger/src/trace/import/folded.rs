@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use memchr::memrchr;
 
 use super::{Format, INSTRUCTIONS, NoStacks, Stacks};
+use crate::count::{counted, either};
 use crate::crossing::{CrossingKind, Setup};
 use crate::origin::Origin;
 use crate::trace::flame::Builder;
@@ -64,9 +65,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Stacks<'_>, NoStacks> {
     let mut notes = Vec::new();
     if passed.lines > 0 {
         notes.push(format!(
-            "{} lines are passed over: they are not 'frame;frame COUNT', or their sum is past 64 bits; the first is \
-             line {}",
-            passed.lines, passed.first
+            "{} {} passed over: no 'frame;frame COUNT', or a sum past 64 bits; the first is line {}",
+            counted(passed.lines, "line"),
+            either(passed.lines, "is", "are"),
+            passed.first
         ));
     }
     Ok(Stacks {

@@ -36,6 +36,8 @@ pub use states::{Machine, Memory, PIECE, Passed, Side, State};
 pub use stored::{Bytes, Run, Stored};
 pub use writer::{Chunk, Writer};
 
+use crate::count::{counted, either};
+
 const MAGIC: &[u8; 6] = b"UKLREC";
 const VERSION: u16 = 2;
 
@@ -71,19 +73,21 @@ pub enum Issue {
     NoEnd,
     #[error("the block at byte {at} is damaged and left out")]
     Damaged { at: usize },
-    #[error("run {run}: {found} of {written} classes are there")]
+    #[error("run {run}: {found} of {} {} there", counted(.written, "class"), either(.found, "is", "are"))]
     Classes {
         run: usize,
         found: usize,
         written: usize,
     },
-    #[error("{found} of {written} runs are there")]
+    #[error("{found} of {} {} there", counted(.written, "run"), either(.found, "is", "are"))]
     Runs { found: usize, written: usize },
     #[error(
-        "run {run} was not written to its end: its report is made of the {records} records that are there"
+        "run {run} was not written to its end: its report is made of the {} that {} there",
+        counted(.records, "record"),
+        either(.records, "is", "are")
     )]
     Refolded { run: usize, records: u64 },
-    #[error("{bytes} bytes follow the end and are ignored")]
+    #[error("behind the end {} {} ignored", counted(.bytes, "byte"), either(.bytes, "is", "are"))]
     Trailing { bytes: usize },
 }
 

@@ -1,6 +1,7 @@
 //! Lanes, calls and what is under the cursor, as cells.
 
 use debugger::addr::Insns;
+use debugger::count::{counted, either};
 use debugger::origin::Origin;
 use debugger::trace::timeline::{Bucket, CROSSINGS, OTHERS, Span, named, shift};
 use ratatui::buffer::Buffer;
@@ -43,8 +44,8 @@ pub(super) fn title(seen: Seen<'_>) -> String {
         _ => format!(", run {} of {runs}", seen.number + 1),
     };
     format!(
-        "timeline{mode}{number}: {} records",
-        Insns(seen.run.records())
+        "timeline{mode}{number}: {}",
+        counted(Insns(seen.run.records()), "record")
     )
 }
 
@@ -301,7 +302,11 @@ fn told_lines(
     let clock = Insns(at.cursor);
     let damaged = match content.issues.len() {
         0 => String::new(),
-        count => format!("  {count} damaged blocks are left out"),
+        count => format!(
+            "  {} {} left out",
+            counted(count, "damaged block"),
+            either(count, "is", "are")
+        ),
     };
     if !seen.window.is_deep() {
         let mut lines = told_bucket(seen, lane, at.cursor);
@@ -329,7 +334,11 @@ fn told_lines(
         .column(at.cursor)
         .and_then(|at| content.lost.get(at));
     let lost = match lost {
-        Some(lost) if *lost > 0 => format!("  {} records are lost here", Insns(*lost)),
+        Some(lost) if *lost > 0 => format!(
+            "  {} {} lost here",
+            counted(Insns(*lost), "record"),
+            either(lost, "is", "are")
+        ),
         _ => String::new(),
     };
     vec![
@@ -360,8 +369,8 @@ fn told_crossing(seen: Seen<'_>, content: &Content, root: &Span) -> String {
         false => " so far".to_owned(),
     };
     format!(
-        "{kind} {call}: {} instructions{whole}, of {}, from {} to {}; Enter shows its path",
-        Insns(root.instructions),
+        "{kind} {call}: {}{whole}, of {}, from {} to {}; Enter shows its path",
+        counted(Insns(root.instructions), "instruction"),
         task_name(seen.run, root.task),
         Insns(root.began),
         Insns(root.ended)
@@ -391,10 +400,10 @@ fn told_bucket(seen: Seen<'_>, lane: Lane, cursor: u64) -> Vec<Line<'static>> {
         .collect();
     let length = buckets.len() as u64 * (1 << shift(scale));
     let first = format!(
-        "{} on cpu{}, {} instructions: {}",
+        "{} on cpu{}, {}: {}",
         Insns(range.start),
         lane.vcpu,
-        Insns(length.max(window.each)),
+        counted(Insns(length.max(window.each)), "instruction"),
         origins.join(", ")
     );
     let functions: Vec<String> = all
@@ -418,7 +427,7 @@ fn told_bucket(seen: Seen<'_>, lane: Lane, cursor: u64) -> Vec<Line<'static>> {
         .filter(|(_, count)| *count > 0)
         .map(|(kind, count)| format!("{} {kind}", Insns(count)))
         .collect();
-    let lost = (all.lost > 0).then(|| format!("{} records lost", Insns(all.lost)));
+    let lost = (all.lost > 0).then(|| format!("{} lost", counted(Insns(all.lost), "record")));
     let most = (!functions.is_empty()).then(|| format!("most in {}", functions.join(", ")));
     let came = (!crossings.is_empty()).then(|| crossings.join(", "));
     let second: Vec<String> = [came, lost, most].into_iter().flatten().collect();

@@ -74,7 +74,7 @@ fn what_is_too_narrow_is_counted() {
     );
     let text = super::flame(&Flame::of(&[&run], |_| true), "x", "instructions");
     assert!(
-        text.contains("1 frames narrower than 0.1 pixels are not drawn"),
+        text.contains("1 frame narrower than 0.1 pixels is not drawn"),
         "{text}"
     );
     assert!(!text.contains("narrow ("));
