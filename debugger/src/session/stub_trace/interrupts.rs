@@ -2,14 +2,16 @@
 
 use crate::session::target::{Target, TargetError, Trap};
 
-/// Each stop takes some of the guest's time, so that on a busy host the next tick is due before an instruction was
-/// executed. Of the interrupts between two other crossings no more are kept.
-const MOST_IN_A_ROW: u32 = 8;
+/// Of the interrupts between two other crossings no more are kept.
+const MOST_IN_A_ROW: u32 = 256;
+/// Of a machine whose time goes on while it is stopped and let go: on a busy host the next tick is due there before an
+/// instruction was executed.
+const MOST_IN_REAL_TIME: u32 = 8;
 
 /// Where interrupts arrive. They are waited for while the application runs alone: in the kernel one would follow
 /// the other, and the guest would come to nothing else.
-#[derive(Default)]
 pub(super) struct Interrupts {
+    most: u32,
     traps: Vec<Trap>,
     are_planted: bool,
     /// So many more are kept before another crossing comes.
@@ -19,6 +21,21 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
+    /// `is_own`: the machine's time goes by its instructions.
+    pub(super) const fn new(is_own: bool) -> Self {
+        Self {
+            most: if is_own {
+                MOST_IN_A_ROW
+            } else {
+                MOST_IN_REAL_TIME
+            },
+            traps: Vec::new(),
+            are_planted: false,
+            left: 0,
+            passed: 0,
+        }
+    }
+
     /// One more trap, which is planted.
     pub(super) fn add(&mut self, trap: Trap) {
         self.traps.push(trap);
@@ -27,7 +44,7 @@ impl Interrupts {
 
     /// Another crossing than an interrupt was made.
     pub(super) const fn another_came(&mut self) {
-        self.left = MOST_IN_A_ROW;
+        self.left = self.most;
     }
 
     pub(super) const fn one_came(&mut self) {
@@ -50,7 +67,8 @@ impl Interrupts {
         match self.passed {
             0 => String::new(),
             passed => format!(
-                "; {passed} times there were {MOST_IN_A_ROW} interrupts in a row, and those that followed are not kept"
+                "; {passed} times there were {} interrupts in a row, and those that followed are not kept",
+                self.most
             ),
         }
     }

@@ -67,7 +67,12 @@ struct Frame {
 }
 
 impl<'a> Keeping<'a> {
-    pub(super) fn new(keeper: &'a mut Keeper, symbols: &'a Symbols, vcpus: u32) -> Self {
+    pub(super) fn new(
+        keeper: &'a mut Keeper,
+        symbols: &'a Symbols,
+        vcpus: u32,
+        is_own: bool,
+    ) -> Self {
         Self {
             keeper,
             symbols,
@@ -77,7 +82,7 @@ impl<'a> Keeping<'a> {
             machine_is_kept: false,
             crossings: 0,
             open: Vec::new(),
-            interrupts: Interrupts::default(),
+            interrupts: Interrupts::new(is_own),
             arrivals: 0,
         }
     }
