@@ -519,18 +519,7 @@ impl Running<'_> {
             notes.push("the run was ended before the guest powered off".to_owned());
         }
         let clocks = self.ring.clocks(self.fold.functions());
-        if clocks.unplaced > 0 {
-            notes.push(format!(
-                "of {} of {} faults it is not known which instruction faulted: the rest of its block is counted",
-                clocks.unplaced, clocks.faults
-            ));
-        }
-        if clocks.led_elsewhere > 0 {
-            notes.push(format!(
-                "{} blocks may jump to a repeating instruction that is counted where it is fallen into: one may be missing each time",
-                clocks.led_elsewhere
-            ));
-        }
+        notes.extend(clocks.notes());
         let run = Run {
             mode: self.options.setup.clone(),
             engine: self.engine.to_owned(),

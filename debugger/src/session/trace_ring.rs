@@ -217,6 +217,7 @@ impl Ring {
             unplaced: checks.unplaced.load(Ordering::Relaxed),
             left: checks.left.load(Ordering::Relaxed),
             led_elsewhere: checks.led_elsewhere.load(Ordering::Relaxed),
+            ambiguous: checks.ambiguous.load(Ordering::Relaxed),
             first: first.collect(),
         }
     }

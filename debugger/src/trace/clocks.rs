@@ -20,6 +20,10 @@ pub struct Clocks {
     /// Blocks that may lead to a repeating instruction which is counted by what lies before it: there one may be missing.
     #[serde(default)]
     pub led_elsewhere: u64,
+    /// Faults where several programs, one after the other, had code that does not end its block alike: the one that was
+    /// translated last was taken for the one that faulted.
+    #[serde(default)]
+    pub ambiguous: u64,
     /// The first edges that differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub first: Vec<Difference>,
@@ -35,6 +39,31 @@ pub struct Difference {
 }
 
 impl Clocks {
+    /// What the counts are not exact for, in words.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.unplaced > 0 {
+            notes.push(format!(
+                "of {} of {} faults it is not known which instruction faulted: the rest of its block is counted",
+                self.unplaced, self.faults
+            ));
+        }
+        if self.ambiguous > 0 {
+            notes.push(format!(
+                "of {} of {} faults it is not sure how much of its block was executed: other code was executed at that address too, and the block that was translated there last is taken for it",
+                self.ambiguous, self.faults
+            ));
+        }
+        if self.led_elsewhere > 0 {
+            notes.push(format!(
+                "{} blocks may jump to a repeating instruction that is counted where it is fallen into: one may be missing each time",
+                self.led_elsewhere
+            ));
+        }
+        notes
+    }
+
     /// The counts agree on every edge, and there are some.
     #[must_use]
     pub const fn agree(&self) -> bool {

@@ -1,5 +1,6 @@
-/* A fault in a block where a longer one was executed before, of another page at the same address. Each round is a request,
-   from one getppid to the next. debugger/tests/booted_known.rs has the counts. */
+/* A fault in a block where another one was executed before, of another page at the same address: a longer one, and a
+   shorter one at another address. Each round is a request, from one getppid to the next. debugger/tests/booted_known.rs
+   has the counts. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,28 +12,30 @@
 	asm(".text\n.globl " #name "\n.type " #name ", @function\n" #name ":\n" body "\n.size " #name ", . - " #name "\n")
 
 FUNCTION(swapped_nothing, "ret");
-/* 1 + 1 + 1: the second stores to a page that is not there. */
+/* 1 + 1 + 1, and 1 + 1 + 100 + 1: the second stores to a page that is not there. */
 FUNCTION(swapped_run, "jmp *swapped_code(%rip)");
+FUNCTION(swapped_run_long, "jmp *swapped_code_long(%rip)");
 FUNCTION(swapped_short_body, "movb $1, (%rdi)\nret");
-FUNCTION(swapped_long_body, "movb $1, (%rdi)\n.rept 300\nnop\n.endr\nret");
+FUNCTION(swapped_long_body, "movb $1, (%rdi)\n.rept 100\nnop\n.endr\nret");
 
-char *swapped_code;
+char *swapped_code, *swapped_code_long;
 
 void swapped_nothing(char *page);
 void swapped_run(char *page);
+void swapped_run_long(char *page);
 extern const char swapped_short_body[], swapped_long_body[];
 
 enum { SHORT, LONG };
 
 static int pages;
 
-static void swap(int which)
+static void swap(char **code, int which)
 {
-	int fixed = swapped_code ? MAP_FIXED : 0;
+	int fixed = *code ? MAP_FIXED : 0;
 
-	swapped_code = mmap(swapped_code, 4096, PROT_READ | PROT_EXEC, MAP_SHARED | fixed, pages, which * 4096);
+	*code = mmap(*code, 4096, PROT_READ | PROT_EXEC, MAP_SHARED | fixed, pages, which * 4096);
 	/* Not by the fetch of an instruction. */
-	*(volatile char *)swapped_code;
+	*(volatile char *)*code;
 }
 
 int main(void)
@@ -42,23 +45,30 @@ int main(void)
 	char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	pages = memfd_create("pages", 0);
-	if (pwrite(pages, swapped_short_body, 64, SHORT) != 64 || pwrite(pages, swapped_long_body, 400, LONG * 4096) != 400) {
+	if (pwrite(pages, swapped_short_body, 64, SHORT) != 64 || pwrite(pages, swapped_long_body, 200, LONG * 4096) != 200) {
 		printf("swapped: no pages\n");
 		return 1;
 	}
 	for (int round = 0; round < rounds; round++) {
-		/* Both were executed, the long one last. */
+		/* Both were executed at both addresses, the one that will not fault last. */
 		for (int which = SHORT; which <= LONG; which++) {
-			swap(which);
+			swap(&swapped_code, which);
 			swapped_run(page);
+			swap(&swapped_code_long, LONG - which);
+			swapped_run_long(page);
 		}
 		getppid();
 		swapped_nothing(page);
 		getppid();
-		swap(SHORT);
+		swap(&swapped_code, SHORT);
 		madvise(page, 4096, MADV_DONTNEED);
 		getppid();
 		swapped_run(page);
+		getppid();
+		swap(&swapped_code_long, LONG);
+		madvise(page, 4096, MADV_DONTNEED);
+		getppid();
+		swapped_run_long(page);
 		getppid();
 	}
 	printf("swapped: ok\n");

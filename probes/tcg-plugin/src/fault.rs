@@ -13,7 +13,7 @@ use crate::led::{Repeating, Text};
 use crate::memory::Memory;
 use crate::plan::{Frame, Listed};
 use crate::qemu::{Access, Api};
-use crate::rests::Rests;
+use crate::rests::{PAGE_BYTES, Rest, Rests};
 
 /// The bit of a page fault's error code that says that the instruction could not be read.
 const FETCH: u64 = 1 << 4;
@@ -28,8 +28,8 @@ pub struct Faults {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// So many instructions of a block were not executed, the one that faulted being the first of them.
-    Inside(u16),
+    /// So much of a block was not executed, the instruction that faulted being the first of it.
+    Inside(Rest),
     /// No instruction was begun.
     Between,
     /// In one that repeats itself and stays counted: what follows are further rounds.
@@ -44,7 +44,7 @@ impl Place {
     #[must_use]
     pub fn within(self, counted: u64) -> Self {
         match self {
-            Self::Inside(rest) if u64::from(rest) > counted.max(1) => Self::Unknown,
+            Self::Inside(rest) if u64::from(rest.insns) > counted.max(1) => Self::Unknown,
             place => place,
         }
     }
@@ -62,18 +62,24 @@ pub fn set_up(api: Api) {
 }
 
 /// `in_host`: where something of the guest's memory lies in this process.
-pub fn find_memory(in_host: impl FnOnce() -> *const u8) {
+pub fn find_memory(in_host: *const u8) {
     let Some(faults) = FAULTS.get() else { return };
     faults.memory.get_or_init(|| {
         let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-        Memory::around(&maps, in_host())
+        Memory::around(&maps, in_host)
     });
 }
 
-/// A block is translated. Returns whether its last instruction was in a block before.
-pub fn translated(block: &[Listed], repeating: Repeating) -> bool {
+/// A block is translated; `in_host`: where it lies in this process. Returns whether its last instruction was in a block
+/// before.
+pub fn translated(block: &[Listed], in_host: *const u8, repeating: Repeating) -> bool {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "to be told from others at one address"
+    )]
+    let page = (in_host.addr() / PAGE_BYTES) as u32;
     let faults = FAULTS.get();
-    faults.is_some_and(|faults| faults.rests.keep(block, repeating))
+    faults.is_some_and(|faults| faults.rests.keep(block, page, repeating))
 }
 
 /// What lies at these addresses of the kernel's image, as far as the guest has that memory; `in_host`: where in this
@@ -92,7 +98,7 @@ pub fn rest(address: u64) -> u16 {
     let faults = FAULTS.get();
     faults
         .and_then(|faults| faults.rests.at(address))
-        .unwrap_or(0)
+        .map_or(0, |rest| rest.insns)
 }
 
 /// Whether an access writes into the block that the instruction at `at` was translated in.
@@ -154,7 +160,10 @@ impl Faults {
         let counted_before = self.rests.at(repeating).is_none();
         Some(match counted_before {
             true => Place::Repeating(repeating),
-            false => Place::Inside(1),
+            false => Place::Inside(Rest {
+                insns: 1,
+                ambiguous: false,
+            }),
         })
     }
 

@@ -1,9 +1,9 @@
 //! A plugin for QEMU's TCG that records every entry and return of known functions with an exact
 //! instruction count, without a change to the guest.
 //!
-//! Each vCPU has a clock and a ring. The clock costs one addition per block: inline where QEMU's interface
-//! can add to a vCPU's own number, or where there is but one vCPU; by a callback else. The count at
-//! instruction `i` of a block of `n` is `clock - (n - i)`, a constant that travels in the callback's
+//! Each vCPU has a clock and a ring. The clock costs one addition per block: by the block's record where it begins with
+//! one, else inline where QEMU's interface can add to a vCPU's own number, or where there is but one vCPU; by a callback
+//! else. The count at instruction `i` of a block of `n` is `clock - (n - i)`, a constant that travels in the callback's
 //! pointer. Where a fault leaves a block, an access to a device or a write into itself, what was not executed of it is
 //! taken back ([`fault`], [`left`]). Else nothing is allocated, looked up or disassembled while the guest runs: all is
 //! decided when a block is translated.
@@ -15,6 +15,7 @@
 pub mod choice;
 pub mod edges;
 pub mod fault;
+pub mod first;
 pub mod led;
 pub mod left;
 pub mod mapping;
@@ -38,7 +39,7 @@ use led::{Led, Repeating};
 use mapping::Mapping;
 use plan::{Frame, Hook, Listed, Sites, What};
 use qemu::{Api, Block, Callbacks, Clock, Id, Info, Instruction, OnAccess, OnExecution};
-use vcpu::{Ahead, Counted, pack};
+use vcpu::{Ahead, Counted, anew, pack};
 
 /// Read by QEMU before it calls anything: the version of the interface that this plugin was written for.
 /// QEMU 9.0 and later take no 1, earlier ones nothing else.
@@ -223,13 +224,16 @@ impl Plugin {
         let n = plan::executed(listed);
         let executed = &listed[..n];
         plan::hooks(executed, Sites(self.sites), hooks);
+        let in_host = api.in_host(api.instruction(block, 0));
         if executed.first().is_some_and(led::is_in_image) {
-            fault::find_memory(|| api.in_host(api.instruction(block, 0)));
+            fault::find_memory(in_host);
         }
         let repeating = self.repeating(block, executed);
-        let again = fault::translated(executed, repeating);
+        let again = fault::translated(executed, in_host, repeating);
         let counted = led::counted(n, repeating);
-        if self.counted != Counted::ByInstruction && counted > 0 {
+        let by_blocks = self.counted != Counted::ByInstruction;
+        let mut by_record = by_blocks && first::counts(executed, hooks);
+        if by_blocks && counted > 0 && !by_record {
             api.count_block(block, counted as u64);
         }
         // The image's own code cannot be written to, so no block of it ends in a write into itself.
@@ -254,12 +258,13 @@ impl Plugin {
                 self.plant_repeats(instruction, listed.address, led, further);
             }
             while let Some(hook) = planted.next_if(|hook| hook.at == i) {
-                self.plant_hook(instruction, hook.what, counted - i);
+                let counts = std::mem::take(&mut by_record);
+                self.plant_hook(instruction, hook.what, counted - i, counts);
             }
             if self.counted != Counted::ByBlock {
                 if repeating == Repeating::Next && i + 1 == n {
                     let behind = listed.address.wrapping_add(listed.size as u64);
-                    api.call_at(instruction, vcpu::on_leads, behind);
+                    api.call_at(instruction, anew::on_leads, behind);
                 }
                 api.count_instruction(instruction);
             }
@@ -285,10 +290,10 @@ impl Plugin {
     /// to a repeating instruction, that it counts.
     fn plant_alone(&self, instruction: Instruction, at: u64, leads: bool) {
         let on_access: OnAccess = match leads {
-            true => vcpu::on_access_alone::<true>,
-            false => vcpu::on_access_alone::<false>,
+            true => anew::on_access_alone::<true>,
+            false => anew::on_access_alone::<false>,
         };
-        self.api.call_at(instruction, vcpu::on_alone, 0);
+        self.api.call_at(instruction, anew::on_alone, 0);
         self.api.call_on_access(instruction, on_access, at);
     }
 
@@ -298,30 +303,51 @@ impl Plugin {
             return;
         }
         let call: OnExecution = match further {
-            true => vcpu::on_further_rounds,
-            false => vcpu::on_repeats,
+            true => anew::on_further_rounds,
+            false => anew::on_repeats,
         };
         self.api.call_at(instruction, call, at);
     }
 
-    /// `left`: instructions of the block that are counted, with this one.
-    fn plant_hook(&self, instruction: Instruction, what: What, left: usize) {
+    /// `left`: instructions of the block that are counted, with this one. `counts`: it is a record, and by it they are.
+    fn plant_hook(&self, instruction: Instruction, what: What, left: usize, counts: bool) {
         let short = |insns: usize| i16::try_from(insns).unwrap_or(i16::MAX);
         let by_block = short(left);
         let data = |word, ahead| pack(word, ahead, self.counted);
         // What counts each instruction adds after the callbacks, and before the instruction's accesses.
         match what {
             What::Record { word, after } => {
-                let by_instruction = -i16::from(after);
-                let ahead = Ahead {
-                    by_block: by_block + by_instruction,
-                    by_instruction,
+                let ahead = match (counts, after) {
+                    (true, _) => Ahead {
+                        by_block,
+                        by_instruction: -by_block * i16::from(after),
+                    },
+                    (false, _) => Ahead {
+                        by_block: by_block - i16::from(after),
+                        by_instruction: -i16::from(after),
+                    },
                 };
-                let call: OnExecution = match self.counted {
-                    Counted::Both => vcpu::on_record::<true>,
-                    Counted::ByBlock | Counted::ByInstruction => vcpu::on_record::<false>,
+                let call: OnExecution = match (counts, after, self.counted) {
+                    (true, false, Counted::Both) => vcpu::on_first_record::<true, false>,
+                    (true, false, _) => vcpu::on_first_record::<false, false>,
+                    (true, true, Counted::Both) => vcpu::on_first_record::<true, true>,
+                    (true, true, _) => vcpu::on_first_record::<false, true>,
+                    (false, _, Counted::Both) => vcpu::on_record::<true>,
+                    (false, _, _) => vcpu::on_record::<false>,
                 };
                 self.api.call_at(instruction, call, data(word, ahead));
+            }
+            What::Whole { word, end } => {
+                let ahead = Ahead {
+                    by_block,
+                    by_instruction: 0,
+                };
+                let call: OnExecution = match self.counted {
+                    Counted::Both => vcpu::on_whole::<true>,
+                    Counted::ByBlock | Counted::ByInstruction => vcpu::on_whole::<false>,
+                };
+                let end = u64::from(end as u16) << 48;
+                self.api.call_at(instruction, call, data(word, ahead) | end);
             }
             What::Fault { word, frame } => {
                 let by_instruction = 0;

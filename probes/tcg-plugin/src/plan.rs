@@ -28,6 +28,8 @@ pub struct Hook {
 pub enum What {
     /// Write a record. `after`: its stamp counts the instruction itself.
     Record { word: Word, after: bool },
+    /// Write two: `word` before the block, and another one of the same function behind it, of how it ends.
+    Whole { word: Word, end: Kind },
     /// The handler of a fault, or of an interrupt, is entered: its record is written when it is known where that
     /// was.
     Fault { word: Word, frame: Frame },

@@ -6,17 +6,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::led::{Repeating, counted};
 use crate::plan::Listed;
 
-const PAGE_BYTES: usize = 0x1000;
+pub(crate) const PAGE_BYTES: usize = 0x1000;
 
 /// Where an instruction lies in its block.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
+    /// The page of memory that it was translated from.
+    page: u32,
+    /// Of another page at the same address, something else was left.
+    ambiguous: bool,
     /// Instructions to the block's end, with this one; 0 where none was translated.
     left: u16,
     /// Bytes from the block's start.
     before: u16,
     /// Bytes to its end, with its own.
     behind: u16,
+}
+
+/// What is left of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Instructions, with the one asked for.
+    pub insns: u16,
+    /// At that address lay other code too, of which something else is left: this is of the block that was translated last.
+    pub ambiguous: bool,
 }
 
 /// By byte of a page.
@@ -31,9 +44,9 @@ pub struct Rests {
 }
 
 impl Rests {
-    /// Of one that repeats itself and is led to nothing is left: it stays counted. Returns whether the block's last
-    /// instruction was in one before.
-    pub fn keep(&self, block: &[Listed], repeating: Repeating) -> bool {
+    /// Of one that repeats itself and is led to nothing is left: it stays counted. `page`: of the guest's memory that the
+    /// block lies in, however it is numbered. Returns whether the block's last instruction was in one before.
+    pub fn keep(&self, block: &[Listed], page: u32, repeating: Repeating) -> bool {
         let mut pages = self.lock();
         let mut kept = false;
         let (Some(first), Some(last)) = (block.first(), block.last()) else {
@@ -52,8 +65,12 @@ impl Rests {
                     true => 0,
                     false => short(insns - i),
                 };
-                let longest = if place.left == left { place.before } else { 0 };
+                let same = place.left == left;
+                let longest = if same { place.before } else { 0 };
+                let elsewhere = kept && place.page != page;
                 *place = Place {
+                    page,
+                    ambiguous: place.ambiguous || elsewhere && !same,
                     left,
                     before: longest.max(short(listed.address.wrapping_sub(first.address))),
                     behind: short(end.wrapping_sub(listed.address)),
@@ -63,10 +80,13 @@ impl Rests {
         kept
     }
 
-    /// How many instructions are left, the one there among them.
+    /// How much is left, the instruction there with it.
     #[must_use]
-    pub fn at(&self, address: u64) -> Option<u16> {
-        self.find(address).map(|place| place.left)
+    pub fn at(&self, address: u64) -> Option<Rest> {
+        self.find(address).map(|place| Rest {
+            insns: place.left,
+            ambiguous: place.ambiguous,
+        })
     }
 
     /// Whether what is written from `to` on lies in the block of the instruction at `at`.

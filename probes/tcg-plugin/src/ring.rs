@@ -12,6 +12,8 @@ use wire::layout::{CHUNK_HEADER_BYTES, RECORD_BYTES, SEQUENCE_OFFSET, USED_OFFSE
 use wire::record::SWITCH_NUMBERS;
 use wire::{Control, Header, Policy, Shape, Taken, Word};
 
+/// More instructions than any block has.
+const LONGEST_BLOCK: u64 = 1 << 16;
 /// Between two looks at the reader's ring.
 const NAP: Duration = Duration::from_micros(20);
 /// Between two looks at the reader's life.
@@ -20,6 +22,7 @@ const LIFE_CHECK: Duration = Duration::from_millis(200);
 /// One vCPU's end. Used by that vCPU's thread alone, but for [`Ring::finish`], which runs when the
 /// vCPUs stand still.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Ring {
     /// Where the next record goes.
     next: *mut u64,
@@ -78,16 +81,26 @@ impl Ring {
         self.put(clock, word);
     }
 
-    /// The last thing that [`Ring::push`] does, so that nothing has to be kept over the call.
+    /// Whether two more records have room in the chunk, the first at `clock`, the other within a block of it.
+    #[inline]
+    #[must_use]
+    pub fn has_two(&self, clock: u64) -> bool {
+        let room = (self.end as usize).wrapping_sub(self.next as usize);
+        room >= 2 * RECORD_BYTES && clock.wrapping_sub(self.base) < (1 << 32) - LONGEST_BLOCK
+    }
+
+    /// The last thing that [`Ring::push`] does, so that nothing has to be kept over the call. Of C's, since nothing is
+    /// unwound to the caller then.
     #[cold]
     #[inline(never)]
-    fn push_to_next_chunk(&mut self, clock: u64, word: u32) {
+    extern "C" fn push_to_next_chunk(&mut self, clock: u64, word: u32) {
         self.turn(clock);
         self.put(clock, word);
     }
 
+    /// Where there is room.
     #[inline]
-    fn put(&mut self, clock: u64, word: u32) {
+    pub fn put(&mut self, clock: u64, word: u32) {
         // The low half of the clock.
         let raw = u64::from(word) << 32 | clock & 0xffff_ffff;
         // SAFETY: `next` is below `end`, inside the chunk that is ours until it is taken.

@@ -3,6 +3,8 @@
 //! A vCPU's callbacks come from its own thread, one at a time, so its state needs no lock. The states lie
 //! on cache lines of their own.
 
+pub mod anew;
+
 use std::cell::UnsafeCell;
 use std::ffi::{c_uint, c_void};
 use std::ptr;
@@ -31,20 +33,22 @@ pub enum Counted {
     Both,
 }
 
+/// What most records need comes first, and fits into a cache line.
 #[derive(Debug)]
+#[repr(C)]
 struct Vcpu {
     clock: &'static AtomicU64,
-    by_block: &'static AtomicU64,
-    by_instruction: &'static AtomicU64,
+    header: &'static Header,
+    /// The gate as it was when something was recorded last; [`NEVER`] while something is left out.
+    gate: u32,
     counted: Counted,
     ring: Ring,
-    header: &'static Header,
+    by_block: &'static AtomicU64,
+    by_instruction: &'static AtomicU64,
     checks: &'static Checks,
     edges: Edges,
     left: Left,
     repeats: Repeats,
-    /// The gate as it was when something was recorded last; [`NEVER`] while something is left out.
-    gate: u32,
     /// The opening of it that its records are of.
     opened: u32,
     choice: Choice,
@@ -144,11 +148,29 @@ impl Vcpu {
     /// The stamp and the word of packed data. With `BOTH` clocks, compares them.
     #[inline]
     fn unpack<const BOTH: bool>(&mut self, data: *mut c_void) -> (u64, u32) {
+        let stamp = stamp(self.clock, data as u64 >> 32);
         if BOTH {
-            let held = self.hold(data);
-            self.edges.end(held.stamps(), held.word);
+            self.compare(stamp, data);
         }
-        (stamp(self.clock, data as u64 >> 32), data as u32)
+        (stamp, data as u32)
+    }
+
+    /// Counts a block whose length the data have; the clock before and after.
+    #[inline]
+    fn begin_block(&self, data: *mut c_void) -> (u64, u64) {
+        let before = self.now();
+        let after = before.wrapping_add(data as u64 >> 32 & 0xffff);
+        self.clock.store(after, Ordering::Relaxed);
+        (before, after)
+    }
+
+    fn compare(&mut self, by_block: u64, data: *mut c_void) {
+        let held = self.hold(data);
+        let stamps = Stamps {
+            by_block,
+            ..held.stamps()
+        };
+        self.edges.end(stamps, held.word);
     }
 
     fn hold(&self, data: *mut c_void) -> Held {
@@ -197,7 +219,12 @@ impl Vcpu {
                 led_to = u64::from(self.repeats.is_only_led_to());
                 0
             }
-            Place::Inside(rest) => u64::from(rest),
+            Place::Inside(rest) => {
+                if rest.ambiguous && self.counted != Counted::ByInstruction {
+                    self.checks.ambiguous.fetch_add(1, Ordering::Relaxed);
+                }
+                u64::from(rest.insns)
+            }
             Place::Unknown => {
                 self.checks.unplaced.fetch_add(1, Ordering::Relaxed);
                 0
@@ -238,17 +265,35 @@ impl Vcpu {
         if self.header.gate.load(Ordering::Relaxed) == self.gate {
             self.ring.push(stamp, word);
         } else {
-            // The last thing to do: nothing has to be kept over the call.
+            // The last thing to do: nothing has to be kept over the call, and nothing is unwound from it.
             self.push_after_gate(stamp, word);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn push_after_gate(&mut self, stamp: u64, word: u32) {
+    extern "C" fn push_after_gate(&mut self, stamp: u64, word: u32) {
         if self.records(stamp, word) {
             self.ring.push(stamp, word);
         }
+    }
+
+    /// As [`Vcpu::push`], two of one block.
+    #[inline]
+    fn push_both(&mut self, before: u64, start: Word, after: u64, end: Word) {
+        if self.header.gate.load(Ordering::Relaxed) == self.gate && self.ring.has_two(before) {
+            self.ring.put(before, start.0);
+            self.ring.put(after, end.0);
+        } else {
+            self.push_one_by_one(before, start, after, end);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    extern "C" fn push_one_by_one(&mut self, before: u64, start: Word, after: u64, end: Word) {
+        self.push(before, start.0);
+        self.push(after, end.0);
     }
 
     fn records(&mut self, stamp: u64, word: u32) -> bool {
@@ -370,6 +415,44 @@ pub extern "C" fn on_record<const BOTH: bool>(number: c_uint, data: *mut c_void)
     vcpu.push(stamp, word);
 }
 
+/// As [`on_record`], at the start of a block that nothing else counts, of which `data` has the length. `AFTER`: the stamp
+/// counts the block.
+pub extern "C" fn on_first_record<const BOTH: bool, const AFTER: bool>(
+    number: c_uint,
+    data: *mut c_void,
+) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let (before, after) = vcpu.begin_block(data);
+    let stamp = if AFTER { after } else { before };
+    if BOTH {
+        vcpu.compare(stamp, data);
+    }
+    vcpu.push(stamp, data as u32);
+}
+
+/// At the start of a block that nothing else counts and that is executed to its end: the record of its start, and that of
+/// its end, of which `data` has the kind.
+pub extern "C" fn on_whole<const BOTH: bool>(number: c_uint, data: *mut c_void) {
+    // SAFETY: as above.
+    let vcpu = unsafe { &mut *vcpu(number) };
+    let (before, after) = vcpu.begin_block(data);
+    let start = Word(data as u32);
+    let end = start.of_kind((data as u64 >> 48) as u32);
+    if BOTH {
+        let executed = vcpu.by_instruction.load(Ordering::Relaxed);
+        for (by_block, word) in [(before, start), (after, end)] {
+            let by_instruction = executed.wrapping_add(by_block.wrapping_sub(before));
+            let stamps = Stamps {
+                by_block,
+                by_instruction,
+            };
+            vcpu.edges.end(stamps, word);
+        }
+    }
+    vcpu.push_both(before, start, after, end);
+}
+
 /// A fault's handler, or an interrupt's, is entered. `FRAME`: of [`Frame::ALL`].
 pub extern "C" fn on_fault<const FRAME: usize>(number: c_uint, data: *mut c_void) {
     // SAFETY: as above.
@@ -413,81 +496,6 @@ pub extern "C" fn on_unpushed(number: c_uint, _data: *mut c_void) {
     let vcpu = unsafe { &mut *vcpu(number) };
     if vcpu.waits > 0 {
         vcpu.settle(Place::Unknown);
-    }
-}
-
-/// An instruction that repeats itself is begun, for the first time or for further rounds.
-pub extern "C" fn on_repeats(number: c_uint, at: *mut c_void) {
-    // SAFETY: as above.
-    let vcpu = unsafe { &mut *vcpu(number) };
-    if vcpu.repeats.goes_on(at as u64, vcpu.now(), 1) {
-        if vcpu.counted != Counted::ByInstruction {
-            take(vcpu.by_block, 1);
-        }
-        // The addition comes behind this call.
-        if vcpu.counted != Counted::ByBlock {
-            take(vcpu.by_instruction, 1);
-        }
-    }
-}
-
-/// Further rounds are begun of an instruction that was counted by what led to it, where each instruction is counted. Told
-/// by the clock and by what was seen to interrupt it, not by where it lies.
-pub extern "C" fn on_further_rounds(number: c_uint, at: *mut c_void) {
-    // SAFETY: as above.
-    let vcpu = unsafe { &mut *vcpu(number) };
-    let (at, now) = (at as u64, vcpu.now());
-    // The block itself adds nothing.
-    let own = u64::from(vcpu.counted == Counted::ByInstruction);
-    if vcpu.repeats.goes_on(at, now, own) {
-        take(vcpu.by_instruction, 1);
-    } else if repeats::resumes(at) {
-        take(vcpu.by_instruction, 1);
-        vcpu.repeats.begun(at, now.wrapping_sub(own));
-    }
-}
-
-/// The last instruction of a block that leads to one that repeats itself, at `at`, where each instruction is counted.
-pub extern "C" fn on_leads(number: c_uint, at: *mut c_void) {
-    // SAFETY: as above.
-    let vcpu = unsafe { &mut *vcpu(number) };
-    let now = vcpu.now();
-    vcpu.repeats.led_to(at as u64, now);
-}
-
-/// A block of one instruction is executed, which another one was seen to hold too.
-pub extern "C" fn on_alone(number: c_uint, _data: *mut c_void) {
-    // SAFETY: as above.
-    let vcpu = unsafe { &mut *vcpu(number) };
-    vcpu.left.begun(vcpu.by_block.load(Ordering::Relaxed));
-}
-
-/// Such an instruction accesses memory; `at`: where it lies. `LEADS`: the repeating instruction behind it stays counted.
-pub extern "C" fn on_access_alone<const LEADS: bool>(
-    number: c_uint,
-    access: Access,
-    to: u64,
-    at: *mut c_void,
-) {
-    // SAFETY: as above.
-    let vcpu = unsafe { &mut *vcpu(number) };
-    let at = at as u64;
-    let by_block = vcpu.counted != Counted::ByInstruction;
-    // Blocks are counted in one of the ways only.
-    let rest = u64::from(fault::rest(at)) * u64::from(by_block);
-    let now = vcpu.by_block.load(Ordering::Relaxed);
-    let behind = vcpu
-        .left
-        .accessed(now, rest.saturating_sub(u64::from(LEADS)));
-    if behind > 0 {
-        vcpu.checks.left.fetch_add(1, Ordering::Relaxed);
-        take(vcpu.by_block, behind);
-    } else if fault::overwrites(access, to, at) && vcpu.left.overwrote(now, rest) {
-        vcpu.checks.left.fetch_add(1, Ordering::Relaxed);
-        take(vcpu.by_block, rest);
-        if vcpu.counted != Counted::ByBlock {
-            take(vcpu.by_instruction, 1);
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use uklscope_tcg::fault::Place;
 use uklscope_tcg::left::Left;
+use uklscope_tcg::rests::Rest;
 
 #[test]
 fn what_lies_behind_an_access_that_left_its_block_is_taken_back_once() {
@@ -56,10 +57,16 @@ fn a_write_into_the_own_block_at_its_end_takes_back_the_instruction_alone() {
 
 #[test]
 fn no_more_is_left_of_a_block_than_was_counted_since_the_last_record() {
-    let inside = Place::Inside(7);
+    let left = |insns| {
+        Place::Inside(Rest {
+            insns,
+            ambiguous: false,
+        })
+    };
+    let inside = left(7);
     assert_eq!(inside.within(7), inside);
     assert_eq!(inside.within(6), Place::Unknown);
-    let last = Place::Inside(1);
+    let last = left(1);
     assert_eq!(last.within(0), last, "a call that faults");
     assert_eq!(Place::Between.within(0), Place::Between);
 }

@@ -1,34 +1,14 @@
 //! What is planted in a block, by its bytes and the site table.
 
+mod listed;
+
+use listed::{block, listed};
 use uklscope_tcg::led::Repeating;
 use uklscope_tcg::plan::{Frame, Hook, Listed, Sites, What, executed, goes_on, hooks};
 use uklscope_tcg::rests::Rests;
 use wire::{Kind, Site, SiteFlags, Word};
 
 const BASE: u64 = 0xffff_ffff_8100_0000;
-
-fn listed(address: u64, bytes: &[u8]) -> Listed {
-    let mut all = [0; 16];
-    all[..bytes.len()].copy_from_slice(bytes);
-    Listed {
-        address,
-        bytes: all,
-        size: bytes.len(),
-    }
-}
-
-/// Instructions one after the other.
-fn block(start: u64, instructions: &[&[u8]]) -> Vec<Listed> {
-    let mut address = start;
-    instructions
-        .iter()
-        .map(|bytes| {
-            let this = listed(address, bytes);
-            address += bytes.len() as u64;
-            this
-        })
-        .collect()
-}
 
 fn check(block: &[Listed], sites: &[Site], expected: &[(usize, What)]) {
     let mut found = Vec::new();
@@ -57,6 +37,9 @@ const SYSRETQ: &[u8] = &[0x48, 0x0f, 0x07];
 const JMP_RAX: &[u8] = &[0xff, 0xe0];
 const SAVE_RSP: &[u8] = &[0x48, 0x89, 0xa7, 0x98, 0x0b, 0, 0];
 const LOAD_RSP: &[u8] = &[0x48, 0x8b, 0xa6, 0x98, 0x0b, 0, 0];
+
+/// Where a block lies in the guest's memory.
+const PAGE: u32 = 7;
 
 #[test]
 fn entries_and_returns_are_recorded() {
@@ -387,15 +370,19 @@ fn what_is_left_of_a_block_is_known_at_each_of_its_instructions() {
     let rests = Rests::default();
     // The last but one is the first page's last.
     let start = BASE + 0xffc;
-    rests.keep(&block(start, &[NOP, RET, SAVE_RSP, NOP]), Repeating::None);
-    let at = |offset| rests.at(start + offset);
+    rests.keep(
+        &block(start, &[NOP, RET, SAVE_RSP, NOP]),
+        PAGE,
+        Repeating::None,
+    );
+    let at = |offset| rests.at(start + offset).map(|rest| rest.insns);
     assert_eq!([0, 1, 2, 9].map(at), [Some(4), Some(3), Some(2), Some(1)]);
     assert_eq!([3, 10].map(at), [None, None], "no instruction begins there");
     assert_eq!(rests.at(BASE - 0x1000), None);
     // One that is executed again as a block of its own is still the same in the other.
-    rests.keep(&block(start + 1, &[RET]), Repeating::None);
+    rests.keep(&block(start + 1, &[RET]), PAGE, Repeating::None);
     assert_eq!(at(1), Some(3));
-    rests.keep(&block(start, &[NOP, RET]), Repeating::None);
+    rests.keep(&block(start, &[NOP, RET]), PAGE, Repeating::None);
     assert_eq!([0, 1, 2].map(at), [Some(2), Some(1), Some(2)]);
 }
 
@@ -403,7 +390,11 @@ fn what_is_left_of_a_block_is_known_at_each_of_its_instructions() {
 fn what_an_instruction_writes_is_of_its_block_or_not() {
     let rests = Rests::default();
     let start = BASE + 0x1010;
-    rests.keep(&block(start, &[NOP, RET, SAVE_RSP, NOP]), Repeating::None);
+    rests.keep(
+        &block(start, &[NOP, RET, SAVE_RSP, NOP]),
+        PAGE,
+        Repeating::None,
+    );
     let at = start + 1;
     let reaches = |to: u64, bytes| rests.reaches(at, to, bytes);
     assert!(reaches(start, 1) && reaches(start + 9, 1), "in the block");
@@ -419,18 +410,19 @@ fn what_an_instruction_writes_is_of_its_block_or_not() {
 fn what_repeats_itself_is_counted_by_what_leads_to_it() {
     let rests = Rests::default();
     let rep_movsb: &[u8] = &[0xf3, 0xa4];
-    let left = |from: u64| [0, 1].map(|at| rests.at(BASE + from + at));
+    let left = |from: u64| [0, 1].map(|at| rests.at(BASE + from + at).map(|rest| rest.insns));
     rests.keep(
         &block(BASE, &[NOP, rep_movsb]),
+        PAGE,
         Repeating::Last { led: false },
     );
     assert_eq!(left(0), [Some(2), Some(1)]);
     let led = Repeating::Last { led: true };
-    rests.keep(&block(BASE, &[NOP, rep_movsb]), led);
+    rests.keep(&block(BASE, &[NOP, rep_movsb]), PAGE, led);
     assert_eq!(left(0), [Some(2), None], "it stays counted");
-    rests.keep(&block(BASE + 1, &[rep_movsb]), led);
+    rests.keep(&block(BASE + 1, &[rep_movsb]), PAGE, led);
     assert_eq!(left(0), [Some(2), None], "further rounds count nothing");
-    rests.keep(&block(BASE + 16, &[NOP, NOP]), Repeating::Next);
+    rests.keep(&block(BASE + 16, &[NOP, NOP]), PAGE, Repeating::Next);
     assert_eq!(left(16), [Some(3), Some(2)], "with the one behind");
 }
 
@@ -440,21 +432,39 @@ fn the_longest_block_that_ends_in_an_instruction_is_its_block() {
     let start = BASE + 0x1ff0;
     let at = start + 9;
     assert!(
-        !rests.keep(&block(at, &[SAVE_RSP]), Repeating::None),
+        !rests.keep(&block(at, &[SAVE_RSP]), PAGE, Repeating::None),
         "the first time"
     );
     assert!(rests.reaches(at, at + 6, 1) && !rests.reaches(at, at - 1, 1));
     assert!(!rests.reaches(at, at + 7, 1), "the next page");
     assert!(rests.keep(
         &block(start, &[SAVE_RSP, NOP, NOP, SAVE_RSP]),
+        PAGE,
         Repeating::None
     ));
     assert!(rests.reaches(at, start, 1));
-    assert!(rests.keep(&block(start + 8, &[NOP, SAVE_RSP]), Repeating::None));
+    assert!(rests.keep(&block(start + 8, &[NOP, SAVE_RSP]), PAGE, Repeating::None));
     assert!(rests.reaches(at, start, 1), "the longer one is still there");
-    assert!(rests.keep(&block(at, &[SAVE_RSP]), Repeating::None));
+    assert!(rests.keep(&block(at, &[SAVE_RSP]), PAGE, Repeating::None));
     assert!(rests.reaches(at, start, 1), "executed again alone");
     // Other code.
-    rests.keep(&block(start + 8, &[NOP, SAVE_RSP, NOP]), Repeating::None);
+    rests.keep(
+        &block(start + 8, &[NOP, SAVE_RSP, NOP]),
+        PAGE,
+        Repeating::None,
+    );
     assert!(rests.reaches(at, start + 8, 1) && !rests.reaches(at, start, 1));
+}
+
+#[test]
+fn where_other_code_lay_what_is_left_is_not_sure() {
+    let rests = Rests::default();
+    let left = || rests.at(BASE).map(|rest| (rest.insns, rest.ambiguous));
+    rests.keep(&block(BASE, &[NOP, NOP, RET]), PAGE, Repeating::None);
+    // The same code of another program, and changed in its place.
+    rests.keep(&block(BASE, &[NOP, NOP, RET]), PAGE + 1, Repeating::None);
+    rests.keep(&block(BASE, &[NOP, RET]), PAGE + 1, Repeating::None);
+    assert_eq!(left(), Some((2, false)));
+    rests.keep(&block(BASE, &[NOP, NOP, RET]), PAGE, Repeating::None);
+    assert_eq!(left(), Some((3, true)));
 }

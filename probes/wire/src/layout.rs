@@ -82,6 +82,9 @@ pub struct Checks {
     /// Blocks that may lead to an instruction that repeats itself and is counted by what lies before it: one instruction
     /// is missing each time they do.
     pub led_elsewhere: AtomicU64,
+    /// Faults at an address where several pages had code, of which not the same is left: that of the block translated last
+    /// was taken back.
+    pub ambiguous: AtomicU64,
 }
 
 /// In the header's page: the tasks that are recorded. Written by the debugger, before the probe starts.

@@ -156,9 +156,17 @@ impl Word {
         Kind::from_number(self.0 >> 28)
     }
 
+    #[inline]
     #[must_use]
     pub const fn function(self) -> u32 {
         self.0 & (FUNCTIONS - 1)
+    }
+
+    /// The same function's, of the kind of that number.
+    #[inline]
+    #[must_use]
+    pub const fn of_kind(self, number: u32) -> Self {
+        Self(number << 28 | self.function())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `cargo xtask bench trace`: what tracing costs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use debugger::crossing::Mode;
@@ -39,6 +39,9 @@ pub(super) struct Args {
     /// The plugin; else beside this program
     #[arg(long)]
     plugin: Option<PathBuf>,
+    /// Another build of the plugin, in the same rounds; again for more
+    #[arg(long = "against")]
+    builds: Vec<PathBuf>,
 }
 
 /// Seconds are wall time of the workload: from the application's first line to its last.
@@ -62,7 +65,7 @@ struct Report {
 /// What a tracer costs, and what it does for it.
 #[derive(Serialize)]
 struct Row {
-    name: &'static str,
+    name: String,
     does: &'static str,
     /// The one of `measured` that it is compared with.
     beside: &'static str,
@@ -155,52 +158,71 @@ fn lines(report: &Report) -> Vec<String> {
 
 /// What is run in each round.
 struct Column<'a> {
-    name: &'static str,
+    name: String,
     does: &'static str,
     beside: &'static str,
     setup: Setup<'a>,
+    /// `None`: the one beside this program.
+    plugin: Option<&'a Path>,
     /// Does this part of the operations alone, where all would take many minutes.
     part: u64,
 }
 
-fn own<'a>(name: &'static str, does: &'static str, setup: Setup<'a>) -> Column<'a> {
+fn own<'a>(name: &str, does: &'static str, setup: Setup<'a>) -> Column<'a> {
     Column {
-        name,
+        name: name.to_owned(),
         does,
         beside: PLAIN,
         setup,
+        plugin: None,
         part: 1,
     }
 }
 
-fn columns<'a>(rivals: &'a [Rival], tracer: Option<&'a GuestTracer>) -> Vec<Column<'a>> {
-    let mut columns = vec![
-        own(PLAIN, "nothing", Setup::Plain),
-        own(
+fn columns<'a>(
+    args: &'a Args,
+    rivals: &'a [Rival],
+    tracer: Option<&'a GuestTracer>,
+) -> Vec<Column<'a>> {
+    let mut columns = vec![own(PLAIN, "nothing", Setup::Plain)];
+    let mut traced = |build: Option<&'a Path>, name, does, scope| {
+        let own = own(name, does, Setup::Traced(scope));
+        columns.push(Column {
+            name: match build {
+                Some(path) => format!("{name} ({})", path.display()),
+                None => own.name,
+            },
+            plugin: build.or(args.plugin.as_deref()),
+            ..own
+        });
+    };
+    for build in std::iter::once(None).chain(args.builds.iter().map(|path| Some(path.as_path()))) {
+        traced(
+            build,
             "uklscope",
             "every function of kernel and application, folded as it runs",
-            Setup::Traced(Scope::Functions),
-        ),
-        own(
+            Scope::Functions,
+        );
+        traced(
+            build,
             "uklscope, boundary",
             "crossings alone",
-            Setup::Traced(Scope::Boundary),
-        ),
-        own(
+            Scope::Boundary,
+        );
+        traced(
+            build,
             "uklscope, clock",
             "all instructions are counted, nothing is recorded",
-            Setup::Traced(Scope::Clock),
-        ),
-    ];
+            Scope::Clock,
+        );
+    }
     let of_qemu = |rival: &'a Rival| own(rival.name, rival.does, Setup::Rival(rival));
     columns.extend(rivals.iter().map(of_qemu));
     if let Some(tracer) = tracer {
         let of_guest = |name, does, how| Column {
-            name,
-            does,
             beside: PLAIN_TRACERS,
-            setup: Setup::GuestTracer(tracer, how),
             part: 20,
+            ..own(name, does, Setup::GuestTracer(tracer, how))
         };
         columns.extend([
             own(
@@ -239,7 +261,7 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
         wanted().and_then(|()| GuestTracer::of(&image.manifest.name)),
         &mut missing,
     );
-    let columns = columns(rivals.as_deref().unwrap_or_default(), tracer.as_ref());
+    let columns = columns(args, rivals.as_deref().unwrap_or_default(), tracer.as_ref());
     let mut runs: Vec<Vec<Measured>> = vec![Vec::new(); columns.len()];
     let repeats = args.repeats.max(1);
     for round in 1..=repeats {
@@ -251,7 +273,7 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
                 args.mode,
                 column.calls(args),
                 column.setup,
-                args.plugin.as_deref(),
+                column.plugin,
             )?);
             step.done();
         }
@@ -334,7 +356,7 @@ impl Row {
         // The boot is in the CPU time, and does not become less with the operations.
         let cpu = (own.calls == base.calls).then(|| own.cpu_seconds() / base.cpu_seconds());
         Self {
-            name: column.name,
+            name: column.name.clone(),
             does: column.does,
             beside: column.beside,
             calls: own.calls,
@@ -349,7 +371,7 @@ impl Row {
     /// Each crossing of the workload would have taken as long as those that were counted.
     fn of_gdb(rate: f64, calls: u64, crossings: f64, plain: Option<f64>) -> Self {
         Self {
-            name: "gdb",
+            name: "gdb".to_owned(),
             does: "a breakpoint at the entry of each crossing, that counts",
             beside: PLAIN,
             calls,
