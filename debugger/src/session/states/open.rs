@@ -76,7 +76,6 @@ fn open(port: Port, path: &Path, options: &StatesOptions) -> Result<Engine, Trou
         )));
     }
     let end = positions.last() as u64;
-    let vcpus = positions.vcpus;
     let target = Target::over(Link::states(Stub::new(positions)), ANSWER)?;
     let lacks = symbols
         .as_ref()
@@ -89,7 +88,7 @@ fn open(port: Port, path: &Path, options: &StatesOptions) -> Result<Engine, Trou
             .into_owned(),
         mode,
         accelerator: "none".to_owned(),
-        vcpus,
+        vcpus: 1,
         lacks,
         found: attach::stub_facts(&target),
     };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::addr::{Addr, PhysAddr};
 use crate::gdb::reply::{self, ReplyError};
 use crate::gdb::request::Request;
-use crate::space::Root;
 
 use super::lines::{Gap, Lines};
 use super::shelf::Shelf;
@@ -131,34 +130,17 @@ impl Target {
         len: usize,
     ) -> Result<Vec<Option<Vec<u8>>>, TargetError> {
         self.needs_machine("looking for the kernel")?;
-        let tables = self.tables();
-        let peek = |addr: &Addr| {
-            let mut bytes = vec![0; len];
-            self.peek(*addr, &mut bytes, tables).then_some(bytes)
-        };
-        let mut read: Vec<_> = places.iter().map(peek).collect();
-        let missing = || {
-            places
-                .iter()
-                .enumerate()
-                .filter(|(at, _)| read[*at].is_none())
-        };
-        let requests: Vec<_> = missing()
-            .map(|(_, addr)| Request::ReadMemory {
+        self.read_through(self.selected)?;
+        let requests: Vec<_> = places
+            .iter()
+            .map(|addr| Request::ReadMemory {
                 addr: addr.0,
                 len: len as u64,
             })
             .collect();
-        if requests.is_empty() {
-            return Ok(read);
-        }
-        let missing: Vec<usize> = missing().map(|(at, _)| at).collect();
-        self.read_through(self.selected)?;
         let replies = self.batch(&requests)?;
-        for (at, payload) in missing.into_iter().zip(&replies) {
-            read[at] = reply::bytes(payload, Some(len)).ok();
-        }
-        Ok(read)
+        let bytes = |payload: &Vec<u8>| reply::bytes(payload, Some(len)).ok();
+        Ok(replies.iter().map(bytes).collect())
     }
 
     /// Reads much at once, past the cache, in pieces as long as the stub takes. What cannot be read
@@ -323,8 +305,7 @@ impl Target {
 
     fn fetch_lines(&mut self, mut starts: Vec<u64>) -> Result<(), TargetError> {
         let len = self.memory.lines.len;
-        let tables = self.tables();
-        starts.retain(|start| !self.peek_line(*start, tables));
+        starts.retain(|start| !self.peek_line(*start));
         if starts.is_empty() {
             return Ok(());
         }
@@ -340,10 +321,10 @@ impl Target {
         Ok(())
     }
 
-    /// A line from shared memory, without a packet: of the kernel's half, or through page tables.
-    pub(super) fn peek_line(&mut self, start: u64, tables: Option<Root>) -> bool {
+    /// A line of the kernel's half from shared memory: without a packet.
+    pub(super) fn peek_line(&mut self, start: u64) -> bool {
         let mut bytes = vec![0; usize::try_from(self.memory.lines.len).unwrap_or(0)];
-        let peeked = self.peek(Addr(start), &mut bytes, tables);
+        let peeked = Addr(start).in_kernel_half() && self.peek(Addr(start), &mut bytes);
         if peeked {
             self.memory.lines.read.insert(start, Ok(bytes.into()));
         }
