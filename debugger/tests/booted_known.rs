@@ -99,24 +99,26 @@ fn code_that_the_kernel_patches_is_counted_as_it_is_then() {
 #[test]
 #[ignore = "boots an image"]
 fn a_fault_in_other_code_than_lay_there_last_is_told_with_its_count() {
-    let [fast, slow] =
-        [Clock::Fast, Clock::Slow].map(|clock| report("swapped", Mode::Linux, clock, None));
     let counted = |report: &Report| {
         let requests = report.requests.as_ref().expect("it has requests");
         ["run", "long"].map(|kind| app(requests, kind) - app(requests, "nothing") + 1)
     };
-    assert_eq!(counted(&slow), [3, 103]);
-    // What is left of the block in the first one, of which no more was counted; in the second one what is left in the
-    // block beside, of 102.
-    assert_eq!(counted(&fast), [3 + 2, 103 + 102 - 2]);
-    for what in ["which instruction faulted", "how much of its block"] {
-        let told = |report: &Report| {
+    let told = |report: &Report| {
+        ["which instruction faulted", "how much of its block"].map(|what| {
             let start = format!("of {ROUNDS} of ");
             let mut notes = report.notes.iter();
             notes.any(|note| note.starts_with(&start) && note.contains(what))
-        };
-        assert!(told(&fast), "{what}: {:?}", fast.notes);
-        assert!(!told(&slow), "{what}: {:?}", slow.notes);
+        })
+    };
+    let slow = report("swapped", Mode::Linux, Clock::Slow, None);
+    assert_eq!(counted(&slow), [3, 103]);
+    assert_eq!(told(&slow), [false; 2], "{:?}", slow.notes);
+    for mode in Mode::ALL {
+        let fast = report("swapped", mode, Clock::Fast, None);
+        // What is left of the block in the first one, of which no more was counted; in the second one what is left in
+        // the block beside, of 102.
+        assert_eq!(counted(&fast), [3 + 2, 103 + 102 - 2], "mode {mode}");
+        assert_eq!(told(&fast), [true; 2], "mode {mode}: {:?}", fast.notes);
     }
 }
 

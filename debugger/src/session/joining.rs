@@ -18,7 +18,7 @@ use super::run::sets_breakpoints;
 use super::target::TrapKind;
 use super::trouble::{ASKING, Ending, Trouble};
 use crate::command::{Back, Command, WatchKind};
-use crate::count::{counted, either};
+use crate::count::counted;
 use crate::event::{Answer, Event, Failure, Stop, StopReason};
 
 /// More bytes than these are no variable.
@@ -169,11 +169,7 @@ impl Engine {
             Ask::SetRegisters { bytes, .. } if bytes.len() != target.description().size() => {
                 return Err(Trouble::new(
                     "setting all registers",
-                    format!(
-                        "{} {} given",
-                        counted(bytes.len(), "byte"),
-                        either(bytes.len(), "was", "were")
-                    ),
+                    format!("{} came", counted(bytes.len(), "byte")),
                     "give as many as they have",
                 ));
             }

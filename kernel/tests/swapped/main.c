@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <ukl.h>
@@ -38,6 +39,15 @@ static void swap(char **code, int which)
 	*(volatile char *)*code;
 }
 
+/* The kernel takes no text of its own image for the application's memory. */
+static int put(const char *body, int which)
+{
+	char text[200];
+
+	memcpy(text, body, sizeof text);
+	return pwrite(pages, text, sizeof text, which * 4096) != sizeof text;
+}
+
 int main(void)
 {
 	const char *asked = getenv("n");
@@ -45,7 +55,7 @@ int main(void)
 	char *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	pages = memfd_create("pages", 0);
-	if (pwrite(pages, swapped_short_body, 64, SHORT) != 64 || pwrite(pages, swapped_long_body, 200, LONG * 4096) != 200) {
+	if (put(swapped_short_body, SHORT) || put(swapped_long_body, LONG)) {
 		printf("swapped: no pages\n");
 		return 1;
 	}
