@@ -65,7 +65,7 @@ fn four_debug_registers_are_budgeted_and_an_unmapped_page_gets_one_by_itself() {
     let note = two.note.unwrap();
     assert!(
         note.starts_with("by a debug register: as a software breakpoint")
-            && note.ends_with("1 of 4 debug registers are in use"),
+            && note.ends_with("1 of 4 debug registers is in use"),
         "{note}"
     );
     // Nobody writes the banner.
