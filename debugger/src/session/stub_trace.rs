@@ -2,10 +2,14 @@
 //! back to the application. It works on anything one can attach to, and is slow: a crossing costs two
 //! round trips to be seen and two for each instruction to be counted.
 
+mod interrupts;
+mod looks;
+mod machine;
 mod operation;
 mod state;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +18,7 @@ use std::time::{Duration, Instant};
 use wire::{Kind, SiteFlags};
 
 use super::process::Qemu;
+use super::shared_memory::SharedMemory;
 use super::target::{Endpoint, StopCause, Target, TargetError, Trap};
 use super::trace::{TraceOptions, Traced, open_symbols, table_of};
 use super::trace_error::TraceError;
@@ -24,6 +29,7 @@ use crate::count::{counted, either};
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews, Vcpu};
 use crate::profile::EntryCode;
+use crate::qemu::arguments::Machine;
 use crate::qemu::image::Image;
 use crate::symbols::Symbols;
 use crate::trace::fold::{Fold, Run};
@@ -35,6 +41,9 @@ use state::Keeping;
 
 pub use operation::{FunctionCode, Operation, Wanted, step_operation};
 
+/// The guest's time goes by its instructions: none of it goes by while the machine is stopped and let go, and a tick
+/// follows the other no sooner than it would.
+const BY_INSTRUCTIONS: [&str; 2] = ["-icount", "shift=3"];
 /// Of each call so many are stepped where the machine is kept at each: the others run.
 const STEPPED_BESIDE_STATES: u64 = 1;
 /// There a crossing longer than this is given up: its sides are kept all the same.
@@ -66,9 +75,20 @@ pub fn trace_by_stub(
     let twin = (options.setup.mode == Mode::Linux).then(|| image.twin());
     let profile = options.profile.as_deref();
     let symbols = open_symbols(&image.vmlinux(), twin.as_deref(), profile)?;
-    let qemu = Qemu::start(&options.machine(image))?;
+    let mut machine = options.machine(image);
+    if keeper.is_some() {
+        machine.more.extend(BY_INSTRUCTIONS.map(OsString::from));
+    }
+    let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20)
+        .map_err(|source| TraceError::Memory { source })?;
+    let qemu = Qemu::start(&Machine {
+        shared_memory: Some(memory.path()),
+        ..machine
+    })?;
     let endpoint = qemu.gdb().cloned().ok_or(TraceError::NoStub)?;
-    let target = Target::connect(&endpoint, PATIENCE)?;
+    let mut target = Target::connect(&endpoint, PATIENCE)?;
+    // A look at it takes no packet.
+    target.share(memory);
     let mut traced = trace_target(target, &symbols, options, keeper, cancel, tell)?;
     traced.serial = qemu.serial().try_iter().flatten().collect();
     Ok(traced)
@@ -102,9 +122,12 @@ fn trace_target(
 ) -> Result<Traced, TraceError> {
     let (table, app) = table_of(symbols);
     let mut tracer = tracer(target, (&table, app), options);
+    let vcpus = u32::try_from(tracer.target.vcpus()?.len()).unwrap_or(1);
     let keeping = keeper.as_deref_mut();
     if let Some(keeper) = keeping {
-        tracer.keeping = Some(Keeping::new(keeper, symbols));
+        // One of ours, whose time goes by its instructions.
+        let is_own = tracer.target.is_shared();
+        tracer.keeping = Some(Keeping::new(keeper, symbols, vcpus, is_own));
         tracer.longest = MOST_BESIDE_STATES;
     }
     tracer.steps.in_app();
@@ -231,7 +254,11 @@ impl StubTracer<'_> {
             .collect();
         entries
             .into_iter()
-            .try_for_each(|entry| self.target.insert(Trap::soft(entry)))
+            .try_for_each(|entry| self.target.insert(Trap::soft(entry)))?;
+        match &mut self.keeping {
+            Some(keeping) => keeping.plant(&mut self.target),
+            None => Ok(()),
+        }
     }
 
     fn follow(
@@ -282,7 +309,7 @@ impl StubTracer<'_> {
         // The SYSCALL instruction leaves its return address in rcx: a neighbour's lies elsewhere.
         let caller = registers.get("rcx").map(Addr);
         let by_syscall = self.syscall_entries.contains(&pc);
-        if by_syscall && !caller.is_some_and(|caller| self.is_apps(caller)) {
+        if by_syscall && !caller.is_some_and(self.is_apps()) {
             self.neighbours += 1;
             return Ok(None);
         }
@@ -292,7 +319,7 @@ impl StubTracer<'_> {
     }
 
     fn crossing(&mut self, vcpu: Vcpu) -> Result<(), TargetError> {
-        if self.keep_exit(vcpu)? {
+        if self.keep_exit(vcpu)? || self.keep_arrival(vcpu)? {
             return Ok(());
         }
         let Some((pc, number)) = self.entered(vcpu)? else {
@@ -321,7 +348,8 @@ impl StubTracer<'_> {
         Ok(())
     }
 
-    /// Steps until the application goes on; false: the crossing sleeps, or is too long to be followed.
+    /// Steps until the application goes on; false: the crossing sleeps, waits for another
+    /// vCPU, or is too long to be followed.
     fn walk(&mut self, vcpu: Vcpu, entry: Addr) -> Result<bool, TargetError> {
         self.steps.enter(entry);
         let mut pc = entry;
@@ -329,7 +357,8 @@ impl StubTracer<'_> {
             let instruction = self.instruction(pc)?;
             let sleeps =
                 self.steps.switches(pc) && instruction.stack_switch() == Some(StackSwitch::Loads);
-            if sleeps {
+            // The other vCPUs stand meanwhile: one that holds a lock holds it until this one runs on.
+            if sleeps || instruction.waits() {
                 return Ok(false);
             }
             self.target.step(vcpu)?;
@@ -352,12 +381,25 @@ impl StubTracer<'_> {
     }
 
     /// Where nothing is known of the application everything is taken for its code.
-    fn is_apps(&self, addr: Addr) -> bool {
-        let text = match self.setup.mode {
+    fn is_apps(&self) -> impl Fn(Addr) -> bool + use<> {
+        let text = self.text();
+        move |addr| text.is_empty() || text.contains(addr)
+    }
+
+    /// Of an interrupt's or an exception's frame: where nothing is known of the application, the user half is its.
+    fn interrupted_app(&self) -> impl Fn(Addr) -> bool + use<> {
+        let text = self.text();
+        move |addr| match text.is_empty() {
+            true => !addr.in_kernel_half(),
+            false => text.contains(addr),
+        }
+    }
+
+    fn text(&self) -> AddrRange {
+        match self.setup.mode {
             Mode::Linux => self.twin,
             _ => self.app.span(),
-        };
-        text.is_empty() || text.contains(addr)
+        }
     }
 
     fn instruction(&mut self, pc: Addr) -> Result<Decoded, TargetError> {
@@ -388,7 +430,7 @@ impl StubTracer<'_> {
         )];
         if self.given_up > 0 {
             notes.push(format!(
-                "{} slept or {} longer than {} instructions: not counted",
+                "{} slept, waited for another vCPU or {} longer than {} instructions: not counted",
                 counted(self.given_up, "stepped crossing"),
                 either(self.given_up, "was", "were"),
                 self.longest
@@ -408,7 +450,10 @@ impl StubTracer<'_> {
                 counted(open, "crossing")
             ));
         }
-        notes.push("faults and interrupts are not traced by this engine".to_owned());
+        notes.push(match &self.keeping {
+            Some(keeping) => keeping.arrivals_note(),
+            None => "faults and interrupts are not traced by this engine".to_owned(),
+        });
         self.fold.report(&self.run(notes), MOST_CLASSES)
     }
 

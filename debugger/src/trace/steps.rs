@@ -43,6 +43,12 @@ impl Decoded {
         self.0.is_string_instruction() && prefixed
     }
 
+    /// `pause`: it waits for what another vCPU does.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.0.mnemonic() == Mnemonic::Pause
+    }
+
     /// `mov %rsp, offset(%reg)` or `mov offset(%reg), %rsp`.
     #[must_use]
     pub fn stack_switch(&self) -> Option<StackSwitch> {

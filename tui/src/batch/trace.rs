@@ -104,8 +104,8 @@ pub struct TraceArgs {
     /// Count in both ways, and fail if they differ between any two records.
     #[arg(long, conflicts_with = "slow_clock")]
     pub check_clock: bool,
-    /// By the stub: keep the registers and the memory at both sides of each crossing; 'uklscope replay FILE' then
-    /// goes back and forth between them.
+    /// By the stub: keep the registers and the memory at both sides of each crossing, interrupts and exceptions
+    /// included; 'uklscope replay FILE' then goes back and forth between them.
     #[arg(long, requires = "output")]
     pub state: bool,
     /// Where the recording goes.
@@ -161,12 +161,6 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     if args.state && args.engine != Engine::Stub {
         bail!(
             "tracing {}: --state needs a machine that stops at each crossing; add --engine stub",
-            args.image
-        );
-    }
-    if args.engine == Engine::Stub && args.boot.smp != 1 {
-        bail!(
-            "tracing {} by the stub: it steps one vCPU; leave --smp out",
             args.image
         );
     }

@@ -76,6 +76,7 @@ fn open(port: Port, path: &Path, options: &StatesOptions) -> Result<Engine, Trou
         )));
     }
     let end = positions.last() as u64;
+    let vcpus = positions.vcpus;
     let target = Target::over(Link::states(Stub::new(positions)), ANSWER)?;
     let lacks = symbols
         .as_ref()
@@ -88,7 +89,7 @@ fn open(port: Port, path: &Path, options: &StatesOptions) -> Result<Engine, Trou
             .into_owned(),
         mode,
         accelerator: "none".to_owned(),
-        vcpus: 1,
+        vcpus,
         lacks,
         found: attach::stub_facts(&target),
     };

@@ -22,6 +22,8 @@ pub(in crate::session) struct Positions {
     loaded: (usize, Vec<State>),
     /// The image's code and constants.
     contents: Option<Contents>,
+    /// How many the machine has.
+    pub(super) vcpus: u32,
     /// Blocks that could not be read.
     pub(super) damaged: usize,
 }
@@ -32,6 +34,8 @@ struct Position {
     /// Which of its states.
     at: usize,
     pc: Option<Addr>,
+    /// The one that crosses.
+    vcpu: u32,
 }
 
 impl Positions {
@@ -73,6 +77,7 @@ impl Positions {
             list: Vec::new(),
             loaded: (0, Vec::new()),
             contents,
+            vcpus: 1,
             damaged: 0,
             stored,
         };
@@ -90,10 +95,18 @@ impl Positions {
                 continue;
             };
             let description = &self.description;
+            let numbers = states.iter().flat_map(|state| {
+                let others = state.others.iter().map(|other| other.vcpu);
+                others.chain([state.vcpu])
+            });
+            self.vcpus = numbers
+                .map(|number| number.saturating_add(1))
+                .fold(self.vcpus, u32::max);
             let each = states.iter().enumerate().map(|(at, state)| Position {
                 block,
                 at,
                 pc: registers(description, state).pc(),
+                vcpu: state.vcpu,
             });
             self.list.extend(each);
             if self.loaded.1.is_empty() {
@@ -111,6 +124,11 @@ impl Positions {
         self.list.get(number)?.pc
     }
 
+    /// The one that crosses there.
+    pub(super) fn vcpu(&self, number: usize) -> u32 {
+        self.list.get(number).map_or(0, |position| position.vcpu)
+    }
+
     /// `None` where there is none of that number.
     pub(super) fn state(&mut self, number: usize) -> Option<&State> {
         let Position { block, at, .. } = *self.list.get(number)?;
@@ -120,9 +138,15 @@ impl Positions {
         self.loaded.1.get(at)
     }
 
-    pub(super) fn registers(&mut self, number: usize) -> Option<Registers> {
+    /// Of one of its vCPUs; `None` where they were not kept.
+    pub(super) fn registers(&mut self, number: usize, vcpu: u32) -> Option<Registers> {
         let description = Arc::clone(&self.description);
-        Some(registers(&description, self.state(number)?))
+        let state = self.state(number)?;
+        if state.vcpu == vcpu {
+            return Some(registers(&description, state));
+        }
+        let other = state.others.iter().find(|other| other.vcpu == vcpu)?;
+        Some(Registers::new(description, other.registers.clone()))
     }
 
     /// `None` where a byte of it is not known.

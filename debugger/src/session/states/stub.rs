@@ -6,12 +6,12 @@ use std::time::Duration;
 use super::Positions;
 use crate::gdb::hex;
 use crate::gdb::packet::{self, Decoder, Item};
+use crate::gdb::registers::Registers;
 use crate::qemu::replay::START;
 use crate::trace::recording::Passed;
 
 /// Bytes of a packet, as QEMU's stub has them.
 const PACKET: usize = 0x1000;
-const THREAD: &str = "p01.01";
 const NOT_HELD: &str = "the recording does not hold it";
 const UNCHANGEABLE: &str = "a recording cannot be changed";
 
@@ -22,6 +22,8 @@ pub(in crate::session) struct Stub {
     /// Where the next resume ends, if nothing ends it before.
     stop_at: Option<usize>,
     traps: BTreeSet<u64>,
+    /// The vCPU whose registers are asked for; none is the one that crosses.
+    selected: Option<u32>,
     decoder: Decoder,
     /// On their way to the client.
     out: Vec<u8>,
@@ -35,6 +37,7 @@ impl Stub {
             at: 0,
             stop_at: None,
             traps: BTreeSet::new(),
+            selected: None,
             decoder: Decoder::default(),
             out: Vec::new(),
             acknowledges: true,
@@ -104,17 +107,27 @@ impl Stub {
             }
             "?" => {
                 self.traps.clear();
-                stopped(5)
+                self.stopped(5)
             }
             "vCont?" => text("vCont;c;C;s;S"),
-            "qfThreadInfo" => format!("m{THREAD}").into_bytes(),
+            "qfThreadInfo" => {
+                let threads: Vec<_> = (0..self.positions.vcpus).map(thread).collect();
+                format!("m{}", threads.join(",")).into_bytes()
+            }
             "qsThreadInfo" => text("l"),
             "g" => self.all_registers(),
             "c" => self.go_on(),
             "s" => self.step(),
             _ if request.starts_with("vCont;c") => self.go_on(),
             _ if request.starts_with("vCont;s") => self.step(),
-            _ if request.starts_with("qThreadExtraInfo,") => hex::encode(b"CPU#0 [recorded]"),
+            _ if request.starts_with("qThreadExtraInfo,") => {
+                let vcpu = vcpu_of(request).unwrap_or(0);
+                hex::encode(format!("CPU#{vcpu} [recorded]").as_bytes())
+            }
+            _ if request.starts_with("Hg") => {
+                self.selected = vcpu_of(request);
+                text("OK")
+            }
             _ if request.starts_with(['H', 'D']) => text("OK"),
             _ if request.starts_with(['M', 'X', 'G', 'P']) => refused(UNCHANGEABLE),
             _ if request.starts_with(['Z', 'z']) => self.trap(request),
@@ -142,17 +155,30 @@ impl Stub {
     }
 
     fn all_registers(&mut self) -> Vec<u8> {
-        let registers = self.positions.registers(self.at);
+        let registers = self.registers();
         registers.map_or_else(
             || refused(NOT_HELD),
             |registers| digits(registers.all_bytes().iter().copied()),
         )
     }
 
+    fn registers(&mut self) -> Option<Registers> {
+        let crossing = self.positions.vcpu(self.at);
+        let vcpu = self.selected.unwrap_or(crossing);
+        self.positions.registers(self.at, vcpu)
+    }
+
+    /// A stop at this state is one of the vCPU that crosses, and what is read next is its.
+    fn stopped(&mut self, signal: u8) -> Vec<u8> {
+        self.selected = None;
+        let thread = thread(self.positions.vcpu(self.at));
+        format!("T{signal:02x}thread:{thread};").into_bytes()
+    }
+
     /// `p10`
     fn register(&mut self, request: &str) -> Option<Vec<u8>> {
         let number = hex::number(request.strip_prefix('p')?.as_bytes())?;
-        let registers = self.positions.registers(self.at)?;
+        let registers = self.registers()?;
         let mut layout = registers.description().registers.iter();
         let register = layout.find(|register| u64::from(register.number) == number)?;
         let bytes = registers.all_bytes().iter().skip(register.offset);
@@ -191,7 +217,7 @@ impl Stub {
 
     fn step(&mut self) -> Vec<u8> {
         self.at = (self.at + 1).min(self.positions.last());
-        stopped(5)
+        self.stopped(5)
     }
 
     /// As QEMU does, it stops where it stands if there is a trap.
@@ -199,13 +225,13 @@ impl Stub {
         loop {
             let pc = self.positions.pc(self.at);
             if self.stop_at == Some(self.at) {
-                return stopped(2);
+                return self.stopped(2);
             }
             if pc.is_some_and(|pc| self.traps.contains(&pc.0)) {
-                return stopped(5);
+                return self.stopped(5);
             }
             if self.at == self.positions.last() {
-                return stopped(2);
+                return self.stopped(2);
             }
             self.at += 1;
         }
@@ -243,8 +269,16 @@ impl Stub {
     }
 }
 
-fn stopped(signal: u8) -> Vec<u8> {
-    format!("T{signal:02x}thread:{THREAD};").into_bytes()
+/// `p01.02` of vCPU 1.
+fn thread(vcpu: u32) -> String {
+    format!("p01.{:02x}", vcpu.saturating_add(1))
+}
+
+/// `Hgp1.2`, `qThreadExtraInfo,p1.2`; none where all or any are meant.
+fn vcpu_of(request: &str) -> Option<u32> {
+    let at = request.rfind(['.', 'g', ','])?;
+    let number = hex::number(request.get(at + 1..)?.as_bytes())?;
+    u32::try_from(number.checked_sub(1)?).ok()
 }
 
 fn refused(why: &str) -> Vec<u8> {

@@ -5,7 +5,7 @@ use crate::crossing::CrossingKind;
 use crate::gdb::hex;
 use crate::gdb::packet;
 use crate::session::trace_file;
-use crate::trace::recording::{Head, Machine, Memory, Passed, Side, State, Writer};
+use crate::trace::recording::{Head, Machine, Memory, Other, Passed, Side, State, Writer};
 use crate::trace::report::Report;
 
 const XML: &str = r#"<target>
@@ -28,6 +28,8 @@ fn state(number: u64) -> State {
             kind: CrossingKind::Syscall,
             call: "write".to_owned(),
         },
+        vcpu: 0,
+        others: Vec::new(),
         // The stub did not have the upper half of the stack pointer.
         registers: STACK.to_le_bytes()[..4]
             .iter()
@@ -40,7 +42,7 @@ fn state(number: u64) -> State {
     }
 }
 
-fn positions() -> Positions {
+fn positions(of: fn(u64) -> State) -> Positions {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.uklrec");
     let mut writer = Writer::begin(Vec::new(), &Head::default()).unwrap();
@@ -53,7 +55,7 @@ fn positions() -> Positions {
         ..Machine::default()
     };
     writer.machine(&machine).unwrap();
-    (0..6).for_each(|number| writer.state(state(number)).unwrap());
+    (0..6).for_each(|number| writer.state(of(number)).unwrap());
     let report: Report = serde_json::from_str(
         r#"{"schema": 1, "mode": "ukl", "lost": 0, "insns": 0, "events": 0, "engine": "stub", "classes": [], "notes": []}"#,
     )
@@ -64,7 +66,23 @@ fn positions() -> Positions {
 }
 
 fn stub() -> Stub {
-    Stub::new(positions())
+    Stub::new(positions(state))
+}
+
+/// The same by two vCPUs in turn. The other one stands at 0xa0000 and the state's number.
+fn by_two(number: u64) -> State {
+    let other = Other {
+        vcpu: u32::from(number % 2 == 0),
+        registers: [STACK, 0xa_0000 + number]
+            .iter()
+            .flat_map(|register| register.to_le_bytes().map(Some))
+            .collect(),
+    };
+    State {
+        vcpu: 1 - other.vcpu,
+        others: vec![other],
+        ..state(number)
+    }
 }
 
 fn ask(stub: &mut Stub, request: &str) -> Vec<String> {
@@ -156,6 +174,22 @@ fn it_goes_on_to_a_trap_a_position_or_the_end() {
     check(&mut stub, "z0,101,1", "OK");
     assert_eq!(monitor(&mut stub, "loadvm start"), "");
     check(&mut stub, "c", END);
+}
+
+#[test]
+fn each_vcpu_has_its_own_registers() {
+    let mut stub = Stub::new(positions(by_two));
+    check(&mut stub, "qfThreadInfo", "mp01.01,p01.02");
+    check(&mut stub, "p1", "0001000000000000");
+    check(&mut stub, "Hgp1.2", "OK");
+    check(&mut stub, "p1", "00000a0000000000");
+    // The one that crosses is the one that stops, and is asked from then on.
+    check(&mut stub, "vCont;s:p1.1", "T05thread:p01.02;");
+    check(&mut stub, "p1", "0002000000000000");
+    check(&mut stub, "Hgp1.1", "OK");
+    check(&mut stub, "p1", "01000a0000000000");
+    check(&mut stub, "Hgp1.3", "OK");
+    check(&mut stub, "g", "E.the recording does not hold it");
 }
 
 #[test]

@@ -3,42 +3,29 @@
 //! What is read at a side is what a debugger that stops there asks for first: the code, the stack, the
 //! task, and what the call's arguments point to.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use super::StubTracer;
-use crate::addr::{Addr, AddrRange};
+use super::interrupts::Interrupts;
+use super::looks::{POINTED, pointed, read_file, read_pointed, read_task};
+use super::machine::machine;
+use crate::addr::Addr;
 use crate::crossing::CrossingKind;
 use crate::event::Vcpu;
-use crate::guest;
-use crate::session::doors::{Doors, From};
+use crate::session::doors::{Door, Doors, From};
 use crate::session::target::{Registers, Target, TargetError, Trap};
 use crate::session::trace_keep::Keeper;
-use crate::symbols::unwind::RegisterSet;
-use crate::symbols::{Contents, Symbols};
-use crate::trace::recording::{Machine, Memory, PIECE, Passed, Side, State};
+use crate::symbols::Symbols;
+use crate::trace::recording::{Memory, Other, Passed, Side, State};
 
 /// Below the stack pointer a function without calls may keep its own (System V ABI).
 const RED_ZONE: u64 = 128;
 /// Above it.
 const STACK: usize = 4096;
-/// Bytes behind a pointer whose length nobody tells, and at most.
-const POINTED: usize = 256;
-const MOST_POINTED: u64 = 4096;
-/// From an argument to an iovec's buffer is one, of a message two; the places that are followed, and the words
-/// of each.
-const LEVELS: usize = 3;
-const MOST_PLACES: usize = 32;
-const MEMBERS: usize = 8;
 /// Bytes of code at the program counter.
 const CODE: usize = 64;
-/// Bytes of one look at the kernel's code.
-const LOOK: u64 = 0x400;
-/// Of the interrupt descriptor table.
-const TABLE: usize = 4096;
-/// What lies below is no address.
-const LOWEST: u64 = 0x1000;
-/// A system call's arguments, and what the fourth one of a plain call is in.
-const ARGUMENTS: [&str; 7] = ["rdi", "rsi", "rdx", "r10", "r8", "r9", "rcx"];
+/// Leaves the faulting address in cr2.
+const PAGE_FAULT: &str = "asm_exc_page_fault";
 
 /// Where states go, and the crossings that have not returned.
 pub(super) struct Keeping<'a> {
@@ -46,44 +33,77 @@ pub(super) struct Keeping<'a> {
     symbols: &'a Symbols,
     doors: Doors,
     calls: HashMap<u64, String>,
+    vcpus: u32,
     machine_is_kept: bool,
     crossings: u64,
     open: Vec<Open>,
-    /// Where calls come back to.
-    returns: BTreeSet<Addr>,
+    interrupts: Interrupts,
+    /// Interrupts and exceptions that were kept.
+    arrivals: u64,
+}
+
+/// Where a crossing comes back to: the same place in another task is another crossing's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Back {
+    pc: Addr,
+    sp: Addr,
+    task: Option<Addr>,
+    /// The root of the page tables: it tells processes apart where tasks are not known.
+    space: Option<u64>,
 }
 
 /// A crossing that has not returned.
 struct Open {
-    back: Addr,
-    sp: u64,
-    /// The root of its page tables: a child of fork() comes back to the same place.
-    space: Option<u64>,
+    back: Back,
     passed: Passed,
-    /// What its arguments point to.
-    pointed: Vec<(Addr, usize)>,
+    /// Places that are kept at its exit as well.
+    places: Vec<(Addr, usize)>,
+}
+
+/// What the processor pushes for an interrupt or an exception: rip, cs, rflags, rsp, ss.
+struct Frame {
+    ip: Addr,
+    sp: Addr,
 }
 
 impl<'a> Keeping<'a> {
-    pub(super) fn new(keeper: &'a mut Keeper, symbols: &'a Symbols) -> Self {
+    pub(super) fn new(
+        keeper: &'a mut Keeper,
+        symbols: &'a Symbols,
+        vcpus: u32,
+        is_own: bool,
+    ) -> Self {
         Self {
             keeper,
             symbols,
             doors: Doors::of(symbols),
             calls: symbols.calls().collect(),
+            vcpus,
             machine_is_kept: false,
             crossings: 0,
             open: Vec::new(),
-            returns: BTreeSet::new(),
+            interrupts: Interrupts::new(is_own),
+            arrivals: 0,
         }
     }
 
-    fn entry(&mut self, target: &mut Target, vcpu: Vcpu) -> Result<(), TargetError> {
-        if !self.machine_is_kept {
-            self.machine_is_kept = true;
-            let machine = machine(target, self.symbols)?;
-            self.keeper.machine(machine);
+    /// Waits for exceptions from now on, and for interrupts when the application is seen to run.
+    pub(super) fn plant(&mut self, target: &mut Target) -> Result<(), TargetError> {
+        let doors = self.doors.ways_in().filter(|(_, door)| arrives(door));
+        let arrivals: Vec<_> = doors
+            .map(|(at, door)| (Trap::soft(at), door.kind))
+            .collect();
+        for (trap, kind) in arrivals {
+            target.insert(trap)?;
+            if kind == CrossingKind::Interrupt {
+                self.interrupts.add(trap);
+            }
         }
+        self.interrupts.take_out(target)
+    }
+
+    /// A call's entry, at which the target stands.
+    fn entry(&mut self, target: &mut Target, vcpu: Vcpu) -> Result<(), TargetError> {
         let registers = target.registers(vcpu)?;
         let (Some(pc), Some(sp)) = (registers.pc(), registers.sp()) else {
             return Ok(());
@@ -97,84 +117,202 @@ impl<'a> Keeping<'a> {
             (_, _, Some(door)) => self.symbols.profile().shortcut(&door.name).to_owned(),
             _ => String::new(),
         };
-        let (back, sp_then) = match from {
-            From::Rcx | From::Saved => (registers.get("rcx").map(Addr), sp.0),
+        let back = match from {
+            From::Rcx | From::Saved => registers.get("rcx").map(|back| (Addr(back), sp)),
             From::Stack(above) => {
                 let mut bytes = [0; 8];
                 let read = target.read(sp + above, &mut bytes);
                 let back = read.is_ok().then(|| Addr(u64::from_le_bytes(bytes)));
-                (back, sp.0.wrapping_add(above + 8))
+                back.map(|back| (back, sp.wrapping_add(above + 8)))
             }
         };
+        let places = pointed(&registers);
+        self.enter(target, (vcpu, &registers), (kind, call), back, places)
+    }
+
+    /// The entry of an interrupt or an exception, if the target stands at one. Those that come while the
+    /// application runs are crossings.
+    fn arrival(
+        &mut self,
+        target: &mut Target,
+        vcpu: Vcpu,
+        is_apps: impl Fn(Addr) -> bool,
+    ) -> Result<bool, TargetError> {
+        let registers = target.registers(vcpu)?;
+        let pc = registers.pc();
+        let door = pc.and_then(|pc| self.doors.way_in(pc));
+        let (Some(door), Some(sp)) = (door.filter(|door| arrives(door)), registers.sp()) else {
+            return Ok(false);
+        };
+        let above = match door.from {
+            From::Stack(above) => above,
+            From::Rcx | From::Saved => 0,
+        };
+        let frame = frame(target, sp + above).filter(|frame| is_apps(frame.ip));
+        let (kind, mut call) = (door.kind, door.name.clone());
+        let Some(frame) = frame else {
+            if kind == CrossingKind::Interrupt {
+                self.interrupts.take_out(target)?;
+            }
+            return Ok(true);
+        };
+        let mut places = vec![(frame.ip, CODE), (frame.sp.wrapping_sub(RED_ZONE), STACK)];
+        if kind == CrossingKind::Interrupt {
+            self.interrupts.one_came();
+        }
+        if kind == CrossingKind::Interrupt && above > 0 {
+            // Its stub has pushed the vector, as a signed byte.
+            let mut vector = [0; 1];
+            if target.read(sp, &mut vector).is_ok() {
+                call = format!("{call} vector {}", vector[0]);
+            }
+        }
+        if call == PAGE_FAULT {
+            places.extend(registers.get("cr2").map(|at| (Addr(at), POINTED)));
+        }
+        self.arrivals += 1;
+        let back = Some((frame.ip, frame.sp));
+        self.enter(target, (vcpu, &registers), (kind, call), back, places)?;
+        Ok(true)
+    }
+
+    fn enter(
+        &mut self,
+        target: &mut Target,
+        (vcpu, registers): (Vcpu, &Registers),
+        (kind, call): (CrossingKind, String),
+        back: Option<(Addr, Addr)>,
+        places: Vec<(Addr, usize)>,
+    ) -> Result<(), TargetError> {
+        if !self.machine_is_kept {
+            self.machine_is_kept = true;
+            let machine = machine(target, self.symbols)?;
+            self.keeper.machine(machine);
+        }
         self.crossings += 1;
-        let pointed = pointed(&registers);
         let passed = Passed {
             crossing: self.crossings,
             side: Side::Entry,
             kind,
             call,
         };
-        self.keep(target, vcpu, passed.clone(), &pointed)?;
-        if let Some(back) = back {
-            if self.returns.insert(back) {
-                target.insert(Trap::soft(back))?;
-            }
-            self.open.push(Open {
-                back,
-                sp: sp_then,
-                space: registers.get("cr3"),
-                passed,
-                pointed,
-            });
+        let task = self.keep(target, vcpu, passed.clone(), &places)?;
+        let Some((pc, sp)) = back else {
+            return Ok(());
+        };
+        if !self.open.iter().any(|open| open.back.pc == pc) {
+            target.insert(Trap::soft(pc))?;
         }
+        let space = registers.get("cr3");
+        self.open.push(Open {
+            back: Back {
+                pc,
+                sp,
+                task,
+                space,
+            },
+            passed,
+            places,
+        });
         Ok(())
     }
 
-    /// Whether a call has come back here.
+    /// Whether the target stands where calls come back. Each that does now has its exit: an interrupt may come
+    /// before the first instruction after another crossing, and both are back then.
     fn exit(&mut self, target: &mut Target, vcpu: Vcpu) -> Result<bool, TargetError> {
         let registers = target.registers(vcpu)?;
-        let Some(pc) = registers.pc().filter(|pc| self.returns.contains(pc)) else {
+        let (Some(pc), Some(sp)) = (registers.pc(), registers.sp()) else {
             return Ok(false);
         };
-        let (sp, space) = (registers.sp(), registers.get("cr3"));
-        let is_it =
-            |open: &Open| open.back == pc && Some(Addr(open.sp)) == sp && open.space == space;
-        if let Some(at) = self.open.iter().rposition(is_it) {
+        if !self.open.iter().any(|open| open.back.pc == pc) {
+            return Ok(false);
+        }
+        let task = read_task(target, self.symbols, self.vcpus, (vcpu, &registers));
+        let here = Back {
+            pc,
+            sp,
+            task: task.map(|task| task.addr),
+            space: registers.get("cr3"),
+        };
+        while let Some(at) = self.open.iter().rposition(|open| open.back == here) {
             let open = self.open.remove(at);
+            if open.passed.kind != CrossingKind::Interrupt {
+                self.interrupts.another_came();
+            }
             let passed = Passed {
                 side: Side::Exit,
                 ..open.passed
             };
-            self.keep(target, vcpu, passed, &open.pointed)?;
+            self.keep(target, vcpu, passed, &open.places)?;
         }
+        // A trap that nobody waits at any more need not be stepped off.
+        if !self.open.iter().any(|open| open.back.pc == pc) {
+            target.remove(Trap::soft(pc))?;
+        }
+        self.interrupts.application_runs(target)?;
         Ok(true)
     }
 
+    /// The state as it is now, and the task that the vCPU runs.
     fn keep(
         &mut self,
         target: &mut Target,
         vcpu: Vcpu,
         passed: Passed,
-        pointed: &[(Addr, usize)],
-    ) -> Result<(), TargetError> {
+        places: &[(Addr, usize)],
+    ) -> Result<Option<Addr>, TargetError> {
         let registers = target.registers(vcpu)?;
-        let mut places: Vec<_> = registers.pc().map(|pc| (pc, CODE)).into_iter().collect();
-        let stack = registers.sp().map(|sp| sp.wrapping_sub(RED_ZONE));
-        places.extend(stack.map(|stack| (stack, STACK)));
         // What cannot be read is not kept.
-        target.read_many(&places);
-        read_pointed(target, pointed);
-        read_task(target, self.symbols, &registers);
+        target.read_many(&around(&registers));
+        read_pointed(target, places);
+        let task = read_task(target, self.symbols, self.vcpus, (vcpu, &registers));
+        if let (Some(task), Some(fd)) = (&task, registers.get("rdi")) {
+            read_file(target, self.symbols, task, fd);
+        }
+        let mut others = Vec::new();
+        for other in (0..self.vcpus).map(Vcpu).filter(|other| *other != vcpu) {
+            others.push(self.other(target, other, &registers)?);
+        }
         let mut memory = Memory::default();
         for (addr, bytes) in target.keep(None).memory() {
             memory.put(addr, bytes);
         }
         self.keeper.state(State {
             passed,
+            vcpu: vcpu.0,
             registers: registers.all_bytes().to_vec(),
+            others,
             memory,
         });
-        Ok(())
+        Ok(task.map(|task| task.addr))
+    }
+
+    /// Another vCPU at the same moment, with its code and stack: memory is one address space's, so that of another
+    /// process's the kernel's half alone is.
+    fn other(
+        &self,
+        target: &mut Target,
+        vcpu: Vcpu,
+        beside: &Registers,
+    ) -> Result<Other, TargetError> {
+        let registers = target.registers(vcpu)?;
+        let is_same = registers.get("cr3") == beside.get("cr3");
+        let mut places = around(&registers);
+        places.retain(|(at, _)| is_same || at.in_kernel_half());
+        target.read_many(&places);
+        read_task(target, self.symbols, self.vcpus, (vcpu, &registers));
+        Ok(Other {
+            vcpu: vcpu.0,
+            registers: registers.all_bytes().to_vec(),
+        })
+    }
+
+    pub(super) fn arrivals_note(&self) -> String {
+        let passed = self.interrupts.passed_note();
+        format!(
+            "{} interrupts and exceptions of the application are kept, and not in the counts below{passed}",
+            self.arrivals
+        )
     }
 
     /// Crossings that were entered and did not come back.
@@ -199,140 +337,36 @@ impl StubTracer<'_> {
             None => Ok(false),
         }
     }
-}
 
-/// What the arguments point to. A length follows its buffer, where there is one.
-fn pointed(registers: &Registers) -> Vec<(Addr, usize)> {
-    let values = ARGUMENTS.map(|name| registers.get(name));
-    let next = values.iter().skip(1).chain([&None]);
-    let each = values.iter().zip(next).filter_map(|(value, next)| {
-        let addr = (*value).filter(|value| is_address(*value))?;
-        let told = next.filter(|next| (1..LOWEST).contains(next));
-        let len = told.map_or(POINTED, |len| {
-            usize::try_from(len.min(MOST_POINTED)).unwrap_or(POINTED)
-        });
-        Some((Addr(addr), len.max(POINTED)))
-    });
-    each.collect()
-}
-
-/// Those places, and what lies behind the addresses that they begin with: the buffers of an iovec, of a
-/// message.
-fn read_pointed(target: &mut Target, pointed: &[(Addr, usize)]) {
-    let mut level = pointed.to_vec();
-    for _ in 0..LEVELS {
-        let read = target.read_many(&level);
-        let words = read.iter().flatten().flat_map(|bytes| {
-            let words = bytes.as_chunks().0.iter().take(MEMBERS);
-            words.map(|word| u64::from_le_bytes(*word))
-        });
-        let mut next: Vec<_> = words
-            // A structure of the kernel's may lead to a device, where each read does something.
-            .filter(|word| is_address(*word) && !Addr(*word).in_kernel_half())
-            .map(|word| (Addr(word), POINTED))
-            .collect();
-        next.sort_unstable();
-        next.dedup();
-        next.truncate(MOST_PLACES);
-        level = next;
-    }
-}
-
-/// As a pointer of the application's or of the kernel's would be.
-const fn is_address(word: u64) -> bool {
-    let above = word >> 47;
-    word >= LOWEST && (above == 0 || above == u64::MAX >> 47)
-}
-
-/// The task that runs and its stacks and the file that a call is about, as a stop asks for them.
-fn read_task(target: &mut Target, symbols: &Symbols, registers: &Registers) {
-    let mut set = RegisterSet::from_names(|name| registers.get(name));
-    let mut memory = |at: Addr, bytes: &mut [u8]| target.read(at, bytes).is_ok();
-    let areas = guest::cpu_areas(symbols, 1, &mut memory).unwrap_or_default();
-    set.gs_base = areas.first().map(|area| area.start.0);
-    let current = guest::current(symbols, &set, &mut memory).ok();
-    // For what they read.
-    let _ = guest::Stacks::of(symbols, &set, current.as_ref(), &mut memory);
-    if let (Some(task), Some(fd)) = (current, registers.get("rdi")) {
-        let _ = guest::file_behind(symbols, task.addr, fd, &mut memory);
-    }
-}
-
-/// What holds at every state: the kernel's code and constants, of which only those pieces are kept that
-/// are not as vmlinux has them.
-fn machine(target: &mut Target, symbols: &Symbols) -> Result<Machine, TargetError> {
-    let told = target.monitor("info registers").unwrap_or_default();
-    let is_table = |line: &&str| {
-        ["LDT=", "TR =", "GDT=", "IDT="]
-            .iter()
-            .any(|key| line.starts_with(key))
-    };
-    let tables: String = told
-        .lines()
-        .filter(is_table)
-        .map(|line| format!("{line}\n"))
-        .collect();
-    let mut machine = Machine {
-        documents: (**target.own_account()).clone(),
-        said: [("info registers".to_owned(), tables)].into(),
-        ..Machine::default()
-    };
-    if let Some(table) = crate::session::slide::interrupt_table(target) {
-        let mut bytes = [0; TABLE];
-        if target.read(table, &mut bytes).is_ok() {
-            machine.memory.put(table.0, &bytes);
+    /// Keeps the interrupt or exception that the target stands at the entry of. Whether it does.
+    pub(super) fn keep_arrival(&mut self, vcpu: Vcpu) -> Result<bool, TargetError> {
+        let is_apps = self.interrupted_app();
+        match &mut self.keeping {
+            Some(keeping) => keeping.arrival(&mut self.target, vcpu, is_apps),
+            None => Ok(false),
         }
     }
-    let contents = symbols.contents();
-    for range in constant(symbols) {
-        compare(target, &contents, range, &mut machine)?;
-    }
-    Ok(machine)
 }
 
-/// Code and constants, which hardly change once the kernel is up.
-fn constant(symbols: &Symbols) -> Vec<AddrRange> {
-    let between = |from, to| {
-        let (from, to) = (symbols.address_of(from)?, symbols.address_of(to)?);
-        Some(AddrRange::new(from, to))
-    };
-    let kernel = [
-        between("_stext", "_etext"),
-        between("__start_rodata", "__end_rodata"),
-    ];
-    let mut ranges: Vec<AddrRange> = kernel.into_iter().flatten().collect();
-    ranges.extend(symbols.boundary().app_text.iter());
-    ranges
+/// Whether the processor goes there by itself.
+fn arrives(door: &Door) -> bool {
+    matches!(door.kind, CrossingKind::Fault | CrossingKind::Interrupt)
 }
 
-fn compare(
-    target: &mut Target,
-    contents: &Contents,
-    range: AddrRange,
-    machine: &mut Machine,
-) -> Result<(), TargetError> {
-    let first = range.start.0.next_multiple_of(LOOK);
-    let places: Vec<Addr> = (first..range.end.0.saturating_sub(LOOK))
-        .step_by(usize::try_from(LOOK).unwrap_or(1))
-        .map(Addr)
-        .collect();
-    let len = usize::try_from(LOOK).unwrap_or(0);
-    let read = target.probe(&places, len)?;
-    for (start, bytes) in places.iter().zip(read) {
-        let Some(bytes) = bytes else {
-            continue;
-        };
-        match machine.of_file.last_mut() {
-            Some((from, known)) if *from + *known == start.0 => *known += LOOK,
-            _ => machine.of_file.push((start.0, LOOK)),
-        }
-        let pieces = bytes.chunks_exact(usize::try_from(PIECE).unwrap_or(1));
-        for (at, piece) in (0..).map(|i| start.0 + i * PIECE).zip(pieces) {
-            let mut same = vec![0; piece.len()];
-            if !contents.read(Addr(at), &mut same) || same != piece {
-                machine.memory.put(at, piece);
-            }
-        }
-    }
-    Ok(())
+fn frame(target: &mut Target, at: Addr) -> Option<Frame> {
+    let mut bytes = [0; 40];
+    target.read(at, &mut bytes).ok()?;
+    let words = bytes.as_chunks().0;
+    let word = |at: usize| words.get(at).map(|word| Addr(u64::from_le_bytes(*word)));
+    Some(Frame {
+        ip: word(0)?,
+        sp: word(3)?,
+    })
+}
+
+/// The code and the stack.
+fn around(registers: &Registers) -> Vec<(Addr, usize)> {
+    let code = registers.pc().map(|pc| (pc, CODE));
+    let stack = registers.sp().map(|sp| (sp.wrapping_sub(RED_ZONE), STACK));
+    code.into_iter().chain(stack).collect()
 }

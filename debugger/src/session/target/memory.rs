@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::addr::{Addr, PhysAddr};
 use crate::gdb::reply::{self, ReplyError};
 use crate::gdb::request::Request;
+use crate::space::Root;
 
 use super::lines::{Gap, Lines};
 use super::shelf::Shelf;
@@ -130,17 +131,34 @@ impl Target {
         len: usize,
     ) -> Result<Vec<Option<Vec<u8>>>, TargetError> {
         self.needs_machine("looking for the kernel")?;
-        self.read_through(self.selected)?;
-        let requests: Vec<_> = places
-            .iter()
-            .map(|addr| Request::ReadMemory {
+        let tables = self.tables();
+        let peek = |addr: &Addr| {
+            let mut bytes = vec![0; len];
+            self.peek(*addr, &mut bytes, tables).then_some(bytes)
+        };
+        let mut read: Vec<_> = places.iter().map(peek).collect();
+        let missing = || {
+            places
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| read[*at].is_none())
+        };
+        let requests: Vec<_> = missing()
+            .map(|(_, addr)| Request::ReadMemory {
                 addr: addr.0,
                 len: len as u64,
             })
             .collect();
+        if requests.is_empty() {
+            return Ok(read);
+        }
+        let missing: Vec<usize> = missing().map(|(at, _)| at).collect();
+        self.read_through(self.selected)?;
         let replies = self.batch(&requests)?;
-        let bytes = |payload: &Vec<u8>| reply::bytes(payload, Some(len)).ok();
-        Ok(replies.iter().map(bytes).collect())
+        for (at, payload) in missing.into_iter().zip(&replies) {
+            read[at] = reply::bytes(payload, Some(len)).ok();
+        }
+        Ok(read)
     }
 
     /// Reads much at once, past the cache, in pieces as long as the stub takes. What cannot be read
@@ -305,7 +323,8 @@ impl Target {
 
     fn fetch_lines(&mut self, mut starts: Vec<u64>) -> Result<(), TargetError> {
         let len = self.memory.lines.len;
-        starts.retain(|start| !self.peek_line(*start));
+        let tables = self.tables();
+        starts.retain(|start| !self.peek_line(*start, tables));
         if starts.is_empty() {
             return Ok(());
         }
@@ -321,10 +340,10 @@ impl Target {
         Ok(())
     }
 
-    /// A line of the kernel's half from shared memory: without a packet.
-    pub(super) fn peek_line(&mut self, start: u64) -> bool {
+    /// A line from shared memory, without a packet: of the kernel's half, or through page tables.
+    pub(super) fn peek_line(&mut self, start: u64, tables: Option<Root>) -> bool {
         let mut bytes = vec![0; usize::try_from(self.memory.lines.len).unwrap_or(0)];
-        let peeked = Addr(start).in_kernel_half() && self.peek(Addr(start), &mut bytes);
+        let peeked = self.peek(Addr(start), &mut bytes, tables);
         if peeked {
             self.memory.lines.read.insert(start, Ok(bytes.into()));
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::addr::Addr;
 use crate::event::Vcpu;
 use crate::gdb::reply::{self, Stop, StopCause};
-use crate::gdb::request::Request;
+use crate::gdb::request::{Request, Trap};
 use crate::known::Known;
 
 use super::{StopReply, Target, TargetError, refused};
@@ -141,6 +141,8 @@ impl Target {
             let idle = stop.cause == StopCause::TRAP
                 && stop.vcpu == vcpu
                 && tries < STEP_TRIES
+                // Of a recording of states each step goes on, and two of them may be the same machine.
+                && self.link.stub().is_none()
                 && self.registers(vcpu)? == before;
             if !idle {
                 return Ok(stop);
@@ -184,28 +186,35 @@ impl Target {
         let stop = self.finish_step(&step, from)?;
         if !stop.ended() {
             self.again.stepped(stop.vcpu, stop.cause);
-            self.plant_again(&under)?;
             self.reported.insert(stop.vcpu);
-            self.read_after_step(vcpu, code)?;
+            self.after_step(vcpu, &under, code)?;
         }
         refusals.pop().map_or(Ok(stop), Err)
     }
 
-    /// What the next step needs in one burst: the registers, and the code where this one began, if
-    /// it was looked at.
-    fn read_after_step(&mut self, vcpu: Vcpu, code: Option<u64>) -> Result<(), TargetError> {
-        if self.stub_selected != Some(vcpu) {
-            return Ok(());
-        }
+    /// In one burst: the traps that were taken out for it, and what the next step needs, which is the registers,
+    /// and the code where this one began, if it was looked at.
+    fn after_step(
+        &mut self,
+        vcpu: Vcpu,
+        under: &[Trap],
+        code: Option<u64>,
+    ) -> Result<(), TargetError> {
+        let reads = self.stub_selected == Some(vcpu);
         let len = self.memory.lines.len;
-        let code = code.filter(|start| !self.peek_line(*start));
-        let mut requests = vec![Request::ReadRegisters];
+        let code = code.filter(|start| reads && !self.peek_line(*start, None));
+        let mut requests: Vec<_> = under.iter().copied().map(Request::Insert).collect();
+        requests.extend(reads.then_some(Request::ReadRegisters));
         requests.extend(code.map(|addr| Request::ReadMemory { addr, len }));
         let replies = self.batch(&requests)?;
-        let bytes =
-            reply::register_bytes(&replies[0]).map_err(|source| refused(&requests[0], source))?;
+        self.planted_again(under, &replies);
+        let Some(registers) = replies.get(under.len()) else {
+            return Ok(());
+        };
+        let bytes = reply::register_bytes(registers)
+            .map_err(|source| refused(&Request::ReadRegisters, source))?;
         self.take_registers(vcpu, bytes);
-        if let (Some(start), Some(payload)) = (code, replies.get(1)) {
+        if let (Some(start), Some(payload)) = (code, replies.get(under.len() + 1)) {
             self.take_line(start, payload);
         }
         Ok(())

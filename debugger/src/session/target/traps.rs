@@ -121,12 +121,17 @@ impl Target {
     pub(super) fn plant_again(&mut self, traps: &[Trap]) -> Result<(), TargetError> {
         let requests: Vec<_> = traps.iter().copied().map(Request::Insert).collect();
         let replies = self.batch(&requests)?;
-        for (trap, payload) in traps.iter().zip(&replies) {
+        self.planted_again(traps, &replies);
+        Ok(())
+    }
+
+    /// What the stub said to planting these.
+    pub(super) fn planted_again(&mut self, traps: &[Trap], replies: &[Vec<u8>]) {
+        for (trap, payload) in traps.iter().zip(replies) {
             if let Err(error) = reply::ok(payload) {
                 self.traps
                     .replanted(*trap, TrapState::Lost(error.to_string()));
             }
         }
-        Ok(())
     }
 }

@@ -22,6 +22,9 @@ pub(super) struct Window {
 
 const PAGE: u64 = 0x1000;
 
+/// `EFER.LMA`: page tables are as [`Root`] knows them.
+const LONG_MODE: u64 = 1 << 10;
+
 impl Window {
     fn root(&self, at: Addr) -> Option<Root> {
         match at.in_kernel_half() {
@@ -130,12 +133,29 @@ impl Target {
         self.window.as_ref().map_or(0, |window| window.read)
     }
 
-    /// While the machine stands: the kernel's half and physical memory hold the same whoever reads them,
-    /// and here no packet is needed. A conversation that is recorded has to have all packets.
-    pub(super) fn peek(&mut self, addr: Addr, bytes: &mut [u8]) -> bool {
+    /// While the machine stands no packet is needed: the kernel's half and physical memory hold the same
+    /// whoever reads them, and all else is read through `tables`. A conversation that is recorded has to
+    /// have all packets.
+    pub(super) fn peek(&mut self, addr: Addr, bytes: &mut [u8], tables: Option<Root>) -> bool {
         let records = self.link.records();
-        let window = self.window.as_mut().filter(|_| !records);
-        window.is_some_and(|window| window.kernel.is_some() && window.read(addr, bytes).is_ok())
+        let Some(window) = self.window.as_mut().filter(|_| !records) else {
+            return false;
+        };
+        let kernel = window.kernel.filter(|_| addr.in_kernel_half());
+        let Some(root) = kernel.or(tables) else {
+            return false;
+        };
+        window.read += bytes.len() as u64;
+        through(&window.memory, &|_| Some(root), addr, bytes).is_ok()
+    }
+
+    /// Those that the stub would read through, where the registers have been read that tell them.
+    pub(super) fn tables(&self) -> Option<Root> {
+        let stub = self.window.as_ref().and(self.registers.get(&self.selected));
+        let get = |name| stub?.get(name);
+        let is_long = get("efer")? & LONG_MODE != 0;
+        let root = Root::of(get("cr0")?, get("cr3")?, get("cr4")?).ok();
+        root.filter(|_| is_long)
     }
 
     /// What [`Self::peek`] reads through, for others to do the same.

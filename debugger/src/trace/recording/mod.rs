@@ -32,7 +32,7 @@ use super::report::Report;
 pub use events::{Event, Events, What};
 pub use find::Search;
 pub use layout::{Filter, Head, Made, Named, Stretch};
-pub use states::{Machine, Memory, PIECE, Passed, Side, State};
+pub use states::{Machine, Memory, Other, PIECE, Passed, Side, State};
 pub use stored::{Bytes, Run, Stored};
 pub use writer::{Chunk, Writer};
 

@@ -65,13 +65,24 @@ impl fmt::Display for Passed {
     }
 }
 
-/// The machine, with one vCPU, at a side of a crossing.
+/// The machine at a side of a crossing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     pub passed: Passed,
-    /// A `g` reply; `None` where the stub did not have a byte.
+    /// Which vCPU crosses.
+    pub vcpu: u32,
+    /// Its registers, as a `g` reply; `None` where the stub did not have a byte.
     pub registers: Vec<Option<u8>>,
+    pub others: Vec<Other>,
+    /// As the vCPU that crosses sees it.
     pub memory: Memory,
+}
+
+/// A vCPU beside the one that crosses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    pub vcpu: u32,
+    pub registers: Vec<Option<u8>>,
 }
 
 /// Memory as far as it is known, by the address of each piece.
@@ -103,18 +114,27 @@ impl Memory {
     }
 }
 
-/// A block's states. `registers` leaves those bytes 0 that `unknown` names.
+/// A block's states, and behind them [`Beside`], which a reader that knows of one vCPU alone leaves out.
 #[derive(Serialize, Deserialize)]
 struct Packed {
     pieces: Vec<u8>,
     states: Vec<One>,
 }
 
+/// Of each state the vCPU that crosses, and the others. Not there where the only one is 0.
+type Beside = Vec<(u32, Vec<(u32, Known)>)>;
+
+/// Registers. Those bytes are 0 that `unknown` names.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    bytes: Vec<u8>,
+    unknown: Vec<u32>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct One {
     passed: Passed,
-    registers: Vec<u8>,
-    unknown: Vec<u32>,
+    registers: Known,
     /// Pieces between the last one's end and this one, and which of the block's it is.
     memory: Vec<(u64, u32)>,
 }
@@ -123,42 +143,77 @@ struct One {
 /// When there is too much of it.
 pub(super) fn encode(states: &[State]) -> Result<Vec<u8>, postcard::Error> {
     let mut pieces: Pieces<'_> = Pieces::default();
-    let states = states.iter().map(|state| One {
+    let packed = states.iter().map(|state| One {
         passed: state.passed.clone(),
-        registers: state.registers.iter().map(|one| one.unwrap_or(0)).collect(),
-        unknown: (0..)
-            .zip(&state.registers)
-            .filter_map(|(at, byte)| byte.is_none().then_some(at))
-            .collect(),
+        registers: Known::of(&state.registers),
         memory: pieces.numbered(&state.memory),
     });
-    let states = states.collect();
-    postcard::to_stdvec(&Packed {
+    let packed = packed.collect();
+    let mut bytes = postcard::to_stdvec(&Packed {
         pieces: pieces.bytes,
-        states,
-    })
+        states: packed,
+    })?;
+    let is_one = |state: &State| state.vcpu == 0 && state.others.is_empty();
+    if !states.iter().all(is_one) {
+        bytes.extend(postcard::to_stdvec(&beside(states))?);
+    }
+    Ok(bytes)
+}
+
+fn beside(states: &[State]) -> Beside {
+    let other = |other: &Other| (other.vcpu, Known::of(&other.registers));
+    let of = |state: &State| (state.vcpu, state.others.iter().map(other).collect());
+    states.iter().map(of).collect()
 }
 
 /// `None`: they are damaged.
 pub(super) fn decode(bytes: &[u8]) -> Option<Vec<State>> {
-    let Packed { pieces, states } = postcard::from_bytes(bytes).ok()?;
+    let (Packed { pieces, states }, rest) = postcard::take_from_bytes(bytes).ok()?;
+    let mut beside: Beside = match rest {
+        [] => Vec::new(),
+        rest => postcard::from_bytes(rest).ok()?,
+    };
+    if beside.is_empty() {
+        beside.resize_with(states.len(), Default::default);
+    }
     let (pieces, rest) = pieces.as_chunks::<BYTES>();
     let pieces: Vec<_> = pieces.iter().map(|piece| Arc::new(*piece)).collect();
-    if !rest.is_empty() {
+    if !rest.is_empty() || beside.len() != states.len() {
         return None;
     }
-    let state = |one: One| {
-        let mut registers: Vec<Option<u8>> = one.registers.into_iter().map(Some).collect();
-        for at in one.unknown {
-            *registers.get_mut(at as usize)? = None;
-        }
+    let other = |(vcpu, registers): (u32, Known)| {
+        let registers = registers.bytes()?;
+        Some(Other { vcpu, registers })
+    };
+    let state = |(one, (vcpu, others)): (One, (u32, Vec<_>))| {
         Some(State {
             passed: one.passed,
-            registers,
+            vcpu,
+            registers: one.registers.bytes()?,
+            others: others.into_iter().map(other).collect::<Option<_>>()?,
             memory: memory(&one.memory, &pieces)?,
         })
     };
-    states.into_iter().map(state).collect()
+    states.into_iter().zip(beside).map(state).collect()
+}
+
+impl Known {
+    fn of(registers: &[Option<u8>]) -> Self {
+        let unknown = (0..).zip(registers).filter(|(_, byte)| byte.is_none());
+        Self {
+            bytes: registers.iter().map(|one| one.unwrap_or(0)).collect(),
+            unknown: unknown.map(|(at, _)| at).collect(),
+        }
+    }
+
+    /// `None`: there are not so many.
+    fn bytes(self) -> Option<Vec<Option<u8>>> {
+        let mut bytes: Vec<Option<u8>> = self.bytes.into_iter().map(Some).collect();
+        for at in self.unknown {
+            *bytes.get_mut(usize::try_from(at).ok()?)? = None;
+        }
+        Some(bytes)
+    }
 }
 
 fn memory(list: &[(u64, u32)], pieces: &[Arc<[u8; BYTES]>]) -> Option<Memory> {
@@ -229,23 +284,26 @@ mod tests {
             }
             memory
         });
-        let one = (
-            any::<u64>(),
-            any::<bool>(),
-            "[a-z_]{0,9}",
-            prop::collection::vec(any::<Option<u8>>(), 0..40),
-            memory,
-        );
-        let state = one.prop_map(|(crossing, exit, call, registers, memory)| State {
-            passed: Passed {
-                crossing,
-                side: if exit { Side::Exit } else { Side::Entry },
-                kind: CrossingKind::Syscall,
-                call,
+        let registers = || prop::collection::vec(any::<Option<u8>>(), 0..40);
+        let other = (any::<u32>(), registers());
+        let other = other.prop_map(|(vcpu, registers)| Other { vcpu, registers });
+        let passed = (any::<u64>(), any::<bool>(), "[a-z_]{0,9}");
+        let others = prop::collection::vec(other, 0..3);
+        let one = (passed, 0..3_u32, registers(), others, memory);
+        let state = one.prop_map(
+            |((crossing, exit, call), vcpu, registers, others, memory)| State {
+                passed: Passed {
+                    crossing,
+                    side: if exit { Side::Exit } else { Side::Entry },
+                    kind: CrossingKind::Syscall,
+                    call,
+                },
+                vcpu,
+                registers,
+                others,
+                memory,
             },
-            registers,
-            memory,
-        });
+        );
         prop::collection::vec(state, 0..6)
     }
 
@@ -291,7 +349,9 @@ mod tests {
                 kind: CrossingKind::Bypass,
                 call: "write".to_owned(),
             },
+            vcpu: 0,
             registers: vec![Some(1); 600],
+            others: Vec::new(),
             memory,
         };
         let one = encode(std::slice::from_ref(&state)).unwrap().len();

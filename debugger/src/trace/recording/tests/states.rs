@@ -26,7 +26,14 @@ fn state(number: u64) -> State {
             kind: CrossingKind::Syscall,
             call: "write".to_owned(),
         },
+        vcpu: u32::from(number % 3 == 1),
         registers: vec![Some(1), None, Some(u8::try_from(number % 200).unwrap())],
+        others: (0..number % 2)
+            .map(|_| Other {
+                vcpu: 7,
+                registers: vec![None, Some(2)],
+            })
+            .collect(),
         memory,
     }
 }
