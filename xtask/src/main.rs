@@ -12,6 +12,7 @@ mod image;
 mod packages;
 mod progress;
 mod soak;
+mod streams;
 mod suites;
 mod test;
 mod tidy;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::image::repository;
-use crate::{docs, editor, exports, fuzz, image, packages, progress, soak, suites, tidy};
+use crate::{docs, editor, exports, fuzz, image, packages, progress, soak, streams, suites, tidy};
 
 /// Seconds for each fuzz target: enough to see that it runs and finds nothing at once.
 const FUZZ_SECONDS: u64 = 5;
@@ -77,19 +77,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         target: None,
         seconds: FUZZ_SECONDS,
     })?;
-    // The tests come last: their closing line is the last that is printed. One at a time, as
-    // each boots a machine of its own.
-    let mut arguments = vec!["test", "--release", "--workspace", "--no-fail-fast"];
-    arguments.extend(["--", "--include-ignored", "--test-threads=1"]);
+    // The tests come last: their closing line is the last that is printed.
+    let mut options = vec!["--include-ignored", "--test-threads=1"];
     let others = std::env::var_os(OTHER_QEMUS).unwrap_or_default();
     if others.is_empty() {
         progress::say(&format!(
             "one QEMU is tested; the tests by others are left out: {OTHER_QEMUS}=/path/to/qemu-system-x86_64 names one"
         ));
-        arguments.extend(["--skip", BY_OTHER_QEMUS]);
+        options.extend(["--skip", BY_OTHER_QEMUS]);
     }
-    arguments.extend(args.filter.as_deref());
-    cargo("all tests", &arguments)
+    options.extend(args.filter.as_deref());
+    streams::run(&options)
 }
 
 /// With another kernel only what is about the kernel is tested: the rest does not know which one it runs on.
@@ -116,7 +114,7 @@ fn available(subcommand: &str) -> bool {
         .is_ok_and(|output| output.status.success())
 }
 
-fn cargo_path() -> std::ffi::OsString {
+pub(crate) fn cargo_path() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 

@@ -161,6 +161,10 @@ impl Client {
             self.wire.borrow_mut().reply(&reply)?;
             return Ok(Some(stub));
         }
+        if let Some(reply) = self.machine.region_at(payload) {
+            self.wire.borrow_mut().reply(&reply)?;
+            return Ok(Some(stub));
+        }
         if self.machine.runs && moves(payload) {
             // It was let go already.
             self.wire.borrow_mut().reply(MALFORMED)?;

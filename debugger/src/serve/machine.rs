@@ -19,6 +19,7 @@ use gdbstub::target::{Target, TargetError, TargetResult};
 use super::arch::{Bytes, Described, Number};
 use super::description::as_gdb_wants_it;
 use super::reading::Reading;
+use super::regions::Regions;
 use super::resume::Wish;
 use crate::addr::Addr;
 use crate::event::{Answer, Failure, Vcpu};
@@ -45,6 +46,7 @@ pub(super) struct Machine {
     /// It was let go, and no stop was told yet.
     pub(super) runs: bool,
     pub(super) reading: Reading,
+    pub(super) regions: Regions,
 }
 
 impl Machine {
@@ -64,6 +66,7 @@ impl Machine {
             wish: Wish::default(),
             runs: false,
             reading: Reading::default(),
+            regions: Regions::default(),
         }
     }
 

@@ -18,6 +18,7 @@ mod house;
 mod machine;
 mod monitor;
 mod reading;
+mod regions;
 mod resume;
 mod server;
 mod stream;

@@ -242,6 +242,12 @@ impl Joined {
         self.answers.recv().map_err(|_| over())?
     }
 
+    /// Another one where the target may have changed since.
+    #[must_use]
+    pub fn stop_number(&self) -> u64 {
+        self.welcome.shelf.emptied()
+    }
+
     fn on_shelf(&self, ask: &Ask) -> Option<Given> {
         let shelf = &self.welcome.shelf;
         match ask {

@@ -9,7 +9,6 @@ mod operation;
 mod state;
 
 use std::collections::HashMap;
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,7 +76,7 @@ pub fn trace_by_stub(
     let symbols = open_symbols(&image.vmlinux(), twin.as_deref(), profile)?;
     let mut machine = options.machine(image);
     if keeper.is_some() {
-        machine.more.extend(BY_INSTRUCTIONS.map(OsString::from));
+        machine.by_instructions(&BY_INSTRUCTIONS);
     }
     let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20)
         .map_err(|source| TraceError::Memory { source })?;

@@ -30,6 +30,8 @@ struct Laid {
     registers: HashMap<Vcpu, Registers>,
     /// Where the machine shares its memory.
     view: Option<View>,
+    /// How often it was.
+    emptied: u64,
 }
 
 impl Shelf {
@@ -46,6 +48,12 @@ impl Shelf {
         laid.lines.clear();
         laid.registers.clear();
         laid.view = None;
+        laid.emptied += 1;
+    }
+
+    /// How often: what was derived from it before no longer holds.
+    pub fn emptied(&self) -> u64 {
+        self.laid().emptied
     }
 
     /// Memory as a vCPU sees it; none where the session is to be asked.
