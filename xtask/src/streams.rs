@@ -52,8 +52,13 @@ struct Target {
 /// When a test fails or cannot be built.
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     let names = integration_tests()?;
-    if let Some(unknown) = BESIDE.iter().find(|name| !names.iter().any(|one| one == *name)) {
-        bail!("the second stream of tests names {unknown}, and there is none; correct xtask/src/streams.rs");
+    if let Some(unknown) = BESIDE
+        .iter()
+        .find(|name| !names.iter().any(|one| one == *name))
+    {
+        bail!(
+            "the second stream of tests names {unknown}, and there is none; correct xtask/src/streams.rs"
+        );
     }
     let (second, first): (Vec<&str>, Vec<&str>) = names
         .iter()
@@ -71,7 +76,8 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
         progress::say("tests of the second stream");
         (first, second.join())
     });
-    let second = second.map_err(|_| anyhow::anyhow!("the second stream of tests was cut off"))??;
+    let second =
+        second.map_err(|_| anyhow::anyhow!("the second stream of tests was cut off"))??;
     io::stdout().write_all(&second.stdout)?;
     io::stderr().write_all(&second.stderr)?;
     first?;
@@ -108,7 +114,10 @@ fn integration_tests() -> Result<Vec<String>> {
         .context("listing the tests: starting cargo")?;
     let metadata: Metadata =
         serde_json::from_slice(&output.stdout).context("listing the tests: cargo metadata")?;
-    let targets = metadata.packages.into_iter().flat_map(|package| package.targets);
+    let targets = metadata
+        .packages
+        .into_iter()
+        .flat_map(|package| package.targets);
     let tests = targets.filter(|target| target.kind.iter().any(|kind| kind == "test"));
     let mut names: Vec<String> = tests.map(|test| test.name).collect();
     names.sort_unstable();

@@ -53,10 +53,6 @@ pub const REPEATABLE: [&str; 6] = [
     "1",
 ];
 
-/// Loops of a delay in a tick, where the machine's counter goes at 1 GHz, and a kernel has 250 ticks a second. A vCPU that
-/// measures them itself (`init/calibrate.c`) gives its turn away in each loop: for minutes of the guest's time.
-const LOOPS: &str = " lpj=4000000";
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub program: PathBuf,
@@ -119,14 +115,6 @@ impl Machine {
             memory_mib: image.manifest.memory_mib,
             ports: image.manifest.ports.clone(),
             ..Self::new(image.kernel(), image.initrd(), image.append(mode, calls))
-        }
-    }
-
-    /// Lets the guest's time go by its instructions, by `options` that say so; vCPUs run in turn then.
-    pub fn by_instructions(&mut self, options: &[&str]) {
-        self.more.extend(options.iter().map(OsString::from));
-        if self.smp > 1 {
-            self.append.push_str(LOOPS);
         }
     }
 

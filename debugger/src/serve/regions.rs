@@ -97,7 +97,10 @@ mod tests {
 
     #[test]
     fn a_region_is_told_with_its_permissions_and_its_name_and_a_gap_as_one() {
-        let regions = [region(0x1000, 0x3000, "rw-p"), region(0x3000, 0x4000, "r-x")];
+        let regions = [
+            region(0x1000, 0x3000, "rw-p"),
+            region(0x3000, 0x4000, "r-x"),
+        ];
         for (at, expected) in [
             (0, "start:0;size:1000;"),
             (0xfff, "start:0;size:1000;"),

@@ -46,6 +46,7 @@ impl Engine {
             self.look_ahead();
         }
         if !self.set_stop()? {
+            self.focus_on_crossing();
             return Ok(Halt::Position);
         }
         let mut alone = self.course.alone && self.may_run_alone();
@@ -62,6 +63,7 @@ impl Engine {
                 }
                 if self.is_there()? {
                     self.take_serial();
+                    self.focus_on_crossing();
                     return Ok(Halt::Position);
                 }
                 self.target.resume()?;
@@ -127,6 +129,13 @@ impl Engine {
             if self.port.ended() {
                 return Err(Trouble::Quit);
             }
+        }
+    }
+
+    /// At a position of a recording of states: no stop's reply has told whose it is.
+    fn focus_on_crossing(&mut self) {
+        if let Some(vcpu) = self.target.crossing_vcpu() {
+            self.vcpu = vcpu;
         }
     }
 

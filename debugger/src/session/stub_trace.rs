@@ -9,6 +9,7 @@ mod operation;
 mod state;
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,7 +42,8 @@ use state::Keeping;
 pub use operation::{FunctionCode, Operation, Wanted, step_operation};
 
 /// The guest's time goes by its instructions: none of it goes by while the machine is stopped and let go, and a tick
-/// follows the other no sooner than it would.
+/// follows the other no sooner than it would. Several vCPUs would run in turn then, each to the next timer, and one
+/// that waits for another (`smpboot.c`) gives its turn away: such a boot takes minutes.
 const BY_INSTRUCTIONS: [&str; 2] = ["-icount", "shift=3"];
 /// Of each call so many are stepped where the machine is kept at each: the others run.
 const STEPPED_BESIDE_STATES: u64 = 1;
@@ -75,8 +77,8 @@ pub fn trace_by_stub(
     let profile = options.profile.as_deref();
     let symbols = open_symbols(&image.vmlinux(), twin.as_deref(), profile)?;
     let mut machine = options.machine(image);
-    if keeper.is_some() {
-        machine.by_instructions(&BY_INSTRUCTIONS);
+    if keeper.is_some() && machine.smp == 1 {
+        machine.more.extend(BY_INSTRUCTIONS.map(OsString::from));
     }
     let memory = SharedMemory::new(u64::from(machine.memory_mib) << 20)
         .map_err(|source| TraceError::Memory { source })?;
@@ -124,9 +126,8 @@ fn trace_target(
     let vcpus = u32::try_from(tracer.target.vcpus()?.len()).unwrap_or(1);
     let keeping = keeper.as_deref_mut();
     if let Some(keeper) = keeping {
-        // One of ours, whose time goes by its instructions.
-        let is_own = tracer.target.is_shared();
-        tracer.keeping = Some(Keeping::new(keeper, symbols, vcpus, is_own));
+        let by_instructions = tracer.target.is_shared() && vcpus == 1;
+        tracer.keeping = Some(Keeping::new(keeper, symbols, vcpus, by_instructions));
         tracer.longest = MOST_BESIDE_STATES;
     }
     tracer.steps.in_app();

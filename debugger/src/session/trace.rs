@@ -1,5 +1,6 @@
 //! Runs an image once under the plugin and folds what it records while it runs.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -148,7 +149,7 @@ impl TraceOptions {
         let mut machine = Machine::of(image, self.setup.mode, self.calls);
         machine.smp = self.smp;
         if self.repeatable {
-            machine.by_instructions(&REPEATABLE);
+            machine.more.extend(REPEATABLE.map(OsString::from));
         }
         if let Some(qemu) = &self.qemu {
             machine.program.clone_from(qemu);

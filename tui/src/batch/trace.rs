@@ -164,6 +164,12 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
             args.image
         );
     }
+    if args.repeatable && args.boot.smp != 1 {
+        bail!(
+            "tracing {}: several vCPUs whose time goes by instructions take minutes to boot; leave --smp or --repeatable out",
+            args.image
+        );
+    }
     let mode = || match &args.boot.mode {
         Some(mode) => mode.clone(),
         None => image.manifest.default_mode.into(),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Positions;
+use crate::event::Vcpu;
 use crate::gdb::hex;
 use crate::gdb::packet::{self, Decoder, Item};
 use crate::gdb::registers::Registers;
@@ -47,6 +48,11 @@ impl Stub {
     /// The crossing that it stands at a side of.
     pub(in crate::session) fn passed(&mut self) -> Option<Passed> {
         Some(self.positions.state(self.at)?.passed.clone())
+    }
+
+    /// Which vCPU makes it.
+    pub(in crate::session) fn crossing_vcpu(&self) -> Vcpu {
+        Vcpu(self.positions.vcpu(self.at))
     }
 
     /// Takes what the client sends.

@@ -21,10 +21,10 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    /// `is_own`: the machine's time goes by its instructions.
-    pub(super) const fn new(is_own: bool) -> Self {
+    /// `by_instructions`: the machine's time goes by its instructions.
+    pub(super) const fn new(by_instructions: bool) -> Self {
         Self {
-            most: if is_own {
+            most: if by_instructions {
                 MOST_IN_A_ROW
             } else {
                 MOST_IN_REAL_TIME

@@ -71,7 +71,7 @@ impl<'a> Keeping<'a> {
         keeper: &'a mut Keeper,
         symbols: &'a Symbols,
         vcpus: u32,
-        is_own: bool,
+        by_instructions: bool,
     ) -> Self {
         Self {
             keeper,
@@ -82,7 +82,7 @@ impl<'a> Keeping<'a> {
             machine_is_kept: false,
             crossings: 0,
             open: Vec::new(),
-            interrupts: Interrupts::new(is_own),
+            interrupts: Interrupts::new(by_instructions),
             arrivals: 0,
         }
     }

@@ -3,6 +3,7 @@
 //! All of it goes through the stub's monitor, in turn with everything else that is asked of it:
 //! commands on another connection of QEMU's would let stops come that nobody waits for.
 
+use crate::event::Vcpu;
 use crate::gdb::reply::Monitor;
 use crate::gdb::request::{Request, Trap};
 use crate::qemu::replay::{self, Snapshot};
@@ -20,6 +21,11 @@ impl Target {
     /// The crossing that it stands at a side of, where the machine is a recording of those.
     pub fn passed(&mut self) -> Option<Passed> {
         self.link.stub()?.passed()
+    }
+
+    /// Which of its vCPUs that is.
+    pub fn crossing_vcpu(&mut self) -> Option<Vcpu> {
+        Some(self.link.stub()?.crossing_vcpu())
     }
 
     /// How many instructions were executed since the machine's reset.
