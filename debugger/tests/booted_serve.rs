@@ -130,37 +130,6 @@ fn check_lldb(served: &Served) {
     );
 }
 
-#[test]
-#[ignore = "boots an image"]
-fn an_editor_debugs_through_gdbs_machine_interface() {
-    let served = Served::at_main("syscalls", Mode::Ukl, 1);
-    let text = served.gdb_mi(&[
-        "-break-insert ksys_write",
-        "-exec-continue",
-        "-stack-list-frames 0 1",
-        "-exec-next",
-        "-stack-list-variables --simple-values",
-        "-thread-info",
-        "-data-read-memory-bytes $sp 16",
-        "-interpreter-exec console \"monitor uklscope p 6*7\"",
-        "-target-detach",
-    ]);
-    has(
-        &text,
-        &[
-            "^connected",
-            "reason=\"breakpoint-hit\"",
-            "func=\"do_syscall_x64\"",
-            "reason=\"end-stepping-range\"",
-            "name=\"count\"",
-            "target-id=\"Thread 1.1\"",
-            "contents=\"",
-            "text: \\\"42\\\"",
-        ],
-    );
-    assert!(!text.contains("^error"), "{text}");
-}
-
 /// What follows another read is answered without gdbstub, and as it answers.
 #[test]
 #[ignore = "boots an image"]

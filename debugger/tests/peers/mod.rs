@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod mi;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -27,6 +29,8 @@ pub(crate) struct Served {
     pub(crate) socket: PathBuf,
     vmlinux: PathBuf,
     server: Option<Server>,
+    /// Nobody but those who join is at it.
+    alone: bool,
     _folder: tempfile::TempDir,
 }
 
@@ -109,8 +113,14 @@ impl Served {
             socket,
             vmlinux,
             server: Some(server),
+            alone,
             _folder: folder,
         }
+    }
+
+    /// The program that debuggers are given.
+    pub(crate) fn vmlinux(&self) -> &Path {
+        &self.vmlinux
     }
 
     /// No client can join any more.
@@ -153,22 +163,6 @@ impl Served {
         start(gdb, "gdb")
     }
 
-    /// What gdb answers an editor, which speaks to it by its machine interface.
-    pub(crate) fn gdb_mi(&self, commands: &[&str]) -> String {
-        let join = format!("-target-select remote {}", self.socket.display());
-        let lines: Vec<&str> = ["-gdb-set confirm off", &join]
-            .into_iter()
-            .chain(commands.iter().copied())
-            .collect();
-        let script = self.socket.with_extension("mi");
-        std::fs::write(&script, lines.join("\n") + "\n-gdb-exit\n").expect("it is written");
-        let mut gdb = Command::new("gdb");
-        gdb.args(["-nx", "-q", "--interpreter=mi"])
-            .arg(&self.vmlinux)
-            .stdin(std::fs::File::open(&script).expect("it is read"));
-        said(start(gdb, "gdb"), "gdb")
-    }
-
     /// What stock lldb prints.
     pub(crate) fn lldb(&self, commands: &[&str]) -> String {
         said(self.start_lldb(commands), "lldb")
@@ -194,7 +188,7 @@ impl Served {
     /// One more server, by TCP, and its port.
     pub(crate) fn tcp(&self, address: &str) -> (Server, u16) {
         let at = Endpoint::Tcp(address.to_owned());
-        let server = Server::open(&at, self.debuggee.handle.door(), render, false)
+        let server = Server::open(&at, self.debuggee.handle.door(), render, self.alone)
             .unwrap_or_else(|error| panic!("{error}"));
         let at = server.at().to_string();
         let port = at.rsplit(':').next().and_then(|port| port.parse().ok());
@@ -228,6 +222,41 @@ impl Served {
     pub(crate) fn until_alone(&self) {
         while !self.joined().is_empty() {}
     }
+}
+
+/// lldb's own Python carries out a script of this folder, in an environment with these; does not wait for it.
+pub(crate) fn start_in_lldb(script: &str, environment: &[(&str, &str)]) -> Child {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers");
+    let script = folder.join(script);
+    let mut lldb = Command::new("lldb");
+    lldb.args(["--no-lldbinit", "--batch", "-o"])
+        .arg(format!("command script import {}", script.display()))
+        .envs(environment.iter().copied())
+        .env("PYTHONPATH", python_of_lldb())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .stdin(Stdio::null());
+    start(lldb, "lldb")
+}
+
+/// Where lldb's Python module lies: the lldb of Debian 12 looks for it elsewhere.
+fn python_of_lldb() -> PathBuf {
+    let told = Command::new("lldb").arg("-P").output().expect("lldb runs");
+    let told = PathBuf::from(String::from_utf8_lossy(&told.stdout).trim());
+    if told.join("lldb").is_dir() {
+        return told;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders = std::env::split_paths(&path).map(|folder| folder.join("lldb"));
+    let lldb = folders.find_map(|lldb| lldb.canonicalize().ok());
+    let lldb = lldb.expect("it is in PATH");
+    let libraries = lldb.with_file_name("../lib");
+    let entries = std::fs::read_dir(libraries)
+        .expect("its libraries")
+        .flatten();
+    entries
+        .map(|entry| entry.path().join("dist-packages"))
+        .find(|folder| folder.join("lldb/embedded_interpreter.py").exists())
+        .expect("lldb's Python module; install it: apt-get install python3-lldb-14")
 }
 
 fn start(mut command: Command, name: &str) -> Child {
