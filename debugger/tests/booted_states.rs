@@ -118,8 +118,9 @@ impl States {
     fn interrupted(&self, state: &State, above: u64) -> Addr {
         let at = self.get(state, "rsp") + above;
         let piece = state.memory.piece(at).expect("the stack is kept");
-        let at = usize::try_from(at % 64).unwrap();
-        Addr(u64::from_le_bytes(piece[at..at + 8].try_into().unwrap()))
+        let at = usize::try_from(at % 64).expect("it is less than 64");
+        let word = piece[at..].first_chunk().expect("it is aligned");
+        Addr(u64::from_le_bytes(*word))
     }
 }
 

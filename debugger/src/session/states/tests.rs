@@ -72,7 +72,7 @@ fn stub() -> Stub {
 /// The same by two vCPUs in turn. The other one stands at 0xa0000 and the state's number.
 fn by_two(number: u64) -> State {
     let other = Other {
-        vcpu: u32::from(number % 2 == 0),
+        vcpu: u32::from(number.is_multiple_of(2)),
         registers: [STACK, 0xa_0000 + number]
             .iter()
             .flat_map(|register| register.to_le_bytes().map(Some))
