@@ -53,7 +53,8 @@ fn a_bundle_of_states_opens_elsewhere_as_it_was_left() {
     let home = homes[0].to_str().expect("a path");
     let mut terminal =
         Terminal::start(program, &["replay", recording], &[("XDG_STATE_HOME", home)]);
-    terminal.until("entry_SYSCALL_64");
+    // Its C library's first touch of its data.
+    terminal.until("asm_exc_page_fault");
     terminal.press(":b *entry_SYSCALL_64 if $rax == 231\r");
     terminal.until("planted, 0 hits");
     terminal.press("2");
@@ -71,7 +72,7 @@ fn a_bundle_of_states_opens_elsewhere_as_it_was_left() {
     let mut terminal = Terminal::start(program, &["open", bundle], &[("XDG_STATE_HOME", home)]);
     terminal.until("regions");
     terminal.press("1");
-    terminal.until("entry_SYSCALL_64");
+    terminal.until("asm_exc_page_fault");
     terminal.press(":c\r");
     terminal.until("syscall exit_group");
     terminal.press("q");
