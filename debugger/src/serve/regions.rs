@@ -36,6 +36,7 @@ impl Machine {
             return Ok(());
         }
         let map = Ask::Command(Command::Space { expression: None });
+        self.regions = Regions::default();
         if let Given::Answer(answer) = self.joined.ask(map)?
             && let Answer::Space(list) = *answer
         {
@@ -44,6 +45,9 @@ impl Machine {
         Ok(())
     }
 }
+
+/// Of a map without page tables, such as a recording's. lldb would take none for a region that nobody may read.
+const UNKNOWN: &str = "?";
 
 fn error(text: &str) -> Vec<u8> {
     let mut reply = b"error:".to_vec();
@@ -57,6 +61,9 @@ fn reply(regions: &[RegionInfo], at: Addr) -> Vec<u8> {
     let after = regions.partition_point(|region| region.range.start <= at);
     let before = after.checked_sub(1).and_then(|before| regions.get(before));
     if let Some(region) = before.filter(|region| region.range.contains(at)) {
+        if region.permissions == UNKNOWN {
+            return error("no page table was read: what may be done there is not known");
+        }
         let mut reply = head(region.range.start, region.range.end);
         reply.extend(b"permissions:");
         let letters = region.permissions.bytes();
@@ -114,5 +121,11 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&reply), expected, "at {at:#x}");
         }
         assert_eq!(reply(&[], Addr(1)), b"start:0;size:ffffffffffffffff;");
+    }
+
+    #[test]
+    fn where_no_page_table_was_read_permissions_are_not_said_to_be_none() {
+        let reply = reply(&[region(0x1000, 0x3000, UNKNOWN)], Addr(0x2000));
+        assert!(reply.starts_with(b"error:"), "{}", reply.escape_ascii());
     }
 }
