@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::Event;
 use debugger::session::store;
-use debugger::session::trace::{Scope, Snapshot, TraceOptions, trace, trace_and_record};
+use debugger::session::trace::{Clock, Scope, Snapshot, TraceOptions, trace, trace_and_record};
 use debugger::trace::diff;
 use debugger::trace::filter::{Filter, Wanted};
 use debugger::trace::recording::Chunk;
@@ -125,13 +125,16 @@ fn run(name: &str, mode: Mode, change: impl FnOnce(&mut TraceOptions)) -> Report
     traced.report
 }
 
+const fn is_suffered(class: &Class) -> bool {
+    matches!(class.kind, CrossingKind::Fault | CrossingKind::Interrupt)
+}
+
 /// How many crossings of each kind and call took how many instructions: without faults and interrupts, and without
 /// bypasses that were not taken, of which it is not known which call they were.
 fn calls_of(report: &Report) -> BTreeMap<(String, String), BTreeMap<u64, u64>> {
     let mut all: BTreeMap<_, BTreeMap<u64, u64>> = BTreeMap::new();
     for class in &report.classes {
-        let arrives = matches!(class.kind, CrossingKind::Fault | CrossingKind::Interrupt);
-        if arrives || class.call == "(full path)" {
+        if is_suffered(class) || class.call == "(full path)" {
             continue;
         }
         let key = (class.kind.name().to_owned(), class.call.clone());
@@ -168,6 +171,46 @@ fn the_boundary_alone_has_the_same_crossings() {
         assert_eq!(getppid.map(|(_, counts)| how_many(counts)), Some(300));
         // TCP's, too, to the instruction.
         assert_eq!(boundary, whole, "mode {mode}");
+    }
+}
+
+/// Where nothing is counted a crossing is found by what is recorded alone.
+#[test]
+#[ignore = "boots an image"]
+fn the_boundary_by_time_has_the_same_crossings() {
+    for mode in Mode::ALL {
+        let [counted, timed] = [Clock::Fast, Clock::Time].map(|clock| {
+            run("syscalls", mode, |options| {
+                options.calls = Some(300);
+                options.scope = Scope::Boundary;
+                options.clock = clock;
+                options.repeatable = true;
+            })
+        });
+        assert!(counted.times.is_none() && counted.insns > 0);
+        assert_eq!(timed.insns, 0, "{mode}");
+        let made = |report: &Report| -> BTreeMap<(String, bool), (String, u64)> {
+            let made = report.classes.iter().filter(|class| !is_suffered(class));
+            let of = |class: &Class| (class.call.clone(), class.count);
+            made.map(|class| ((class.id.clone(), class.interrupted), of(class)))
+                .collect()
+        };
+        let (counted, by_time) = (made(&counted), made(&timed));
+        assert_eq!(by_time, counted, "{mode}");
+        let getppid = counted.values().filter(|(call, _)| call == "getppid");
+        let count: u64 = getppid.map(|(_, count)| count).sum();
+        assert_eq!(count, 300, "{mode}");
+        let times = timed.times.unwrap_or_else(|| panic!("{mode}: no times"));
+        assert_eq!(times.classes.len(), timed.classes.len(), "{mode}");
+        for (class, times) in timed.classes.iter().zip(&times.classes) {
+            let whole = &times.path.times;
+            assert_eq!((&class.id, class.count), (&times.id, whole.count), "{mode}");
+            // None is as short as two looks at the clock.
+            assert!(whole.min > 5.0, "{} in {mode}: {whole:?}", class.call);
+            let sorted = [whole.min, whole.p50, whole.p90, whole.p99, whole.max];
+            assert!(sorted.is_sorted(), "{} in {mode}: {whole:?}", class.call);
+            assert!(whole.own <= whole.mean && whole.cost == 0.0);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs an image once under the plugin and folds what it records while it runs.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,29 +9,27 @@ use std::time::{Duration, Instant};
 use wire::Policy;
 
 use super::guest_probes::GuestProbes;
+use super::host_clock::host_clock;
 use super::process::Qemu;
-use super::profile_file;
 use super::replay::RecordedRun;
 use super::shared_memory::SharedMemory;
 use super::trace_error::TraceError;
 use super::trace_plugin::find_plugin;
 use super::trace_ring::{Ring, RingCounts};
 use super::trace_switch::Switch;
+use super::trace_table::{open_symbols, table_of};
 use super::trace_tasks::{LOOK_EVERY, TaskNames, choice};
-use crate::addr::{AddrRange, AddrRanges};
 use crate::count::counted;
 use crate::crossing::{Mode, Setup};
 use crate::event::{Event, TraceNews};
 use crate::qemu::arguments::{Accelerator, GdbServer, Machine, Plugin, REPEATABLE};
 use crate::qemu::image::Image;
-use crate::symbols::{Kind, Symbols};
-use crate::trace::call_sites::call_sites;
 use crate::trace::filter::Filter;
 use crate::trace::fold::{Fold, Run, Told};
 use crate::trace::query::Query;
 use crate::trace::records::{NoRecorder, Recorder};
 use crate::trace::report::{Class, Report};
-use crate::trace::sites::{Code, Ranges, SiteTable};
+use crate::trace::sites::SiteTable;
 
 #[derive(Clone, Debug)]
 pub struct TraceOptions {
@@ -71,7 +69,7 @@ pub struct TraceOptions {
     pub recorded: Option<RecordedRun>,
 }
 
-/// How instructions are counted.
+/// How instructions are counted, if they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Clock {
     /// By one addition per block.
@@ -83,6 +81,9 @@ pub enum Clock {
     Both,
     /// As slow, and each round of an instruction that repeats itself: the positions of a recorded run.
     Rounds,
+    /// Not at all: how long crossings take is told, by the host's clock, and the guest is slowed down the least. Of
+    /// [`Scope::Boundary`] alone: which functions are jumped to is told by counts.
+    Time,
 }
 
 /// What a run is ended by, and what is kept of it.
@@ -242,10 +243,14 @@ pub fn trace_and_record(
     recorder.begin(&table);
     // A request is what calls delimit: it is told where all of them are recorded.
     let request = image.manifest.request.clone();
-    let request = request.filter(|_| options.filter.only_calls.is_empty());
+    let whole = options.filter.only_calls.is_empty() && options.clock != Clock::Time;
     let fold = Fold::new(table.functions)
         .with_call_sites(table.calls)
-        .with_requests(request.as_ref());
+        .with_requests(request.filter(|_| whole).as_ref());
+    let fold = match options.clock {
+        Clock::Time => fold.with_times_of_the_whole(host_clock()),
+        Clock::Fast | Clock::Slow | Clock::Both | Clock::Rounds => fold,
+    };
     let fold = match &options.snapshot {
         Some(snapshot) => fold.with_trigger(snapshot.when.clone(), options.setup.clone()),
         None => fold,
@@ -307,6 +312,7 @@ fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) 
         Clock::Slow => "slow",
         Clock::Both => "both",
         Clock::Rounds => "rounds",
+        Clock::Time => "time",
     };
     let arguments = vec![
         ("shared".to_owned(), ring.path().into()),
@@ -321,53 +327,6 @@ fn machine(image: &Image, options: &TraceOptions, plugin: PathBuf, ring: &Ring) 
         stopped_at_start: true,
         ..options.machine(image)
     }
-}
-
-/// Functions and entry points, as sites for a probe, and where the application lies in the kernel image.
-///
-/// # Errors
-/// When the symbols or the profile cannot be read.
-pub fn site_table(
-    vmlinux: &Path,
-    twin: Option<&Path>,
-    profile: Option<&Path>,
-) -> Result<(SiteTable, AddrRanges), TraceError> {
-    Ok(table_of(&open_symbols(vmlinux, twin, profile)?))
-}
-
-pub(super) fn open_symbols(
-    vmlinux: &Path,
-    twin: Option<&Path>,
-    profile: Option<&Path>,
-) -> Result<Symbols, TraceError> {
-    let own = profile.map(profile_file::read).transpose()?;
-    let symbols = Symbols::open(vmlinux, twin)?;
-    Ok(match own {
-        Some(own) => symbols.with_profile(own),
-        None => symbols,
-    })
-}
-
-pub(super) fn table_of(symbols: &Symbols) -> (SiteTable, AddrRanges) {
-    let boundary = symbols.boundary();
-    let ranges = Ranges {
-        app_text: boundary.app_text.clone(),
-        entry_text: boundary.entry_text,
-    };
-    let code = symbols
-        .iter()
-        .filter(|symbol| symbol.kind.is_code())
-        .map(|symbol| Code {
-            name: symbol.name,
-            range: AddrRange::new(symbol.addr, symbol.addr + symbol.size),
-            origin: symbol.origin,
-            label: symbol.kind == Kind::Label,
-            global: symbol.global,
-            file: symbol.file,
-        });
-    let mut table = SiteTable::build(code, &ranges, symbols.profile());
-    table.calls = call_sites(symbols);
-    (table, ranges.app_text)
 }
 
 pub(super) struct Running<'a> {
@@ -496,6 +455,12 @@ impl Running<'_> {
                 counted(counts.waits, "time"),
                 waited.as_secs_f64()
             ));
+        }
+        if self.options.scope == Scope::Boundary && self.options.clock != Clock::Time {
+            notes.push(
+                "the functions inside were not recorded: what a call does behind a jump to one counts as exit work"
+                    .to_owned(),
+            );
         }
         if self.recording.is_none() && self.options.filter.begins_off() {
             notes.push("nothing was recorded: no function of --start-at was entered".to_owned());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wire::{Kind, Site, SiteFlags, Word};
 
 use super::call_sites::CallSite;
-use super::fold::names_a_call;
+use super::fold::{IMPLEMENTATION, names_a_call};
 use super::functions::{Function, Functions};
 use crate::addr::{Addr, AddrRange, AddrRanges};
 use crate::origin::Origin;
@@ -118,6 +118,10 @@ impl SiteTable {
     #[must_use]
     pub fn boundary(mut self) -> Self {
         let profile = Arc::clone(self.functions.profile());
+        let named = |site: &Site| &self.functions.get(site.word().function()).name;
+        let is_gate = |site: &Site| site.is_app() && profile.calls.gate.has(named(site));
+        // What is linked into the kernel calls by them.
+        let has_gates = self.sites.iter().any(is_gate);
         for site in &mut self.sites {
             let name = &self.functions.get(site.word().function()).name;
             let has = |flag| site.flags & flag != 0;
@@ -130,7 +134,9 @@ impl SiteTable {
                     // Its jump tells that the application calls.
                     site.flags |= SiteFlags::INNER;
                 } else if !profile.begins_in_app(name) {
-                    site.flags |= SiteFlags::QUIET | SiteFlags::CALLS;
+                    let by_gates = has_gates && Addr(site.address).in_kernel_half();
+                    let calls = if by_gates { 0 } else { SiteFlags::CALLS };
+                    site.flags |= SiteFlags::QUIET | calls;
                 }
             } else if has(SiteFlags::LABEL) && !name.starts_with("asm_") {
                 // Interrupts are named by what their stubs jump to.
@@ -143,6 +149,8 @@ impl SiteTable {
                 && !names_a_call(name)
             {
                 site.flags |= SiteFlags::QUIET;
+            } else if name.starts_with(IMPLEMENTATION) {
+                site.flags |= SiteFlags::WITHIN;
             }
         }
         self.calls.clear();
@@ -406,11 +414,11 @@ mod tests {
         let (label, inner) = (SiteFlags::LABEL, SiteFlags::INNER);
         let expected = [
             (0, SiteFlags::QUIET),
-            (0x100, 0),
+            (0x100, SiteFlags::WITHIN),
             (0x200, 0),
             (0x4000, SiteFlags::LEAVES),
             (0x4100, SiteFlags::LEAVES | label | inner),
-            (0x8000, SiteFlags::QUIET | SiteFlags::CALLS),
+            (0x8000, SiteFlags::QUIET),
             (0x8100, 0),
             (0x8200, inner),
             (0x8240, SiteFlags::END),
@@ -418,6 +426,20 @@ mod tests {
         assert_eq!(found, expected);
         let label = table.sites[4].word();
         assert_eq!(label.function(), wire::record::NO_FUNCTION);
+    }
+
+    #[test]
+    fn who_has_no_gate_calls_by_an_instruction() {
+        let calls = |symbols: Vec<Code<'_>>| {
+            let table = SiteTable::build(symbols.into_iter(), &ranges(), &ukl()).boundary();
+            table.sites[0].flags & SiteFlags::CALLS != 0
+        };
+        let gate = || code("__ukl_syscall", BASE + 0x8200, 64, false);
+        let linked = || code("main", BASE + 0x8000, 64, false);
+        assert!(!calls(vec![linked(), gate()]));
+        assert!(calls(vec![linked()]));
+        // In ring 3, beside a kernel that has an application with gates in it.
+        assert!(calls(vec![code("main", 0x40_1000, 64, false), gate()]));
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //!
 //! Arguments: `shared=PATH` a mapping made by the debugger (see the crate `wire`); `clock=slow` counts
 //! every instruction by an addition of its own; `clock=both` counts so too, and compares the two from each record
-//! to the next one; `clock=rounds` counts as `slow`, and each round of an instruction that repeats itself.
+//! to the next one; `clock=rounds` counts as `slow`, and each round of an instruction that repeats itself; `clock=time`
+//! counts nothing, and stamps records with the host's time.
 
 pub mod choice;
 pub mod edges;
@@ -39,7 +40,7 @@ use led::{Led, Repeating};
 use mapping::Mapping;
 use plan::{Frame, Hook, Listed, Sites, What};
 use qemu::{Api, Block, Callbacks, Clock, Id, Info, Instruction, OnAccess, OnExecution};
-use vcpu::{Ahead, Counted, anew, pack};
+use vcpu::{Ahead, Counted, anew, pack, timed};
 
 /// Read by QEMU before it calls anything: the version of the interface that this plugin was written for.
 /// QEMU 9.0 and later take no 1, earlier ones nothing else.
@@ -64,6 +65,8 @@ struct Plugin {
     counted: Counted,
     /// Each round of an instruction that repeats itself counts, as for QEMU's own `icount`.
     rounds: bool,
+    /// Nothing is counted: records are stamped with the host's time.
+    timed: bool,
     vcpus: u32,
     led: Led,
 }
@@ -114,7 +117,7 @@ fn report(why: &str) {
 fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), String> {
     let mut shared = None;
     let mut counted = Counted::ByBlock;
-    let mut rounds = false;
+    let (mut rounds, mut timed) = (false, false);
     for (name, value) in arguments {
         match (name.as_str(), value.as_str()) {
             ("shared", path) => shared = Some(path),
@@ -122,9 +125,10 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), St
             ("clock", "slow") => counted = Counted::ByInstruction,
             ("clock", "both") => counted = Counted::Both,
             ("clock", "rounds") => (counted, rounds) = (Counted::ByInstruction, true),
+            ("clock", "time") => timed = true,
             _ => {
                 return Err(format!(
-                    "'{name}={value}' is no argument: shared=PATH, clock=fast|slow|both|rounds"
+                    "'{name}={value}' is no argument: shared=PATH, clock=fast|slow|both|rounds|time"
                 ));
             }
         }
@@ -170,6 +174,7 @@ fn install(id: Id, info: &Info, arguments: &[(String, String)]) -> Result<(), St
         sites: mapping.sites(),
         counted,
         rounds,
+        timed,
         vcpus,
         led: Led::default(),
     };
@@ -228,6 +233,14 @@ impl Plugin {
         if executed.first().is_some_and(led::is_in_image) {
             fault::find_memory(in_host);
         }
+        if self.timed {
+            let certain = |hook: &&Hook| plan::is_certain(&executed[hook.at], hook.what);
+            for hook in hooks.iter().filter(certain) {
+                let within = Sites(self.sites).is_within(executed[hook.at].address);
+                self.plant_timed(api.instruction(block, hook.at), hook.what, within);
+            }
+            return;
+        }
         let repeating = self.repeating(block, executed);
         let again = fault::translated(executed, in_host, repeating);
         let counted = led::counted(n, repeating);
@@ -269,6 +282,42 @@ impl Plugin {
                 api.count_instruction(instruction);
             }
         }
+    }
+
+    /// Where nothing is counted, nothing is to be taken back where a fault was. `within`: no time is told of it.
+    fn plant_timed(&self, instruction: Instruction, what: What, within: bool) {
+        let api = &self.api;
+        match what {
+            What::Record { word, .. } | What::Fault { word, .. } | What::Framed { word } => {
+                let of_app = matches!(word.kind(), Some(Kind::AppJump | Kind::AppReturn));
+                let call: OnExecution = match of_app || within {
+                    true => timed::on_record_untimed,
+                    false => timed::on_record,
+                };
+                api.call_at(instruction, call, word.0.into());
+            }
+            What::LeaveOut => {
+                let word = Word::new(Kind::Resume, LEFT_OUT);
+                api.call_at(instruction, timed::on_left_out, word.0.into());
+            }
+            What::StackLoaded => {
+                let word = Word::new(Kind::Switch, 0);
+                api.call_on_access(instruction, timed::on_stack_loaded, word.0.into());
+            }
+            What::StackSaved => self.plant_stack_saved(instruction),
+            What::Gate { open } => self.plant_gate(instruction, open),
+            What::Whole { .. } | What::Pushed | What::Unpushed => {}
+        }
+    }
+
+    fn plant_stack_saved(&self, instruction: Instruction) {
+        self.api
+            .call_on_access(instruction, vcpu::on_stack_saved, 0);
+    }
+
+    fn plant_gate(&self, instruction: Instruction, open: bool) {
+        self.api
+            .call_at(instruction, vcpu::on_gate, u64::from(open));
     }
 
     /// How the block stands to an instruction that repeats itself, where not each of its rounds counts.
@@ -374,10 +423,7 @@ impl Plugin {
             }
             What::Pushed => self.api.call_on_access(instruction, vcpu::on_pushed, 0),
             What::Unpushed => self.api.call_at(instruction, vcpu::on_unpushed, 0),
-            What::Gate { open } => {
-                self.api
-                    .call_at(instruction, vcpu::on_gate, u64::from(open));
-            }
+            What::Gate { open } => self.plant_gate(instruction, open),
             What::LeaveOut => {
                 let by_instruction = 0;
                 let ahead = Ahead {
@@ -388,10 +434,7 @@ impl Plugin {
                 self.api
                     .call_at(instruction, vcpu::on_left_out, data(word, ahead));
             }
-            What::StackSaved => {
-                self.api
-                    .call_on_access(instruction, vcpu::on_stack_saved, 0);
-            }
+            What::StackSaved => self.plant_stack_saved(instruction),
             What::StackLoaded => {
                 let ahead = Ahead {
                     by_block,

@@ -88,6 +88,13 @@ impl Sites<'_> {
         (site.flags & SiteFlags::END == 0).then_some(site)
     }
 
+    /// Whether what lies there is executed inside of crossings alone.
+    #[must_use]
+    pub fn is_within(&self, address: u64) -> bool {
+        let site = self.containing(address);
+        site.is_some_and(|site| site.flags & SiteFlags::WITHIN != 0)
+    }
+
     fn starting_at(&self, address: u64) -> Option<&Site> {
         self.containing(address)
             .filter(|site| site.address == address)
@@ -359,6 +366,19 @@ fn flow(last: &Listed, sites: Sites<'_>) -> Option<What> {
         FlowControl::IndirectBranch if app => after(Kind::AppJump),
         FlowControl::IndirectBranch if kernel => after(Kind::Jump),
         _ => None,
+    }
+}
+
+/// Whether what is recorded of the instruction happens whenever it is executed: a jump of the kernel's that may not be
+/// taken, or lead anywhere, is one only if the next function is entered at the same clock.
+#[must_use]
+pub fn is_certain(listed: &Listed, what: What) -> bool {
+    match what {
+        What::Record { word, after: true } if word.kind() == Some(Kind::Jump) => {
+            let flow = decoder(listed).decode().flow_control();
+            flow == FlowControl::UnconditionalBranch
+        }
+        _ => true,
     }
 }
 

@@ -4,6 +4,7 @@
 //! on cache lines of their own.
 
 pub mod anew;
+pub mod timed;
 
 use std::cell::UnsafeCell;
 use std::ffi::{c_uint, c_void};
@@ -42,6 +43,10 @@ struct Vcpu {
     /// The gate as it was when something was recorded last; [`NEVER`] while something is left out.
     gate: u32,
     counted: Counted,
+    /// The gate was so when a crossing began.
+    passes: bool,
+    /// The last time that was looked at.
+    ticks: u64,
     ring: Ring,
     by_block: &'static AtomicU64,
     by_instruction: &'static AtomicU64,
@@ -99,6 +104,8 @@ pub fn set_up(mapping: &Mapping, clocks: &'static [Clock], counted: Counted) {
                 by_block: &clock.blocks,
                 by_instruction: &clock.instructions,
                 counted,
+                passes: false,
+                ticks: 0,
                 ring: mapping.ring(number),
                 header: mapping.header(),
                 checks: mapping.checks(),
@@ -320,11 +327,34 @@ impl Vcpu {
 
     /// Whether the next record is written depends on what it is, or on the gate alone.
     const fn look_again(&mut self) {
+        self.passes = false;
         self.gate = if self.choice.leaves_out() {
             NEVER
         } else {
             self.opened
         };
+    }
+
+    /// Of a call that has begun and that nobody asked for.
+    fn leave_out(&mut self, stamp: u64, word: u32) {
+        if !self.choice.leaves_out() && self.records(stamp, word) {
+            self.ring.push(stamp, word);
+            self.checks.calls_left_out.fetch_add(1, Ordering::Relaxed);
+            self.choice.leave_call_out();
+            self.look_again();
+        }
+    }
+
+    /// To the task whose stack pointer is read at that address.
+    fn switch(&mut self, stamp: u64, word: Word, access: Access, to: u64) {
+        let from = std::mem::take(&mut self.saved_at);
+        let switch = Switch { word, from, to };
+        if self.records(stamp, word.0) {
+            self.ring.push_switch(stamp, switch, &SWITCHES);
+        }
+        self.choice.switch(access, from, to);
+        self.look_again();
+        self.tell_left_out();
     }
 
     fn tell_left_out(&mut self) {
@@ -503,6 +533,7 @@ pub extern "C" fn on_unpushed(number: c_uint, _data: *mut c_void) {
 pub extern "C" fn on_gate(number: c_uint, open: *mut c_void) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
+    vcpu.passes = false;
     let gate = vcpu.header.gate.load(Ordering::Relaxed);
     let wanted = !open.is_null();
     if is_open(gate) != wanted {
@@ -522,12 +553,7 @@ pub extern "C" fn on_left_out(number: c_uint, data: *mut c_void) {
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
     let (stamp, word) = vcpu.unpack::<false>(data);
-    if !vcpu.choice.leaves_out() && vcpu.records(stamp, word) {
-        vcpu.ring.push(stamp, word);
-        vcpu.checks.calls_left_out.fetch_add(1, Ordering::Relaxed);
-        vcpu.choice.leave_call_out();
-        vcpu.look_again();
-    }
+    vcpu.leave_out(stamp, word);
 }
 
 pub extern "C" fn on_stack_saved(
@@ -549,17 +575,7 @@ pub extern "C" fn on_stack_loaded<const BOTH: bool>(
     // SAFETY: as above.
     let vcpu = unsafe { &mut *vcpu(number) };
     let (stamp, word) = vcpu.unpack::<BOTH>(data);
-    let switch = Switch {
-        word: Word(word),
-        from: std::mem::take(&mut vcpu.saved_at),
-        to: address,
-    };
-    if vcpu.records(stamp, word) {
-        vcpu.ring.push_switch(stamp, switch, &SWITCHES);
-    }
-    vcpu.choice.switch(access, switch.from, switch.to);
-    vcpu.look_again();
-    vcpu.tell_left_out();
+    vcpu.switch(stamp, Word(word), access, address);
 }
 
 /// A vCPU that sleeps should not sit on what it recorded.

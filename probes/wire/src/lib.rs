@@ -9,7 +9,8 @@
 //!        Site × sites     sorted by address: what the probe is to look for
 //! ```
 //!
-//! A record is eight bytes: the low half of its vCPU's instruction clock, and a site word (see [`record`]).
+//! A record is eight bytes: the low half of its vCPU's instruction clock, or of [`ticks`] where time is asked for, and a
+//! site word (see [`record`]).
 //! Each vCPU writes a ring of its own; what orders the rings is a number in each switch of tasks, and a
 //! switch can be read as soon as it is written, so that nobody waits for one that lies in a chunk that is
 //! not full yet.
@@ -24,6 +25,7 @@ pub mod guest;
 pub mod layout;
 pub mod record;
 pub mod site;
+pub mod ticks;
 
 pub use c_header::header;
 pub use layout::{

@@ -48,6 +48,8 @@ impl SiteFlags {
     pub const CALLS: u32 = 8192;
     /// A call that nobody asked for: what follows is not recorded, up to the application's next record.
     pub const LEFT_OUT: u32 = 16384;
+    /// Entered in crossings that others have begun, and left before they end: no time is told of it alone.
+    pub const WITHIN: u32 = 32768;
 }
 
 pub const SITE_BYTES: usize = 16;

@@ -4,7 +4,7 @@ use debugger::addr::Insns;
 use debugger::count::counted;
 use debugger::trace::report::{Class, Report};
 use debugger::trace::times::joined::{Joined, JoinedRow};
-use debugger::trace::times::{Clock, Measured, TimedNode, Times, Unit};
+use debugger::trace::times::{Clock, Cost, Measured, TimedNode, Times, Unit};
 
 use super::trace_text::By;
 
@@ -65,6 +65,9 @@ pub(super) fn clock(clock: &Clock) -> String {
     let mut text = format!("times in {unit} by {}", clock.about);
     if clock.tsc_khz > 0 {
         text.push_str(&format!(" ({:.0} MHz)", f64::from(clock.tsc_khz) / 1000.0));
+    }
+    if *cost == Cost::default() {
+        return text + "; nothing is taken off";
     }
     text.push_str(&format!(
         "; a pair of probes costs {:.0} {unit}",

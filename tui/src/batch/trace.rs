@@ -98,6 +98,10 @@ pub struct TraceArgs {
     /// Fail if a record was lost.
     #[arg(long)]
     pub require_lossless: bool,
+    /// instructions: what crossings execute, exactly; time: how long they take on this host, with --scope boundary and
+    /// without their records, which slows the guest down the least.
+    #[arg(long, value_enum, default_value_t)]
+    pub clock: Told,
     /// Count each instruction by itself: slow, to check the fast clock against.
     #[arg(long)]
     pub slow_clock: bool,
@@ -127,6 +131,14 @@ pub enum Depth {
     #[default]
     Functions,
     Boundary,
+}
+
+/// What is told of a crossing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Told {
+    #[default]
+    Instructions,
+    Time,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -179,11 +191,7 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     options.smp = args.boot.smp;
     options.profile.clone_from(&args.family.profile);
     options.duration = args.duration.as_deref().map(duration).transpose()?;
-    options.clock = match (args.slow_clock, args.check_clock) {
-        (false, false) => options.clock,
-        (true, _) => Clock::Slow,
-        (false, true) => Clock::Both,
-    };
+    options.clock = clock(args, options.clock)?;
     options.flight = args.flight;
     options.repeatable = args.repeatable;
     options.paused = args.paused;
@@ -203,13 +211,14 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     };
     let of_the_plugin = options.filter != Filter::default()
         || options.scope != Scope::default()
+        || options.clock == Clock::Time
         || args.repeatable
         || args.paused
         || args.snapshot_when.is_some();
     if args.engine != Engine::Plugin && of_the_plugin {
         bail!(
-            "tracing {}: --only, --not, --only-calls, --only-tasks, --scope, --repeatable, --start-at, --stop-at, --paused and --snapshot-when are for \
-             the plugin; leave them out, or choose functions for --engine probes with --functions",
+            "tracing {}: --only, --not, --only-calls, --only-tasks, --scope, --clock time, --repeatable, --start-at, --stop-at, --paused and \
+             --snapshot-when are for the plugin; leave them out, or choose functions for --engine probes with --functions",
             args.image
         );
     }
@@ -218,7 +227,7 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         Accel::Tcg => Accelerator::Tcg,
         Accel::Kvm => Accelerator::Kvm,
     };
-    let keeps = args.engine == Engine::Plugin && !args.no_records;
+    let keeps = args.engine == Engine::Plugin && !args.no_records && options.clock != Clock::Time;
     if let Some(path) = args.output.as_deref().filter(|_| keeps) {
         return recorded(args, &image, &options, path, json, out);
     }
@@ -233,6 +242,34 @@ pub fn run(args: &TraceArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
         save(path, &recording(&image, vec![traced.report.clone()]))?;
     }
     print(args, &traced, json, out)
+}
+
+fn clock(args: &TraceArgs, usual: Clock) -> anyhow::Result<Clock> {
+    let by_time = args.clock == Told::Time;
+    let counted = [
+        ("--slow-clock", args.slow_clock),
+        ("--check-clock", args.check_clock),
+        ("--snapshot-when", args.snapshot_when.is_some()),
+    ];
+    let counted = counted.iter().find(|(_, given)| *given);
+    if let Some((name, _)) = counted.filter(|_| by_time) {
+        bail!(
+            "tracing {}: {name} needs instructions that are counted; leave it or --clock time out",
+            args.image
+        );
+    }
+    if by_time && args.scope != Depth::Boundary {
+        bail!(
+            "tracing {}: --clock time tells how long crossings take, not what they do in between; add --scope boundary",
+            args.image
+        );
+    }
+    Ok(match (args.slow_clock, args.check_clock) {
+        _ if by_time => Clock::Time,
+        (false, false) => usual,
+        (true, _) => Clock::Slow,
+        (false, true) => Clock::Both,
+    })
 }
 
 /// What `--snapshot-when` waits for.
@@ -275,6 +312,7 @@ fn recorded_run(args: &TraceArgs) -> anyhow::Result<Option<RecordedRun>> {
         ("--engine", args.engine != Engine::Plugin),
         ("--accel", boot.accel != Accel::Tcg),
         ("--repeatable", args.repeatable),
+        ("--clock time", args.clock == Told::Time),
         ("--slow-clock", args.slow_clock),
         ("--check-clock", args.check_clock),
     ];

@@ -33,10 +33,13 @@ const PHASES: &str = "entry  work  dispatch  copy  service  exit work  exit";
 /// A report's table, below a line about the run.
 #[must_use]
 pub fn report(report: &Report, by: By) -> Vec<String> {
+    let insns = match report.times {
+        Some(_) => "instructions not counted".to_owned(),
+        None => counted(Insns(report.insns), "instruction"),
+    };
     let mut lines = vec![format!(
-        "mode {} · {} · {} entries and returns by {} · lost {}",
+        "mode {} · {insns} · {} entries and returns by {} · lost {}",
         report.mode,
-        counted(Insns(report.insns), "instruction"),
         Insns(report.events),
         report.engine,
         report.lost

@@ -14,7 +14,7 @@ use crate::origin::Origin;
 use crate::qemu::image::Image;
 use crate::session::process::Qemu;
 use crate::session::target::{StopCause, Target, TargetError};
-use crate::session::trace::site_table;
+use crate::session::trace_table::site_table;
 use crate::trace::fold::Fold;
 use crate::trace::report::Class;
 use crate::trace::steps::Steps;

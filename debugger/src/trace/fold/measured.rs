@@ -5,6 +5,7 @@
 
 use wire::Kind;
 
+use super::Fold;
 use super::path::{self, Step};
 use super::trie::{NodeId, Trie, parts};
 use crate::trace::functions::Functions;
@@ -17,6 +18,8 @@ const MOST_STEPS: usize = 1 << 21;
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) clock: Clock,
+    /// Nothing is told of the functions inside a crossing.
+    whole: bool,
     endings: Vec<Ending>,
     kept: usize,
     /// Crossings whose times were not kept for want of room.
@@ -52,15 +55,41 @@ pub(super) struct ClassTimes {
     parents: Vec<Option<usize>>,
 }
 
+impl Fold {
+    /// The records' clock tells time: paths are told apart by their steps alone, and instructions are not
+    /// known. Not with requests, which are counted in instructions.
+    #[must_use]
+    pub fn with_times(mut self, clock: Clock) -> Self {
+        self.requests = None;
+        self.measured = Some(Measured::new(clock));
+        self
+    }
+
+    /// As [`Self::with_times`], where only the records on which crossings begin and end tell time: there are none of
+    /// the functions inside.
+    #[must_use]
+    pub fn with_times_of_the_whole(mut self, clock: Clock) -> Self {
+        self = self.with_times(clock);
+        self.measured = self.measured.map(Measured::of_the_whole);
+        self
+    }
+}
+
 impl Measured {
     pub(super) const fn new(clock: Clock) -> Self {
         Self {
             clock,
+            whole: false,
             endings: Vec::new(),
             kept: 0,
             overflow: 0,
             spare: Vec::new(),
         }
+    }
+
+    pub(super) fn of_the_whole(mut self) -> Self {
+        self.whole = true;
+        self
     }
 
     /// Must be called for each ending, in order.
@@ -193,7 +222,12 @@ impl Measured {
 
     /// The class's times in the shape of its tree of calls.
     pub(super) fn tell(&self, class: &ClassTimes, tree: &Node) -> Option<TimedNode> {
-        Some(class.tree()?.tell(tree, self.ticks()))
+        let mut told = class.tree()?.tell(tree, self.ticks());
+        if self.whole {
+            told.children.clear();
+            told.times.own = told.times.mean;
+        }
+        Some(told)
     }
 }
 
@@ -331,7 +365,10 @@ mod tests {
             },
             about: String::new(),
         };
-        let mut fold = Fold::new(functions()).with_times(clock);
+        told(Fold::new(functions()).with_times(clock), tape)
+    }
+
+    fn told(mut fold: Fold, tape: &Tape) -> Report {
         assert_eq!(fold.take(0, 0, &tape.raw), tape.raw.len());
         let run = Run {
             mode: Mode::Bypass.into(),
@@ -415,6 +452,31 @@ mod tests {
         }
         let interrupt = of(CrossingKind::Interrupt, false);
         assert_eq!((interrupt.count, interrupt.mean), (1, 996.0));
+    }
+
+    #[test]
+    fn where_the_whole_alone_is_timed_nothing_is_told_of_what_is_inside() {
+        let mut tape = Tape::in_app();
+        // The records inside are stamped as the one before them.
+        read(&mut tape, [0, 0, 0]);
+        tape.after(40, Entry, "ukl_tcp_sendmsg");
+        tape.after(0, Entry, "vfs_read");
+        tape.after(0, Return, "vfs_read");
+        tape.after(60, Return, "ukl_tcp_sendmsg");
+        let clock = Clock {
+            unit: Unit::Ticks,
+            tsc_khz: 0,
+            cost: Cost::default(),
+            about: String::new(),
+        };
+        let report = told(Fold::new(functions()).with_times_of_the_whole(clock), &tape);
+        let times = report.times.expect("times");
+        let send = times.classes.iter().map(|class| &class.path);
+        let send = send.max_by(|a, b| a.times.mean.total_cmp(&b.times.mean));
+        let send = send.expect("a class");
+        assert_eq!(send.symbol, "ukl_tcp_sendmsg");
+        assert_eq!((send.times.mean, send.times.own), (60.0, 60.0));
+        assert_eq!(send.children, []);
     }
 
     #[test]

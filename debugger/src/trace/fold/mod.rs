@@ -26,7 +26,6 @@ use wire::{Kind, Word};
 use super::call_sites::CallSite;
 use super::functions::Functions;
 use crate::crossing::RequestSpec;
-use crate::trace::times::Clock;
 use cursor::{Cursor, State};
 use measured::Measured;
 use path::Shapes;
@@ -125,15 +124,6 @@ impl Fold {
     #[must_use]
     pub fn with_call_sites(mut self, sites: Vec<CallSite>) -> Self {
         self.uses = Uses::of(sites);
-        self
-    }
-
-    /// The records' clock tells time: paths are told apart by their steps alone, and instructions are not
-    /// known. Not with requests, which are counted in instructions.
-    #[must_use]
-    pub fn with_times(mut self, clock: Clock) -> Self {
-        self.requests = None;
-        self.measured = Some(Measured::new(clock));
         self
     }
 
