@@ -104,6 +104,9 @@ pub fn open(args: &OpenArgs, look: ScreenArgs) -> anyhow::Result<()> {
         return show_recording(events, None, look, PanelId::Butterfly);
     }
     let read = read(&args.files, &mut |_| ())?;
+    if let Some(file) = args.files.first() {
+        report::is_counted(&read.recording, file, "opening")?;
+    }
     let names: Vec<String> = args
         .files
         .iter()

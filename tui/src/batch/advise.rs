@@ -33,18 +33,20 @@ pub enum By {
     Site,
 }
 
+const DOING: &str = "advising on";
+
 /// Prints the calls still made by a system call or a bypass, the most worth first.
 ///
 /// # Errors
 /// When a recording cannot be read, or nothing of it is meant.
 pub fn run(args: &AdviseArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let all = report::open(&args.file)?;
+    let all = report::open_counted(&args.file, DOING)?;
     let mut runs = all.runs.clone();
     args.wanted.keep(&mut runs, &args.file)?;
     runs.retain(|run| !run.classes.is_empty());
     let mut advices: Vec<Advice> = runs.iter().map(|run| advise(run, &all.runs)).collect();
     if let Some(path) = &args.measured {
-        for after in &report::open(path)?.runs {
+        for after in &report::open_counted(path, DOING)?.runs {
             advices.iter_mut().for_each(|advice| advice.measure(after));
         }
     }

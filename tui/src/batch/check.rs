@@ -35,7 +35,7 @@ pub struct CheckArgs {
 /// # Errors
 /// When a file cannot be read or written, or an operation is not what is expected.
 pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut recording = report::open(&args.file)?;
+    let mut recording = report::open_counted(&args.file, "checking")?;
     if args.write {
         args.wanted.keep(&mut recording.runs, &args.file)?;
         return write(args, &recording, out);

@@ -113,6 +113,7 @@ fn files(args: &DiffArgs) -> anyhow::Result<(Input, Option<Input>)> {
 fn runs(args: &DiffArgs, a: &Recording, b: &Recording) -> anyhow::Result<(Side, Side)> {
     let second = args.b.as_ref().unwrap_or(&args.a);
     let side = |recording: &Recording, path: &Path, mode| -> anyhow::Result<Side> {
+        report::is_counted(recording, path, "comparing")?;
         Ok(Side {
             head: recording.head.clone(),
             run: report::run_of(recording, path, mode)?.clone(),

@@ -55,7 +55,10 @@ pub fn run(args: &ExportArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         bail!("exporting: --to names the format; 'uklscope report FILE --json' prints JSON");
     }
     let mut recording = match report::find(&args.file)? {
-        Input::Recording(recording) => recording,
+        Input::Recording(recording) => {
+            report::is_counted(&recording, &args.file, "exporting")?;
+            recording
+        }
         Input::Stacks(mut stacks) => {
             args.import.name(&mut stacks, &args.file)?;
             return match &args.out {

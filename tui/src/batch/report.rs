@@ -134,6 +134,29 @@ pub fn open(path: &Path) -> anyhow::Result<Recording> {
     Ok(with_issues(path, load(path)?))
 }
 
+/// As [`open`], for what needs instructions.
+///
+/// # Errors
+/// As there, and as [`is_counted`].
+pub(super) fn open_counted(path: &Path, doing: &str) -> anyhow::Result<Recording> {
+    let recording = open(path)?;
+    is_counted(&recording, path, doing)?;
+    Ok(recording)
+}
+
+/// # Errors
+/// When it tells times: what was not counted is not 0.
+pub(crate) fn is_counted(recording: &Recording, path: &Path, doing: &str) -> anyhow::Result<()> {
+    if recording.runs.iter().any(|run| run.times.is_some()) {
+        bail!(
+            "{doing} {}: it tells times, instructions were not counted; 'uklscope report' shows it, and 'uklscope trace' \
+             without --clock time and --engine probes counts",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 /// What a file holds.
 #[derive(Debug)]
 pub enum Input {
@@ -191,4 +214,50 @@ fn with_issues(path: &Path, (mut recording, issues): (Recording, Vec<Issue>)) ->
         }
     }
     recording
+}
+
+#[cfg(test)]
+mod tests {
+    use debugger::trace::times::{Clock, Cost, Measured, Unit};
+
+    use super::*;
+
+    fn run(words: &[&str]) -> anyhow::Result<()> {
+        let words = std::iter::once("uklscope").chain(words.iter().copied());
+        <crate::args::Args as clap::Parser>::try_parse_from(words)?.run(&mut Vec::new())
+    }
+
+    #[test]
+    fn what_was_not_counted_is_not_zero() {
+        let builtin = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/builtin.uklrec");
+        let mut recording = open(&builtin).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("times.rec");
+        for run in &mut recording.runs {
+            run.times = Some(Measured {
+                clock: Clock {
+                    unit: Unit::Ns,
+                    tsc_khz: 1_000_000,
+                    cost: Cost::default(),
+                    about: "a clock".to_owned(),
+                },
+                classes: Vec::new(),
+            });
+        }
+        trace_file::save(&file, &recording).unwrap();
+        let file = file.to_string_lossy();
+        run(&["report", &file]).unwrap();
+        for (doing, words) in [
+            ("advising on", &["advise", &file][..]),
+            ("checking", &["check", &file, "expect.toml"]),
+            ("checking", &["check", &file, "expect.toml", "--write"]),
+            ("exporting", &["export", &file, "--to", "folded"]),
+            ("comparing", &["diff", &file, "--modes", "linux,bypass"]),
+            ("opening", &["open", &file]),
+        ] {
+            let refused = run(words).unwrap_err().to_string();
+            let expected = format!("{doing} {file}: it tells times, instructions were not counted");
+            assert!(refused.starts_with(&expected), "{words:?}: {refused}");
+        }
+    }
 }
