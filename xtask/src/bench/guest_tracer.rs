@@ -11,6 +11,7 @@ use debugger::crossing::Mode;
 use debugger::qemu::arguments::{GdbServer, Machine};
 use debugger::qemu::image::Image;
 use debugger::session::store;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::image::{Archive, Variant, logged};
@@ -32,7 +33,7 @@ pub(super) struct GuestTracer {
     _folder: TempDir,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum How {
     /// The tracer is in the kernel, and its calls are nops.
     Off,

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what tracing costs and what a server answers, on this machine, now.
 
 mod captured;
+mod cpu;
 mod exact;
 mod figures;
 mod fold;
@@ -18,6 +19,7 @@ mod step;
 mod symbols;
 mod terminal;
 mod trace;
+mod turns;
 mod unwind;
 
 use anyhow::Result;
@@ -52,6 +54,9 @@ enum What {
     Join(join::Args),
     /// Random stops of the demos: arguments and locals of the innermost frames, ours and gdb's
     Locals(locals::Args),
+    /// One of several that take turns
+    #[command(hide = true)]
+    Contender { work: String },
 }
 
 /// # Errors
@@ -69,5 +74,6 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         What::Unwind(args) => unwind::run(args),
         What::Join(args) => join::run(args),
         What::Locals(args) => locals::run(args),
+        What::Contender { work } => run::contend(work),
     }
 }

@@ -7,11 +7,11 @@ use debugger::session::store;
 use debugger::trace::times::{Clock, Unit};
 use serde::Serialize;
 
-use super::figures::median;
+use super::figures::{Figure, Spread, median};
 use super::print::{self, Host};
-use super::run::{self, Measured, Setup};
+use super::run::{Measured, Setup, Work};
+use super::turns;
 use crate::image::Variant;
-use crate::progress::Step;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// Operations of each kind
     #[arg(long, default_value_t = 20_000)]
     calls: u64,
-    /// Runs of each setup, in turn; the medians are reported
+    /// Rounds in which all of them run, in turns of a fifth of a second; the medians are reported
     #[arg(long, default_value_t = 3)]
     repeats: usize,
     /// Functions of the kernel that are traced too, in the last setup
@@ -52,11 +52,11 @@ struct Report {
 #[derive(Serialize)]
 struct Row {
     setup: &'static str,
-    /// Of the workload, from the application's first line to its last.
+    /// Of the workload, from the application's first line to its last, without the turns of others.
     seconds: f64,
-    slowdown: f64,
-    /// Of QEMU's own CPU time, boot included.
-    slowdown_cpu: f64,
+    slowdown: Spread,
+    /// Of QEMU's own CPU time.
+    slowdown_cpu: Spread,
     records: u64,
     lost: u64,
 }
@@ -89,7 +89,12 @@ fn lines(report: &Report) -> Vec<String> {
     let row = |row: &Row| {
         format!(
             "{:<28} {:>8.3} s  {:>6.2}×  of CPU {:>6.2}×  {:>10} records, {} lost",
-            row.setup, row.seconds, row.slowdown, row.slowdown_cpu, row.records, row.lost
+            row.setup,
+            row.seconds,
+            row.slowdown.median,
+            row.slowdown_cpu.median,
+            row.records,
+            row.lost
         )
     };
     let Cost {
@@ -110,45 +115,51 @@ fn lines(report: &Report) -> Vec<String> {
 }
 
 fn measure(args: &Args, image: &Image) -> Result<Report> {
+    let work = |name, setup| {
+        let work = Work {
+            image: image.manifest.name.clone(),
+            mode: args.mode,
+            calls: args.calls,
+            setup,
+            plugin: None,
+        };
+        (name, work)
+    };
     let setups = [
-        ("probes off", Setup::Plain),
-        ("probes on", Setup::Probes("")),
-        ("probes and functions on", Setup::Probes(&args.functions)),
+        work("probes off", Setup::Plain),
+        work("probes on", Setup::Probes(String::new())),
+        work(
+            "probes and functions on",
+            Setup::Probes(args.functions.clone()),
+        ),
     ];
     let repeats = args.repeats.max(1);
-    let mut runs: [Vec<Measured>; 3] = Default::default();
-    for round in 1..=repeats {
-        for ((name, setup), runs) in setups.iter().zip(&mut runs) {
-            let step = Step::start(format!("round {round} of {repeats}: {name}"));
-            runs.push(run::measure(image, args.mode, args.calls, *setup, None)?);
-            step.done();
-        }
-    }
-    let of = |runs: &[Measured], of: fn(&Measured) -> f64| median(runs.iter().map(of).collect());
-    let row = |(at, (setup, _)): (usize, &(&'static str, Setup<'_>))| {
-        let ratio = |what: fn(&Measured) -> f64| of(&runs[at], what) / of(&runs[0], what);
+    let runs = turns::rounds(&setups, repeats)?;
+    let of = |runs: &[Measured], of: fn(&Measured) -> f64| runs.iter().map(of).collect::<Vec<_>>();
+    let row = |((setup, _), own): (&(&'static str, Work), &Vec<Measured>)| {
+        let slowdown = |what| Figure::of(&of(own, what), &of(&runs[0], what)).ratio;
         Row {
             setup,
-            seconds: of(&runs[at], |run| run.seconds),
-            slowdown: ratio(|run| run.seconds),
-            slowdown_cpu: ratio(|run| run.cpu_seconds),
-            records: runs[at].first().map_or(0, |run| run.events),
-            lost: runs[at].iter().map(|run| run.lost).sum(),
+            seconds: median(of(own, |run| run.seconds)),
+            slowdown: slowdown(|run| run.seconds),
+            slowdown_cpu: slowdown(|run| run.cpu_seconds),
+            records: own.first().map_or(0, |run| run.events),
+            lost: own.iter().map(|run| run.lost).sum(),
         }
     };
-    let [_, alone, with_functions] = &runs;
+    let (alone, with_functions) = (&runs[1], &runs[2]);
     let unit = alone.iter().find_map(|run| Some(run.clock.as_ref()?.unit));
     let cost = |runs: &[Measured], of: fn(&Clock) -> f64| {
         let clocks = runs.iter().filter_map(|run| run.clock.as_ref());
         median(clocks.map(of).collect())
     };
     Ok(Report {
-        schema: 1,
+        schema: 2,
         image: image.manifest.name.clone(),
         mode: args.mode,
         calls: args.calls,
         repeats,
-        setups: setups.iter().enumerate().map(row).collect(),
+        setups: setups.iter().zip(&runs).map(row).collect(),
         cost: Cost {
             unit: unit.context("no run told what its probes cost")?,
             pair: cost(alone, |clock| clock.cost.probe),

@@ -71,6 +71,14 @@ impl Rival {
     }
 }
 
+/// # Errors
+/// As [`qemus_own`], or when there is none of that name.
+pub(super) fn named(name: &str) -> Result<Rival> {
+    let mut all = qemus_own()?.into_iter();
+    all.find(|rival| rival.name == name)
+        .with_context(|| format!("QEMU has no plugin '{name}'"))
+}
+
 /// Compiles them where they are not there yet.
 ///
 /// # Errors

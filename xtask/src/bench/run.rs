@@ -1,41 +1,67 @@
-//! One run of the workload, measured by what it writes to its serial line.
+//! One run of the workload, in a process of its own, which says when its application begins and ends.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use debugger::crossing::{CrossingKind, Mode};
 use debugger::event::Event;
 use debugger::qemu::arguments::{GdbServer, Machine};
 use debugger::qemu::image::Image;
 use debugger::session::TraceError;
 use debugger::session::process::Qemu;
-use debugger::session::trace::{Scope, TraceOptions, Traced, trace};
+use debugger::session::store;
+use debugger::session::trace::{Clock, Scope, TraceOptions, Traced, trace};
 use debugger::session::trace_probes::trace_by_probes;
 use debugger::trace::report::{Class, Report};
-use debugger::trace::times::Clock;
+use debugger::trace::times;
+use serde::{Deserialize, Serialize};
 
 use super::guest_tracer::{Counts, GuestTracer, How};
-use super::rivals::Rival;
+use super::rivals;
 
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Setup<'a> {
-    Plain,
-    Traced(Scope),
-    /// A plugin of QEMU's.
-    Rival(&'a Rival),
-    /// The probes in the image's kernel, and those of its functions.
-    Probes(&'a str),
-    /// The kernel's own function graph tracer.
-    GuestTracer(&'a GuestTracer, How),
+/// A line of its own that tells that the application has begun, and the same for its end. What was measured
+/// follows, as JSON on one line.
+pub(super) const BEGAN: &str = "began";
+pub(super) const ENDED: &str = "ended";
+
+/// What the process is asked for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Work {
+    pub(super) image: String,
+    pub(super) mode: Mode,
+    /// Operations of each kind.
+    pub(super) calls: u64,
+    pub(super) setup: Setup,
+    /// uklscope's own; `None`: the one beside this program.
+    pub(super) plugin: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Setup {
+    Plain,
+    Functions,
+    Boundary,
+    /// The same, by the host's time.
+    BoundaryTimed,
+    Clock,
+    /// A plugin of QEMU's, by its name.
+    Rival(String),
+    /// The probes in the image's kernel, and those of its functions.
+    Probes(String),
+    /// The kernel's own function graph tracer.
+    GuestTracer(How),
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Measured {
-    /// From the application's first line to its last.
+    /// From the application's first line to its last, while it had its turn.
+    #[serde(skip)]
     pub(super) seconds: f64,
-    /// Of QEMU, from its start to its end.
+    /// Of QEMU, in the same time. What the guest waits for the reader is not in it.
+    #[serde(skip)]
     pub(super) cpu_seconds: f64,
     /// In the workload's time.
     pub(super) events: u64,
@@ -45,104 +71,130 @@ pub(super) struct Measured {
     pub(super) crossings: u64,
     pub(super) lost: u64,
     pub(super) waits: u64,
+    /// With the turns of others that came into a wait.
     pub(super) waited_ns: u64,
     /// The probes', which tell time.
-    pub(super) clock: Option<Clock>,
+    pub(super) clock: Option<times::Clock>,
 }
 
 /// Far beyond any run: only a hanging guest reaches it.
 const DEADLINE: Duration = Duration::from_secs(600);
 
-/// Takes the time of the application's lines.
+/// Tells of the application's first line, and of its last.
 struct Watch<'a> {
     name: &'a str,
     text: Vec<u8>,
-    first: Option<Instant>,
-    last: Option<Instant>,
+    began: bool,
+    ended: bool,
 }
 
 impl Watch<'_> {
     fn see(&mut self, bytes: &[u8]) {
         self.text.extend(bytes);
         let text = String::from_utf8_lossy(&self.text);
-        let banner = format!("{}: mode ", self.name);
-        let result = format!("wrong results, {}", "ok");
-        if self.first.is_none() && text.contains(&banner) {
-            self.first = Some(Instant::now());
+        if !self.began && text.contains(&format!("{}: mode ", self.name)) {
+            self.began = true;
+            say(BEGAN);
         }
-        if self.last.is_none() && text.contains(&result) {
-            self.last = Some(Instant::now());
+        if !self.ended && text.contains("wrong results, ok") {
+            self.ended = true;
+            say(ENDED);
         }
     }
 
-    fn seconds(&self) -> Result<f64> {
-        let (Some(first), Some(last)) = (self.first, self.last) else {
-            let text = String::from_utf8_lossy(&self.text);
-            let line = text.lines().last().unwrap_or_default().to_owned();
-            bail!(
-                "measuring {}: it did not say that all went well; its last line: '{line}'",
-                self.name
-            );
-        };
-        Ok((last - first).as_secs_f64())
+    fn went_well(&self) -> Result<()> {
+        if self.began && self.ended {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&self.text);
+        let line = text.lines().last().unwrap_or_default();
+        bail!(
+            "measuring {}: it did not say that all went well; its last line: '{line}'",
+            self.name
+        );
     }
 }
 
-pub(super) fn measure(
-    image: &Image,
-    mode: Mode,
-    calls: u64,
-    setup: Setup<'_>,
-    plugin: Option<&Path>,
-) -> Result<Measured> {
+/// A process that listens no more ends this one.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// What the process does that [`super::turns`] starts.
+///
+/// # Errors
+/// When the image cannot be booted or traced, or the workload does not end well.
+pub(super) fn contend(work: &str) -> Result<()> {
+    // Also when this process stands, as it does while others have their turns.
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+    let work: Work = serde_json::from_str(work).context("reading what to measure")?;
     let mut watch = Watch {
         // What follows it is the kernel's.
-        name: image.manifest.name.split('+').next().unwrap_or_default(),
+        name: work.image.split('+').next().unwrap_or_default(),
         text: Vec::new(),
-        first: None,
-        last: None,
+        began: false,
+        ended: false,
     };
-    let before_run = children_cpu_seconds();
-    let mut measured = match setup {
-        Setup::Plain => watched(Machine::of(image, mode, Some(calls)), &mut watch)?,
-        Setup::Rival(rival) => {
-            let machine = Machine {
-                plugin: Some(rival.as_argument()),
-                ..Machine::of(image, mode, Some(calls))
+    let measured = measure(&work, &mut watch)?;
+    watch.went_well()?;
+    say(&serde_json::to_string(&measured)?);
+    Ok(())
+}
+
+fn measure(work: &Work, watch: &mut Watch<'_>) -> Result<Measured> {
+    let image = store::image(&work.image).context("opening the image to measure with")?;
+    let machine = || Machine::of(&image, work.mode, Some(work.calls));
+    let options = TraceOptions {
+        calls: Some(work.calls),
+        plugin: work.plugin.clone(),
+        ..TraceOptions::new(work.mode)
+    };
+    let scope = |scope| TraceOptions {
+        scope,
+        ..options.clone()
+    };
+    match &work.setup {
+        Setup::Plain => watched(machine(), watch),
+        Setup::Functions => traced(trace, &image, &scope(Scope::Functions), watch),
+        Setup::Boundary => traced(trace, &image, &scope(Scope::Boundary), watch),
+        Setup::BoundaryTimed => {
+            let options = TraceOptions {
+                clock: Clock::Time,
+                ..scope(Scope::Boundary)
             };
-            watched(machine, &mut watch)?
+            traced(trace, &image, &options, watch)
         }
-        Setup::GuestTracer(tracer, how) => {
-            let measured = watched(tracer.machine(mode, calls, how), &mut watch)?;
+        Setup::Clock => traced(trace, &image, &scope(Scope::Clock), watch),
+        Setup::Rival(name) => {
+            let machine = Machine {
+                plugin: Some(rivals::named(name)?.as_argument()),
+                ..machine()
+            };
+            watched(machine, watch)
+        }
+        Setup::Probes(functions) => {
+            let options = TraceOptions {
+                functions: functions.clone(),
+                ..options
+            };
+            traced(trace_by_probes, &image, &options, watch)
+        }
+        Setup::GuestTracer(how) => {
+            let tracer = GuestTracer::of(&work.image)?;
+            let measured = watched(tracer.machine(work.mode, work.calls, *how), watch)?;
             let counts = match how {
                 How::Off => Counts::default(),
                 _ => Counts::read(&String::from_utf8_lossy(&watch.text))?,
             };
-            Measured {
+            Ok(Measured {
                 events: counts.events,
                 lost: counts.lost,
                 bytes_per_event: counts.bytes_per_event,
                 ..measured
-            }
+            })
         }
-        Setup::Traced(scope) => {
-            let options = TraceOptions {
-                scope,
-                plugin: plugin.map(Path::to_owned),
-                ..TraceOptions::new(mode)
-            };
-            traced(trace, image, options, calls, &mut watch)?
-        }
-        Setup::Probes(functions) => {
-            let options = TraceOptions {
-                functions: functions.to_owned(),
-                ..TraceOptions::new(mode)
-            };
-            traced(trace_by_probes, image, options, calls, &mut watch)?
-        }
-    };
-    measured.cpu_seconds = children_cpu_seconds() - before_run;
-    Ok(measured)
+    }
 }
 
 fn calls_of(report: &Report) -> u64 {
@@ -162,24 +214,18 @@ type Engine =
 fn traced(
     engine: Engine,
     image: &Image,
-    options: TraceOptions,
-    calls: u64,
+    options: &TraceOptions,
     watch: &mut Watch<'_>,
 ) -> Result<Measured> {
-    let options = TraceOptions {
-        calls: Some(calls),
-        ..options
-    };
     let mut before = 0;
     let mut tell = |event| match event {
         Event::Serial(bytes) => watch.see(&bytes),
         // News come four times a second: what the boot's last quarter adds is little.
-        Event::Trace(news) if watch.first.is_none() => before = news.events,
+        Event::Trace(news) if !watch.began => before = news.events,
         _ => {}
     };
-    let traced = engine(image, &options, &AtomicBool::new(false), &mut tell)?;
+    let traced = engine(image, options, &AtomicBool::new(false), &mut tell)?;
     Ok(Measured {
-        seconds: watch.seconds()?,
         events: traced.report.events - before,
         lost: traced.counts.lost,
         waits: traced.counts.waits,
@@ -203,25 +249,5 @@ fn watched(machine: Machine, watch: &mut Watch<'_>) -> Result<Measured> {
         watch.see(&bytes);
     }
     qemu.wait_for_end(DEADLINE);
-    Ok(Measured {
-        seconds: watch.seconds()?,
-        ..Measured::default()
-    })
-}
-
-/// What processes that were started here and have ended took: `cutime` and `cstime` of proc(5), in
-/// hundredths of a second.
-fn children_cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is a name in parentheses, which may hold anything.
-    let rest = text.rsplit(") ").next().unwrap_or_default();
-    let fields: Vec<f64> = rest
-        .split(' ')
-        .filter_map(|field| field.parse().ok())
-        .collect();
-    // `rest` begins with the third field, a letter, which is no number: the sixteenth is at 12.
-    fields
-        .get(12)
-        .zip(fields.get(13))
-        .map_or(f64::NAN, |(user, system)| (user + system) / 100.0)
+    Ok(Measured::default())
 }

@@ -178,16 +178,6 @@ impl Drop for Terminal {
     }
 }
 
-/// User and system time, by proc(5) in hundredths of a second.
-pub(super) fn cpu_seconds(pid: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let rest = text.rsplit(") ").next().unwrap_or_default();
-    let field = |at: usize| rest.split(' ').nth(at)?.parse::<f64>().ok();
-    field(11)
-        .zip(field(12))
-        .map_or(f64::NAN, |(user, system)| (user + system) / 100.0)
-}
-
 /// `VmRSS` of proc(5).
 pub(super) fn resident_mib(pid: u32) -> Result<f64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status"))

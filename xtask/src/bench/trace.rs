@@ -1,22 +1,21 @@
 //! `cargo xtask bench trace`: what tracing costs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use debugger::crossing::Mode;
 use debugger::qemu::image::Image;
 use debugger::session::store;
-use debugger::session::trace::Scope;
 use serde::Serialize;
 
-use super::figures::median;
+use super::figures::{Figure, Spread, median};
 use super::fold::{self, Folded};
 use super::gdb;
 use super::guest_tracer::{GuestTracer, How};
 use super::print::{self, Host};
 use super::rivals::{self, Rival};
-use super::run::{self, Measured, Setup};
-use crate::progress;
+use super::run::{Measured, Setup, Work};
+use super::turns;
 
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,9 +27,9 @@ pub(super) struct Args {
     #[arg(long, default_value = "ukl")]
     mode: Mode,
     /// Operations of each kind
-    #[arg(long, default_value_t = 40_000)]
+    #[arg(long, default_value_t = 100_000)]
     calls: u64,
-    /// Runs of each setup, in turn; the medians are reported
+    /// Rounds in which all of them run, in turns of a fifth of a second; the medians are reported
     #[arg(long, default_value_t = 5)]
     repeats: usize,
     /// Leaves out QEMU's own plugins, which are fetched as source and compiled once, gdb and the guest's tracer
@@ -39,12 +38,12 @@ pub(super) struct Args {
     /// The plugin; else beside this program
     #[arg(long)]
     plugin: Option<PathBuf>,
-    /// Another build of the plugin, in the same rounds; again for more
+    /// Another build of the plugin, in the same rounds; again for more. The same one: what else makes a difference
     #[arg(long = "against")]
     builds: Vec<PathBuf>,
 }
 
-/// Seconds are wall time of the workload: from the application's first line to its last.
+/// Seconds are wall time of the workload, from the application's first line to its last, without the turns of others.
 #[derive(Serialize)]
 struct Report {
     schema: u32,
@@ -52,7 +51,7 @@ struct Report {
     mode: Mode,
     calls: u64,
     repeats: usize,
-    /// In the same rounds, each in its turn.
+    /// In the same rounds, in turns.
     measured: Vec<Row>,
     /// What could not be measured.
     missing: Vec<Missing>,
@@ -74,15 +73,12 @@ struct Row {
     /// gdb is not run to the end: it counts some of the crossings.
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<f64>,
-    /// By the time of one operation.
-    slowdown: f64,
-    /// The fastest of both: what the machine's other work adds is mostly left out.
+    /// By the time of one operation, of the same round each.
+    slowdown: Spread,
+    /// Of QEMU's own CPU time: hardly moved by other work on the machine. The time that the guest waits for
+    /// the reader is not in it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    slowdown_of_fastest: Option<f64>,
-    /// Of QEMU's own CPU time, boot included: hardly moved by other work on the machine. The time that
-    /// the guest waits for the reader is not in it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slowdown_cpu: Option<f64>,
+    slowdown_cpu: Option<Spread>,
     /// Where it tells of each single event.
     #[serde(flatten)]
     events: Option<Events>,
@@ -118,18 +114,22 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 fn lines(report: &Report) -> Vec<String> {
     let mut lines = vec![format!(
-        "{:<26} {:>8} {:>9} {:>9} {:>10} {:>8} {:>11}",
-        "", "seconds", "slowdown", "of CPU", "M events/s", "bytes", "lost"
+        "{:<26} {:>8} {:>9} {:>15} {:>9} {:>10} {:>8} {:>11}",
+        "", "seconds", "slowdown", "of rounds", "of CPU", "M events/s", "bytes", "lost"
     )];
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     for row in &report.measured {
         let events = row.events.as_ref();
         lines.push(format!(
-            "{:<26} {:>8} {:>9} {:>9} {:>10} {:>8} {:>11}  {}, beside {}",
+            "{:<26} {:>8} {:>9} {:>15} {:>9} {:>10} {:>8} {:>11}  {}, beside {}",
             row.name,
             or_dash(row.seconds.map(|seconds| format!("{seconds:.3}"))),
-            format!("{:.2}×", row.slowdown),
-            or_dash(row.slowdown_cpu.map(|slowdown| format!("{slowdown:.2}×"))),
+            format!("{:.3}×", row.slowdown.median),
+            format!("{:.3} to {:.3}", row.slowdown.min, row.slowdown.max),
+            or_dash(
+                row.slowdown_cpu
+                    .map(|slowdown| format!("{:.3}×", slowdown.median))
+            ),
             or_dash(events.map(|events| format!("{:.4}", events.events_per_s / 1e6))),
             or_dash(
                 events
@@ -157,18 +157,18 @@ fn lines(report: &Report) -> Vec<String> {
 }
 
 /// What is run in each round.
-struct Column<'a> {
+struct Column {
     name: String,
     does: &'static str,
     beside: &'static str,
-    setup: Setup<'a>,
+    setup: Setup,
     /// `None`: the one beside this program.
-    plugin: Option<&'a Path>,
+    plugin: Option<PathBuf>,
     /// Does this part of the operations alone, where all would take many minutes.
     part: u64,
 }
 
-fn own<'a>(name: &str, does: &'static str, setup: Setup<'a>) -> Column<'a> {
+fn own(name: &str, does: &'static str, setup: Setup) -> Column {
     Column {
         name: name.to_owned(),
         does,
@@ -179,56 +179,68 @@ fn own<'a>(name: &str, does: &'static str, setup: Setup<'a>) -> Column<'a> {
     }
 }
 
-fn columns<'a>(
-    args: &'a Args,
-    rivals: &'a [Rival],
-    tracer: Option<&'a GuestTracer>,
-) -> Vec<Column<'a>> {
-    let mut columns = vec![own(PLAIN, "nothing", Setup::Plain)];
-    let mut traced = |build: Option<&'a Path>, name, does, scope| {
-        let own = own(name, does, Setup::Traced(scope));
+fn columns(args: &Args, rivals: &[Rival], has_tracers: bool) -> Vec<Column> {
+    let mut columns = vec![
+        own(PLAIN, "nothing", Setup::Plain),
+        own(
+            "no plugin, once more",
+            "nothing: how far two of the same differ",
+            Setup::Plain,
+        ),
+    ];
+    let mut traced = |build: Option<&PathBuf>, name, does, setup| {
+        let own = own(name, does, setup);
         columns.push(Column {
             name: match build {
                 Some(path) => format!("{name} ({})", path.display()),
                 None => own.name,
             },
-            plugin: build.or(args.plugin.as_deref()),
+            plugin: build.or(args.plugin.as_ref()).cloned(),
             ..own
         });
     };
-    for build in std::iter::once(None).chain(args.builds.iter().map(|path| Some(path.as_path()))) {
+    for build in std::iter::once(None).chain(args.builds.iter().map(Some)) {
         traced(
             build,
             "uklscope",
             "every function of kernel and application, folded as it runs",
-            Scope::Functions,
+            Setup::Functions,
         );
         traced(
             build,
             "uklscope, boundary",
-            "crossings alone",
-            Scope::Boundary,
+            "crossings alone, their instructions",
+            Setup::Boundary,
+        );
+        traced(
+            build,
+            "uklscope, boundary, time",
+            "crossings alone, their time on this host",
+            Setup::BoundaryTimed,
         );
         traced(
             build,
             "uklscope, clock",
             "all instructions are counted, nothing is recorded",
-            Scope::Clock,
+            Setup::Clock,
         );
     }
-    let of_qemu = |rival: &'a Rival| own(rival.name, rival.does, Setup::Rival(rival));
+    let of_qemu = |rival: &Rival| {
+        let setup = Setup::Rival(rival.name.to_owned());
+        own(rival.name, rival.does, setup)
+    };
     columns.extend(rivals.iter().map(of_qemu));
-    if let Some(tracer) = tracer {
+    if has_tracers {
         let of_guest = |name, does, how| Column {
             beside: PLAIN_TRACERS,
             part: 20,
-            ..own(name, does, Setup::GuestTracer(tracer, how))
+            ..own(name, does, Setup::GuestTracer(how))
         };
         columns.extend([
             own(
                 PLAIN_TRACERS,
                 "the kernel's own tracers are there, and off",
-                Setup::GuestTracer(tracer, How::Off),
+                Setup::GuestTracer(How::Off),
             ),
             of_guest(
                 "function_graph",
@@ -261,23 +273,17 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
         wanted().and_then(|()| GuestTracer::of(&image.manifest.name)),
         &mut missing,
     );
-    let columns = columns(args, rivals.as_deref().unwrap_or_default(), tracer.as_ref());
-    let mut runs: Vec<Vec<Measured>> = vec![Vec::new(); columns.len()];
+    let columns = columns(
+        args,
+        rivals.as_deref().unwrap_or_default(),
+        tracer.is_some(),
+    );
     let repeats = args.repeats.max(1);
-    for round in 1..=repeats {
-        for (column, runs) in columns.iter().zip(&mut runs) {
-            let step =
-                progress::Step::start(format!("round {round} of {repeats}: {}", column.name));
-            runs.push(run::measure(
-                image,
-                args.mode,
-                column.calls(args),
-                column.setup,
-                column.plugin,
-            )?);
-            step.done();
-        }
-    }
+    let works: Vec<(&str, Work)> = columns
+        .iter()
+        .map(|column| (column.name.as_str(), column.work(args, image)))
+        .collect();
+    let runs = turns::rounds(&works, repeats)?;
     let ran: Vec<Ran<'_>> = columns
         .iter()
         .zip(&runs)
@@ -289,13 +295,15 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
         .collect();
     let mut measured: Vec<Row> = ran.iter().map(|own| Row::of(own, &ran)).collect();
     let rate = wanted().and_then(|()| gdb::crossings_per_s(image, args.mode));
-    let crossings = median(runs[1].iter().map(|run| run.crossings as f64).collect());
+    // Every run of the same calls has as many, where they are recorded.
+    let crossings = runs.iter().flatten().map(|run| run.crossings).max();
+    let crossings = crossings.unwrap_or(0) as f64;
     measured.extend(
         or_missing("gdb", rate, &mut missing)
             .map(|rate| Row::of_gdb(rate, args.calls, crossings, measured[0].seconds)),
     );
     Ok(Report {
-        schema: 2,
+        schema: 3,
         image: image.manifest.name.clone(),
         mode: args.mode,
         calls: args.calls,
@@ -307,35 +315,34 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
     })
 }
 
-impl Column<'_> {
+impl Column {
     fn calls(&self, args: &Args) -> u64 {
         (args.calls / self.part).max(1)
+    }
+
+    fn work(&self, args: &Args, image: &Image) -> Work {
+        Work {
+            image: image.manifest.name.clone(),
+            mode: args.mode,
+            calls: self.calls(args),
+            setup: self.setup.clone(),
+            plugin: self.plugin.clone(),
+        }
     }
 }
 
 /// What a column's rounds gave.
 struct Ran<'a> {
-    column: &'a Column<'a>,
+    column: &'a Column,
     calls: u64,
     runs: &'a [Measured],
 }
 
 impl Ran<'_> {
-    fn seconds(&self) -> f64 {
-        median(self.runs.iter().map(|run| run.seconds).collect())
-    }
-
-    fn per_call(&self, seconds: f64) -> f64 {
-        seconds / self.calls.max(1) as f64
-    }
-
-    fn cpu_seconds(&self) -> f64 {
-        median(self.runs.iter().map(|run| run.cpu_seconds).collect())
-    }
-
-    fn fastest(&self) -> f64 {
-        let seconds = self.runs.iter().map(|run| run.seconds);
-        seconds.fold(f64::INFINITY, f64::min)
+    /// Of one operation, in each round.
+    fn per_call(&self, seconds: fn(&Measured) -> f64) -> Vec<f64> {
+        let calls = self.calls.max(1) as f64;
+        self.runs.iter().map(|run| seconds(run) / calls).collect()
     }
 }
 
@@ -353,17 +360,15 @@ impl Row {
         let column = own.column;
         let base = all.iter().find(|ran| ran.column.name == column.beside);
         let base = base.unwrap_or(own);
-        // The boot is in the CPU time, and does not become less with the operations.
-        let cpu = (own.calls == base.calls).then(|| own.cpu_seconds() / base.cpu_seconds());
+        let slowdown = |of: fn(&Measured) -> f64| Figure::of(&own.per_call(of), &base.per_call(of));
         Self {
             name: column.name.clone(),
             does: column.does,
             beside: column.beside,
             calls: own.calls,
-            seconds: Some(own.seconds()),
-            slowdown: own.per_call(own.seconds()) / base.per_call(base.seconds()),
-            slowdown_of_fastest: Some(own.per_call(own.fastest()) / base.per_call(base.fastest())),
-            slowdown_cpu: cpu,
+            seconds: Some(median(own.runs.iter().map(|run| run.seconds).collect())),
+            slowdown: slowdown(|run| run.seconds).ratio,
+            slowdown_cpu: Some(slowdown(|run| run.cpu_seconds).ratio),
             events: Events::of(own.runs),
         }
     }
@@ -376,8 +381,7 @@ impl Row {
             beside: PLAIN,
             calls,
             seconds: None,
-            slowdown: crossings / rate / plain.unwrap_or(f64::NAN),
-            slowdown_of_fastest: None,
+            slowdown: Spread::of(vec![crossings / rate / plain.unwrap_or(f64::NAN)]),
             slowdown_cpu: None,
             events: Some(Events {
                 events: u64::from(gdb::CROSSINGS),

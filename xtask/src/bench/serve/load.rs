@@ -5,6 +5,7 @@ use debugger::crossing::Setup;
 use debugger::qemu::image::Image;
 
 use super::client::{Ask, Asks, Connections, Measured};
+use crate::bench::cpu::cpu_seconds;
 use crate::suites::guest::{Greeting, Guest};
 use crate::suites::{memcached, redis};
 
@@ -184,21 +185,6 @@ impl Server {
         });
         kinds.collect()
     }
-}
-
-/// What a process and its threads took so far: `utime` and `stime` of proc(5), in hundredths of a second.
-fn cpu_seconds(pid: u32) -> Result<f64> {
-    let path = format!("/proc/{pid}/stat");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("reading {path}, for the time QEMU took"))?;
-    // The second field is a name in parentheses, which may hold anything; the third follows it.
-    let rest = text.rsplit(") ").next().unwrap_or_default();
-    let fields: Vec<&str> = rest.split(' ').collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
-    let (Some(user), Some(system)) = (ticks(11), ticks(12)) else {
-        bail!("reading {path}, for the time QEMU took: its 14th and 15th field are no numbers");
-    };
-    Ok((user + system) / 100.0)
 }
 
 #[cfg(test)]

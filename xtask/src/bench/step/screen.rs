@@ -8,8 +8,9 @@ use anyhow::{Context as _, Result};
 use debugger::crossing::Mode;
 use serde::Serialize;
 
+use crate::bench::cpu::cpu_seconds;
 use crate::bench::figures::percentile;
-use crate::bench::terminal::{Painted, Terminal, cpu_seconds, resident_mib};
+use crate::bench::terminal::{Painted, Terminal, resident_mib};
 use crate::progress::{self, Step};
 
 /// Between a screen that is painted and the next key, so that each step begins on an idle one.
@@ -71,7 +72,7 @@ impl Opened<'_> {
         for _ in 0..FIRST {
             screen.step()?;
         }
-        let before = cpu_seconds(screen.pid()?);
+        let before = cpu_seconds(screen.pid()?)?;
         let mut times = Vec::new();
         let mut bytes = Vec::new();
         let mut drawings = 0;
@@ -83,7 +84,7 @@ impl Opened<'_> {
             bytes.push(count(painted.bytes));
             drawings += painted.drawings;
         }
-        let cpu = cpu_seconds(screen.pid()?) - before;
+        let cpu = cpu_seconds(screen.pid()?)? - before;
         Ok(Timed {
             width,
             height,
