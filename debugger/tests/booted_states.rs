@@ -124,6 +124,8 @@ impl States {
     }
 }
 
+const HISTORY_ENDS: &str = "No more reverse-execution history";
+
 /// Entries by call.
 fn counts<'a>(states: impl Iterator<Item = &'a State>) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
@@ -134,7 +136,9 @@ fn counts<'a>(states: impl Iterator<Item = &'a State>) -> BTreeMap<String, u64> 
 }
 
 fn has(text: &str, wanted: &[&str]) {
-    let mut rest = text;
+    // What gdb 16 calls it.
+    let text = &text.replace("Reached end of recorded history", HISTORY_ENDS);
+    let mut rest = text.as_str();
     for part in wanted {
         let Some(at) = rest.find(part) else {
             panic!("no '{part}', or not behind the ones before, in\n{text}");
@@ -192,7 +196,7 @@ fn gdb_goes_back_and_forth_between_crossings() {
             "at the first:\n=> 0x",
             "<asm_exc_page_fault>",
             "$1 = 1",
-            "No more reverse-execution history",
+            HISTORY_ENDS,
             "to the write:",
             "Breakpoint 1,",
             "$2 = 1",
@@ -203,7 +207,7 @@ fn gdb_goes_back_and_forth_between_crossings() {
             "Breakpoint 1,",
             "$4 = 1",
             "not held:",
-            "No more reverse-execution history",
+            HISTORY_ENDS,
             "detached",
         ],
     );
