@@ -290,6 +290,29 @@ fn until(what: &str, done: impl Fn() -> bool) {
     }
 }
 
+/// Counted by the plugin, on the same image.
+#[test]
+#[ignore = "boots an image"]
+fn an_event_takes_the_same_instructions_in_every_call() {
+    let mut recording = image();
+    recording.manifest.append.push_str(" ukl.probes=start");
+    for mode in [Mode::Linux, Mode::Ukl, Mode::Bypass] {
+        let off = plugged(mode).report;
+        // Few enough for all records to have room: nobody reads them.
+        let options = options(mode, "");
+        let cancel = AtomicBool::new(false);
+        let on = trace(&recording, &options, &cancel, &mut |_| ()).unwrap();
+        let takes = |call: &str| {
+            let [off, on] = [dominant(&off, call), dominant(&on.report, call)];
+            assert!(off.exact && on.exact, "{call} in {mode}");
+            on.instructions - off.instructions
+        };
+        let all = ["getppid", "read", "write"].map(takes);
+        assert!(all[0] > 100 && all[0] < 300, "{mode}: {all:?}");
+        assert_eq!(all, [all[0]; 3], "{mode}");
+    }
+}
+
 /// Nobody reads here: the ring fills, and what is beyond it is counted.
 #[test]
 #[ignore = "boots an image"]

@@ -75,6 +75,9 @@ pub fn trace_by_probes(
     let places = Arc::new(Places::new(&table, text.unwrap_or_default()));
     let mut ring = Ring::in_guest(ring, &places, policy);
     let told = probes.ask(want(&options.functions), &options.functions, PATIENCE)?;
+    // The application may have begun while the answer was waited for.
+    let serial: Vec<u8> = guest.serial().try_iter().flatten().collect();
+    tell(Event::Serial(serial.clone()));
     let mut run = Running {
         options,
         engine: "probes",
@@ -83,7 +86,7 @@ pub fn trace_by_probes(
         recorder: &mut NoRecorder,
         fold: Fold::new(table.functions).with_times(clock(&told, options.accelerator)),
         names: TaskNames::new(memory, &symbols),
-        serial: guest.serial().try_iter().flatten().collect(),
+        serial,
         guest,
         began,
         recording: None,

@@ -1,9 +1,13 @@
 //! `cargo xtask bench probes`: what the probes in a guest's kernel cost, off, on, and in traced functions.
 
+use std::sync::atomic::AtomicBool;
+
 use anyhow::{Context as _, Result};
 use debugger::crossing::Mode;
 use debugger::qemu::image::Image;
 use debugger::session::store;
+use debugger::session::trace::{TraceOptions, trace};
+use debugger::trace::report::{Node, Report as Traced};
 use debugger::trace::times::{Clock, Unit};
 use serde::Serialize;
 
@@ -45,8 +49,23 @@ struct Report {
     /// Measured by the guest when its probes were started, between two records with nothing between them: the
     /// medians of all runs. Under TCG the clock is the host's.
     cost: Cost,
+    /// As the plugin counts them, of an undisturbed call each.
+    instructions: Vec<Instructions>,
     #[serde(flatten)]
     host: Host,
+}
+
+#[derive(Serialize)]
+struct Instructions {
+    call: String,
+    /// In the kernel without probes, in that with probes that are nops, and while they record.
+    without: u64,
+    off: u64,
+    on: u64,
+    /// That the probes make of the call.
+    events: u64,
+    /// What one costs beside a nop.
+    each: f64,
 }
 
 #[derive(Serialize)]
@@ -110,8 +129,15 @@ fn lines(report: &Report) -> Vec<String> {
     let cost = format!(
         "a pair of static probes {pair:.0} {unit}, inside a traced function {inside:.0} {unit}, between two {between:.0} {unit}"
     );
-    let lines = report.setups.iter().map(row);
-    lines.chain([cost, report.host.line()]).collect()
+    let instructions = |of: &Instructions| {
+        format!(
+            "{:<12} {} instructions, {} with the probes off, {} on: {:.1} for each of {} events",
+            of.call, of.without, of.off, of.on, of.each, of.events
+        )
+    };
+    let lines = report.setups.iter().map(row).chain([cost]);
+    let lines = lines.chain(report.instructions.iter().map(instructions));
+    lines.chain([report.host.line()]).collect()
 }
 
 fn measure(args: &Args, image: &Image) -> Result<Report> {
@@ -154,7 +180,7 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
         median(clocks.map(of).collect())
     };
     Ok(Report {
-        schema: 2,
+        schema: 3,
         image: image.manifest.name.clone(),
         mode: args.mode,
         calls: args.calls,
@@ -166,6 +192,56 @@ fn measure(args: &Args, image: &Image) -> Result<Report> {
             inside: cost(with_functions, |clock| clock.cost.inside),
             between: cost(with_functions, |clock| clock.cost.between),
         },
+        instructions: instructions(args, image)?,
         host: Host::now(),
     })
+}
+
+/// Few enough for all records to have room, as nobody reads them.
+const COUNTED_CALLS: u64 = 500;
+/// Nothing in them depends on the time.
+const COUNTED: [&str; 3] = ["getppid", "read", "write"];
+
+fn instructions(args: &Args, image: &Image) -> Result<Vec<Instructions>> {
+    let plain = store::image(&args.image).context("opening the image without probes")?;
+    let mut recording = image.clone();
+    recording.manifest.append.push_str(" ukl.probes=start");
+    let count = |image: &Image| -> Result<Traced> {
+        let mut options = TraceOptions::new(args.mode);
+        options.calls = Some(COUNTED_CALLS);
+        Ok(trace(image, &options, &AtomicBool::new(false), &mut |_| ())?.report)
+    };
+    let [without, off, on] = [count(&plain)?, count(image)?, count(&recording)?];
+    let dominant = |report: &Traced, call: &str| {
+        let mut classes = report.classes.iter();
+        let found = classes.find(|class| class.call == call && class.exact && !class.interrupted);
+        let found = found.with_context(|| format!("no {call} was recorded"))?;
+        anyhow::Ok((found.instructions, events(&found.path)))
+    };
+    let of = |call: &str| {
+        let [(without, _), (off, _), (on, events)] = [
+            dominant(&without, call)?,
+            dominant(&off, call)?,
+            dominant(&on, call)?,
+        ];
+        Ok(Instructions {
+            call: call.to_owned(),
+            without,
+            off,
+            on,
+            events,
+            each: on.saturating_sub(off) as f64 / events as f64,
+        })
+    };
+    COUNTED.into_iter().map(of).collect()
+}
+
+/// What is written by the functions of probes_ring.c that are in the path.
+fn events(path: &Node) -> u64 {
+    let own = match path.symbol.as_str() {
+        "ukl_probe_record" => path.calls,
+        "record_two" => 2 * path.calls,
+        _ => 0,
+    };
+    own + path.children.iter().map(events).sum::<u64>()
 }
