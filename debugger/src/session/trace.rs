@@ -243,10 +243,10 @@ pub fn trace_and_record(
     recorder.begin(&table);
     // A request is what calls delimit: it is told where all of them are recorded.
     let request = image.manifest.request.clone();
-    let whole = options.filter.only_calls.is_empty() && options.clock != Clock::Time;
+    let request = request.filter(|_| options.filter.only_calls.is_empty());
     let fold = Fold::new(table.functions)
         .with_call_sites(table.calls)
-        .with_requests(request.filter(|_| whole).as_ref());
+        .with_requests(request.as_ref());
     let fold = match options.clock {
         Clock::Time => fold.with_times_of_the_whole(host_clock()),
         Clock::Fast | Clock::Slow | Clock::Both | Clock::Rounds => fold,

@@ -78,7 +78,7 @@ pub(super) struct Measured {
 }
 
 /// Far beyond any run: only a hanging guest reaches it.
-const DEADLINE: Duration = Duration::from_secs(600);
+pub(super) const DEADLINE: Duration = Duration::from_secs(600);
 
 /// Tells of the application's first line, and of its last.
 struct Watch<'a> {

@@ -12,14 +12,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use rustix::process::{Pid, Signal};
 
 use super::cpu::cpu_seconds;
-use super::run::{BEGAN, ENDED, Measured, Work};
+use super::run::{BEGAN, DEADLINE, ENDED, Measured, Work};
 use crate::progress::Step;
 
 /// Much longer than filling the caches anew takes, and much shorter than a host stays as fast as it is.
 const TURN: Duration = Duration::from_millis(200);
-
-/// Far beyond any workload: only a hanging guest reaches it.
-const DEADLINE: Duration = Duration::from_secs(600);
 
 /// All rounds of all works: of each work what its rounds gave, in order.
 ///
