@@ -42,20 +42,20 @@ impl Environment for Fake {
     fn size_of(&mut self, type_: &Type) -> Option<u64> {
         match type_ {
             Type::Other(name) if name == "struct file" => Some(232),
-            Type::Array(of, count) => self.size_of(of).map(|size| size * count),
+            Type::Array(of, count) => self.size_of(of)?.checked_mul(*count),
             other => other.size().map(u64::from),
         }
     }
 
     fn repeat(&mut self, value: &Value, count: u64) -> Result<Value, ExpressionError> {
-        let size = self.size_of(&value.type_).unwrap_or(1);
+        let none = || ExpressionError::NoAddress(value.type_.to_string());
+        let at = value.at.ok_or_else(none)?;
+        let size = self.size_of(&value.type_).filter(|size| *size <= 8);
+        let size = size.ok_or_else(|| ExpressionError::NoSize(value.type_.to_string()))?;
         let mut parts = Vec::new();
         for i in 0..count {
             let mut bytes = [0; 8];
-            self.read(
-                value.at.unwrap() + i * size,
-                &mut bytes[..usize::try_from(size).unwrap()],
-            )?;
+            self.read(at + i * size, &mut bytes[..usize::try_from(size).unwrap()])?;
             let part = Value::of(
                 value.type_.extend(u64::from_le_bytes(bytes)),
                 value.type_.clone(),
