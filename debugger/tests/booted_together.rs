@@ -220,7 +220,10 @@ fn misbehave(socket: &Path, how: usize, at: u64) {
         }
         _ => {
             let mut client = Raw::joined(socket);
-            client.ask("vCont;s:p1.1");
+            client.send("vCont;s:p1.1");
+            // It waits with whoever moves it, who may be gone by then.
+            client.write(&[3]);
+            client.stop();
             client.ask("D;1");
         }
     }
@@ -245,6 +248,8 @@ fn ten_come_misbehave_and_vanish_while_a_trace_runs_and_nothing_is_lost() {
             }
         });
     }
+    // What they said is done, and that they are gone is known.
+    served.close();
     let report = tracing.join().unwrap().report;
     assert_eq!(report.lost, 0);
     let writes = report.classes.iter().filter(|class| class.call == "write");
