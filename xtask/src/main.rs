@@ -56,10 +56,24 @@ fn main() -> ExitCode {
     match run(Task::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            progress::say(&format!("xtask: {error:#}"));
+            progress::say(&format!("xtask: {}", causes(&error)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what led to it, each once: most of ours tell their causes themselves.
+fn causes(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !told.contains(&cause) {
+            if !told.is_empty() {
+                told.push_str(": ");
+            }
+            told.push_str(&cause);
+        }
+    }
+    told
 }
 
 fn run(task: Task) -> anyhow::Result<()> {
@@ -77,5 +91,28 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Editor(options) => editor::run(&options),
         Task::Gdbtests(args) => gdbtests::run(&args),
         Task::Fuzz(args) => fuzz::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use debugger::serve::ServeError;
+
+    use super::causes;
+
+    #[test]
+    fn a_cause_that_is_told_is_not_told_again() {
+        let full = || std::io::Error::other("it is full");
+        let told = ServeError::NoThread {
+            at: ":1234".to_owned(),
+            source: full(),
+        };
+        let told = anyhow::Error::new(told).context("measuring");
+        assert_eq!(
+            causes(&told),
+            "measuring: serving on :1234: it is full; free some of this machine's resources"
+        );
+        let untold = anyhow::Error::new(full()).context("writing it");
+        assert_eq!(causes(&untold), "writing it: it is full");
     }
 }
