@@ -31,8 +31,8 @@ impl Machine {
     }
 
     fn read_regions(&mut self) -> Result<(), Failure> {
-        let stop = Some(self.joined.stop_number());
-        if self.regions.stop == stop {
+        let stop = self.joined.stop_number();
+        if stop.is_some() && self.regions.stop == stop {
             return Ok(());
         }
         let map = Ask::Command(Command::Space { expression: None });

@@ -242,10 +242,10 @@ impl Joined {
         self.answers.recv().map_err(|_| over())?
     }
 
-    /// Another one where the target may have changed since.
+    /// Another one where the target may have changed since; none where it may run, or nothing was read of it yet.
     #[must_use]
-    pub fn stop_number(&self) -> u64 {
-        self.welcome.shelf.emptied()
+    pub fn stop_number(&self) -> Option<u64> {
+        self.welcome.shelf.stop()
     }
 
     fn on_shelf(&self, ask: &Ask) -> Option<Given> {

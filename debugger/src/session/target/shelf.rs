@@ -51,9 +51,11 @@ impl Shelf {
         laid.emptied += 1;
     }
 
-    /// How often: what was derived from it before no longer holds.
-    pub fn emptied(&self) -> u64 {
-        self.laid().emptied
+    /// Another number where the machine may have changed since; none where nothing lies here, as while it runs.
+    pub fn stop(&self) -> Option<u64> {
+        let laid = self.laid();
+        let stands = !laid.registers.is_empty() || !laid.lines.is_empty() || laid.view.is_some();
+        stands.then_some(laid.emptied)
     }
 
     /// Memory as a vCPU sees it; none where the session is to be asked.
@@ -165,8 +167,14 @@ mod tests {
         none(1, 0x10, 1);
         none(0, 0x10, 0);
         none(0, u64::MAX, 2);
+        let stop = shelf.stop();
+        assert!(stop.is_some());
         shelf.clear();
+        assert_eq!(shelf.stop(), None);
         none(0, 0x10, 1);
         assert_eq!(shelf.registers(Vcpu(0)), None);
+        let registers = Registers::new(Arc::default(), Vec::new());
+        shelf.lay().registers.insert(Vcpu(0), registers);
+        assert!(shelf.stop().is_some_and(|next| Some(next) != stop));
     }
 }
