@@ -105,6 +105,8 @@ fn paired(
         mode_b: mode_b.clone(),
         kind_a: a.kind,
         kind_b: b.kind,
+        class_a: a.id.clone(),
+        class_b: b.id.clone(),
         a: a.instructions,
         b: b.instructions,
         removed,

@@ -163,7 +163,12 @@ pub struct Pair {
     pub mode_b: Setup,
     pub kind_a: CrossingKind,
     pub kind_b: CrossingKind,
-    /// Totals of the dominant classes.
+    /// The ids of the classes that are compared.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub class_a: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub class_b: String,
+    /// Their totals.
     pub a: u64,
     pub b: u64,
     pub removed: u64,

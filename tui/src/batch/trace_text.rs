@@ -298,7 +298,7 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
     lines.push(format!("{:<16} {:<10} {PHASES}", "phases", ""));
     for call in &calls {
         for run in &comparison.runs {
-            if let Some(class) = dominant(comparison, run, call) {
+            if let Some(class) = compared(comparison, run, call) {
                 lines.push(phase_line(call, &run.mode, class));
             }
         }
@@ -367,32 +367,23 @@ fn made(run: &Report, call: &str) -> u64 {
     classes.map(|class| class.count).sum()
 }
 
-/// The class that stands for a call in a run: a shortcut stands for the call it was paired with.
-fn dominant<'a>(comparison: &Comparison, run: &'a Report, call: &str) -> Option<&'a Class> {
-    let total = comparison.pairs.iter().find_map(|pair| match pair {
-        pair if pair.call != call => None,
-        pair if pair.mode_a == run.mode => Some((pair.a, pair.kind_a)),
-        pair if pair.mode_b == run.mode => Some((pair.b, pair.kind_b)),
+/// The class of a run that a call's first pair with it compares: a shortcut stands for the call it was paired with.
+fn compared<'a>(comparison: &Comparison, run: &'a Report, call: &str) -> Option<&'a Class> {
+    let mut pairs = comparison.pairs.iter().filter(|pair| pair.call == call);
+    let id = pairs.find_map(|pair| match &run.mode {
+        mode if *mode == pair.mode_a => Some(&pair.class_a),
+        mode if *mode == pair.mode_b => Some(&pair.class_b),
         _ => None,
-    });
-    let (total, kind) = total?;
-    diff::calls(run)
-        .into_iter()
-        .find(|class| class.instructions == total && class.kind == kind)
+    })?;
+    run.classes.iter().find(|class| class.id == *id)
 }
 
 fn totals(comparison: &Comparison, modes: &[&Setup], call: &str) -> String {
-    let classes: Vec<Option<&Class>> = comparison
-        .runs
-        .iter()
-        .map(|run| dominant(comparison, run, call))
-        .collect();
-    let count = classes
-        .iter()
-        .flatten()
-        .map(|class| class.count)
-        .max()
-        .unwrap_or(0);
+    let runs = comparison.runs.iter();
+    let classes: Vec<Option<&Class>> = runs.map(|run| compared(comparison, run, call)).collect();
+    let calls = comparison.runs.iter().zip(&classes);
+    let count = calls.filter_map(|(run, class)| Some(made(run, &(*class)?.call)));
+    let count = count.max().unwrap_or(0);
     let mut line = format!("{call:<16} {:>9}", Insns(count).to_string());
     for class in &classes {
         let total = class.map_or_else(
@@ -427,7 +418,44 @@ fn phase_line(call: &str, mode: &Setup, class: &Class) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::called;
+    use debugger::trace::diff;
+    use debugger::trace::report::{Comparison, Report};
+    use serde_json::json;
+
+    use super::{called, totals};
+
+    /// A run of two calls: `getpid` took one path, `gettid` two, the second a little less often.
+    fn run(mode: &str, own: u64) -> Report {
+        let class = |id: &str, call: &str, count: u64, leaf: &str| {
+            let node = json!({"symbol": leaf, "origin": "kernel:core", "own": own, "total": own, "calls": 1, "children": []});
+            json!({"id": id, "kind": "syscall", "call": call, "count": count, "instructions": own, "exact": true,
+                "min": own, "max": own, "interrupted": false, "path": node,
+                "phases": {"entry": 0, "entry_work": 0, "dispatch": 0, "copy": 0, "service": own, "exit_work": 0, "exit": 0}})
+        };
+        let other = format!("only_of_{mode}");
+        let report = json!({"schema": 1, "mode": mode, "lost": 0, "insns": 0, "events": 0, "engine": "plugin", "notes": [],
+            "classes": [class("1", "getpid", 7_265, "getpid"), class("2", "gettid", 90, &other), class("3", "gettid", 78, "same")]});
+        serde_json::from_value(report).expect("it is a report")
+    }
+
+    #[test]
+    fn a_call_is_told_by_the_classes_that_are_compared() {
+        let (a, b) = (run("linux", 184), run("ukl", 86));
+        let pairs = diff::pairs(&a, &b);
+        let gettid = pairs.iter().find(|pair| pair.call == "gettid").unwrap();
+        assert_eq!((&*gettid.class_a, &*gettid.class_b), ("3", "3"));
+        let modes = [a.mode.clone(), b.mode.clone()];
+        let comparison = Comparison {
+            schema: 1,
+            image: "posix".to_owned(),
+            runs: vec![a, b],
+            pairs,
+            requests: Vec::new(),
+        };
+        let line = totals(&comparison, &[&modes[0], &modes[1]], "gettid");
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words, ["gettid", "168", "184", "86", "−98"]);
+    }
 
     #[test]
     fn a_long_name_takes_the_room_before_its_count() {

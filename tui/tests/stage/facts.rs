@@ -508,6 +508,8 @@ fn comparison() -> Comparison {
             mode_b: Mode::Bypass.into(),
             kind_a: CrossingKind::Syscall,
             kind_b: CrossingKind::Bypass,
+            class_a: String::new(),
+            class_b: String::new(),
             a: 354,
             b: 255,
             removed: 99,
