@@ -2,6 +2,8 @@
 //!
 //! These types are the JSON of `uklscope report`, `compare` and `diff`: their names are stable.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::call_sites::CallSite;
@@ -217,6 +219,19 @@ pub struct Comparison {
     pub requests: Vec<RequestPair>,
 }
 
+impl Class {
+    /// Instructions of all its crossings, by the counts that are kept of them; those further take the most frequent one.
+    #[must_use]
+    pub fn instructions_by_counts(&self) -> u64 {
+        let kept: u64 = self.counts.iter().map(|count| count.crossings).sum();
+        let rest = self.count.saturating_sub(kept) * self.instructions;
+        let counts = self.counts.iter();
+        counts.fold(rest, |sum, count| {
+            sum + count.crossings * count.instructions
+        })
+    }
+}
+
 impl Row {
     /// Why it differs, or why that is not known.
     #[must_use]
@@ -242,6 +257,30 @@ impl Report {
     #[must_use]
     pub fn task(&self, number: u32) -> Option<&TaskName> {
         self.tasks.iter().find(|task| task.task == number)
+    }
+
+    /// Leaves out the sites that made none of its crossings.
+    pub(super) fn keep_sites_of_uses(&mut self) {
+        let mut kept = Vec::new();
+        // A site's index among those kept.
+        let mut at = BTreeMap::new();
+        for site in self.uses.iter_mut().filter_map(|made| made.site.as_mut()) {
+            *site = *at.entry(*site).or_insert_with(|| {
+                kept.extend(self.sites.get(*site).cloned());
+                kept.len() - 1
+            });
+        }
+        self.sites = kept;
+    }
+
+    /// Instructions of all crossings of each class, by its id, where it was seen who made them.
+    #[must_use]
+    pub fn instructions_by_class(&self) -> BTreeMap<&str, u64> {
+        let mut sums = BTreeMap::new();
+        for made in &self.uses {
+            *sums.entry(made.class.as_str()).or_default() += made.instructions;
+        }
+        sums
     }
 
     /// `redis-server/1`, its number where it has no name.
@@ -279,5 +318,25 @@ impl Phases {
             ("exit_work", self.exit_work),
             ("exit", self.exit),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Count;
+    use crate::crossing::CrossingKind;
+    use crate::trace::examples::{class, node};
+
+    #[test]
+    fn crossings_whose_counts_are_not_kept_take_the_most_frequent_one() {
+        let mut read = class(CrossingKind::Syscall, "read", node("entry", 100, vec![]));
+        read.count = 10;
+        assert_eq!(read.instructions_by_counts(), 1_000);
+        let kept = |instructions, crossings| Count {
+            instructions,
+            crossings,
+        };
+        read.counts = vec![kept(100, 6), kept(110, 3)];
+        assert_eq!(read.instructions_by_counts(), 1_030);
     }
 }

@@ -176,10 +176,11 @@ fn others(report: &Report) -> Vec<&Class> {
 
 fn kinds(report: &Report) -> Vec<String> {
     let mut kinds: BTreeMap<_, (u64, u64)> = BTreeMap::new();
+    let made = report.instructions_by_class();
     for class in &report.classes {
         let (count, insns) = kinds.entry(class.kind).or_default();
         *count += class.count;
-        *insns += class.count * class.instructions;
+        *insns += in_all(class, &made);
     }
     let mut lines = vec![format!(
         "{:<10} {:>12} {:>18}",
@@ -195,7 +196,19 @@ fn kinds(report: &Report) -> Vec<String> {
     lines
 }
 
+/// Instructions of all crossings of a class.
+fn in_all(class: &Class, made: &BTreeMap<&str, u64>) -> u64 {
+    let made = made.get(class.id.as_str()).copied();
+    made.unwrap_or_else(|| class.instructions_by_counts())
+}
+
 fn phases(report: &Report) -> Vec<String> {
+    let made = report.instructions_by_class();
+    let every: u64 = report
+        .classes
+        .iter()
+        .map(|class| in_all(class, &made))
+        .sum();
     let mut sums: BTreeMap<usize, (&str, u64)> = BTreeMap::new();
     for class in &report.classes {
         for (at, (name, own)) in class.phases.named().into_iter().enumerate() {
@@ -215,6 +228,12 @@ fn phases(report: &Report) -> Vec<String> {
             Insns(sum).to_string()
         )
     }));
+    if every != all {
+        lines.push(format!(
+            "by the most frequent count of each class; by each crossing's own they are {}",
+            Insns(every)
+        ));
+    }
     lines
 }
 

@@ -4,10 +4,8 @@ use std::path::Path;
 
 use anyhow::bail;
 use debugger::count::{counted, either};
-use debugger::crossing::CrossingKind;
-use debugger::trace::diff;
 use debugger::trace::query::{Crossing, Query};
-use debugger::trace::report::{Class, Pair, Report};
+use debugger::trace::report::{Pair, Report};
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Wanted {
@@ -56,16 +54,10 @@ impl Wanted {
         let Some(query) = &self.query else {
             return true;
         };
-        let holds = |run: &Report, kind, total, call: &str| {
-            let mut classes = diff::calls(run).into_iter();
-            let is_it = |class: &&Class| {
-                let named = class.call == call || class.kind == CrossingKind::Shortcut;
-                class.kind == kind && class.instructions == total && named
-            };
-            classes
-                .find(is_it)
-                .is_some_and(|class| query.holds(Crossing::of(run, class)))
+        let holds = |run: &Report, id: &str| {
+            let class = run.classes.iter().find(|class| class.id == id);
+            class.is_some_and(|class| query.holds(Crossing::of(run, class)))
         };
-        holds(a, pair.kind_a, pair.a, &pair.call) || holds(b, pair.kind_b, pair.b, &pair.call)
+        holds(a, &pair.class_a) || holds(b, &pair.class_b)
     }
 }

@@ -137,32 +137,37 @@ impl Query {
             .is_none_or(|root| root.holds(crossing, Some(at)))
     }
 
-    /// Keeps the classes it holds for; how many there were. Where it asks who made them, those alone
-    /// are counted from then on.
+    /// Keeps the classes it holds for, and who made them; how many classes there were. Where it asks who made
+    /// them, those alone are counted from then on.
     pub fn keep(&self, report: &mut Report) -> usize {
         let before = report.classes.len();
-        let mut kept = Vec::with_capacity(before);
+        let (mut classes, mut uses) = (Vec::with_capacity(before), Vec::new());
         for class in &report.classes {
-            if !self.asks_by_whom() {
-                kept.extend(
-                    self.holds(Crossing::of(report, class))
-                        .then(|| class.clone()),
-                );
+            let crossing = Crossing::of(report, class);
+            let mut made: Vec<By<'_>> = By::all(report, &class.id).collect();
+            let mut count = class.count;
+            if self.asks_by_whom() {
+                made.retain(|by| {
+                    let made = Made::One(*by);
+                    self.holds(Crossing { made, ..crossing })
+                });
+                count = made.iter().map(|by| by.made.count).sum();
+                if count == 0 {
+                    continue;
+                }
+            } else if !self.holds(crossing) {
                 continue;
             }
-            let by = By::all(report, &class.id).filter(|by| {
-                self.holds(Crossing {
-                    made: Made::One(*by),
-                    ..Crossing::of(report, class)
-                })
-            });
-            let count = by.map(|by| by.made.count).sum();
-            kept.extend((count > 0).then(|| Class {
+            uses.extend(made.into_iter().map(|by| by.made.clone()));
+            classes.push(Class {
                 count,
                 ..class.clone()
-            }));
+            });
         }
-        report.classes = kept;
+        uses.sort_by_key(|made| std::cmp::Reverse(made.count));
+        report.classes = classes;
+        report.uses = uses;
+        report.keep_sites_of_uses();
         before
     }
 

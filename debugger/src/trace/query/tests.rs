@@ -2,9 +2,11 @@ use proptest::prelude::*;
 
 use super::field::Get;
 use super::*;
+use crate::addr::Addr;
 use crate::crossing::{CrossingKind, Mode, Setup};
-use crate::trace::examples::{class, node};
-use crate::trace::report::{Class, Node};
+use crate::trace::call_sites::{CallSite, Enters, How};
+use crate::trace::examples::{class, node, report};
+use crate::trace::report::{Class, Node, Use};
 
 fn query(text: &str) -> Query {
     text.parse()
@@ -48,6 +50,58 @@ fn a_query_tells_whether_it_names_a_task() {
     assert!(names("call=read (insns>5 or not task~r)"));
     assert!(!names("task=3"));
     assert!(!names("call=read insns>5"));
+}
+
+#[test]
+fn who_made_what_is_left_out_is_left_out() {
+    let site = |address, line| CallSite {
+        address: Addr(address),
+        caller: "main".to_owned(),
+        file: Some("/x/main.c".to_owned()),
+        line: Some(line),
+        how: How::Call,
+        target: None,
+        enters: Enters::Yes,
+    };
+    let named = |id: &str, call: &str| Class {
+        id: id.to_owned(),
+        count: 10,
+        ..class(CrossingKind::Syscall, call, node("entry", 100, vec![]))
+    };
+    let used = |class: &str, site, count| Use {
+        class: class.to_owned(),
+        site: Some(site),
+        task: 1,
+        count,
+        instructions: count * 101,
+    };
+    let mut all = report(Mode::Ukl, vec![named("a", "read"), named("b", "write")]);
+    all.sites = vec![site(0x1000, 7), site(0x2000, 8), site(0x3000, 9)];
+    all.uses = vec![used("a", 2, 6), used("b", 0, 10), used("a", 1, 4)];
+    let kept = |text: &str| {
+        let mut report = all.clone();
+        assert_eq!(query(text).keep(&mut report), 2);
+        let lines: Vec<_> = report.sites.iter().map(|site| site.line).collect();
+        let uses = report.uses.iter();
+        let uses: Vec<_> = uses.map(|made| (made.site, made.count)).collect();
+        let counts: Vec<_> = report.classes.iter().map(|class| class.count).collect();
+        let sums = report.instructions_by_class().into_values().collect();
+        (lines, uses, counts, sums)
+    };
+    let lines = |lines: &[u32]| -> Vec<_> { lines.iter().copied().map(Some).collect() };
+    assert_eq!(
+        kept("call=read"),
+        (
+            lines(&[9, 8]),
+            vec![(Some(0), 6), (Some(1), 4)],
+            vec![10],
+            vec![1010]
+        )
+    );
+    assert_eq!(
+        kept("site=\"main.c:8\""),
+        (lines(&[8]), vec![(Some(0), 4)], vec![4], vec![404])
+    );
 }
 
 #[test]
