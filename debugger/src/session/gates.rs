@@ -63,11 +63,21 @@ impl Engine {
 
     fn in_an_interrupt(&mut self) -> Result<bool, Trouble> {
         let pc = self.pc()?;
-        if self.gates.is_none() {
-            self.gates = Some(self.read_gates());
-        }
-        let vector = self.gates.as_ref().and_then(|gates| gates.get(&pc));
+        let vector = self.handlers().get(&pc);
         Ok(vector.is_some_and(|&vector| vector >= FIRST_INTERRUPT || vector == NMI))
+    }
+
+    /// Whether an interrupt's or an exception's handler begins there.
+    pub(super) fn begins_handler(&mut self, at: Addr) -> bool {
+        self.handlers().contains_key(&at)
+    }
+
+    /// Read anew until the kernel has set up those of interrupts.
+    pub(super) fn handlers(&mut self) -> &Gates {
+        let are_all = |gates: &Gates| gates.values().any(|vector| *vector >= FIRST_INTERRUPT);
+        let known = self.gates.take().filter(are_all);
+        let gates = known.unwrap_or_else(|| self.read_gates());
+        self.gates.insert(gates)
     }
 
     /// None where the monitor does not tell where the table is, or it cannot be read: then the

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::engine::Engine;
 use super::expression;
+use super::replay::point::Point;
 use super::target::Kept;
 use super::trouble::Trouble;
 use crate::addr::{Addr, AddrRange};
@@ -205,10 +206,10 @@ impl Engine {
             ));
         };
         let (vcpu, kept) = (past.stop.vcpu, Arc::clone(&past.kept));
-        match past.stop.position.filter(|_| self.may_visit()) {
-            Some(position) => {
+        match Point::of(&past.stop).filter(|_| self.may_visit()) {
+            Some(point) => {
                 self.target.look_at_machine();
-                self.visit(position)?;
+                self.visit(point)?;
             }
             None => self.target.look_at(number, kept),
         }
@@ -225,9 +226,8 @@ impl Engine {
             return Ok(());
         }
         self.target.look_at_machine();
-        let stood = self.stop.as_ref().and_then(|stop| stop.position);
-        if let Some(position) = stood {
-            self.visit(position)?;
+        if let Some(point) = self.stop.as_ref().and_then(Point::of) {
+            self.visit(point)?;
         }
         self.stops.looked_at = None;
         if let Some(stop) = &self.stop {

@@ -1,5 +1,6 @@
 //! The commands that go back.
 
+use super::point::Point;
 use super::search::{Found, Users};
 use crate::addr::Addr;
 use crate::command::{Back, WatchKind};
@@ -38,13 +39,18 @@ impl Engine {
 
     fn back_instructions(&mut self, count: u64) -> Result<StopReason, Trouble> {
         let at = self.target.position()?;
-        self.arrive(at.saturating_sub(count), StopReason::Step, at < count)
+        let to = match count {
+            0 => self.point()?,
+            1 => self.point_before()?,
+            _ => at.saturating_sub(count).into(),
+        };
+        self.arrive(to, StopReason::Step, at < count)
     }
 
     /// Goes there, and says why it stopped there.
     pub(super) fn arrive(
         &mut self,
-        to: u64,
+        to: impl Into<Point>,
         reason: StopReason,
         beginning: bool,
     ) -> Result<StopReason, Trouble> {
@@ -61,11 +67,13 @@ impl Engine {
             let Some(why) = engine.would_stop(halt)? else {
                 return Ok(None);
             };
-            let at = engine.target.position()?;
             // The machine stops behind the instruction that has written.
-            let before = matches!(why, StopReason::Watchpoint { .. });
+            let at = match why {
+                StopReason::Watchpoint { .. } => engine.point_before()?,
+                _ => engine.point()?,
+            };
             reason = why;
-            Ok(Some(Found::At(at.saturating_sub(u64::from(before)))))
+            Ok(Some(Found::At(at)))
         })?;
         match found {
             Found::At(_) => Ok(reason),
@@ -121,13 +129,14 @@ impl Engine {
         let entry = self.function_around(frame.place.addr).start;
         let at_entry = caller.sp.map(|sp| sp.0.wrapping_sub(8));
         if self.is_entered(entry, at_entry)? {
-            let at = self.target.position()?;
-            return self.arrive(at.saturating_sub(1), StopReason::Arrived, false);
+            let before = self.point_before()?;
+            return self.arrive(before, StopReason::Arrived, false);
         }
         let found = self.last_before(&[Trap::soft(entry)], Users::Passed, &mut |engine, _| {
-            let is_it = engine.is_entered(entry, at_entry)?;
-            let at = engine.target.position()?;
-            Ok(is_it.then(|| Found::At(at.saturating_sub(1))))
+            Ok(match engine.is_entered(entry, at_entry)? {
+                true => Some(Found::At(engine.point_before()?)),
+                false => None,
+            })
         })?;
         self.found(
             found,
@@ -161,8 +170,7 @@ impl Engine {
             if !covers(*kind, *at) || space.is_some() && space != Some(engine.address_space()?) {
                 return Ok(None);
             }
-            let position = engine.target.position()?;
-            Ok(Some(Found::At(position.saturating_sub(1))))
+            Ok(Some(Found::At(engine.point_before()?)))
         })?;
         self.course.note = Some(format!("the next instruction writes {expression}"));
         let tried = format!("going back to the last write of {expression}");

@@ -94,7 +94,7 @@ impl Crossings {
         };
         self.inside.insert(task, inside);
         self.last = Last {
-            found: Found::At(to),
+            found: Found::at(to),
             into_kernel: true,
             what,
         };
@@ -111,7 +111,7 @@ impl Crossings {
             // By an interrupt, or by a fault: what came before tells.
             None if kind == CrossingKind::Fault => Found::Unsure,
             _ if left.is_some_and(is_one) => return,
-            _ => Found::At(self.at),
+            _ => Found::at(self.at),
         };
         self.last = Last {
             found,
@@ -184,15 +184,10 @@ impl Engine {
                 engine.passes(&doors, space, &mut crossings)
             })?,
         };
-        if let Found::At(to) = found {
+        if let Found::At(_) = found {
             let Last {
                 into_kernel, what, ..
             } = crossings.last;
-            let pc = self.pc()?;
-            if into_kernel && !self.is_app(pc) {
-                // A handler had begun by then.
-                self.seek(to.saturating_sub(1))?;
-            }
             let does = if into_kernel { "enters" } else { "leaves" };
             self.course.note = Some(format!("the next instruction {does} the kernel: {what}"));
         }
@@ -260,15 +255,15 @@ mod tests {
     fn the_last_way_in_or_out_is_gone_back_to() {
         use CrossingKind::{Fault, Syscall};
         assert_eq!(passing(&[]), Found::Nothing);
-        assert_eq!(passing(&[(10, true, Syscall)]), Found::At(9));
+        assert_eq!(passing(&[(10, true, Syscall)]), Found::at(9));
         assert_eq!(
             passing(&[(10, true, Syscall), (90, false, Syscall)]),
-            Found::At(90)
+            Found::at(90)
         );
-        assert_eq!(passing(&[(10, true, Fault)]), Found::At(10));
+        assert_eq!(passing(&[(10, true, Fault)]), Found::at(10));
         assert_eq!(
             passing(&[(10, true, Fault), (90, false, Fault)]),
-            Found::At(90)
+            Found::at(90)
         );
     }
 
@@ -277,14 +272,14 @@ mod tests {
         use CrossingKind::{Fault, Interrupt, Syscall};
         let before = [(10, true, Syscall), (90, false, Syscall)];
         let within: Vec<_> = before.into_iter().chain([(100, true, Interrupt)]).collect();
-        assert_eq!(passing(&within), Found::At(100));
+        assert_eq!(passing(&within), Found::at(100));
         let over: Vec<_> = within.into_iter().chain([(300, false, Fault)]).collect();
-        assert_eq!(passing(&over), Found::At(90));
+        assert_eq!(passing(&over), Found::at(90));
         // Whose beginning lies before what was looked through.
         assert_eq!(passing(&[(300, false, Fault)]), Found::Unsure);
         assert_eq!(
             passing(&[(300, false, Fault), (400, true, Syscall)]),
-            Found::At(399)
+            Found::at(399)
         );
     }
 
@@ -296,12 +291,12 @@ mod tests {
         crossings.enters(TASK, Bypass, true, String::new());
         crossings.begin(12);
         crossings.enters(TASK, Bypass, false, String::new());
-        assert_eq!(crossings.last.found, Found::At(9));
+        assert_eq!(crossings.last.found, Found::at(9));
         crossings.begin(90);
         crossings.leaves(TASK, Bypass, String::new());
         crossings.begin(92);
         crossings.leaves(TASK, Bypass, String::new());
-        assert_eq!(crossings.last.found, Found::At(90));
+        assert_eq!(crossings.last.found, Found::at(90));
         // An earlier stretch is looked through.
         crossings.begin(5);
         assert_eq!(crossings.last.found, Found::Nothing);

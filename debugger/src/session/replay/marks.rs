@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::point::Point;
+use crate::addr::Addr;
 use crate::command::Position;
 use crate::event::{Answer, StopReason};
 use crate::session::engine::Engine;
@@ -12,13 +14,25 @@ use crate::session::trouble::Trouble;
 pub(super) struct Mark {
     pub name: String,
     pub position: u64,
+    /// The instruction executed next there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pc: Option<Addr>,
+}
+
+impl Mark {
+    const fn point(&self) -> Point {
+        Point {
+            position: self.position,
+            pc: self.pc,
+        }
+    }
 }
 
 impl Engine {
     /// `mark NAME`
     pub(in crate::session) fn mark(&mut self, name: &str) -> Result<Answer, Trouble> {
         self.needs_replay("marking a position")?;
-        let position = self.target.position()?;
+        let Point { position, pc } = self.point()?;
         let Some(replay) = &mut self.replay else {
             return Ok(Answer::Text(Vec::new()));
         };
@@ -26,6 +40,7 @@ impl Engine {
         replay.marks.push(Mark {
             name: name.to_owned(),
             position,
+            pc,
         });
         replay.marks.sort_by_key(|mark| mark.position);
         if let Some(folder) = &replay.kept {
@@ -71,14 +86,14 @@ impl Engine {
             return Ok(StopReason::Interrupted);
         };
         let end = replay.end.unwrap_or(u64::MAX);
-        let to = match place {
-            Position::At(position) => *position,
-            Position::On(count) => at.saturating_add(*count),
-            Position::Back(count) => at.saturating_sub(*count),
-            Position::End => end,
+        let point: Point = match place {
+            Position::At(position) => (*position).into(),
+            Position::On(count) => at.saturating_add(*count).into(),
+            Position::Back(count) => at.saturating_sub(*count).into(),
+            Position::End => end.into(),
             Position::Mark(name) => {
                 let found = replay.marks.iter().find(|mark| mark.name == *name);
-                found.map(|mark| mark.position).ok_or_else(|| {
+                found.map(Mark::point).ok_or_else(|| {
                     let names: Vec<&str> =
                         replay.marks.iter().map(|mark| mark.name.as_str()).collect();
                     let found = match names.as_slice() {
@@ -93,6 +108,7 @@ impl Engine {
                 })?
             }
         };
+        let to = point.position;
         if to > end || to == u64::MAX {
             return Err(Trouble::new(
                 format!("going to position {}", grouped(to)),
@@ -105,7 +121,7 @@ impl Engine {
             (_, true) => StopReason::End,
             _ => StopReason::Arrived,
         };
-        self.arrive(to, reason, false)
+        self.arrive(point, reason, false)
     }
 }
 

@@ -11,6 +11,7 @@ mod folder;
 mod lines;
 mod marks;
 mod open;
+pub(super) mod point;
 mod pusher;
 mod record;
 mod run;

@@ -1,5 +1,6 @@
 //! Going to a position, and looking backwards for the last stop before one.
 
+use super::point::Point;
 use crate::qemu::replay::Snapshot;
 use crate::session::engine::Engine;
 use crate::session::run::Halt;
@@ -21,12 +22,18 @@ const BEFORE: u64 = 20_000;
 /// What a search has found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    At(u64),
+    At(Point),
     /// The recording begins before anything was.
     Nothing,
     /// More of what lies before has to be looked through to tell.
     Unsure,
     Interrupted,
+}
+
+impl Found {
+    pub(super) fn at(position: u64) -> Self {
+        Self::At(position.into())
+    }
 }
 
 /// Which traps a search stops at, beside its own.
@@ -40,10 +47,10 @@ pub(super) enum Users {
 pub(super) type Wanted<'a> = dyn FnMut(&mut Engine, &Halt) -> Result<Option<Found>, Trouble> + 'a;
 
 impl Engine {
-    /// Goes to a position, past all breakpoints. `false` where it was interrupted on the way.
-    pub(in crate::session) fn seek(&mut self, to: u64) -> Result<bool, Trouble> {
+    /// Goes to a point, past all breakpoints. `false` where it was interrupted on the way.
+    pub(in crate::session) fn seek(&mut self, to: impl Into<Point>) -> Result<bool, Trouble> {
         let traps = self.target.take_out()?;
-        let there = self.seek_bare(to);
+        let there = self.seek_bare(to.into());
         self.target.put_back(&traps)?;
         // As after a stop there: the next resume moves on.
         self.target.met(self.vcpu);
@@ -51,7 +58,12 @@ impl Engine {
     }
 
     /// As [`Self::seek`], with no trap planted.
-    fn seek_bare(&mut self, to: u64) -> Result<bool, Trouble> {
+    fn seek_bare(&mut self, to: Point) -> Result<bool, Trouble> {
+        Ok(self.seek_position(to.position)? && self.settle(to)?)
+    }
+
+    /// To one of the points that have this position.
+    pub(super) fn seek_position(&mut self, to: u64) -> Result<bool, Trouble> {
         self.unwound = None;
         let at = self.target.position()?;
         if let Some(snapshot) = self.closer(at, to) {
@@ -110,7 +122,7 @@ impl Engine {
         users: Users,
         wanted: &mut Wanted<'_>,
     ) -> Result<Found, Trouble> {
-        let now = self.target.position()?;
+        let now = self.point()?;
         self.with_traps(traps, |engine| {
             let all = engine.target.take_out()?;
             let heard: Vec<Trap> = match users {
@@ -127,7 +139,7 @@ impl Engine {
     /// With no trap planted outside of the windows that are looked through.
     fn search(
         &mut self,
-        now: u64,
+        now: Point,
         heard: &[Trap],
         wanted: &mut Wanted<'_>,
     ) -> Result<Found, Trouble> {
@@ -136,7 +148,7 @@ impl Engine {
         }
         let (mut upper, mut width) = (now, CLOSE);
         loop {
-            let lower = upper.saturating_sub(width);
+            let lower = Point::from(upper.position.saturating_sub(width));
             if !self.seek_bare(lower)? {
                 return Ok(Found::Interrupted);
             }
@@ -144,16 +156,16 @@ impl Engine {
             let found = self.last_within(upper, wanted);
             self.target.take_out_these(heard)?;
             match found? {
-                Found::Nothing | Found::Unsure if lower == 0 => {
+                Found::Nothing | Found::Unsure if lower.position == 0 => {
                     self.seek_bare(now)?;
                     return Ok(Found::Nothing);
                 }
                 Found::Nothing => upper = lower,
                 Found::Unsure => {}
-                Found::At(position) => {
-                    let there = self.seek_bare(position)?;
+                Found::At(point) => {
+                    let there = self.seek_bare(point)?;
                     return Ok(if there {
-                        Found::At(position)
+                        Found::At(point)
                     } else {
                         Found::Interrupted
                     });
@@ -165,17 +177,22 @@ impl Engine {
     }
 
     /// The last stop from here to before `upper`.
-    fn last_within(&mut self, upper: u64, wanted: &mut Wanted<'_>) -> Result<Found, Trouble> {
+    fn last_within(&mut self, upper: Point, wanted: &mut Wanted<'_>) -> Result<Found, Trouble> {
         let mut last = Found::Nothing;
         // One that stands here is met.
         self.target.not_met(self.vcpu);
         loop {
-            self.set_goal(Some(upper));
+            self.set_goal(Some(upper.position));
             let halt = self.go();
             self.set_goal(None);
             match halt? {
                 Halt::Position => return Ok(last),
                 Halt::Interrupted => return Ok(Found::Interrupted),
+                Halt::Trap { .. }
+                    if self.target.position()? >= upper.position && !self.is_before(upper)? =>
+                {
+                    return Ok(last);
+                }
                 halt => {
                     self.course.passed += 1;
                     if let Some(found) = wanted(self, &halt)? {

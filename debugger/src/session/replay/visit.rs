@@ -1,5 +1,6 @@
 //! Taking the machine back to a stop of the past, as it was then: a machine that replays can.
 
+use super::point::Point;
 use crate::session::engine::Engine;
 use crate::session::trouble::Trouble;
 
@@ -10,20 +11,20 @@ impl Engine {
     }
 
     /// Goes there without a word; where that is interrupted, it stays where it was.
-    pub(in crate::session) fn visit(&mut self, position: u64) -> Result<(), Trouble> {
-        let from = self.target.position()?;
-        if from == position {
+    pub(in crate::session) fn visit(&mut self, to: Point) -> Result<(), Trouble> {
+        let from = self.point()?;
+        if from == to {
             return Ok(());
         }
         self.joining.moves();
         self.interrupted = false;
-        if self.seek(position)? {
+        if self.seek(to)? {
             return Ok(());
         }
         self.interrupted = false;
         self.seek(from)?;
         Err(Trouble::new(
-            format!("going to position {}", crate::addr::Insns(position)),
+            format!("going to position {}", crate::addr::Insns(to.position)),
             "it was interrupted",
             "ask for it again",
         ))
