@@ -456,12 +456,16 @@ impl Running<'_> {
                 waited.as_secs_f64()
             ));
         }
-        if self.options.scope == Scope::Boundary && self.options.clock != Clock::Time {
-            notes.push(
-                "the functions inside were not recorded: what a call does behind a jump to one counts as exit work"
-                    .to_owned(),
-            );
-        }
+        let left_out = match self.options.scope {
+            Scope::Boundary => Some("--scope boundary".to_owned()),
+            Scope::Functions | Scope::Clock => self.options.filter.leaves_out_functions(),
+        };
+        let left_out = left_out.filter(|_| self.options.clock != Clock::Time);
+        notes.extend(left_out.as_ref().map(|option| {
+            format!(
+                "functions were left out by {option}: their instructions are their callers', and phases are not known"
+            )
+        }));
         if self.recording.is_none() && self.options.filter.begins_off() {
             notes.push("nothing was recorded: no function of --start-at was entered".to_owned());
         } else if self.recording.is_none() && self.options.paused {
@@ -508,6 +512,7 @@ impl Running<'_> {
         Report {
             clocks: (self.options.clock == Clock::Both).then_some(clocks),
             tasks: self.names.list(),
+            functions_left_out: left_out,
             ..report
         }
     }

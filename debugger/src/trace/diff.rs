@@ -31,10 +31,26 @@ pub fn pairs(a: &Report, b: &Report) -> Vec<Pair> {
     let matches = matches(a, b).into_iter();
     let told = matches.map(|(ours, theirs)| {
         let mut pair = pair((ours, &a.mode), (theirs, &b.mode));
-        varies::explain(&mut pair, (ours, a), (theirs, b));
+        match a
+            .functions_left_out
+            .as_ref()
+            .or(b.functions_left_out.as_ref())
+        {
+            Some(option) => leave_open(&mut pair, option),
+            None => varies::explain(&mut pair, (ours, a), (theirs, b)),
+        }
         pair
     });
     told.collect()
+}
+
+/// Where what functions execute is counted to their callers, no rule is about it.
+fn leave_open(pair: &mut Pair, option: &str) {
+    for row in &mut pair.rows {
+        if row.because.take().is_some() || row.verdict != Verdict::Same {
+            row.untold = Some(format!("functions were left out by {option}"));
+        }
+    }
 }
 
 /// Every class of one run with every class of the other that did the same, either way round. A path is taken

@@ -47,6 +47,7 @@ pub(super) fn report(mode: Mode, classes: Vec<Class>) -> Report {
         sites: Vec::new(),
         uses: Vec::new(),
         tasks: Vec::new(),
+        functions_left_out: None,
         requests: None,
         clocks: None,
         times: None,

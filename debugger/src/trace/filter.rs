@@ -54,6 +54,11 @@ pub enum Nothing {
          names, without that in front"
     )]
     Call { wanted: String },
+    #[error(
+        "--not '{wanted}' leaves nothing out: the entry code, the application's functions and those that a system call is \
+         named by are always recorded; name functions of the kernel"
+    )]
+    Kept { wanted: String },
 }
 
 /// Without these it would not be known where the application is.
@@ -108,6 +113,18 @@ impl Filter {
         !self.start_at.is_empty()
     }
 
+    /// By which option functions are.
+    #[must_use]
+    pub fn leaves_out_functions(&self) -> Option<String> {
+        let told = |option: &str, list: &[Wanted]| {
+            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
+            (!names.is_empty()).then(|| format!("{option} {}", names.join(",")))
+        };
+        let both = [told("--only", &self.only), told("--not", &self.not)];
+        let both: Vec<String> = both.into_iter().flatten().collect();
+        (!both.is_empty()).then(|| both.join(" "))
+    }
+
     /// Marks the table's sites.
     ///
     /// What a crossing begins and ends by, the application's functions and those that a system call is
@@ -130,20 +147,26 @@ impl Filter {
             }
         }
         self.mark_calls(table)?;
+        let mut left_out = vec![false; self.not.len()];
         let any = |list: &[Wanted], one: &Function| list.iter().any(|wanted| wanted.is(one));
         for site in &mut table.sites {
             if site.flags & SiteFlags::END != 0 {
                 continue;
             }
             let function = table.functions.get(site.word().function());
+            let not: Vec<bool> = self.not.iter().map(|wanted| wanted.is(function)).collect();
             let unwanted =
-                !self.only.is_empty() && !any(&self.only, function) || any(&self.not, function);
+                !self.only.is_empty() && !any(&self.only, function) || not.contains(&true);
             let kept = SiteFlags::LEAVES | SiteFlags::SWITCHES | SiteFlags::RETURNS;
             let may_be_left_out = site.word().kind() == Some(Kind::Entry)
                 && site.flags & kept == 0
                 && !names_a_call(&function.name);
             if unwanted && may_be_left_out {
                 site.flags |= SiteFlags::QUIET;
+                left_out
+                    .iter_mut()
+                    .zip(not)
+                    .for_each(|(any, is)| *any |= is);
             }
             if any(&self.start_at, function) {
                 site.flags |= SiteFlags::STARTS;
@@ -152,7 +175,11 @@ impl Filter {
                 site.flags |= SiteFlags::STOPS;
             }
         }
-        Ok(())
+        let kept = left_out.iter().position(|any| !any);
+        kept.map_or(Ok(()), |at| {
+            let wanted = self.not[at].to_string();
+            Err(Nothing::Kept { wanted })
+        })
     }
 
     /// Marks the calls that are left out, where they are known: a system call's implementation, a shortcut's stub.
@@ -258,7 +285,23 @@ mod tests {
         check("tcp_push", "", &["vfs_read"]);
         check("kernel:fs", "", &["tcp_push"]);
         check("", "kernel", &["vfs_read", "tcp_push"]);
-        check("kernel", "tcp_*,main", &["tcp_push"]);
+        check("kernel", "tcp_*", &["tcp_push"]);
+    }
+
+    #[test]
+    fn what_is_always_recorded_cannot_be_left_out() {
+        for kept in ["entry_SYSCALL_64", "main", "app", "__x64_sys_*"] {
+            let filter = Filter {
+                not: wanted(&format!("tcp_push,{kept}")),
+                ..Filter::default()
+            };
+            let wanted = kept.to_owned();
+            assert_eq!(filter.mark(&mut table()), Err(Nothing::Kept { wanted }));
+            assert_eq!(
+                filter.leaves_out_functions(),
+                Some(format!("--not tcp_push,{kept}"))
+            );
+        }
     }
 
     #[test]

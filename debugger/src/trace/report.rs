@@ -43,6 +43,10 @@ pub struct Report {
     /// By kind, where the image says what a request is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<Requests>,
+    /// The option by which functions were left out: their instructions are counted to their callers, and to which
+    /// phases they belong is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functions_left_out: Option<String>,
     /// How long the classes took, where that was measured and instructions were not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<Measured>,

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use anyhow::bail;
 use debugger::addr::Insns;
 use debugger::count::{counted, either};
 use debugger::trace::advise::{Advice, Candidate, Measured, PerRequest, advise};
@@ -43,6 +44,17 @@ pub fn run(args: &AdviseArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
     let all = report::open_counted(&args.file, DOING)?;
     let mut runs = all.runs.clone();
     args.wanted.keep(&mut runs, &args.file)?;
+    let partial = all
+        .runs
+        .iter()
+        .find_map(|run| run.functions_left_out.as_ref());
+    if let Some(option) = partial {
+        bail!(
+            "{DOING} {}: functions were left out by {option}, and what calls do themselves is not known; record without \
+             it",
+            args.file.display()
+        );
+    }
     runs.retain(|run| !run.classes.is_empty());
     let mut advices: Vec<Advice> = runs.iter().map(|run| advise(run, &all.runs)).collect();
     if let Some(path) = &args.measured {

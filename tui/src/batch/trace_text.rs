@@ -53,7 +53,10 @@ pub fn report(report: &Report, by: By) -> Vec<String> {
     lines.push(String::new());
     lines.extend(match by {
         By::Call => calls(report),
-        By::Class => report.classes.iter().map(class_line).collect(),
+        By::Class => {
+            let classes = report.classes.iter();
+            classes.map(|class| class_line(report, class)).collect()
+        }
         By::Kind => kinds(report),
         By::Phase => phases(report),
         By::Site => site_text::sites(report),
@@ -114,13 +117,16 @@ fn phase_columns(phases: Phases) -> String {
     )
 }
 
-fn class_line(class: &Class) -> String {
+fn class_line(report: &Report, class: &Class) -> String {
     let exact = match (class.exact, class.interrupted) {
         (true, false) => "exact".to_owned(),
         (false, false) => format!("{}–{}", class.min, class.max),
         (_, true) => "interrupted".to_owned(),
     };
-    let phases = phase_columns(class.phases);
+    let phases = match report.functions_left_out {
+        Some(_) => "not known".to_owned(),
+        None => phase_columns(class.phases),
+    };
     format!(
         "{:<10} {} {:>12}  {exact:<17} {phases}",
         class.kind,
@@ -148,7 +154,7 @@ fn calls(report: &Report) -> Vec<String> {
                 .filter(|other| other.call == class.call && other.kind == class.kind);
             let (count, classes) =
                 same.fold((0, 0), |(count, n), other| (count + other.count, n + 1));
-            let mut line = class_line(class);
+            let mut line = class_line(report, class);
             if classes > 1 {
                 line.push_str(&format!("   of {} in {classes} classes", Insns(count)));
             }
@@ -203,6 +209,11 @@ fn in_all(class: &Class, made: &BTreeMap<&str, u64>) -> u64 {
 }
 
 fn phases(report: &Report) -> Vec<String> {
+    if let Some(option) = &report.functions_left_out {
+        return vec![format!(
+            "phases are not known: functions were left out by {option}; record without it"
+        )];
+    }
     let made = report.instructions_by_class();
     let every: u64 = report
         .classes
@@ -317,7 +328,9 @@ pub fn comparison(comparison: &Comparison) -> Vec<String> {
     lines.push(format!("{:<16} {:<10} {PHASES}", "phases", ""));
     for call in &calls {
         for run in &comparison.runs {
-            if let Some(class) = compared(comparison, run, call) {
+            if run.functions_left_out.is_none()
+                && let Some(class) = compared(comparison, run, call)
+            {
                 lines.push(phase_line(call, &run.mode, class));
             }
         }

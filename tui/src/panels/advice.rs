@@ -39,6 +39,9 @@ const COLUMNS: &[Column] = &[
 fn advice(model: &Model) -> Option<Of> {
     let crossings = &model.crossings;
     let report = crossings.report()?;
+    if report.functions_left_out.is_some() {
+        return None;
+    }
     let compared: &[Report] = crossings.comparison.as_ref().map_or(&[], |all| &all.runs);
     let same = match compared {
         [] => std::slice::from_ref(report),
@@ -125,8 +128,16 @@ impl Panel for Advice {
 
     fn draw(&self, view: View<'_>, area: Rect, buf: &mut Buffer) {
         let Some(advice) = advice(view.model).filter(|advice| !advice.candidates.is_empty()) else {
-            let why = "no call by a system call was seen yet; t boots the image once more with the tracer";
-            return say(why, view, area, buf);
+            let report = view.model.crossings.report();
+            let partial = report.and_then(|report| report.functions_left_out.as_ref());
+            let why = match partial {
+                Some(option) => format!(
+                    "functions were left out by {option}: what calls do themselves is not known; record without it"
+                ),
+                None => "no call by a system call was seen yet; t boots the image once more with the tracer"
+                    .to_owned(),
+            };
+            return say(&why, view, area, buf);
         };
         let rows = &advice.candidates;
         let fitted = table::fitting(COLUMNS, usize::from(area.width));

@@ -140,6 +140,11 @@ fn legend(class: &Class, view: View<'_>, width: usize, most: usize) -> Vec<Line<
 }
 
 fn phases(class: &Class, view: View<'_>) -> Vec<Line<'static>> {
+    let report = view.model.crossings.report();
+    if let Some(option) = report.and_then(|report| report.functions_left_out.as_ref()) {
+        let text = format!("phases are not known: functions were left out by {option}");
+        return vec![Line::from(text)];
+    }
     let named = class.phases.named();
     let all = named
         .iter()

@@ -381,6 +381,7 @@ pub(crate) fn report(mode: Mode) -> Report {
             pid: Some(26),
             unknown: None,
         }],
+        functions_left_out: None,
         requests: None,
         times: None,
         clocks: None,

@@ -153,6 +153,7 @@ impl Fold {
             clocks: None,
             tasks: Vec::new(),
             times,
+            functions_left_out: None,
             requests: self
                 .requests
                 .as_ref()

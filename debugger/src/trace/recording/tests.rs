@@ -44,6 +44,7 @@ fn run(classes: u64) -> Report {
         sites: Vec::new(),
         uses: Vec::new(),
         tasks: Vec::new(),
+        functions_left_out: None,
         requests: None,
         times: None,
         clocks: None,
