@@ -288,6 +288,7 @@ impl Running {
             match effect {
                 Effect::Leave => return Some(Left::ByUser),
                 Effect::Show(screen) => self.ui.show(screen),
+                Effect::Focus(panel) => self.ui.look_at(panel),
                 Effect::Say(words) => self.ui.said = Some(words),
                 Effect::Copy(text) => self.copy(&text),
                 Effect::Trace(which) => self.trace(which),

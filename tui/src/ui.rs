@@ -99,11 +99,8 @@ impl Ui {
     }
 
     pub fn set_focus(&mut self, panel: PanelId) {
-        if let Some(at) = Screen::ALL
-            .iter()
-            .position(|screen| screen.panels().contains(&panel))
-        {
-            self.focus[at] = panel;
+        if let Some(screen) = panel.screen() {
+            self.focus[screen as usize] = panel;
         }
         if is_shared(panel) {
             self.tab = panel;
@@ -126,6 +123,12 @@ impl Ui {
 
     pub const fn show(&mut self, screen: Screen) {
         self.screen = screen;
+    }
+
+    /// Shows a panel's screen, with the focus on the panel.
+    pub fn look_at(&mut self, panel: PanelId) {
+        self.screen = panel.screen().unwrap_or(self.screen);
+        self.set_focus(panel);
     }
 
     pub fn next_panel(&mut self, by: isize) {

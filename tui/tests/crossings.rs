@@ -11,6 +11,7 @@ use debugger::trace::call_map::CallMap;
 use debugger::trace::call_sites::{CallSite, Enters, Target};
 use insta::assert_snapshot;
 use tui::action;
+use tui::panels::PanelId;
 
 #[expect(dead_code, reason = "tests of the other screens need the rest")]
 mod stage;
@@ -40,6 +41,32 @@ fn the_counts_of_a_class_and_who_made_them_stand_below_too() {
     assert!(exact.contains("write: each 354 instructions ─"), "{exact}");
     assert_snapshot!("sites_small", screen("3 s", SMALL));
     assert_snapshot!("sites_large", screen("3 s", LARGE));
+}
+
+#[test]
+fn enter_shows_the_path_whichever_panel_beside_it_had_the_focus() {
+    let from = [
+        "3 Down Enter",
+        "3 a Enter",
+        "6 + + + + + / vfs_w Enter Enter",
+    ];
+    for before in ["4", "3 d", "4 Tab Tab"] {
+        for keys in from {
+            let mut stage = Stage::stopped(80, 24);
+            stage.event(stage::recorded::event());
+            stage.keys(before);
+            stage.keys(keys);
+            let text = stage.text();
+            assert!(
+                text.contains("▶[path of syscall "),
+                "{before}, {keys}: {text}"
+            );
+            assert_eq!(stage.ui.focus(), PanelId::Tree);
+        }
+    }
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("3 d 3 4");
+    assert_eq!(stage.ui.focus(), PanelId::Ladder, "a digit moves no focus");
 }
 
 /// The place that the crossings of the stage's report are made by, and two that made none.

@@ -113,7 +113,7 @@ pub const TABLE: &[Action] = &[
     action(Scope::Panel(PanelId::Memory), "pointer back", &["Backspace"], "back", "back to where a pointer was followed", |ui, _| { ui.panels.memory.back(); Vec::new() }),
     action(Scope::Panel(PanelId::Memory), "edit", &["e"], "edit", "write bytes over the marked ones; they are read back", edit),
     action(Scope::Screen(Screen::Crossings), "path", &["Enter"], "path", "show the marked crossing's path", |ui, m| ui.act(&Act::Enter, m)),
-    action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |ui, _| { ui.show(Screen::Path); focus(ui, PanelId::Ladder) }),
+    action(Scope::Screen(Screen::Crossings), "difference", &["d"], "difference", "show the marked call against another mode", |_, _| vec![Effect::Focus(PanelId::Ladder)]),
     action(Scope::Screen(Screen::Crossings), "trace", &["t"], "trace", "start or stop a traced run of the image", |_, _| vec![Effect::Trace(Traced::ThisMode)]),
     action(Scope::Screen(Screen::Crossings), "record", &["p"], "", "stop recording while the traced guest runs, or go on with it", |_, _| vec![Effect::Record]),
     action(Scope::Screen(Screen::Crossings), "compare modes", &["T"], "trace each mode", "trace the image in each mode and compare them", |_, _| vec![Effect::Trace(Traced::EachMode)]),

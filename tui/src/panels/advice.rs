@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::listing::{find, moved, say};
-use super::{Act, Effect, Panel, Screen, View};
+use super::{Act, Effect, Panel, PanelId, View};
 use crate::look::Look;
 use crate::widgets::cursor::Cursor;
 use crate::widgets::table::{self, Column};
@@ -107,7 +107,7 @@ impl Panel for Advice {
                 };
                 look.class = Some((class.kind, class.id.clone()));
                 look.one = None;
-                return vec![Effect::Show(Screen::Path)];
+                return vec![Effect::Focus(PanelId::Tree)];
             }
             Act::Find(needle) => {
                 let height = usize::from(area.height).max(1);

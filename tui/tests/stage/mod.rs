@@ -79,6 +79,7 @@ impl Stage {
             match effect {
                 Effect::Leave => self.left = true,
                 Effect::Show(screen) => self.ui.show(screen),
+                Effect::Focus(panel) => self.ui.look_at(panel),
                 Effect::Say(words) => self.ui.said = Some(words),
                 Effect::Copy(text) => self.typed.push(format!("(copy {text})")),
                 Effect::Step(wish) => self.typed.push(format!("(step {wish:?})")),
