@@ -5,7 +5,7 @@ use std::sync::Arc;
 use debugger::addr::Addr;
 use debugger::command::Command;
 use debugger::crossing::Mode;
-use debugger::event::{Answer, Event, Failure, SourceWindow};
+use debugger::event::{Answer, Event, Failure, SourceWindow, TraceNews};
 use debugger::origin::Origin;
 use debugger::trace::call_map::CallMap;
 use debugger::trace::call_sites::{CallSite, Enters, Target};
@@ -67,6 +67,32 @@ fn enter_shows_the_path_whichever_panel_beside_it_had_the_focus() {
     let mut stage = Stage::stopped(80, 24);
     stage.keys("3 d 3 4");
     assert_eq!(stage.ui.focus(), PanelId::Ladder, "a digit moves no focus");
+}
+
+#[test]
+fn a_number_stays_whole_and_a_name_gives_way() {
+    let mut report = facts::report(Mode::Ukl);
+    let class = &mut report.classes[0];
+    class.call = "sched_get_priority_max".to_owned();
+    class.instructions = 6_991_234;
+    class.exact = false;
+    (class.min, class.max) = (6_991_234, 7_991_234);
+    let mut stage = Stage::new(60, 24);
+    stage.event(Event::Trace(TraceNews {
+        events: 1,
+        report: Arc::new(report),
+        events_per_s: 0.0,
+        running: false,
+        recording: false,
+    }));
+    stage.keys("3");
+    let text = stage.text();
+    let row = text
+        .lines()
+        .find(|line| line.contains("sched_"))
+        .unwrap_or_default();
+    assert!(row.contains("… "), "{text}");
+    assert!(row.contains(" 6,991,234 6991234+1000000"), "{text}");
 }
 
 /// The place that the crossings of the stage's report are made by, and two that made none.

@@ -129,13 +129,14 @@ impl Panel for Advice {
             return say(why, view, area, buf);
         };
         let rows = &advice.candidates;
-        let fitted = table::fitting(COLUMNS, usize::from(area.width));
-        table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
+        let columns = table::wide_enough(COLUMNS, rows.iter().map(cells));
+        let fitted = table::fitting(&columns, usize::from(area.width));
+        table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);
         let height = usize::from(body.height);
         let top = self.cursor.top(rows.len(), height);
         for (row, candidate) in rows.iter().skip(top).take(height).enumerate() {
-            table::row(buf, body, row, COLUMNS, &fitted, &cells(candidate));
+            table::row(buf, body, row, &columns, &fitted, &cells(candidate));
             if top + row == self.cursor.row(rows.len()) {
                 text::paint(buf, body, row, view.theme.selected(view.focused));
             }

@@ -221,6 +221,9 @@ impl Panel for Classes {
             return say(why, view, area, buf);
         }
         let columns = columns(usize::from(area.width), is_rated(view, area));
+        // With no room for all else their cells are of numbers.
+        let numbers = classes.iter().map(|class| cells(class, None, &[], view));
+        let columns = table::wide_enough(&columns, numbers);
         let fitted = table::fitting(&columns, usize::from(area.width));
         table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);
