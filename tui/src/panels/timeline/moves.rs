@@ -8,7 +8,7 @@ use debugger::trace::timeline::{Span, named};
 use ratatui::layout::Rect;
 
 use super::cells::content;
-use super::{Act, Effect, RULER, Seen, Timeline};
+use super::{Act, Effect, Seen, Timeline};
 use crate::filter::Filter;
 use crate::look::Look;
 use crate::panels::PanelId;
@@ -56,7 +56,7 @@ impl Timeline {
             }
             Act::Click(row, column) => {
                 if let Some(lane) = row
-                    .checked_sub(usize::from(RULER))
+                    .checked_sub(usize::from(seen.ruler))
                     .filter(|row| *row < lanes.len())
                 {
                     self.lane = lane;
