@@ -5,7 +5,7 @@ use std::sync::Arc;
 use debugger::addr::Addr;
 use debugger::command::Command;
 use debugger::crossing::Mode;
-use debugger::event::{Answer, Event, Failure, SourceWindow, TraceNews};
+use debugger::event::{Answer, Event, Failure, SourceWindow, TraceNews, Work};
 use debugger::origin::Origin;
 use debugger::trace::call_map::CallMap;
 use debugger::trace::call_sites::{CallSite, Enters, Target};
@@ -93,6 +93,23 @@ fn a_number_stays_whole_and_a_name_gives_way() {
         .unwrap_or_default();
     assert!(row.contains("… "), "{text}");
     assert!(row.contains(" 6,991,234 6991234+1000000"), "{text}");
+}
+
+#[test]
+fn the_bar_says_where_slow_work_hides_some_of_it() {
+    let mut stage = Stage::built_in(80, 24);
+    stage.event(Event::Work(Work {
+        name: "stepping through sendmsg".to_owned(),
+        done: 0,
+        total: 0,
+        finished: false,
+    }));
+    let text = stage.text();
+    let bar = text.lines().next().unwrap_or_default();
+    assert!(
+        bar.contains("linux … stepping through sendmsg … Esc  lost 0"),
+        "{bar}"
+    );
 }
 
 /// The place that the crossings of the stage's report are made by, and two that made none.
