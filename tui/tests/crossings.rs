@@ -70,6 +70,22 @@ fn enter_shows_the_path_whichever_panel_beside_it_had_the_focus() {
 }
 
 #[test]
+fn the_ladder_and_the_path_lead_to_one_another() {
+    let mut stage = Stage::stopped(80, 24);
+    for (key, shown) in [
+        ("4", "▶[path of syscall write]"),
+        ("d", "▶[ladder of write: ukl │ bypass]"),
+        ("d", "▶[path of syscall write]"),
+        ("Tab Tab", "▶[instructions"),
+        ("d", "▶[ladder of write: ukl │ bypass]"),
+    ] {
+        stage.keys(key);
+        let text = stage.text();
+        assert!(text.contains(shown), "{key}: {text}");
+    }
+}
+
+#[test]
 fn a_number_stays_whole_and_a_name_gives_way() {
     let mut report = facts::report(Mode::Ukl);
     let class = &mut report.classes[0];
