@@ -193,7 +193,7 @@ pub(crate) fn draw_keys(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
     };
     let offered = action::offered(ui.preset, ui.screen, ui.focus());
     let (now, rest): (Vec<&Action>, Vec<&Action>) = offered
-        .filter(|action| action.when.holds(model))
+        .filter(|action| action.when.holds(ui, model))
         .partition(|action| {
             matches!(
                 action.when,

@@ -11,7 +11,7 @@ use debugger::trace::call_map::CallMap;
 use debugger::trace::call_sites::{CallSite, Enters, Target};
 use insta::assert_snapshot;
 use tui::action;
-use tui::panels::PanelId;
+use tui::panels::{PanelId, Traced};
 
 #[expect(dead_code, reason = "tests of the other screens need the rest")]
 mod stage;
@@ -82,6 +82,28 @@ fn the_ladder_and_the_path_lead_to_one_another() {
         stage.keys(key);
         let text = stage.text();
         assert!(text.contains(shown), "{key}: {text}");
+    }
+}
+
+#[test]
+fn the_key_line_offers_what_can_be_done_now() {
+    let offered = |stage: &Stage| {
+        let text = stage.text();
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("3");
+    let line = offered(&stage);
+    assert!(line.contains("t trace  T trace each mode"), "{line}");
+    stage.ui.traceable = &[Traced::ThisMode];
+    let line = offered(&stage);
+    assert!(line.contains("t trace  c counts"), "{line}");
+    let mut recording = Stage::built_in(200, 50);
+    for screen in ["1", "2", "3", "4", "5", "6", "7", "8"] {
+        recording.keys(screen);
+        let line = offered(&recording);
+        assert!(!line.contains("trace"), "{screen}: {line}");
+        assert_eq!(line.contains("g go to"), screen == "6", "{screen}: {line}");
     }
 }
 
