@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 use debugger::model::Model;
 
 use crate::keys::Preset;
-use crate::panels::{Effect, PanelId, Screen};
+use crate::panels::listing::is_recording;
+use crate::panels::{Effect, PanelId, Screen, Traced};
 use crate::ui::Ui;
 
 pub use does::go_to;
@@ -32,7 +33,7 @@ pub struct Action {
     pub run: fn(&mut Ui, &Model) -> Vec<Effect>,
 }
 
-/// The state of the target that an action is of use in.
+/// What has to be so for an action to be of use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     Always,
@@ -44,11 +45,15 @@ pub enum When {
     LookingBack,
     /// While a machine stands that replays a recorded run.
     Replaying,
+    /// Where such a run of what is on the screen can be traced.
+    Traceable(Traced),
+    /// Where there is code, or a clock, to go to.
+    Placed,
 }
 
 impl When {
     #[must_use]
-    pub fn holds(self, model: &Model) -> bool {
+    pub fn holds(self, ui: &Ui, model: &Model) -> bool {
         match self {
             Self::Always => true,
             Self::Stopped => model.run.answers(),
@@ -59,6 +64,8 @@ impl When {
                 let stop = model.run.last_stop.as_ref();
                 model.run.answers() && stop.is_some_and(|stop| stop.position.is_some())
             }
+            Self::Traceable(which) => ui.traceable.contains(&which),
+            Self::Placed => ui.screen == Screen::Timeline || !is_recording(model),
         }
     }
 }

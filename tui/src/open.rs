@@ -20,7 +20,7 @@ use crate::args::{AttachArgs, OpenArgs, ReplayArgs, RunArgs, ScreenArgs};
 use crate::batch::report;
 use crate::batch::{session as opened, stacks};
 use crate::history::History;
-use crate::panels::{PanelId, Screen};
+use crate::panels::PanelId;
 use crate::run::{self, Subject};
 use crate::state;
 use crate::theme::{Palette, Theme};
@@ -271,10 +271,7 @@ fn show(
     unfolded: Vec<PathBuf>,
 ) -> anyhow::Result<()> {
     let mut ui = screen(Guest::None, look);
-    let mut screens = Screen::ALL.into_iter();
-    let its = screens.find(|screen| screen.panels().contains(&shown));
-    ui.show(its.unwrap_or(ui.screen));
-    ui.set_focus(shown);
+    ui.look_at(shown);
     ui.said = hint;
     run::run(
         ui,

@@ -85,7 +85,7 @@ pub struct Subject {
 ///
 /// # Errors
 /// When the terminal cannot be taken over, or goes away.
-pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
+pub fn run(mut ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
     let mut terminal = Terminals::take()
         .context("opening the screen; it needs a terminal: 'uklscope exec' needs none")?;
     let (sender, messages) = unbounded();
@@ -95,6 +95,7 @@ pub fn run(ui: Ui, mut subject: Subject) -> anyhow::Result<()> {
         messages,
         events: events.map_or_else(never, |session| session.events.clone()),
     };
+    ui.traceable = subject.tracer.as_ref().map_or(&[], Tracer::runs);
     let mut model = Model::default();
     for event in subject.events.drain(..) {
         model.apply(event);
@@ -288,6 +289,7 @@ impl Running {
             match effect {
                 Effect::Leave => return Some(Left::ByUser),
                 Effect::Show(screen) => self.ui.show(screen),
+                Effect::Focus(panel) => self.ui.look_at(panel),
                 Effect::Say(words) => self.ui.said = Some(words),
                 Effect::Copy(text) => self.copy(&text),
                 Effect::Trace(which) => self.trace(which),

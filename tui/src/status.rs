@@ -64,8 +64,18 @@ pub(crate) fn draw_status(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) 
             }
         }
     }
-    text::put(buf, area, 0, Line::from(spans));
-    draw_right(ui, model, area, buf);
+    let right = right(ui, model, area);
+    let left = Rect {
+        width: area.width - text::columns(right.width()),
+        ..area
+    };
+    text::put(buf, left, 0, Line::from(spans));
+    let right_end = Rect {
+        x: left.right(),
+        width: area.width - left.width,
+        ..area
+    };
+    text::put(buf, right_end, 0, right);
 }
 
 fn tab(ui: &Ui, screen: Screen, width: u16) -> String {
@@ -80,8 +90,8 @@ pub(crate) fn tab_width(ui: &Ui, screen: Screen, width: u16) -> u16 {
     text::columns(tab(ui, screen, width).chars().count())
 }
 
-/// Slow work and losses, at the right end: they may hide the rest, not the other way round.
-fn draw_right(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
+/// Slow work and losses, for the right end: the rest gives way to them, not the other way round.
+fn right(ui: &Ui, model: &Model, area: Rect) -> Line<'static> {
     let mut text = String::new();
     if let Some(work) = model.works.latest() {
         let share = match work.total {
@@ -106,13 +116,7 @@ fn draw_right(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
     if let Some(report) = model.crossings.report() {
         text.push_str(&format!(" lost {} ", report.lost));
     }
-    let text = text::fit(&text, usize::from(area.width) / 2);
-    let width = text::columns(text.chars().count());
-    let at = Rect {
-        x: area.right() - width,
-        width,
-        ..area
-    };
+    let text = text::fit(&text, usize::from(area.width) / 2).into_owned();
     let lost = model
         .crossings
         .report()
@@ -122,7 +126,7 @@ fn draw_right(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
     } else {
         ui.theme.bar()
     };
-    text::put(buf, at, 0, Line::styled(text.into_owned(), style));
+    Line::styled(text, style)
 }
 
 fn state(model: &Model) -> String {
@@ -189,7 +193,7 @@ pub(crate) fn draw_keys(ui: &Ui, model: &Model, area: Rect, buf: &mut Buffer) {
     };
     let offered = action::offered(ui.preset, ui.screen, ui.focus());
     let (now, rest): (Vec<&Action>, Vec<&Action>) = offered
-        .filter(|action| action.when.holds(model))
+        .filter(|action| action.when.holds(ui, model))
         .partition(|action| {
             matches!(
                 action.when,

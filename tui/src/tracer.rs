@@ -57,6 +57,15 @@ impl Tracer {
         }
     }
 
+    /// Which runs it can trace: a recorded one has its own mode.
+    #[must_use]
+    pub const fn runs(&self) -> &'static [Traced] {
+        match self.options.recorded {
+            Some(_) => &[Traced::ThisMode],
+            None => &[Traced::ThisMode, Traced::EachMode],
+        }
+    }
+
     /// Whether slow work of that name is a tracer's.
     #[must_use]
     pub fn is_name(work: &str) -> bool {

@@ -15,7 +15,7 @@ use crate::keys::Preset;
 use crate::layout::{Border, Layout, Place, Shares, Wanted, is_shared, layout};
 use crate::look::Look;
 use crate::overlay::{Overlay, Prompt, PromptKind, draw_help, last_scroll};
-use crate::panels::{Act, Effect, PanelId, Panels, Screen, View};
+use crate::panels::{Act, Effect, PanelId, Panels, Screen, Traced, View};
 use crate::status;
 use crate::theme::Theme;
 use crate::widgets::text;
@@ -44,6 +44,8 @@ pub struct Ui {
     pub history: History,
     pub names: SymbolNames,
     pub guest: Guest,
+    /// Which runs of it can be traced.
+    pub traceable: &'static [Traced],
     /// Where others can join.
     pub serving: Option<String>,
     /// Borders the user has moved.
@@ -80,6 +82,7 @@ impl Ui {
             history: History::default(),
             names: SymbolNames::default(),
             guest,
+            traceable: &[],
             serving: None,
             shares: Shares::new(),
             dragged: None,
@@ -99,11 +102,8 @@ impl Ui {
     }
 
     pub fn set_focus(&mut self, panel: PanelId) {
-        if let Some(at) = Screen::ALL
-            .iter()
-            .position(|screen| screen.panels().contains(&panel))
-        {
-            self.focus[at] = panel;
+        if let Some(screen) = panel.screen() {
+            self.focus[screen as usize] = panel;
         }
         if is_shared(panel) {
             self.tab = panel;
@@ -126,6 +126,12 @@ impl Ui {
 
     pub const fn show(&mut self, screen: Screen) {
         self.screen = screen;
+    }
+
+    /// Shows a panel's screen, with the focus on the panel.
+    pub fn look_at(&mut self, panel: PanelId) {
+        self.screen = panel.screen().unwrap_or(self.screen);
+        self.set_focus(panel);
     }
 
     pub fn next_panel(&mut self, by: isize) {

@@ -338,13 +338,7 @@ fn choose(ui: &mut Ui, model: &Model, item: &Item) -> Vec<Effect> {
         Item::Action(at) => {
             let action = &action::TABLE[*at];
             match action.scope {
-                Scope::Panel(panel) => {
-                    let screen = Screen::ALL
-                        .into_iter()
-                        .find(|screen| screen.panels().contains(&panel));
-                    ui.show(screen.unwrap_or(ui.screen));
-                    ui.set_focus(panel);
-                }
+                Scope::Panel(panel) => ui.look_at(panel),
                 Scope::Values => {
                     ui.show(Screen::Debug);
                     if !Scope::Values.has(ui.focus()) {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use debugger::addr::Addr;
 use debugger::command::Command;
 use debugger::crossing::Mode;
-use debugger::event::{Answer, Event, Failure, SourceWindow};
+use debugger::event::{Answer, Event, Failure, SourceWindow, TraceNews, Work};
 use debugger::origin::Origin;
 use debugger::trace::call_map::CallMap;
 use debugger::trace::call_sites::{CallSite, Enters, Target};
 use insta::assert_snapshot;
 use tui::action;
+use tui::panels::{PanelId, Traced};
 
 #[expect(dead_code, reason = "tests of the other screens need the rest")]
 mod stage;
@@ -40,6 +41,113 @@ fn the_counts_of_a_class_and_who_made_them_stand_below_too() {
     assert!(exact.contains("write: each 354 instructions ─"), "{exact}");
     assert_snapshot!("sites_small", screen("3 s", SMALL));
     assert_snapshot!("sites_large", screen("3 s", LARGE));
+}
+
+#[test]
+fn enter_shows_the_path_whichever_panel_beside_it_had_the_focus() {
+    let from = [
+        "3 Down Enter",
+        "3 a Enter",
+        "6 + + + + + / vfs_w Enter Enter",
+    ];
+    for before in ["4", "3 d", "4 Tab Tab"] {
+        for keys in from {
+            let mut stage = Stage::stopped(80, 24);
+            stage.event(stage::recorded::event());
+            stage.keys(before);
+            stage.keys(keys);
+            let text = stage.text();
+            assert!(
+                text.contains("▶[path of syscall "),
+                "{before}, {keys}: {text}"
+            );
+            assert_eq!(stage.ui.focus(), PanelId::Tree);
+        }
+    }
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("3 d 3 4");
+    assert_eq!(stage.ui.focus(), PanelId::Ladder, "a digit moves no focus");
+}
+
+#[test]
+fn the_ladder_and_the_path_lead_to_one_another() {
+    let mut stage = Stage::stopped(80, 24);
+    for (key, shown) in [
+        ("4", "▶[path of syscall write]"),
+        ("d", "▶[ladder of write: ukl │ bypass]"),
+        ("d", "▶[path of syscall write]"),
+        ("Tab Tab", "▶[instructions"),
+        ("d", "▶[ladder of write: ukl │ bypass]"),
+    ] {
+        stage.keys(key);
+        let text = stage.text();
+        assert!(text.contains(shown), "{key}: {text}");
+    }
+}
+
+#[test]
+fn the_key_line_offers_what_can_be_done_now() {
+    let offered = |stage: &Stage| {
+        let text = stage.text();
+        text.lines().last().unwrap_or_default().to_owned()
+    };
+    let mut stage = Stage::stopped(80, 24);
+    stage.keys("3");
+    let line = offered(&stage);
+    assert!(line.contains("t trace  T trace each mode"), "{line}");
+    stage.ui.traceable = &[Traced::ThisMode];
+    let line = offered(&stage);
+    assert!(line.contains("t trace  c counts"), "{line}");
+    let mut recording = Stage::built_in(200, 50);
+    for screen in ["1", "2", "3", "4", "5", "6", "7", "8"] {
+        recording.keys(screen);
+        let line = offered(&recording);
+        assert!(!line.contains("trace"), "{screen}: {line}");
+        assert_eq!(line.contains("g go to"), screen == "6", "{screen}: {line}");
+    }
+}
+
+#[test]
+fn a_number_stays_whole_and_a_name_gives_way() {
+    let mut report = facts::report(Mode::Ukl);
+    let class = &mut report.classes[0];
+    class.call = "sched_get_priority_max".to_owned();
+    class.instructions = 6_991_234;
+    class.exact = false;
+    (class.min, class.max) = (6_991_234, 7_991_234);
+    let mut stage = Stage::new(60, 24);
+    stage.event(Event::Trace(TraceNews {
+        events: 1,
+        report: Arc::new(report),
+        events_per_s: 0.0,
+        running: false,
+        recording: false,
+    }));
+    stage.keys("3");
+    let text = stage.text();
+    let row = text
+        .lines()
+        .find(|line| line.contains("sched_"))
+        .unwrap_or_default();
+    assert!(row.contains("… "), "{text}");
+    assert!(row.contains(" 6,991,234 6991234+1000000"), "{text}");
+}
+
+#[test]
+fn the_bar_says_where_slow_work_hides_some_of_it() {
+    let mut stage = Stage::built_in(80, 24);
+    stage.event(Event::Work(Work {
+        name: "stepping through sendmsg".to_owned(),
+        done: 0,
+        total: 0,
+        finished: false,
+    }));
+    let text = stage.text();
+    let bar = text.lines().next().unwrap_or_default();
+    assert!(
+        bar.contains("linux … stepping through sendmsg … Esc  lost 0"),
+        "{bar}"
+    );
 }
 
 /// The place that the crossings of the stage's report are made by, and two that made none.

@@ -153,7 +153,7 @@ fn a_past_stop_says_so_and_where_the_target_stands() {
     assert_snapshot!("past_stop_small", stage.text());
     let bar = stage.text();
     assert!(bar.contains("◀ past stop 12 of 40"), "{bar}");
-    assert!(bar.contains("app; target "), "{bar}");
+    assert!(bar.contains("app; target…"), "{bar}");
     stage.keys("[ ] }");
     assert_eq!(stage.typed, ["back", "forward", "now"]);
     stage.event(stage::stops::now());

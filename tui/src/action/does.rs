@@ -51,8 +51,7 @@ pub(super) fn below(ui: &mut Ui, panel: PanelId) -> Vec<Effect> {
 }
 
 pub(super) fn instructions(ui: &mut Ui, model: &Model) -> Vec<Effect> {
-    ui.show(Screen::Path);
-    ui.set_focus(PanelId::Instructions);
+    ui.look_at(PanelId::Instructions);
     let wish = crate::panels::instructions::wish(model, &ui.look);
     wish.map(Effect::Step).into_iter().collect()
 }
@@ -63,8 +62,8 @@ pub(super) fn flame_of_path(ui: &mut Ui, _model: &Model) -> Vec<Effect> {
         PanelId::Ladder => PanelId::Butterfly,
         _ => PanelId::Flame,
     };
-    ui.show(Screen::Flame);
-    focus(ui, picture)
+    ui.look_at(picture);
+    Vec::new()
 }
 
 /// Where there was nothing to go out of, the key gives up the work that is under way.

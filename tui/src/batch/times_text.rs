@@ -8,15 +8,21 @@ use debugger::trace::times::{Clock, Cost, Measured, TimedNode, Times, Unit};
 
 use super::trace_text::By;
 
+/// Columns of a call's name, as in a report of instructions; of a longer one, as many as it has.
+const CALL: usize = 24;
+
 /// What stands in place of a report's table of instructions.
 #[must_use]
 pub(super) fn table(report: &Report, times: &Measured, by: By) -> Vec<String> {
-    let mut lines = vec![clock(&times.clock), String::new(), heading(&times.clock)];
     let rows = rows(report, times);
+    let names = rows.iter().map(|(class, _)| class.call.chars().count());
+    let width = names.max().unwrap_or(0).max(CALL);
+    let heading = heading(&times.clock, width);
+    let mut lines = vec![clock(&times.clock), String::new(), heading];
     match by {
         By::Class => {
             for (class, path) in &rows {
-                lines.push(line(class, &path.times, class.count));
+                lines.push(line(class, &path.times, class.count, width));
                 lines.extend(tree(path, 1));
             }
         }
@@ -31,7 +37,7 @@ pub(super) fn table(report: &Report, times: &Measured, by: By) -> Vec<String> {
                 let all = report.classes.iter().filter(same);
                 let (count, classes) =
                     all.fold((0, 0), |(count, n), one| (count + one.count, n + 1));
-                let mut text = line(class, &path.times, class.count);
+                let mut text = line(class, &path.times, class.count, width);
                 if classes > 1 {
                     text.push_str(&format!("   of {} in {classes} classes", Insns(count)));
                 }
@@ -82,9 +88,10 @@ pub(super) fn clock(clock: &Clock) -> String {
     text + ": taken off"
 }
 
-fn heading(clock: &Clock) -> String {
+/// `call`: how wide its column is.
+fn heading(clock: &Clock, call: usize) -> String {
     format!(
-        "{:<10} {:<24} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}  taken off",
+        "{:<10} {:<call$} {:>9} {:>10} {:>9} {:>9} {:>9} {:>9} {:>9}  taken off",
         "kind",
         "call",
         "count",
@@ -97,7 +104,7 @@ fn heading(clock: &Clock) -> String {
     )
 }
 
-fn line(class: &Class, times: &Times, count: u64) -> String {
+fn line(class: &Class, times: &Times, count: u64, call: usize) -> String {
     let note = if class.interrupted {
         " (interrupted)"
     } else {
@@ -114,7 +121,7 @@ fn line(class: &Class, times: &Times, count: u64) -> String {
         ..
     } = times;
     format!(
-        "{:<10} {:<24} {:>9} {mean:>9.0} {min:>9.0} {p50:>9.0} {p90:>9.0} {p99:>9.0} {max:>9.0} {cost:>10.0}{note}",
+        "{:<10} {:<call$} {:>9} {mean:>10.0} {min:>9.0} {p50:>9.0} {p90:>9.0} {p99:>9.0} {max:>9.0} {cost:>10.0}{note}",
         class.kind,
         class.call,
         Insns(count).to_string(),
@@ -191,4 +198,49 @@ fn joined_row(row: &JoinedRow) -> String {
         often(row.calls),
         depth = row.depth as usize * 2
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_longest_name_moves_no_column() {
+        let phases = json!({"entry": 0, "entry_work": 0, "dispatch": 0, "copy": 0, "service": 0,
+            "exit_work": 0, "exit": 0});
+        let class = |kind: &str, call: &str| {
+            json!({"id": call, "kind": kind, "call": call, "count": 3, "instructions": 0, "exact": false,
+                "min": 0, "max": 0, "interrupted": false, "phases": phases,
+                "path": {"symbol": call, "origin": "entry", "own": 0, "total": 0, "calls": 1, "children": []}})
+        };
+        let times = |call: &str| {
+            json!({"id": call, "path": {"symbol": call, "origin": "entry", "calls": 1, "children": [],
+                "times": {"count": 3, "own": 1.0, "mean": 38390.0, "min": 7471.0, "p50": 1.0, "p90": 1.0,
+                    "p99": 1.0, "max": 1.0, "cost": 40.0}}})
+        };
+        let calls = [
+            ("syscall", "getppid"),
+            ("interrupt", "asm_sysvec_apic_timer_interrupt"),
+        ];
+        let report: Report = serde_json::from_value(json!({
+            "schema": 1, "mode": "ukl", "lost": 0, "insns": 0, "events": 0, "engine": "probes", "notes": [],
+            "classes": calls.map(|(kind, call)| class(kind, call)),
+            "times": {"clock": {"unit": "ticks", "tsc_khz": 0, "about": "a clock",
+                    "cost": {"probe": 0.0, "inside": 0.0, "between": 0.0}},
+                "classes": calls.map(|(_, call)| times(call))},
+        }))
+        .unwrap();
+        let lines = table(&report, report.times.as_ref().unwrap(), By::Call);
+        let ends = |line: &str, text: &str| line.find(text).unwrap() + text.len();
+        let [.., heading, first, second] = lines.as_slice() else {
+            panic!("{lines:?}");
+        };
+        for line in [first, second] {
+            assert_eq!(ends(line, "38390"), ends(heading, "mean ticks"), "{line}");
+            assert_eq!(ends(line, "7471"), ends(heading, "min"), "{line}");
+            assert_eq!(line.len(), heading.len(), "{line}");
+        }
+    }
 }

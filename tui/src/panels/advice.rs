@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Span;
 
 use super::listing::{find, moved, say};
-use super::{Act, Effect, Panel, Screen, View};
+use super::{Act, Effect, Panel, PanelId, View};
 use crate::look::Look;
 use crate::widgets::cursor::Cursor;
 use crate::widgets::table::{self, Column};
@@ -110,7 +110,7 @@ impl Panel for Advice {
                 };
                 look.class = Some((class.kind, class.id.clone()));
                 look.one = None;
-                return vec![Effect::Show(Screen::Path)];
+                return vec![Effect::Focus(PanelId::Tree)];
             }
             Act::Find(needle) => {
                 let height = usize::from(area.height).max(1);
@@ -140,13 +140,14 @@ impl Panel for Advice {
             return say(&why, view, area, buf);
         };
         let rows = &advice.candidates;
-        let fitted = table::fitting(COLUMNS, usize::from(area.width));
-        table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
+        let columns = table::wide_enough(COLUMNS, rows.iter().map(cells));
+        let fitted = table::fitting(&columns, usize::from(area.width));
+        table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);
         let height = usize::from(body.height);
         let top = self.cursor.top(rows.len(), height);
         for (row, candidate) in rows.iter().skip(top).take(height).enumerate() {
-            table::row(buf, body, row, COLUMNS, &fitted, &cells(candidate));
+            table::row(buf, body, row, &columns, &fitted, &cells(candidate));
             if top + row == self.cursor.row(rows.len()) {
                 text::paint(buf, body, row, view.theme.selected(view.focused));
             }

@@ -268,14 +268,17 @@ impl Panel for Map {
             return say(&why, view, area, buf);
         };
         let rows = &scene.rows;
-        let fitted = table::fitting(COLUMNS, usize::from(area.width));
-        table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
+        let used = scene.rows.iter().filter(|row| row.made.count > 0);
+        let used = used.map(|row| row.cells(scene.all, view.theme));
+        let columns = table::wide_enough(COLUMNS, used);
+        let fitted = table::fitting(&columns, usize::from(area.width));
+        table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);
         let height = usize::from(body.height);
         let top = self.cursor.top(rows.len(), height);
         for (at, row) in rows.iter().skip(top).take(height).enumerate() {
             let cells = row.cells(scene.all, view.theme);
-            table::row(buf, body, at, COLUMNS, &fitted, &cells);
+            table::row(buf, body, at, &columns, &fitted, &cells);
             if top + at == self.cursor.row(rows.len()) {
                 text::paint(buf, body, at, view.theme.selected(view.focused));
             }

@@ -10,7 +10,7 @@ use ratatui::text::Span;
 use debugger::addr::Insns;
 
 use super::listing::{find, moved, say};
-use super::{Act, Effect, Panel, Screen, View};
+use super::{Act, Effect, Panel, PanelId, View};
 use crate::look::{Look, is_of};
 use crate::order::Order;
 use crate::theme::Theme;
@@ -173,7 +173,7 @@ impl Panel for Classes {
                 );
             }
             Act::Enter if classes.is_empty() => return Vec::new(),
-            Act::Enter => return vec![Effect::Show(Screen::Path)],
+            Act::Enter => return vec![Effect::Focus(PanelId::Tree)],
             Act::Find(needle) => {
                 let row = |at: usize| format!("{} {}", classes[at].kind, classes[at].call);
                 match find(cursor.row(classes.len()), classes.len(), needle, row) {
@@ -221,6 +221,9 @@ impl Panel for Classes {
             return say(why, view, area, buf);
         }
         let columns = columns(usize::from(area.width), is_rated(view, area));
+        // With no room for all else their cells are of numbers.
+        let numbers = classes.iter().map(|class| cells(class, None, &[], view));
+        let columns = table::wide_enough(&columns, numbers);
         let fitted = table::fitting(&columns, usize::from(area.width));
         table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);

@@ -116,6 +116,8 @@ pub enum Effect {
     /// A command line to be finished by hand.
     Edit(String),
     Show(Screen),
+    /// Shows a panel's screen, with the focus on the panel.
+    Focus(PanelId),
     /// Shows a place in source and disassembly until the next stop.
     Go(String),
     /// A line for the console.
@@ -281,6 +283,13 @@ impl Screen {
 }
 
 impl PanelId {
+    /// The screen whose focus it can have.
+    #[must_use]
+    pub fn screen(self) -> Option<Screen> {
+        let mut screens = Screen::ALL.into_iter();
+        screens.find(|screen| screen.panels().contains(&self))
+    }
+
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -117,14 +117,16 @@ impl Panel for Requests {
             };
             return say(why, view, area, buf);
         }
-        let fitted = table::fitting(COLUMNS, usize::from(area.width));
-        table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
+        let all = rows.iter().map(|(mode, request)| cells(mode, request));
+        let columns = table::wide_enough(COLUMNS, all);
+        let fitted = table::fitting(&columns, usize::from(area.width));
+        table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);
         let height = usize::from(body.height);
         let top = self.cursor.top(rows.len(), height);
         for (row, (mode, request)) in rows.iter().skip(top).take(height).enumerate() {
             let cells = cells(mode, request);
-            table::row(buf, body, row, COLUMNS, &fitted, &cells);
+            table::row(buf, body, row, &columns, &fitted, &cells);
             if top + row == self.cursor.row(rows.len()) {
                 text::paint(buf, body, row, view.theme.selected(view.focused));
             }

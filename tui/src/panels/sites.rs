@@ -140,27 +140,30 @@ impl Panel for Sites {
                 "who made the crossings is not known: none is shown, or the recording does not say";
             return say(why, view, area, buf);
         }
-        let fitted = table::fitting(COLUMNS, usize::from(area.width));
-        table::heading(buf, area, COLUMNS, &fitted, view.theme.dim());
+        let columns = table::wide_enough(COLUMNS, rows.iter().map(cells));
+        let fitted = table::fitting(&columns, usize::from(area.width));
+        table::heading(buf, area, &columns, &fitted, view.theme.dim());
         let body = table::below_head(area);
         let height = usize::from(body.height);
         let top = self.cursor.top(rows.len(), height);
-        let room = COLUMNS[CALL].width;
         for (at, row) in rows.iter().skip(top).take(height).enumerate() {
-            let cells = [
-                row.place.clone(),
-                row.caller.to_owned(),
-                row.task.clone(),
-                row.kind.to_owned(),
-                fit_name(row.call, room).into_owned(),
-                Insns(row.count).to_string(),
-                Insns(row.instructions).to_string(),
-            ];
-            let cells: Vec<_> = cells.map(|cell| vec![Span::raw(cell)]).into();
-            table::row(buf, body, at, COLUMNS, &fitted, &cells);
+            table::row(buf, body, at, &columns, &fitted, &cells(row));
             if top + at == self.cursor.row(rows.len()) {
                 text::paint(buf, body, at, view.theme.selected(view.focused));
             }
         }
     }
+}
+
+fn cells(row: &Row<'_>) -> Vec<Vec<Span<'static>>> {
+    let cells = [
+        row.place.clone(),
+        row.caller.to_owned(),
+        row.task.clone(),
+        row.kind.to_owned(),
+        fit_name(row.call, COLUMNS[CALL].width).into_owned(),
+        Insns(row.count).to_string(),
+        Insns(row.instructions).to_string(),
+    ];
+    cells.map(|cell| vec![Span::raw(cell)]).into()
 }

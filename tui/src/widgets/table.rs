@@ -51,7 +51,24 @@ pub fn below_head(area: Rect) -> Rect {
     rows
 }
 
-/// Which columns fit, and how wide.
+/// The columns, those of numbers no narrower than what they hold: half a number looks like a whole one.
+#[must_use]
+pub fn wide_enough<'a>(
+    columns: &[Column],
+    rows: impl Iterator<Item = Vec<Vec<Span<'a>>>>,
+) -> Vec<Column> {
+    let mut columns = columns.to_vec();
+    for cells in rows {
+        for (column, cell) in columns.iter_mut().zip(cells) {
+            if column.right {
+                column.width = column.width.max(Line::from(cell).width());
+            }
+        }
+    }
+    columns
+}
+
+/// Which columns fit, and how wide. Where all that may be left out is, the one that fills gives way.
 #[must_use]
 pub fn fitting(columns: &[Column], width: usize) -> Vec<(usize, usize)> {
     let mut chosen: Vec<usize> = (0..columns.len()).collect();
@@ -67,13 +84,16 @@ pub fn fitting(columns: &[Column], width: usize) -> Vec<(usize, usize)> {
         };
         chosen.retain(|&i| i != worst);
     }
-    let spare = (width + 1).saturating_sub(total(&chosen));
+    let total = total(&chosen);
+    let spare = (width + 1).saturating_sub(total);
+    let lacking = total.saturating_sub(width + 1);
     chosen
         .iter()
         .map(|&i| {
             let Column { width, fill, .. } = columns[i];
             match (fill, chosen.last() == Some(&i)) {
                 (false, _) => (i, width),
+                (true, _) if lacking > 0 => (i, width.saturating_sub(lacking)),
                 (true, true) => (i, width + spare),
                 (true, false) => (i, width.max(MOST.min(width + spare))),
             }
@@ -169,9 +189,33 @@ mod tests {
     fn columns_of_high_rank_go_first() {
         assert_eq!(fitting(COLUMNS, 20), [(0, 9), (1, 5), (2, 4)]);
         assert_eq!(fitting(COLUMNS, 13), [(0, 7), (1, 5)]);
-        assert_eq!(fitting(COLUMNS, 4), [(0, 6)]);
+        assert_eq!(fitting(COLUMNS, 4), [(0, 4)]);
         assert_eq!(fitting(COLUMNS, 90), [(0, 48), (1, 5), (2, 4)]);
         assert_eq!(fitting(&COLUMNS[..1], 90), [(0, 90)], "nothing comes to it");
+    }
+
+    #[test]
+    fn a_number_is_never_cut_and_the_name_gives_way() {
+        let row = |call: &'static str, count: &'static str| {
+            [call, count].map(|text| vec![Span::raw(text)]).to_vec()
+        };
+        let rows = [row("getppid", "7"), row("connect", "6,991,234")];
+        let mut columns = wide_enough(&COLUMNS[..2], rows.iter().cloned());
+        columns[1].rank = 0;
+        assert_eq!(fitting(&columns, 20), [(0, 10), (1, 9)]);
+        assert_eq!(fitting(&columns, 14), [(0, 4), (1, 9)]);
+        let mut buf = Buffer::empty(Rect::new(0, 0, 14, 1));
+        let area = buf.area;
+        super::row(
+            &mut buf,
+            area,
+            0,
+            &columns,
+            &fitting(&columns, 14),
+            &rows[1],
+        );
+        let line: String = (0..14).map(|x| buf[(x, 0)].symbol()).collect();
+        assert_eq!(line, "con… 6,991,234");
     }
 
     #[test]

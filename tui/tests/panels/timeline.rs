@@ -83,8 +83,13 @@ fn a_clock_that_was_seen_is_gone_to() {
 
 #[test]
 fn marks_are_set_and_gone_to() {
+    let clocks = |stage: &Stage| stage.text().lines().nth(2).map(str::to_owned);
+    let unmarked = clocks(&timeline(SMALL, ""));
     let mut stage = timeline(SMALL, "' m l l l m h '");
-    assert!(stage.text().contains('▼'));
+    assert_eq!(clocks(&stage), unmarked, "no mark hides a digit");
+    let text = stage.text();
+    let marks = text.lines().nth(3).unwrap_or_default();
+    assert_eq!(marks.trim(), "▼  ▼", "{text}");
     stage.keys("m");
     let said = stage.ui.said.clone().unwrap_or_default();
     assert!(said.contains("is taken away"), "{said}");

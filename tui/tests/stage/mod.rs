@@ -8,7 +8,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{Event as Input, KeyCode, KeyEvent, KeyModifiers};
 use tui::open::told;
-use tui::panels::Effect;
+use tui::panels::{Effect, Traced};
 use tui::theme::Theme;
 use tui::ui::{Guest, Ui};
 use tui::update;
@@ -42,6 +42,7 @@ impl Stage {
             asked: 0,
             answers: facts::answer,
         };
+        stage.ui.traceable = &[Traced::ThisMode, Traced::EachMode];
         stage.input(&Input::Resize(width, height));
         stage
     }
@@ -62,6 +63,7 @@ impl Stage {
             Recording::decode(bytes).expect("the built-in recording is whole");
         assert!(issues.is_empty(), "{issues:?}");
         let mut stage = Self::new(width, height);
+        stage.ui.traceable = &[];
         for event in told(&recording, "built-in recording".to_owned(), Vec::new()) {
             stage.event(event);
         }
@@ -79,6 +81,7 @@ impl Stage {
             match effect {
                 Effect::Leave => self.left = true,
                 Effect::Show(screen) => self.ui.show(screen),
+                Effect::Focus(panel) => self.ui.look_at(panel),
                 Effect::Say(words) => self.ui.said = Some(words),
                 Effect::Copy(text) => self.typed.push(format!("(copy {text})")),
                 Effect::Step(wish) => self.typed.push(format!("(step {wish:?})")),

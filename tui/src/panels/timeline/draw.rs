@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span as Text};
 
 use super::cells::{Cell, Content, Lane, content, task_name};
 use super::moves::{crossing, inside};
-use super::{RULER, Seen, TOLD};
+use super::{Seen, TOLD};
 use crate::panels::View;
 use crate::theme::Theme;
 use crate::widgets::names::fit_name;
@@ -78,7 +78,7 @@ pub(super) fn draw(
     let (Some(content), Some(lane)) = (marked, lanes.get(at.lane)) else {
         return;
     };
-    let below = RULER.saturating_add(text::columns(lanes.len()));
+    let below = seen.ruler.saturating_add(text::columns(lanes.len()));
     let rows = area.height.saturating_sub(below + TOLD);
     let told = Rect {
         y: area.y + area.height.saturating_sub(TOLD),
@@ -115,7 +115,7 @@ fn is_marked(lanes: &[Lane], at: At<'_>, vcpu: u32) -> bool {
     lanes.get(at.lane).is_some_and(|lane| lane.vcpu == vcpu)
 }
 
-/// The clock at the edges, instructions of a column, and the marks.
+/// The clock at the edges and instructions of a column; the marks below, for they would hide digits.
 fn ruler(seen: Seen<'_>, at: At<'_>, theme: Theme, area: Rect, buf: &mut Buffer) {
     let window = seen.window;
     let width = usize::from(area.width).saturating_sub(seen.label);
@@ -130,11 +130,11 @@ fn ruler(seen: Seen<'_>, at: At<'_>, theme: Theme, area: Rect, buf: &mut Buffer)
     );
     text::put(buf, area, 0, Line::styled(line, theme.dim()));
     for mark in at.marks {
-        if let Some(cell) = place(seen, *mark, area, 0).and_then(|at| buf.cell_mut(at)) {
+        if let Some(cell) = place(seen, *mark, area, 1).and_then(|at| buf.cell_mut(at)) {
             cell.set_symbol("▼").set_style(theme.crossing());
         }
     }
-    let here = at.here.and_then(|here| place(seen, here, area, 0));
+    let here = at.here.and_then(|here| place(seen, here, area, 1));
     if let Some(cell) = here.and_then(|at| buf.cell_mut(at)) {
         cell.set_symbol("◆").set_style(theme.alarm());
     }
@@ -184,7 +184,7 @@ fn draw_lane(
             false => glyph(seen, cell, theme),
         });
     }
-    text::put(buf, area, usize::from(RULER) + row, Line::from(line));
+    text::put(buf, area, usize::from(seen.ruler) + row, Line::from(line));
 }
 
 /// As much of a name as has room; the whole of it stands at the bottom.

@@ -18,8 +18,7 @@ use crate::look::Look;
 use cells::{Lane, lanes};
 use window::Window;
 
-/// Rows of the ruler at the top and of what is told at the bottom.
-const RULER: u16 = 1;
+/// Rows of what is told at the bottom.
 const TOLD: u16 = 3;
 
 #[derive(Debug, Default)]
@@ -47,6 +46,8 @@ struct Seen<'a> {
     window: Window,
     /// Columns of a lane's name.
     label: usize,
+    /// Rows of the ruler at the top: clocks, and below them the marks, where there are any.
+    ruler: u16,
 }
 
 impl Timeline {
@@ -65,12 +66,16 @@ impl Timeline {
             number,
             window,
             label,
+            ruler: match self.marks.is_empty() && here(model).is_none() {
+                true => 1,
+                false => 2,
+            },
         })
     }
 
     /// The lanes of what is seen, and which of them is marked.
     fn lanes(&self, seen: Seen<'_>, area: Rect) -> (Vec<Lane>, usize) {
-        let room = usize::from(area.height.saturating_sub(RULER + TOLD));
+        let room = usize::from(area.height.saturating_sub(seen.ruler + TOLD));
         let most = if seen.window.is_deep() {
             (room / 3).max(2)
         } else {

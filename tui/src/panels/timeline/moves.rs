@@ -8,9 +8,10 @@ use debugger::trace::timeline::{Span, named};
 use ratatui::layout::Rect;
 
 use super::cells::content;
-use super::{Act, Effect, RULER, Screen, Seen, Timeline};
+use super::{Act, Effect, Seen, Timeline};
 use crate::filter::Filter;
 use crate::look::Look;
+use crate::panels::PanelId;
 
 /// A key zooms by more than a turn of the wheel.
 const KEY: u64 = 4;
@@ -55,7 +56,7 @@ impl Timeline {
             }
             Act::Click(row, column) => {
                 if let Some(lane) = row
-                    .checked_sub(usize::from(RULER))
+                    .checked_sub(usize::from(seen.ruler))
                     .filter(|row| *row < lanes.len())
                 {
                     self.lane = lane;
@@ -158,7 +159,7 @@ impl Timeline {
             look.class = Some((one.kind, one.id.clone()));
             look.one = Some(one);
             look.pair = 0;
-            return vec![Effect::Show(Screen::Path)];
+            return vec![Effect::Focus(PanelId::Tree)];
         }
         let of_call = |class: &&Class| {
             let protocol = class.call.strip_prefix(&call);
@@ -185,7 +186,7 @@ impl Timeline {
         look.one = None;
         look.pair = 0;
         let words = "not all of its records can be read from here: this is the class nearest to it";
-        vec![Effect::Show(Screen::Path), Effect::Say(words.to_owned())]
+        vec![Effect::Focus(PanelId::Tree), Effect::Say(words.to_owned())]
     }
 }
 
