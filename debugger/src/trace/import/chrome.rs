@@ -14,6 +14,7 @@ use serde::Deserializer as _;
 use self::event::{Event, Ids, Top};
 use super::slices::{Mark, Slice, Track, Trouble};
 use super::{Format, INSTRUCTIONS, NoStacks, Stacks};
+use crate::count::{counted, either};
 use crate::origin::Origin;
 use crate::trace::flame::Builder;
 
@@ -182,29 +183,50 @@ impl<'a> Read<'a> {
     }
 
     fn notes(&self, trouble: &Trouble) -> Vec<String> {
-        let counted = [
-            (self.others, "events are no calls and are passed over"),
-            (self.timeless, "calls have no time and are passed over"),
+        let passed = [
+            (
+                self.others,
+                "event",
+                "is no call and is passed over",
+                "are no calls and are passed over",
+            ),
+            (
+                self.timeless,
+                "call",
+                "has no time and is passed over",
+                "have no time and are passed over",
+            ),
             (
                 trouble.cut,
-                "calls end after their callers: they are cut off there",
+                "call",
+                "ends after its caller: it is cut off there",
+                "end after their callers: they are cut off there",
             ),
             (
                 trouble.open,
-                "calls do not end: they are taken to last to the end of their thread",
+                "call",
+                "does not end: it is taken to last to the end of its thread",
+                "do not end: they are taken to last to the end of their thread",
             ),
             (
                 trouble.ends,
-                "calls end that did not begin: they are passed over",
+                "call",
+                "ends that did not begin: it is passed over",
+                "end that did not begin: they are passed over",
             ),
             (
                 trouble.huge,
-                "calls would make the sum greater than 64 bits: they are passed over",
+                "call",
+                "would make the sum greater than 64 bits: it is passed over",
+                "would make the sum greater than 64 bits: they are passed over",
             ),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        counted
-            .map(|(count, what)| format!("{count} {what}"))
+        let passed = passed.into_iter().filter(|(count, ..)| *count > 0);
+        passed
+            .map(|(count, thing, one, several)| {
+                let (things, what) = (counted(count, thing), either(count, one, several));
+                format!("{things} {what}")
+            })
             .collect()
     }
 }

@@ -5,6 +5,7 @@ use crate::crossing::{CrossingKind, Mode};
 use crate::trace::examples::{a_tree, class, node, report};
 use crate::trace::export::{self, Source};
 use crate::trace::recording::{Head, Recording};
+use crate::trace::report::Class;
 
 fn check(text: &str, unit: Option<&str>, frames: &[(&str, usize, u64, u64)]) -> Vec<String> {
     let stacks = read(text.as_bytes()).unwrap();
@@ -87,11 +88,11 @@ fn trace_events_are_nested_by_their_times() {
             ("leaf", 3, 750, 750),
         ],
     );
-    assert_eq!(notes, ["1 events are no calls and are passed over"]);
+    assert_eq!(notes, ["1 event is no call and is passed over"]);
     let stacks = read(text.as_bytes()).unwrap();
     let leaf = stacks.flame.frames.last().unwrap();
     assert_eq!(leaf.calls, Some(2));
-    assert_eq!(stacks.unknown(), ["calls", "origin", "exactness"]);
+    assert_eq!(stacks.unknown(), ["origin", "exactness"]);
 }
 
 #[test]
@@ -119,9 +120,9 @@ fn what_does_not_fit_is_made_to_and_told() {
     );
     for said in [
         "2 calls have no time",
-        "1 calls end after their callers",
-        "1 calls do not end",
-        "1 calls end that did not begin",
+        "1 call ends after its caller",
+        "1 call does not end",
+        "1 call ends that did not begin",
         "what follows line 10",
     ] {
         assert!(
@@ -129,6 +130,29 @@ fn what_does_not_fit_is_made_to_and_told() {
             "{said}: {notes:?}"
         );
     }
+}
+
+#[test]
+fn calls_that_are_known_in_part_are_not_known() {
+    let read_back = |counts: [u64; 2]| {
+        let path = || node("entry", 1, vec![node("work", 2, vec![])]);
+        let classes = counts.map(|count| Class {
+            count,
+            ..class(CrossingKind::Syscall, "read", path())
+        });
+        let recording = recording(vec![report(Mode::Ukl, classes.to_vec())]);
+        let bytes = exported(&recording, "chrome");
+        let stacks = read(&bytes).unwrap();
+        let calls: Vec<_> = stacks
+            .flame
+            .frames
+            .iter()
+            .map(|frame| frame.calls)
+            .collect();
+        calls
+    };
+    assert_eq!(read_back([1, 1]), [None, Some(2), Some(2), Some(2)]);
+    assert_eq!(read_back([1, 5]), [None, Some(6), None, None]);
 }
 
 #[test]
