@@ -83,6 +83,16 @@ pub enum NoExpectations {
         call: String,
         line: String,
     },
+    #[error(
+        "{call} in mode {mode}: instructions = {instructions}, and its path adds up to {total}; correct one of them, or take \
+         the operation out and write it anew"
+    )]
+    Sum {
+        mode: Setup,
+        call: String,
+        instructions: u64,
+        total: u64,
+    },
 }
 
 impl Expectations {
@@ -115,7 +125,15 @@ impl Expectations {
             return Err(NoExpectations::Schema(read.schema));
         }
         for operation in &read.operations {
-            operation.class()?;
+            let total = operation.class()?.path.total;
+            if total != operation.instructions {
+                return Err(NoExpectations::Sum {
+                    mode: operation.mode.clone(),
+                    call: operation.call.clone(),
+                    instructions: operation.instructions,
+                    total,
+                });
+            }
         }
         Ok(read)
     }
@@ -399,6 +417,14 @@ mod tests {
             let error = Expectations::read(&text.replace(from, to)).unwrap_err();
             assert!(error.to_string().contains(&format!("'{line}'")), "{error}");
         }
+        let error = Expectations::read(&text.replace("instructions = 36", "instructions = 35"));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with(
+                "getppid in mode bypass: instructions = 35, and its path adds up to 36; "
+            ),
+            "{error}"
+        );
         let other = text.replace("schema = 1", "schema = 7");
         assert_eq!(Expectations::read(&other), Err(NoExpectations::Schema(7)));
     }
