@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use debugger::count::{counted, either};
-use debugger::trace::expectations::{Checked, Expectations, Outcome, SCHEMA, Was};
+use debugger::trace::expectations::{Checked, Expectations, Expected, Outcome, SCHEMA, Was};
 use debugger::trace::recording::Recording;
 use debugger::trace::report::Report;
 use serde_json::json;
@@ -39,7 +39,7 @@ pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     let mut recording = report::open_counted(&args.file, "checking")?;
     if args.write {
         args.wanted.keep(&mut recording.runs, &args.file)?;
-        return write(args, &recording, out);
+        return write(args, &recording, json, out);
     }
     let mut expected = read(&args.expected)?;
     of_one_image(args, "checking", &expected, &recording)?;
@@ -129,7 +129,12 @@ fn read(path: &Path) -> anyhow::Result<Expectations> {
     Expectations::read(&text).context(what)
 }
 
-fn write(args: &CheckArgs, recording: &Recording, out: &mut dyn Write) -> anyhow::Result<()> {
+fn write(
+    args: &CheckArgs,
+    recording: &Recording,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let path = &args.expected;
     let found = Expectations::of(&recording.head.image, &recording.runs, &args.call);
     if found.operations.is_empty() {
@@ -150,6 +155,11 @@ fn write(args: &CheckArgs, recording: &Recording, out: &mut dyn Write) -> anyhow
     let was = expected.take_over(found);
     let text = expected.write()?;
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
+    if json {
+        let operations: Vec<_> = expected.operations.iter().zip(&was).map(written).collect();
+        let document = json!({ "schema": SCHEMA, "image": expected.image, "written": operations });
+        return Ok(writeln!(out, "{document}")?);
+    }
     let count = expected.operations.len();
     let kept = was.iter().filter(|was| **was == Was::Kept).count();
     write!(
@@ -169,6 +179,25 @@ fn write(args: &CheckArgs, recording: &Recording, out: &mut dyn Write) -> anyhow
         )?;
     }
     Ok(writeln!(out)?)
+}
+
+/// An operation that is expected from now on, and what was before.
+fn written((one, was): (&Expected, &Was)) -> serde_json::Value {
+    let (outcome, before) = match *was {
+        Was::New => ("new", None),
+        Was::Kept => ("kept", Some(one.instructions)),
+        Was::Expected(before) if before == one.instructions => ("same", Some(before)),
+        Was::Expected(before) => ("changed", Some(before)),
+    };
+    json!({
+        "mode": one.mode,
+        "kind": one.kind,
+        "call": one.call,
+        "expected": one.instructions,
+        "within": one.within,
+        "before": before,
+        "outcome": outcome,
+    })
 }
 
 /// `runs`: where it was looked for.
@@ -325,6 +354,21 @@ mod tests {
                 "{text}"
             );
             assert_eq!(std::fs::read_to_string(&file).unwrap(), whole, "{words}");
+        }
+
+        let (result, text) = run("--write --where mode=linux --json");
+        result.unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let written = document["written"].as_array().unwrap();
+        assert_eq!(written.len(), all);
+        for one in written {
+            let outcome = if one["mode"] == "linux" {
+                "same"
+            } else {
+                "kept"
+            };
+            assert_eq!(one["outcome"], outcome, "{one}");
+            assert_eq!(one["before"], one["expected"], "{one}");
         }
 
         let mut other = read(&file).unwrap();
