@@ -50,7 +50,7 @@ pub struct Candidate {
     /// Of its dominant class: the most frequent that nothing interrupted.
     pub instructions: u64,
     pub exact: bool,
-    /// Of these, service and copying.
+    /// Of these, service, copying and the delivery of signals.
     pub work: u64,
     /// Unless it is bypassed already, or cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,11 +186,6 @@ fn is_plain(class: &Class) -> bool {
     !class.interrupted && class.phases.service > 0
 }
 
-/// Instructions of service and copying.
-fn served(class: &Class) -> u64 {
-    class.phases.service + class.phases.copy
-}
-
 fn candidate(class: &Class, report: &Report, work: &Work, bypass_itself: Option<u64>) -> Candidate {
     let same = || {
         let mut classes = report.classes.iter();
@@ -205,18 +200,14 @@ fn candidate(class: &Class, report: &Report, work: &Work, bypass_itself: Option<
     };
     let kept = KEPT.contains(&class.call.as_str());
     let by_syscall = class.kind == CrossingKind::Syscall;
-    let each = class.phases.boundary();
+    let each = work.bypassed(class);
     let bypass = (by_syscall && !kept).then(|| Saving {
         each,
-        all: sum(&|class| class.phases.boundary()),
+        all: sum(&|class| work.bypassed(class)),
         expected: bypass_itself.map(|itself| each.saturating_sub(itself)),
     });
     let shortcut = work.shortcut(class).filter(|_| !kept).map(|mut shortcut| {
-        let without = |class: &Class| {
-            let found = work.heaviest(&class.path, &shortcut.symbol);
-            found.map_or(0, |node| class.path.total.saturating_sub(node.total))
-        };
-        shortcut.saving.all = sum(&without);
+        shortcut.saving.all = sum(&|class| work.shortened(class, &shortcut.symbol));
         shortcut
     });
     let mut candidate = Candidate {
@@ -225,7 +216,7 @@ fn candidate(class: &Class, report: &Report, work: &Work, bypass_itself: Option<
         count: same().map(|class| class.count).sum(),
         instructions: class.instructions,
         exact: class.exact,
-        work: served(class),
+        work: work.stays(class),
         bypass,
         kept: (by_syscall && kept).then(|| WHY_KEPT.to_owned()),
         shortcut,
@@ -308,20 +299,16 @@ fn measured(candidate: &Candidate, after: &Report) -> Option<Measured> {
             there.min_by_key(|(_, left)| left.abs_diff(like))
         };
     let bypassed = candidate.bypass.and_then(|saving| {
-        let left = |class: &Class| Some(served(class));
+        let left = |class: &Class| Some(work.stays(class));
         let (class, there) = named(CrossingKind::Bypass, &candidate.call, &left, candidate.work)?;
         Some((class, saving.each, candidate.work, there))
     });
     let shortened = || {
         let shortcut = candidate.shortcut.as_ref()?;
-        let left = |class: &Class| Some(work.heaviest(&class.path, &shortcut.symbol)?.total);
-        let (class, there) = named(
-            CrossingKind::Shortcut,
-            &shortcut.symbol,
-            &left,
-            shortcut.total,
-        )?;
-        Some((class, shortcut.saving.each, shortcut.total, there))
+        let left = |class: &Class| work.stays_below(class, &shortcut.symbol);
+        let before = candidate.instructions.saturating_sub(shortcut.saving.each);
+        let (class, there) = named(CrossingKind::Shortcut, &shortcut.symbol, &left, before)?;
+        Some((class, shortcut.saving.each, before, there))
     };
     let (class, predicted, before, there) = bypassed.or_else(shortened)?;
     Some(Measured {

@@ -70,13 +70,9 @@ pub(super) fn at_sites(report: &Report, candidates: &[Candidate], work: &Work) -
             let more = each.saturating_mul(made.count);
             *sum = sum.map(|sum| sum.saturating_add(more));
         };
-        add(&mut row.bypass, class.phases.boundary());
+        add(&mut row.bypass, work.bypassed(class));
         if let Some(shortcut) = &candidate.shortcut {
-            let found = work.heaviest(&class.path, &shortcut.symbol);
-            add(
-                &mut row.shortcut,
-                found.map_or(0, |node| class.path.total.saturating_sub(node.total)),
-            );
+            add(&mut row.shortcut, work.shortened(class, &shortcut.symbol));
         }
     }
     let mut rows: Vec<AtSite> = rows.into_values().collect();

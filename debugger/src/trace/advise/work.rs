@@ -9,9 +9,21 @@ use crate::profile::Profile;
 use crate::trace::phases::Rules;
 use crate::trace::report::{Class, Node, Report};
 
+/// What hands signals to the application, on the way out of whatever it called; a system call is prepared there to be
+/// made anew as well.
+const DELIVERS: &str = "arch_do_signal_or_restart";
+
 /// The rules of the family whose functions a run's paths have.
 #[derive(Debug)]
 pub(super) struct Work(Rules);
+
+/// Instructions of delivering signals in one crossing: they stay, whichever way the call is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Delivery {
+    all: u64,
+    /// Neither service nor copying.
+    exit_work: u64,
+}
 
 impl Work {
     pub(super) fn of(report: &Report) -> Self {
@@ -37,11 +49,55 @@ impl Work {
         )
     }
 
+    fn delivery(&self, class: &Class) -> Delivery {
+        use Phase::{Copy, Service};
+        let mut sum = Delivery::default();
+        let mut left = vec![(&class.path, false, false)];
+        while let Some((node, within, served)) = left.pop() {
+            let within = within || node.symbol == DELIVERS;
+            let served = match self.0.rule(&node.symbol) {
+                Some(PhaseRule::Whole(phase)) => matches!(phase, Service | Copy),
+                Some(PhaseRule::BothEnds) => false,
+                None => served && node.symbol != DELIVERS,
+            };
+            if within {
+                sum.all += node.own;
+                sum.exit_work += if served { 0 } else { node.own };
+            }
+            left.extend(node.children.iter().map(|child| (child, within, served)));
+        }
+        sum
+    }
+
+    /// What a bypass leaves of a crossing: service, copying and the delivery of signals.
+    pub(super) fn stays(&self, class: &Class) -> u64 {
+        class.phases.service + class.phases.copy + self.delivery(class).exit_work
+    }
+
+    /// What a bypass takes away at most.
+    pub(super) fn bypassed(&self, class: &Class) -> u64 {
+        let boundary = class.phases.boundary();
+        boundary.saturating_sub(self.delivery(class).exit_work)
+    }
+
+    /// What calling the function at once leaves: it, and the delivery of signals.
+    pub(super) fn stays_below(&self, class: &Class, symbol: &str) -> Option<u64> {
+        let found = self.heaviest(&class.path, symbol)?;
+        Some(found.total + self.delivery(class).all)
+    }
+
+    /// What calling the function at once takes away at most.
+    pub(super) fn shortened(&self, class: &Class, symbol: &str) -> u64 {
+        let stays = self.stays_below(class, symbol);
+        stays.map_or(0, |stays| class.path.total.saturating_sub(stays))
+    }
+
     /// Down the path as long as it is a single line: each function holds at least half of its caller, and no
     /// caller takes a lock, which it would take for what it calls.
     pub(super) fn shortcut(&self, class: &Class) -> Option<Shortcut> {
         let mut above = Vec::new();
         let mut node = &class.path;
+        let without = class.path.total.saturating_sub(self.delivery(class).all);
         loop {
             let inner = node.children.iter().filter(|child| !self.is_around(child));
             let below = inner.max_by_key(|child| child.total);
@@ -53,7 +109,7 @@ impl Work {
                     symbol: node.symbol.clone(),
                     origin: node.origin,
                     total: node.total,
-                    each: class.path.total.saturating_sub(node.total),
+                    each: without.saturating_sub(node.total),
                 });
             }
             node = below;
@@ -63,7 +119,7 @@ impl Work {
             origin: node.origin,
             total: node.total,
             saving: Saving {
-                each: class.path.total.saturating_sub(node.total),
+                each: without.saturating_sub(node.total),
                 ..Saving::default()
             },
             above,
@@ -71,7 +127,7 @@ impl Work {
     }
 
     /// The call of that name with the most in it, within the work.
-    pub(super) fn heaviest<'a>(&self, root: &'a Node, symbol: &str) -> Option<&'a Node> {
+    fn heaviest<'a>(&self, root: &'a Node, symbol: &str) -> Option<&'a Node> {
         let mut left = vec![root];
         let mut best: Option<&Node> = None;
         while let Some(node) = left.pop() {
@@ -110,6 +166,7 @@ mod tests {
     use crate::crossing::{CrossingKind, Mode};
     use crate::trace::advise::advise;
     use crate::trace::examples::{class, node, report};
+    use crate::trace::report::Phases;
 
     fn entry(symbol: &str, own: u64, children: Vec<Node>) -> Node {
         Node {
@@ -141,7 +198,9 @@ mod tests {
         };
         let send = node("send_signal", 300, vec![node("dequeue", 5, vec![])]);
         let kill = node("__x64_sys_kill", 35, vec![send]);
-        let deliver = node("get_signal", 400, vec![node("dequeue", 90, vec![])]);
+        let frame = node("_copy_to_user", 60, vec![]);
+        let get = node("get_signal", 340, vec![node("dequeue", 90, vec![])]);
+        let deliver = node(DELIVERS, 10, vec![get, frame]);
         let out = with(
             "kernel:entry",
             node("syscall_exit_to_user_mode", 9, vec![deliver]),
@@ -149,17 +208,28 @@ mod tests {
         let dispatch = with("kernel:entry", node("do_syscall_64", 17, vec![kill, out]));
         let path = entry("entry_SYSCALL_64", 40, vec![dispatch]);
         let total = path.total;
-        let run = report(
-            Mode::Ukl,
-            vec![class(CrossingKind::Syscall, "kill", path.clone())],
-        );
+        let mut kill = class(CrossingKind::Syscall, "kill", path.clone());
+        kill.phases = Phases {
+            entry: 40,
+            dispatch: 17,
+            service: 340,
+            copy: 60,
+            exit_work: 449,
+            ..Phases::default()
+        };
+        let run = report(Mode::Ukl, vec![kill]);
         let advice = advise(&run, &[]);
-        let shortcut = advice.candidates[0].shortcut.as_ref().unwrap();
+        let kill = &advice.candidates[0];
+        let shortcut = kill.shortcut.as_ref().unwrap();
         assert_eq!(
             (shortcut.symbol.as_str(), shortcut.total),
             ("send_signal", 305)
         );
-        assert_eq!(shortcut.saving.each, total - 305);
+        // The signal is delivered whoever sends it.
+        assert_eq!(shortcut.saving.each, total - 305 - 500);
+        assert_eq!(shortcut.saving.all, 100 * shortcut.saving.each);
+        assert_eq!(kill.bypass.unwrap().each, 40 + 17 + 9);
+        assert_eq!(kill.work + 40 + 17 + 9, total);
         assert_eq!(shortcut.above.len(), 1);
         let work = Work::of(&run);
         assert_eq!(work.heaviest(&path, "dequeue").unwrap().total, 5);
