@@ -7,14 +7,16 @@
 //! puts what was saved beside it, and accounts for the difference.
 
 mod by_site;
+mod work;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::by_site::AtSite;
+use self::work::Work;
 use super::diff;
-use super::report::{Class, Node, Report, SCHEMA};
+use super::report::{Class, Report, SCHEMA};
 use crate::crossing::{CrossingKind, Setup};
-use crate::origin::{Origin, Subsystem};
+use crate::origin::Origin;
 
 /// `uklscope advise`: of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,7 +50,7 @@ pub struct Candidate {
     /// Of its dominant class: the most frequent that nothing interrupted.
     pub instructions: u64,
     pub exact: bool,
-    /// Of these, service and copying.
+    /// Of these, service, copying and the delivery of signals.
     pub work: u64,
     /// Unless it is bypassed already, or cannot be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,10 +151,11 @@ const WHY_KEPT: &str = "it needs all of the caller's registers, or does not retu
 #[must_use]
 pub fn advise(report: &Report, same: &[Report]) -> Advice {
     let bypass_itself = itself(same);
+    let work = Work::of(report);
     let mut candidates: Vec<Candidate> = diff::calls(report)
         .into_iter()
         .filter(|class| class.kind != CrossingKind::Shortcut)
-        .map(|class| candidate(class, report, bypass_itself))
+        .map(|class| candidate(class, report, &work, bypass_itself))
         .collect();
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.most()));
     Advice {
@@ -165,7 +168,7 @@ pub fn advise(report: &Report, same: &[Report]) -> Advice {
             .filter_map(|candidate| Some(candidate.bypass?.all))
             .sum(),
         requests: requests(report, &candidates),
-        sites: by_site::at_sites(report, &candidates),
+        sites: by_site::at_sites(report, &candidates, &work),
         candidates,
     }
 }
@@ -183,11 +186,7 @@ fn is_plain(class: &Class) -> bool {
     !class.interrupted && class.phases.service > 0
 }
 
-fn work(class: &Class) -> u64 {
-    class.phases.service + class.phases.copy
-}
-
-fn candidate(class: &Class, report: &Report, bypass_itself: Option<u64>) -> Candidate {
+fn candidate(class: &Class, report: &Report, work: &Work, bypass_itself: Option<u64>) -> Candidate {
     let same = || {
         let mut classes = report.classes.iter();
         std::iter::from_fn(move || {
@@ -201,18 +200,14 @@ fn candidate(class: &Class, report: &Report, bypass_itself: Option<u64>) -> Cand
     };
     let kept = KEPT.contains(&class.call.as_str());
     let by_syscall = class.kind == CrossingKind::Syscall;
-    let each = class.phases.boundary();
+    let each = work.bypassed(class);
     let bypass = (by_syscall && !kept).then(|| Saving {
         each,
-        all: sum(&|class| class.phases.boundary()),
+        all: sum(&|class| work.bypassed(class)),
         expected: bypass_itself.map(|itself| each.saturating_sub(itself)),
     });
-    let shortcut = shortcut(class).filter(|_| !kept).map(|mut shortcut| {
-        let without = |class: &Class| {
-            let found = heaviest(&class.path, &shortcut.symbol);
-            found.map_or(0, |node| class.path.total.saturating_sub(node.total))
-        };
-        shortcut.saving.all = sum(&without);
+    let shortcut = work.shortcut(class).filter(|_| !kept).map(|mut shortcut| {
+        shortcut.saving.all = sum(&|class| work.shortened(class, &shortcut.symbol));
         shortcut
     });
     let mut candidate = Candidate {
@@ -221,7 +216,7 @@ fn candidate(class: &Class, report: &Report, bypass_itself: Option<u64>) -> Cand
         count: same().map(|class| class.count).sum(),
         instructions: class.instructions,
         exact: class.exact,
-        work: work(class),
+        work: work.stays(class),
         bypass,
         kept: (by_syscall && kept).then(|| WHY_KEPT.to_owned()),
         shortcut,
@@ -230,72 +225,6 @@ fn candidate(class: &Class, report: &Report, bypass_itself: Option<u64>) -> Cand
     };
     candidate.requests = per_request(&candidate, report);
     candidate
-}
-
-/// Down the path as long as it is a single line: each function holds at least half of its caller, and no
-/// caller takes a lock, which it would take for what it calls.
-fn shortcut(class: &Class) -> Option<Shortcut> {
-    let mut above = Vec::new();
-    let mut node = &class.path;
-    loop {
-        let below = node.children.iter().max_by_key(|child| child.total);
-        let Some(below) = below.filter(|below| is_line(node, below)) else {
-            break;
-        };
-        if !is_way_in(node) {
-            above.push(Rung {
-                symbol: node.symbol.clone(),
-                origin: node.origin,
-                total: node.total,
-                each: class.path.total.saturating_sub(node.total),
-            });
-        }
-        node = below;
-    }
-    (!is_way_in(node)).then(|| Shortcut {
-        symbol: node.symbol.clone(),
-        origin: node.origin,
-        total: node.total,
-        saving: Saving {
-            each: class.path.total.saturating_sub(node.total),
-            ..Saving::default()
-        },
-        above,
-    })
-}
-
-fn is_line(caller: &Node, heaviest: &Node) -> bool {
-    let takes_lock = caller
-        .children
-        .iter()
-        .any(|child| takes_lock(&child.symbol));
-    let holds_half = heaviest.total.saturating_mul(2) >= caller.total;
-    is_way_in(caller) || (heaviest.calls == 1 && holds_half && !takes_lock)
-}
-
-/// The entry assembly and what it calls in C before a call's own code.
-fn is_way_in(node: &Node) -> bool {
-    node.origin == Origin::Entry
-        || Subsystem::named("entry").map(Origin::Kernel) == Some(node.origin)
-}
-
-/// `lock_sock`, `_raw_spin_lock_irqsave`, `mutex_lock`, `down_read`.
-fn takes_lock(symbol: &str) -> bool {
-    symbol.split(['_', '.']).any(|word| word == "lock") || symbol.starts_with("down_")
-}
-
-/// The call of that name with the most in it.
-fn heaviest<'a>(root: &'a Node, symbol: &str) -> Option<&'a Node> {
-    // A stack of its own: a path may be deep.
-    let mut left = vec![root];
-    let mut best: Option<&Node> = None;
-    while let Some(node) = left.pop() {
-        if node.symbol == symbol && best.is_none_or(|best| best.total < node.total) {
-            best = Some(node);
-        }
-        left.extend(&node.children);
-    }
-    best
 }
 
 fn per_request(candidate: &Candidate, report: &Report) -> Vec<PerRequest> {
@@ -358,32 +287,28 @@ impl Advice {
 }
 
 fn measured(candidate: &Candidate, after: &Report) -> Option<Measured> {
-    let calls = diff::calls(after);
+    let (calls, work) = (diff::calls(after), Work::of(after));
     // Of several as frequent the one whose work is most like it: a call may find another state each time.
     let named =
-        |kind: CrossingKind, call: &str, work: &dyn Fn(&Class) -> Option<u64>, like: u64| {
+        |kind: CrossingKind, call: &str, left: &dyn Fn(&Class) -> Option<u64>, like: u64| {
             let dominant = calls
                 .iter()
                 .find(|class| class.kind == kind && class.call == call)?;
             let as_frequent = diff::about_as_frequent(dominant, after).into_iter();
-            let there = as_frequent.filter_map(|class| Some((class, work(class)?)));
-            there.min_by_key(|(_, work)| work.abs_diff(like))
+            let there = as_frequent.filter_map(|class| Some((class, left(class)?)));
+            there.min_by_key(|(_, left)| left.abs_diff(like))
         };
     let bypassed = candidate.bypass.and_then(|saving| {
-        let work = |class: &Class| Some(self::work(class));
-        let (class, there) = named(CrossingKind::Bypass, &candidate.call, &work, candidate.work)?;
+        let left = |class: &Class| Some(work.stays(class));
+        let (class, there) = named(CrossingKind::Bypass, &candidate.call, &left, candidate.work)?;
         Some((class, saving.each, candidate.work, there))
     });
     let shortened = || {
         let shortcut = candidate.shortcut.as_ref()?;
-        let work = |class: &Class| Some(heaviest(&class.path, &shortcut.symbol)?.total);
-        let (class, there) = named(
-            CrossingKind::Shortcut,
-            &shortcut.symbol,
-            &work,
-            shortcut.total,
-        )?;
-        Some((class, shortcut.saving.each, shortcut.total, there))
+        let left = |class: &Class| work.stays_below(class, &shortcut.symbol);
+        let before = candidate.instructions.saturating_sub(shortcut.saving.each);
+        let (class, there) = named(CrossingKind::Shortcut, &shortcut.symbol, &left, before)?;
+        Some((class, shortcut.saving.each, before, there))
     };
     let (class, predicted, before, there) = bypassed.or_else(shortened)?;
     Some(Measured {
@@ -431,7 +356,7 @@ mod tests {
     use super::*;
     use crate::crossing::Mode;
     use crate::trace::examples::{class, node, report};
-    use crate::trace::report::Phases;
+    use crate::trace::report::{Node, Phases};
 
     fn entry(symbol: &str, own: u64, children: Vec<Node>) -> Node {
         Node {
@@ -519,16 +444,6 @@ mod tests {
         assert_eq!(above, [("sys_send", 100)]);
         assert!(execve.bypass.is_none() && execve.kept.is_some());
         assert_eq!(advice.bypass, 107 * 100);
-    }
-
-    #[test]
-    fn a_line_without_a_lock_goes_on_while_it_is_one() {
-        let run = report(Mode::Ukl, vec![send("unlock_sock")]);
-        let advice = advise(&run, &[]);
-        let shortcut = advice.candidates[0].shortcut.as_ref().unwrap();
-        assert_eq!(shortcut.symbol, "push");
-        assert!(takes_lock("_raw_spin_lock_irqsave") && takes_lock("down_read"));
-        assert!(!takes_lock("sched_clock") && !takes_lock("release_sock"));
     }
 
     #[test]

@@ -55,6 +55,16 @@ pub enum Outcome {
     Missing,
 }
 
+/// What an operation was before a recording's were taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Was {
+    /// It is as it was: the recording has nothing of it, or nothing that is meant.
+    Kept,
+    /// So many instructions were expected.
+    Expected(u64),
+    New,
+}
+
 /// `line 381: invalid value: integer `-3`, expected u64`
 fn told(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
@@ -82,6 +92,16 @@ pub enum NoExpectations {
         mode: Setup,
         call: String,
         line: String,
+    },
+    #[error(
+        "{call} in mode {mode}: instructions = {instructions}, and its path adds up to {total}; correct one of them, or take \
+         the operation out and write it anew"
+    )]
+    Sum {
+        mode: Setup,
+        call: String,
+        instructions: u64,
+        total: u64,
     },
 }
 
@@ -115,7 +135,15 @@ impl Expectations {
             return Err(NoExpectations::Schema(read.schema));
         }
         for operation in &read.operations {
-            operation.class()?;
+            let total = operation.class()?.path.total;
+            if total != operation.instructions {
+                return Err(NoExpectations::Sum {
+                    mode: operation.mode.clone(),
+                    call: operation.call.clone(),
+                    instructions: operation.instructions,
+                    total,
+                });
+            }
         }
         Ok(read)
     }
@@ -126,14 +154,30 @@ impl Expectations {
         toml::to_string_pretty(self)
     }
 
-    /// What somebody has written into the file by hand is kept.
-    pub fn keep_tolerances(&mut self, before: &Self) {
-        for operation in &mut self.operations {
-            let mut olds = before.operations.iter();
-            if let Some(old) = olds.find(|old| old.is(&operation.mode, &operation.call)) {
-                operation.within = old.within;
+    /// Takes over what was found: in the place of the same call, else behind the others. Of each operation it says
+    /// what it was. A tolerance that somebody has written into the file by hand stays.
+    pub fn take_over(&mut self, found: Self) -> Vec<Was> {
+        let mut was = vec![Was::Kept; self.operations.len()];
+        for operation in found.operations {
+            let mut olds = self.operations.iter();
+            match olds.position(|old| old.is_of(&operation)) {
+                // Of several runs in a mode the first is what is checked.
+                Some(at) if was[at] != Was::Kept => {}
+                Some(at) => {
+                    let old = &mut self.operations[at];
+                    was[at] = Was::Expected(old.instructions);
+                    *old = Expected {
+                        within: old.within,
+                        ..operation
+                    };
+                }
+                None => {
+                    self.operations.push(operation);
+                    was.push(Was::New);
+                }
             }
         }
+        was
     }
 
     /// Keeps the operations that a query holds for: as they were found, else as they are expected.
@@ -181,8 +225,8 @@ impl Expected {
         }
     }
 
-    fn is(&self, mode: &Setup, call: &str) -> bool {
-        self.mode == *mode && self.call == call
+    fn is_of(&self, other: &Self) -> bool {
+        (&self.mode, self.kind, &self.call) == (&other.mode, other.kind, &other.call)
     }
 
     fn found<'a>(&self, runs: &'a [Report]) -> Option<&'a Class> {
@@ -362,11 +406,25 @@ mod tests {
             "its counts differed by as much"
         );
         before.operations[0].within = 9;
-        let mut anew = Expectations::of("syscalls", &[run(path(), true)], &[]);
-        anew.keep_tolerances(&before);
-        assert_eq!(anew.operations[0].within, 9);
+        let anew = Expectations::of("syscalls", &[run(path(), true)], &[]);
+        assert_eq!(before.take_over(anew), [Was::Expected(36)]);
+        assert_eq!(before.operations[0].within, 9);
         let none = Expectations::of("syscalls", &[run(path(), true)], &["read".to_owned()]);
         assert!(none.operations.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_found_stays() {
+        let mut file = Expectations::of("syscalls", &[run(path(), true)], &[]);
+        let mut other = run(node("entry", 9, vec![]), true);
+        other.mode = Mode::Ukl.into();
+        let was = file.take_over(Expectations::of("syscalls", &[other.clone()], &[]));
+        assert_eq!(was, [Was::Kept, Was::New]);
+        other.classes[0].kind = CrossingKind::Syscall;
+        let was = file.take_over(Expectations::of("syscalls", &[other], &[]));
+        assert_eq!(was, [Was::Kept, Was::Kept, Was::New], "by another kind");
+        let costs = file.operations.iter().map(|one| one.instructions);
+        assert_eq!(costs.collect::<Vec<_>>(), [36, 9, 9]);
     }
 
     #[test]
@@ -399,6 +457,14 @@ mod tests {
             let error = Expectations::read(&text.replace(from, to)).unwrap_err();
             assert!(error.to_string().contains(&format!("'{line}'")), "{error}");
         }
+        let error = Expectations::read(&text.replace("instructions = 36", "instructions = 35"));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with(
+                "getppid in mode bypass: instructions = 35, and its path adds up to 36; "
+            ),
+            "{error}"
+        );
         let other = text.replace("schema = 1", "schema = 7");
         assert_eq!(Expectations::read(&other), Err(NoExpectations::Schema(7)));
     }

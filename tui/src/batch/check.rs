@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use debugger::count::{counted, either};
-use debugger::trace::expectations::{Checked, Expectations, Outcome, SCHEMA};
+use debugger::trace::expectations::{Checked, Expectations, Expected, Outcome, SCHEMA, Was};
 use debugger::trace::recording::Recording;
 use debugger::trace::report::Report;
 use serde_json::json;
@@ -20,7 +20,8 @@ pub struct CheckArgs {
     /// What is expected, made by --write; it is text, to be kept beside the code.
     #[arg(value_name = "EXPECT.toml")]
     pub expected: PathBuf,
-    /// Write the recording's costs as what is expected from now on; tolerances that stand there stay.
+    /// Write the recording's costs as what is expected from now on; tolerances that stand there stay, and so does what
+    /// the recording does not have or --call and --where leave out.
     #[arg(long)]
     pub write: bool,
     /// With --write: only this call, or several; else all that were made ten times and more.
@@ -38,18 +39,10 @@ pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     let mut recording = report::open_counted(&args.file, "checking")?;
     if args.write {
         args.wanted.keep(&mut recording.runs, &args.file)?;
-        return write(args, &recording, out);
+        return write(args, &recording, json, out);
     }
     let mut expected = read(&args.expected)?;
-    if expected.image != recording.head.image {
-        bail!(
-            "checking {}: it is of the image {}, and {} of {}; record that image",
-            args.file.display(),
-            recording.head.image,
-            args.expected.display(),
-            expected.image
-        );
-    }
+    of_one_image(args, "checking", &expected, &recording)?;
     if let Some(query) = &args.wanted.query {
         expected.keep(query, &recording.runs);
         if expected.operations.is_empty() {
@@ -71,21 +64,58 @@ pub fn run(args: &CheckArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
             print(one, &recording.runs, out)?;
         }
     }
-    let holds = |one: &&Checked<'_>| matches!(one.outcome, Outcome::Holds { .. });
-    let (all, held) = (checked.len(), checked.iter().filter(holds).count());
-    if held < all {
+    match refused(args, &checked) {
+        Some(why) => bail!("checking {}: {why}", args.file.display()),
+        None => Ok(()),
+    }
+}
+
+/// Where not all is as expected, how much is not, and what can be done about it.
+fn refused(args: &CheckArgs, checked: &[Checked<'_>]) -> Option<String> {
+    let count = |is: fn(&Outcome) -> bool| checked.iter().filter(|one| is(&one.outcome)).count();
+    let changed = count(|outcome| matches!(outcome, Outcome::Changed(_)));
+    let missing = count(|outcome| matches!(outcome, Outcome::Missing));
+    let all = changed + missing;
+    let (file, path) = (args.file.display(), args.expected.display());
+    let mut why = format!(
+        "{all} of {} {} not what {path} expects",
+        counted(checked.len(), "operation"),
+        either(all, "is", "are"),
+    );
+    if changed > 0 {
+        let of_query = args.wanted.query.as_ref();
+        let of_query = of_query.map_or_else(String::new, |query| format!(" --where '{query}'"));
+        why += &format!(
+            "; {changed} changed: where {} should be so, 'uklscope check {file} {path} --write{of_query}' takes {} over",
+            either(changed, "it", "they"),
+            either(changed, "it", "them")
+        );
+    }
+    if missing > 0 {
+        why += &format!(
+            "; {missing} {} not in {file}: record {them}, leave {them} out with --where, or take {them} out of {path}",
+            either(missing, "is", "are"),
+            them = either(missing, "it", "them"),
+        );
+    }
+    (all > 0).then_some(why)
+}
+
+/// # Errors
+/// When what is expected is expected of another image.
+fn of_one_image(
+    args: &CheckArgs,
+    doing: &str,
+    expected: &Expectations,
+    recording: &Recording,
+) -> anyhow::Result<()> {
+    if expected.image != recording.head.image {
         bail!(
-            "checking {}: {} of {} {} not what {} expects; where {} should be so, \
-             'uklscope check {} {} --write' takes {} over",
+            "{doing} {}: it is of the image {}, and {} of {}; record that image, or name another file",
             args.file.display(),
-            all - held,
-            counted(all, "operation"),
-            either(all - held, "is", "are"),
+            recording.head.image,
             args.expected.display(),
-            either(all - held, "it", "they"),
-            args.file.display(),
-            args.expected.display(),
-            either(all - held, "it", "them")
+            expected.image
         );
     }
     Ok(())
@@ -99,26 +129,75 @@ fn read(path: &Path) -> anyhow::Result<Expectations> {
     Expectations::read(&text).context(what)
 }
 
-fn write(args: &CheckArgs, recording: &Recording, out: &mut dyn Write) -> anyhow::Result<()> {
+fn write(
+    args: &CheckArgs,
+    recording: &Recording,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let path = &args.expected;
-    let mut anew = Expectations::of(&recording.head.image, &recording.runs, &args.call);
-    if anew.operations.is_empty() {
+    let found = Expectations::of(&recording.head.image, &recording.runs, &args.call);
+    if found.operations.is_empty() {
         bail!(
             "writing {}: no such call is in {}; 'uklscope report' lists what is",
             path.display(),
             args.file.display()
         );
     }
-    if path.exists() {
-        anew.keep_tolerances(&read(path)?);
-    }
-    let text = anew.write()?;
+    let mut expected = match path.exists() {
+        true => read(path)?,
+        false => Expectations {
+            operations: Vec::new(),
+            ..found.clone()
+        },
+    };
+    of_one_image(args, "taking over", &expected, recording)?;
+    let was = expected.take_over(found);
+    let text = expected.write()?;
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
-    let count = anew.operations.len();
-    let are = either(count, "is", "are");
-    let count = counted(count, "operation");
-    writeln!(out, "{}: {count} {are} expected", path.display())?;
-    Ok(())
+    if json {
+        let operations: Vec<_> = expected.operations.iter().zip(&was).map(written).collect();
+        let document = json!({ "schema": SCHEMA, "image": expected.image, "written": operations });
+        return Ok(writeln!(out, "{document}")?);
+    }
+    let count = expected.operations.len();
+    let kept = was.iter().filter(|was| **was == Was::Kept).count();
+    write!(
+        out,
+        "{}: {} {} expected",
+        path.display(),
+        counted(count, "operation"),
+        either(count, "is", "are")
+    )?;
+    if kept > 0 {
+        write!(
+            out,
+            "; {kept} of them {} as {} before: not in {}, or not meant",
+            either(kept, "is", "are"),
+            either(kept, "it was", "they were"),
+            args.file.display()
+        )?;
+    }
+    Ok(writeln!(out)?)
+}
+
+/// An operation that is expected from now on, and what was before.
+fn written((one, was): (&Expected, &Was)) -> serde_json::Value {
+    let (outcome, before) = match *was {
+        Was::New => ("new", None),
+        Was::Kept => ("kept", Some(one.instructions)),
+        Was::Expected(before) if before == one.instructions => ("same", Some(before)),
+        Was::Expected(before) => ("changed", Some(before)),
+    };
+    json!({
+        "mode": one.mode,
+        "kind": one.kind,
+        "call": one.call,
+        "expected": one.instructions,
+        "within": one.within,
+        "before": before,
+        "outcome": outcome,
+    })
 }
 
 /// `runs`: where it was looked for.
@@ -218,7 +297,7 @@ mod tests {
         let (changed, text) = check(&file, false, false);
         let error = changed.unwrap_err().to_string();
         assert!(
-            error.contains("1 of ") && error.contains("--write"),
+            error.contains("1 of ") && error.contains("1 changed: ") && error.contains("--write"),
             "{error}"
         );
         assert!(
@@ -246,5 +325,61 @@ mod tests {
         let changed = operations.iter().filter(|one| one["outcome"] == "changed");
         let pairs: Vec<_> = changed.map(|one| one["pair"]["balanced"].clone()).collect();
         assert_eq!(pairs, [serde_json::Value::Bool(true)]);
+    }
+
+    #[test]
+    fn what_is_not_covered_stays_in_the_file_and_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("expect.toml");
+        let run = |words: &str| -> (anyhow::Result<()>, String) {
+            let builtin = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/builtin.uklrec");
+            let paths = [builtin.as_os_str(), file.as_os_str()].map(|path| path.to_owned());
+            let words = words.split(' ').map(std::ffi::OsString::from);
+            let start = ["uklscope", "check"].map(std::ffi::OsString::from);
+            let all = start.into_iter().chain(paths).chain(words);
+            let args = <crate::args::Args as clap::Parser>::try_parse_from(all).unwrap();
+            let mut out = Vec::new();
+            let result = args.run(&mut out);
+            (result, String::from_utf8(out).unwrap())
+        };
+        run("--write").0.unwrap();
+        let whole = std::fs::read_to_string(&file).unwrap();
+        let all = read(&file).unwrap().operations.len();
+        for words in ["--write --call getppid", "--write --where mode=linux"] {
+            let (result, text) = run(words);
+            result.unwrap();
+            let said = format!("{all} operations are expected; ");
+            assert!(
+                text.contains(&said) && text.contains(" as they were before"),
+                "{text}"
+            );
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), whole, "{words}");
+        }
+
+        let (result, text) = run("--write --where mode=linux --json");
+        result.unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let written = document["written"].as_array().unwrap();
+        assert_eq!(written.len(), all);
+        for one in written {
+            let outcome = if one["mode"] == "linux" {
+                "same"
+            } else {
+                "kept"
+            };
+            assert_eq!(one["outcome"], outcome, "{one}");
+            assert_eq!(one["before"], one["expected"], "{one}");
+        }
+
+        let mut other = read(&file).unwrap();
+        other.operations[0].mode = "ukl+nopti".parse().unwrap();
+        std::fs::write(&file, other.write().unwrap()).unwrap();
+        let error = run("--json").0.unwrap_err().to_string();
+        assert!(error.contains("1 is not in "), "{error}");
+        assert!(!error.contains("--write"), "nothing to take over: {error}");
+        other.image = "redis".to_owned();
+        std::fs::write(&file, other.write().unwrap()).unwrap();
+        let error = run("--write").0.unwrap_err().to_string();
+        assert!(error.contains("expect.toml of redis; "), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -120,6 +121,13 @@ fn timeline(args: &ExportArgs) -> anyhow::Result<Option<Timeline>> {
             args.to.name
         );
     }
+    if range.is_empty() {
+        bail!(
+            "exporting calls: --from {} is not before --until {}; --from takes the lower of two numbers",
+            args.from,
+            args.until
+        );
+    }
     let some = args.call.is_some() || args.wanted.query.is_some();
     if some && asked {
         bail!(
@@ -150,6 +158,13 @@ fn timeline(args: &ExportArgs) -> anyhow::Result<Option<Timeline>> {
     let (timeline, issues) = Timeline::of(&stored, &range);
     for issue in issues {
         let _ = writeln!(std::io::stderr(), "{}: {issue}", args.file.display());
+    }
+    if asked && timeline.is_empty() {
+        let Range { start, end } = Timeline::extent(&stored);
+        bail!(
+            "exporting calls: {} has none there; its clock goes from {start} to {end}, name a part of that by --from and --until",
+            args.file.display()
+        );
     }
     Ok(Some(timeline))
 }
@@ -230,6 +245,26 @@ mod tests {
                 bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn a_part_that_ends_before_it_begins_is_none() {
+        for (from, until) in [(250_100_000, 250_000_000), (7, 7)] {
+            let args = ExportArgs {
+                file: builtin(),
+                to: Format::named("chrome").unwrap(),
+                call: None,
+                wanted: Wanted::default(),
+                from,
+                until,
+                classes: false,
+                out: None,
+                import: Import::default(),
+            };
+            let error = run(&args, false, &mut Vec::new()).unwrap_err().to_string();
+            let said = format!("--from {from} is not before --until {until}; ");
+            assert!(error.contains(&said), "{error}");
         }
     }
 }

@@ -8,10 +8,12 @@ use anyhow::{Context as _, bail};
 use debugger::addr::{Addr, Insns};
 use debugger::count::{counted, either};
 use debugger::crossing::Mode;
+use debugger::qemu::image::Manifest;
 use debugger::session::store;
 use debugger::symbols::{Pattern, Symbols};
 use debugger::trace::call_map::{Made, made};
 use debugger::trace::call_sites::{CallSite, Enters, How, call_sites};
+use debugger::trace::recording::{Head, Recording};
 use serde::Serialize;
 
 use super::report;
@@ -60,7 +62,7 @@ pub fn run(args: &SitesArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<
     let used = args
         .used
         .as_ref()
-        .map(|file| used(file, args.mode))
+        .map(|file| used(file, args.mode, &image.manifest))
         .transpose()?;
     let of = |site: &CallSite| {
         Some(
@@ -115,9 +117,10 @@ fn wanted<'a>(all: &'a [CallSite], pattern: Option<&str>) -> Vec<&'a CallSite> {
 }
 
 /// What each address made, in all runs of the recording in that mode; but for linux, in all the others.
-fn used(file: &Path, mode: Option<Mode>) -> anyhow::Result<HashMap<Addr, Made>> {
+fn used(file: &Path, mode: Option<Mode>, image: &Manifest) -> anyhow::Result<HashMap<Addr, Made>> {
     let linux = mode == Some(Mode::Linux);
-    let runs = report::open(file)?.runs;
+    let Recording { head, runs } = report::open(file)?;
+    of_same_build(&head, file, (&image.name, &image.build_id))?;
     let sums = made(
         runs.iter()
             .filter(|run| (run.mode.mode == Mode::Linux) == linux),
@@ -129,6 +132,21 @@ fn used(file: &Path, mode: Option<Mode>) -> anyhow::Result<HashMap<Addr, Made>> 
         );
     }
     Ok(sums)
+}
+
+/// # Errors
+/// When the recording's addresses are another build's, which may have the image's name.
+fn of_same_build(head: &Head, file: &Path, (name, build_id): (&str, &str)) -> anyhow::Result<()> {
+    if head.build_id != build_id {
+        bail!(
+            "looking for who made crossings in {}: it is of the image {}, build-id {}, and not of {name}, build-id \
+             {build_id}; name that image, or record this one",
+            file.display(),
+            head.image,
+            head.build_id
+        );
+    }
+    Ok(())
 }
 
 fn lines(image: &str, rows: &[Row<'_>]) -> Vec<String> {
@@ -201,4 +219,26 @@ fn line(row: &Row<'_>) -> String {
     )
     .trim_end()
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_of_another_build_is_refused() {
+        let head = Head {
+            image: "echo".to_owned(),
+            build_id: "ab12".to_owned(),
+            ..Head::default()
+        };
+        let check = |name, build_id| of_same_build(&head, Path::new("a.rec"), (name, build_id));
+        check("echo", "ab12").unwrap();
+        for name in ["echo", "syscalls"] {
+            let refused = check(name, "0123").unwrap_err().to_string();
+            let said =
+                format!("of the image echo, build-id ab12, and not of {name}, build-id 0123; ");
+            assert!(refused.contains(&said), "{refused}");
+        }
+    }
 }

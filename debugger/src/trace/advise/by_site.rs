@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidate, heaviest};
+use super::{Candidate, Work};
 use crate::addr::Addr;
 use crate::crossing::CrossingKind;
 use crate::trace::report::{Class, Report};
@@ -36,7 +36,7 @@ impl AtSite {
 }
 
 /// The most worth first.
-pub(super) fn at_sites(report: &Report, candidates: &[Candidate]) -> Vec<AtSite> {
+pub(super) fn at_sites(report: &Report, candidates: &[Candidate], work: &Work) -> Vec<AtSite> {
     let classes: BTreeMap<&str, &Class> = report
         .classes
         .iter()
@@ -70,13 +70,9 @@ pub(super) fn at_sites(report: &Report, candidates: &[Candidate]) -> Vec<AtSite>
             let more = each.saturating_mul(made.count);
             *sum = sum.map(|sum| sum.saturating_add(more));
         };
-        add(&mut row.bypass, class.phases.boundary());
+        add(&mut row.bypass, work.bypassed(class));
         if let Some(shortcut) = &candidate.shortcut {
-            let found = heaviest(&class.path, &shortcut.symbol);
-            add(
-                &mut row.shortcut,
-                found.map_or(0, |node| class.path.total.saturating_sub(node.total)),
-            );
+            add(&mut row.shortcut, work.shortened(class, &shortcut.symbol));
         }
     }
     let mut rows: Vec<AtSite> = rows.into_values().collect();

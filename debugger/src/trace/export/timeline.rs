@@ -54,6 +54,25 @@ impl Timeline {
         (Self { runs }, issues)
     }
 
+    /// No call of any run lies in the range.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let mut vcpus = self.runs.iter().flat_map(|run| &run.vcpus);
+        vcpus.all(Vec::is_empty)
+    }
+
+    /// From the first record of any vCPU to past the last.
+    #[must_use]
+    pub fn extent<B: AsRef<[u8]>>(stored: &Stored<B>) -> Range<u64> {
+        let of_run = |run: &crate::trace::recording::Run| {
+            let vcpus = (0..run.vcpus()).map(|vcpu| run.extent(vcpu));
+            vcpus.collect::<Vec<_>>()
+        };
+        let all: Vec<Range<u64>> = stored.runs().iter().flat_map(of_run).collect();
+        let first = all.iter().map(|vcpu| vcpu.start).min().unwrap_or(0);
+        first..all.iter().map(|vcpu| vcpu.end).max().unwrap_or(first)
+    }
+
     /// How many records lie in a range.
     #[must_use]
     pub fn records<B: AsRef<[u8]>>(stored: &Stored<B>, range: &Range<u64>) -> u64 {

@@ -12,8 +12,17 @@ struct Growing<'a> {
     symbol: Cow<'a, str>,
     origin: Origin,
     own: u64,
-    calls: Option<u64>,
+    calls: Calls,
     children: Vec<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum Calls {
+    /// Nothing was said of it so far.
+    Unsaid,
+    Counted(u64),
+    /// Of some it was not counted: then of all.
+    Uncounted,
 }
 
 /// The tree while it grows: there is a root.
@@ -39,7 +48,7 @@ impl<'a> Builder<'a> {
             symbol,
             origin,
             own: 0,
-            calls: None,
+            calls: Calls::Unsaid,
             children: Vec::new(),
         });
         self.frames.len() - 1
@@ -66,8 +75,9 @@ impl<'a> Builder<'a> {
         let frame = &mut self.frames[at];
         frame.own = frame.own.saturating_add(own);
         frame.calls = match (frame.calls, calls) {
-            (Some(known), Some(more)) => Some(known.saturating_add(more)),
-            (known, more) => known.or(more),
+            (Calls::Counted(known), Some(more)) => Calls::Counted(known.saturating_add(more)),
+            (Calls::Unsaid, Some(first)) => Calls::Counted(first),
+            (Calls::Uncounted, _) | (_, None) => Calls::Uncounted,
         };
     }
 
@@ -109,7 +119,10 @@ impl<'a> Builder<'a> {
                 start,
                 own: frame.own,
                 total: totals[at],
-                calls: frame.calls,
+                calls: match frame.calls {
+                    Calls::Counted(calls) => Some(calls),
+                    Calls::Unsaid | Calls::Uncounted => None,
+                },
             });
             let mut left = start;
             let from = todo.len();

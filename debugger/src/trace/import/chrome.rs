@@ -2,7 +2,8 @@
 //! beginnings and ends (`B`, `E`) are calls; of the others only names of processes and threads are read.
 //!
 //! `ts` and `dur` are microseconds, mostly with a fraction: the weights are nanoseconds. Our own exports say
-//! that a microsecond of theirs is an instruction.
+//! that a microsecond of theirs is an instruction. Of calls along the clock these are the clock's, which goes on
+//! while another task runs: what a call itself took stands among its arguments.
 
 mod event;
 
@@ -12,10 +13,14 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserializer as _;
 
 use self::event::{Event, Ids, Top};
-use super::slices::{Mark, Slice, Track, Trouble};
+use super::slices::{Mark, Said, Slice, Track, Trouble};
 use super::{Format, INSTRUCTIONS, NoStacks, Stacks};
+use crate::count::{counted, either};
 use crate::origin::Origin;
 use crate::trace::flame::Builder;
+
+const ALONG_THE_CLOCK: &str = "these are all calls along the clock, and not those of crossings alone; \
+                               'uklscope export FILE --to chrome --classes' writes the crossings";
 
 /// What the events were so far.
 #[derive(Debug, Default)]
@@ -93,9 +98,13 @@ impl<'a> Read<'a> {
             return;
         };
         // Of our own exports, the category is an origin, or says that it is a class of crossings.
-        let origin = event.cat.parse().unwrap_or_default();
-        let is_class = event.cat == "crossing";
-        let times = is_class.then(|| event.args().count).flatten();
+        let origin = event.cat.parse::<Origin>();
+        let said = match (event.cat.as_ref(), &origin) {
+            ("crossing", _) => event.args().count.map(Said::Times),
+            (_, Ok(_)) => event.args().told(),
+            (_, Err(_)) => None,
+        };
+        let (origin, said) = (origin.unwrap_or_default(), said.unwrap_or(Said::Nothing));
         let (ids, length) = (event.ids(), event.dur().unwrap_or(0).max(0));
         let is_whole = event.ph == "X";
         let begins = (event.ph != "E").then(|| (self.number(event.name), origin));
@@ -106,7 +115,7 @@ impl<'a> Read<'a> {
                 end: at.saturating_add(length),
                 name,
                 origin,
-                times,
+                said,
             }),
             _ => track.marks.push(Mark { at, begins }),
         }
@@ -126,6 +135,7 @@ impl<'a> Read<'a> {
         let scale = if self.ours { 1000 } else { 1 };
         let mut builder = Builder::new("all".into(), Origin::Unknown);
         let (mut trouble, mut total) = (Trouble::default(), 0);
+        let mut along_the_clock = false;
         let tracks: BTreeMap<_, _> = std::mem::take(&mut self.tracks).into_iter().collect();
         let mut pids: Vec<&str> = tracks.keys().map(|(pid, _)| *pid).collect();
         pids.dedup();
@@ -143,38 +153,44 @@ impl<'a> Read<'a> {
             }
             let thread = thread.unwrap_or_else(|| format!("thread {}", ids.1));
             // Of the classes of our own exports a track is a kind of crossings.
-            let is_kind = self.ours && track.slices.iter().any(|slice| slice.times.is_some());
+            let is_kind = self.ours && track.slices.iter().any(Slice::is_class);
+            along_the_clock |= self.ours && track.slices.iter().any(Slice::is_told);
             if !one_thread && !is_kind {
                 below = builder.child(below, thread.clone().into(), Origin::Unknown);
             }
             for slice in &mut track.slices {
-                slice.origin = if self.ours {
-                    slice.origin
-                } else {
-                    Origin::Unknown
-                };
-                slice.times = slice.times.filter(|_| self.ours);
+                if !self.ours {
+                    (slice.origin, slice.said) = (Origin::Unknown, Said::Nothing);
+                }
                 (slice.start, slice.end) = (slice.start / scale, slice.end / scale);
             }
             for mark in &mut track.marks {
+                mark.at /= scale;
                 mark.begins = mark.begins.map(|(name, _)| (name, Origin::Unknown));
             }
             let names = &self.names;
             let mut name = |slice: &Slice| {
                 let name = names.get(slice.name as usize).cloned().unwrap_or_default();
-                match slice.times {
-                    Some(_) => format!("{thread} {name}").into(),
-                    None if name.is_empty() => "(no name)".into(),
-                    None => name,
+                match slice.is_class() {
+                    true => format!("{thread} {name}").into(),
+                    false if name.is_empty() => "(no name)".into(),
+                    false => name,
                 }
             };
             track.nest(&mut builder, below, &mut name, &mut total, &mut trouble);
         }
-        let notes = self.notes(&trouble);
-        let unit = if self.ours { INSTRUCTIONS } else { "ns" };
+        let mut notes = self.notes(&trouble);
+        if along_the_clock {
+            notes.push(ALONG_THE_CLOCK.to_owned());
+        }
+        let unit = match (self.ours, trouble.untold) {
+            (false, _) => Some("ns".into()),
+            (true, 0) => Some(INSTRUCTIONS.into()),
+            (true, _) => None,
+        };
         Stacks {
             format: Format::Chrome,
-            unit: Some(unit.into()),
+            unit,
             mode,
             flame: builder.laid_out(&[Builder::ROOT]),
             notes,
@@ -182,29 +198,63 @@ impl<'a> Read<'a> {
     }
 
     fn notes(&self, trouble: &Trouble) -> Vec<String> {
-        let counted = [
-            (self.others, "events are no calls and are passed over"),
-            (self.timeless, "calls have no time and are passed over"),
+        let untold = if self.ours { trouble.untold } else { 0 };
+        let passed = [
+            (
+                self.others,
+                "event",
+                "is no call and is passed over",
+                "are no calls and are passed over",
+            ),
+            (
+                self.timeless,
+                "call",
+                "has no time and is passed over",
+                "have no time and are passed over",
+            ),
             (
                 trouble.cut,
-                "calls end after their callers: they are cut off there",
+                "call",
+                "ends after its caller: it is cut off there",
+                "end after their callers: they are cut off there",
             ),
             (
                 trouble.open,
-                "calls do not end: they are taken to last to the end of their thread",
+                "call",
+                "does not end: it is taken to last to the end of its thread",
+                "do not end: they are taken to last to the end of their thread",
             ),
             (
                 trouble.ends,
-                "calls end that did not begin: they are passed over",
+                "call",
+                "ends that did not begin: it is passed over",
+                "end that did not begin: they are passed over",
             ),
             (
                 trouble.huge,
-                "calls would make the sum greater than 64 bits: they are passed over",
+                "call",
+                "would make the sum greater than 64 bits: it is passed over",
+                "would make the sum greater than 64 bits: they are passed over",
+            ),
+            (
+                untold,
+                "call",
+                "does not tell its instructions: it weighs how far the clock went on, other tasks and all",
+                "do not tell their instructions: they weigh how far the clock went on, other tasks and all",
+            ),
+            (
+                trouble.moved,
+                "call",
+                "ran on another vCPU as well: on each it weighs at most how far that one's clock went on",
+                "ran on another vCPU as well: on each they weigh at most how far that one's clock went on",
             ),
         ];
-        let counted = counted.into_iter().filter(|(count, _)| *count > 0);
-        counted
-            .map(|(count, what)| format!("{count} {what}"))
+        let passed = passed.into_iter().filter(|(count, ..)| *count > 0);
+        passed
+            .map(|(count, thing, one, several)| {
+                let (things, what) = (counted(count, thing), either(count, one, several));
+                format!("{things} {what}")
+            })
             .collect()
     }
 }

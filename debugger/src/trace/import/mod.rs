@@ -120,7 +120,9 @@ impl<'a> Stacks<'a> {
     #[must_use]
     pub fn unknown(&self) -> Vec<&'static str> {
         let frames = &self.flame.frames;
-        let some = |is: &dyn Fn(&super::flame::Frame<'_>) -> bool| frames.iter().skip(1).any(is);
+        // A frame that weighs nothing itself may be a process, a thread or a mode, which is no call.
+        let calls = || frames.iter().skip(1).filter(|frame| frame.own > 0);
+        let some = |is: &dyn Fn(&super::flame::Frame<'_>) -> bool| calls().any(is);
         let unknown = [
             ("unit", self.unit.is_none()),
             ("calls", some(&|frame| frame.calls.is_none())),

@@ -2,6 +2,7 @@
 
 use crate::origin::Origin;
 use crate::trace::flame::Builder;
+use crate::trace::timeline::Entered;
 
 /// A call on a track.
 #[derive(Clone, Copy, Debug)]
@@ -11,8 +12,17 @@ pub(super) struct Slice {
     /// Its number among the names.
     pub(super) name: u32,
     pub(super) origin: Origin,
-    /// How often it happened, with all in it, where the file says so.
-    pub(super) times: Option<u64>,
+    pub(super) said: Said,
+}
+
+/// What the file says of a call beside its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Nothing,
+    /// How often it happened, with all in it.
+    Times(u64),
+    /// Its instructions and its callees', without what interrupted it and other tasks: its time has these as well.
+    Instructions(u64, Entered),
 }
 
 /// The beginning or the end of a call.
@@ -40,6 +50,10 @@ pub(super) struct Trouble {
     pub(super) ends: u64,
     /// Calls with which the sum is past 64 bits.
     pub(super) huge: u64,
+    /// Calls that weigh their time, in a file of instructions.
+    pub(super) untold: u64,
+    /// Calls that tell more instructions than their time has: some were executed on another vCPU.
+    pub(super) moved: u64,
 }
 
 /// A call that has not ended.
@@ -49,6 +63,10 @@ struct Open {
     own: u64,
     times: u64,
     calls: Option<u64>,
+    /// Where the file says it.
+    entered: Option<Entered>,
+    /// Of a class of crossings, or within it: its time is its instructions.
+    of_class: bool,
 }
 
 impl Track {
@@ -66,7 +84,7 @@ impl Track {
                         end: mark.at,
                         name,
                         origin,
-                        times: None,
+                        said: Said::Nothing,
                     });
                 }
                 (None, Some(slice)) => self.slices.push(Slice {
@@ -104,11 +122,22 @@ impl Track {
                 .as_ref()
                 .map_or(slice.end, |outer| outer.end.min(slice.end));
             trouble.cut += u64::from(end < slice.end);
-            let length = end.abs_diff(slice.start);
-            let times = match &outer {
-                Some(outer) => outer.times,
-                None => slice.times.unwrap_or(1),
+            // What cuts into a call is none of it, though it lies in its time.
+            let outer = outer.filter(|outer| !slice.said.cuts_into(outer.entered));
+            let time = end.abs_diff(slice.start);
+            let length = match slice.said {
+                Said::Instructions(told, _) => told.min(time),
+                Said::Nothing | Said::Times(_) => time,
             };
+            let moved = matches!(slice.said, Said::Instructions(told, _) if told > time);
+            trouble.moved += u64::from(moved);
+            let times = match (&outer, slice.said) {
+                (Some(outer), _) => outer.times,
+                (None, Said::Times(times)) => times,
+                (None, _) => 1,
+            };
+            let of_class = slice.is_class() || outer.as_ref().is_some_and(|outer| outer.of_class);
+            trouble.untold += u64::from(slice.said == Said::Nothing && !of_class && time > 0);
             let parent = match outer {
                 Some(outer) => {
                     outer.own = outer.own.saturating_sub(length);
@@ -131,17 +160,49 @@ impl Track {
                 frame: builder.child(parent, name(slice), slice.origin),
                 own: length,
                 times,
-                calls: match (slice.times, times) {
-                    (Some(times), _) => Some(times),
-                    (None, 1) => Some(1),
+                calls: match (slice.said, times) {
+                    (Said::Times(times), _) => Some(times),
+                    (_, 1) => Some(1),
                     // Of what lies in a call that happened often, one slice stands for several calls.
-                    (None, _) => None,
+                    _ => None,
                 },
+                entered: slice.said.entered(),
+                of_class,
             });
         }
         while let Some(last) = open.pop() {
             last.close(builder);
         }
+    }
+}
+
+impl Slice {
+    pub(super) fn is_class(&self) -> bool {
+        matches!(self.said, Said::Times(_))
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self.said, Said::Instructions(..))
+    }
+}
+
+impl Said {
+    fn entered(self) -> Option<Entered> {
+        match self {
+            Self::Instructions(_, entered) => Some(entered),
+            Self::Nothing | Self::Times(_) => None,
+        }
+    }
+
+    /// As a fault and an interrupt do into what they interrupt, and a signal's handler into the call that it comes
+    /// before the end of.
+    fn cuts_into(self, outer: Option<Entered>) -> bool {
+        let in_kernel = outer.is_some_and(|outer| !outer.is_app());
+        self.entered().is_some_and(|entered| match entered {
+            Entered::Fault | Entered::Interrupt => true,
+            Entered::App | Entered::AppJump => in_kernel,
+            Entered::Kernel | Entered::KernelJump | Entered::Syscall | Entered::Call => false,
+        })
     }
 }
 

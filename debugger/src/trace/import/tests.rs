@@ -5,6 +5,7 @@ use crate::crossing::{CrossingKind, Mode};
 use crate::trace::examples::{a_tree, class, node, report};
 use crate::trace::export::{self, Source};
 use crate::trace::recording::{Head, Recording};
+use crate::trace::report::Class;
 
 fn check(text: &str, unit: Option<&str>, frames: &[(&str, usize, u64, u64)]) -> Vec<String> {
     let stacks = read(text.as_bytes()).unwrap();
@@ -87,11 +88,11 @@ fn trace_events_are_nested_by_their_times() {
             ("leaf", 3, 750, 750),
         ],
     );
-    assert_eq!(notes, ["1 events are no calls and are passed over"]);
+    assert_eq!(notes, ["1 event is no call and is passed over"]);
     let stacks = read(text.as_bytes()).unwrap();
     let leaf = stacks.flame.frames.last().unwrap();
     assert_eq!(leaf.calls, Some(2));
-    assert_eq!(stacks.unknown(), ["calls", "origin", "exactness"]);
+    assert_eq!(stacks.unknown(), ["origin", "exactness"]);
 }
 
 #[test]
@@ -119,9 +120,9 @@ fn what_does_not_fit_is_made_to_and_told() {
     );
     for said in [
         "2 calls have no time",
-        "1 calls end after their callers",
-        "1 calls do not end",
-        "1 calls end that did not begin",
+        "1 call ends after its caller",
+        "1 call does not end",
+        "1 call ends that did not begin",
         "what follows line 10",
     ] {
         assert!(
@@ -129,6 +130,79 @@ fn what_does_not_fit_is_made_to_and_told() {
             "{said}: {notes:?}"
         );
     }
+}
+
+/// As our export along the clock writes it, of one vCPU: the idle task runs 10..400 and 700..1000, `ukl` between
+/// them. Its call of `read` is interrupted for 50.
+const ALONG_THE_CLOCK: &str = r#"{"displayTimeUnit":"ns","otherData":{"unit":"instructions: 1 µs of ts and dur is 1 instruction","written_by":"uklscope 0.1.0"},
+"traceEvents":[
+{"ph":"M","name":"process_name","pid":1,"tid":0,"ts":0,"args":{"name":"ukl"}},
+{"ph":"M","name":"thread_name","pid":1,"tid":1,"ts":0,"args":{"name":"vCPU 0 swapper/0/0"}},
+{"ph":"X","name":"do_idle","cat":"kernel:sched","pid":1,"tid":1,"ts":10,"dur":990,"args":{"instructions":690,"entered":"Kernel","returned":false}},
+{"ph":"X","name":"schedule","cat":"kernel:sched","pid":1,"tid":1,"ts":300,"dur":410,"args":{"instructions":110,"entered":"Kernel","returned":true}},
+{"ph":"M","name":"thread_name","pid":1,"tid":2,"ts":0,"args":{"name":"vCPU 0 ukl/32"}},
+{"ph":"X","name":"main","cat":"app","pid":1,"tid":2,"ts":400,"dur":300,"args":{"instructions":250,"entered":"App","returned":false}},
+{"ph":"X","name":"read","cat":"kernel:fs","pid":1,"tid":2,"ts":420,"dur":200,"args":{"instructions":150,"entered":"Syscall","returned":true}},
+{"ph":"X","name":"timer","cat":"kernel:time","pid":1,"tid":2,"ts":500,"dur":50,"args":{"instructions":50,"entered":"Interrupt","returned":true}}
+]}"#;
+
+#[test]
+fn a_call_along_the_clock_weighs_the_instructions_that_it_tells() {
+    let notes = check(
+        ALONG_THE_CLOCK,
+        Some(INSTRUCTIONS),
+        &[
+            ("all", 0, 0, 990),
+            ("vCPU 0 swapper/0/0", 1, 0, 690),
+            ("do_idle", 2, 580, 690),
+            ("schedule", 3, 110, 110),
+            ("vCPU 0 ukl/32", 1, 0, 300),
+            ("main", 2, 100, 250),
+            ("read", 3, 150, 150),
+            ("timer", 2, 50, 50),
+        ],
+    );
+    assert!(notes[0].starts_with("these are all calls along the clock"));
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    let stacks = read(ALONG_THE_CLOCK.as_bytes()).unwrap();
+    assert_eq!(stacks.unknown(), ["exactness"]);
+}
+
+#[test]
+fn what_tells_no_instructions_is_not_said_to_be_some() {
+    let without = ALONG_THE_CLOCK.replace(r#""instructions":690,"#, "");
+    let stacks = read(without.as_bytes()).unwrap();
+    assert_eq!(stacks.unit, None);
+    assert!(stacks.notes[0].starts_with("1 call does not tell its instructions"));
+    // Its task was on another vCPU for a part of it.
+    let more = ALONG_THE_CLOCK.replace(r#""instructions":690,"#, r#""instructions":5690,"#);
+    let stacks = read(more.as_bytes()).unwrap();
+    assert_eq!(stacks.unit.as_deref(), Some(INSTRUCTIONS));
+    assert_eq!(stacks.flame.total(), 990 + 300);
+    assert!(stacks.notes[0].starts_with("1 call ran on another vCPU as well"));
+}
+
+#[test]
+fn calls_that_are_known_in_part_are_not_known() {
+    let read_back = |counts: [u64; 2]| {
+        let path = || node("entry", 1, vec![node("work", 2, vec![])]);
+        let classes = counts.map(|count| Class {
+            count,
+            ..class(CrossingKind::Syscall, "read", path())
+        });
+        let recording = recording(vec![report(Mode::Ukl, classes.to_vec())]);
+        let bytes = exported(&recording, "chrome");
+        let stacks = read(&bytes).unwrap();
+        let calls: Vec<_> = stacks
+            .flame
+            .frames
+            .iter()
+            .map(|frame| frame.calls)
+            .collect();
+        calls
+    };
+    assert_eq!(read_back([1, 1]), [None, Some(2), Some(2), Some(2)]);
+    assert_eq!(read_back([1, 5]), [None, Some(6), None, None]);
 }
 
 #[test]

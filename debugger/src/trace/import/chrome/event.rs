@@ -7,7 +7,9 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::super::slices::Said;
 use super::Read;
+use crate::trace::timeline::Entered;
 
 /// The members that matter; those not there are empty.
 #[derive(Debug, Deserialize)]
@@ -36,6 +38,14 @@ pub(super) struct Event<'a> {
 pub(super) struct Args {
     pub(super) name: Option<String>,
     pub(super) count: Option<u64>,
+    pub(super) instructions: Option<u64>,
+    pub(super) entered: Option<Entered>,
+}
+
+impl Args {
+    pub(super) fn told(&self) -> Option<Said> {
+        Some(Said::Instructions(self.instructions?, self.entered?))
+    }
 }
 
 /// Process and thread, as they are written: `1`, `"main"`.
