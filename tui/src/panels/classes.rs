@@ -282,7 +282,10 @@ fn cells(
         vec![Span::raw(Insns(class.count).to_string())],
         vec![Span::raw(Insns(class.instructions).to_string())],
         vec![exact],
-        phases(class, view.theme, width(PHASES)),
+        match view.model.crossings.report() {
+            Some(report) if report.functions_left_out.is_some() => Vec::new(),
+            _ => phases(class, view.theme, width(PHASES)),
+        },
         vec![Span::raw(
             now.map_or_else(String::new, |rate| Insns(*rate).to_string()),
         )],
