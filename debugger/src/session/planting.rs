@@ -13,6 +13,8 @@ use crate::count::either;
 use crate::event::{Answer, BreakpointInfo, BreakpointPlace, Event, Failure};
 use crate::symbols::Pattern;
 
+const NO_STATE: &str = "this recording holds the machine at both sides of its crossings alone, and at no place of this one";
+
 /// The most functions that one pattern plants at.
 const MOST_MATCHES: usize = 200;
 
@@ -116,7 +118,10 @@ impl Engine {
         self.plant(breakpoint)
     }
 
-    pub(super) fn plant(&mut self, breakpoint: Breakpoint) -> Result<Answer, Trouble> {
+    pub(super) fn plant(&mut self, mut breakpoint: Breakpoint) -> Result<Answer, Trouble> {
+        if !breakpoint.places.is_empty() && !self.target.comes_to(&breakpoint.places) {
+            breakpoint.note = Some(NO_STATE.to_owned());
+        }
         let number = self.book.add(breakpoint).number;
         self.arm(number)?;
         let info = self.breakpoint_info(number);
