@@ -311,6 +311,41 @@ fn a_breakpoint_at_no_state_says_so() {
     }
 }
 
+/// What fails before the machine has moved leaves the stop as it was, and makes no other.
+#[test]
+fn what_fails_at_once_keeps_the_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = opened(folder.path());
+    answer(&mut session, "b *0xffffffff81000002").unwrap();
+    let there = stop(&mut session, "c");
+    assert_eq!(there.reason, StopReason::Breakpoint { number: 1 });
+    for line in [
+        "until nosuch",
+        "advance nosuch.c:3",
+        "rfin",
+        "written nosuch",
+    ] {
+        let id = session.send(parse(line).unwrap());
+        let mut stands = None;
+        loop {
+            match event(&session) {
+                Event::Run(Run::Stopped(stop)) => stands = Some(stop),
+                Event::Answer(answered, answer) if answered == id => {
+                    assert!(answer.is_err(), "{line}");
+                    break;
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(stands.as_ref(), Some(&there), "{line}");
+    }
+    let Ok(Answer::Stops(stops)) = answer(&mut session, "stops") else {
+        panic!("stops");
+    };
+    let reasons: Vec<_> = stops.list.into_iter().map(|one| one.stop.reason).collect();
+    assert_eq!(reasons, [StopReason::Beginning, there.reason]);
+}
+
 proptest! {
     #[test]
     fn any_request_is_answered_once(request in "\\PC{0,30}", hard in "[a-zA-Z?]{1,3}[0-9a-f,:;]{0,40}") {
