@@ -33,6 +33,7 @@ impl Engine {
             return Ok(Answer::Breakpoints(Vec::new()));
         };
         check(condition.as_deref())?;
+        self.check_vcpu(only)?;
         let (stands, waits) = match self.locate_stops(location) {
             Ok(stands) => (stands, None),
             Err(Trouble::Failed(failure)) if *pending => (Stands::nowhere(), Some(failure)),
@@ -69,6 +70,7 @@ impl Engine {
         line: String,
     ) -> Result<Answer, Trouble> {
         check(condition)?;
+        self.check_vcpu(only)?;
         for part in parts {
             if let LogPart::Value { expression, .. } = part {
                 check(Some(expression))?;
@@ -84,6 +86,14 @@ impl Engine {
         breakpoint.only = only.clone();
         breakpoint.log = Some(parts.to_vec());
         self.plant(breakpoint)
+    }
+
+    /// What is to stop on a vCPU that the target does not have would wait for ever.
+    fn check_vcpu(&mut self, only: &Only) -> Result<(), Trouble> {
+        match only.vcpu.filter(|_| !self.target.is_file()) {
+            Some(vcpu) => self.has_vcpu(vcpu, || format!("planting for cpu{vcpu} alone")),
+            None => Ok(()),
+        }
     }
 
     /// `rbreak`

@@ -311,6 +311,20 @@ fn a_breakpoint_at_no_state_says_so() {
     }
 }
 
+#[test]
+fn a_breakpoint_of_a_vcpu_that_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = opened(folder.path());
+    assert!(answer(&mut session, "b *0xffffffff81000002 cpu 0").is_ok());
+    for line in [
+        "b *0xffffffff81000002 cpu 9",
+        "log *0xffffffff81000002 cpu 1, here",
+    ] {
+        let error = answer(&mut session, line).unwrap_err().to_string();
+        assert!(error.contains("there is one, cpu0"), "{line}: {error}");
+    }
+}
+
 /// What fails before the machine has moved leaves the stop as it was, and makes no other.
 #[test]
 fn what_fails_at_once_keeps_the_stop() {
