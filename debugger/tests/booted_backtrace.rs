@@ -139,6 +139,22 @@ fn a_call_from_ring_3_leads_to_the_twins_main() {
     assert!(!main.unwrap().place.addr.in_kernel_half());
 }
 
+/// Where vmlinux has `rep stosb` and nops, the kernel has patched in a call of what fits the CPU.
+#[test]
+#[ignore = "boots an image"]
+fn a_call_that_was_patched_in_stands_before_its_return_address() {
+    let mut guest = start(Mode::Ukl);
+    guest.run_to("clear_user_original");
+    let frames = guest.shown();
+    contains_in_order(
+        &outline(&frames),
+        &["k clear_user_original", "k clear_user"],
+    );
+    for frame in frames {
+        assert_eq!(frame.certainty.doubt(), None, "{frame:?}");
+    }
+}
+
 #[test]
 #[ignore = "boots an image"]
 fn a_bypassed_call_is_one() {

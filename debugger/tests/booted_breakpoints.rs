@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use debuggee::Debuggee;
 use debugger::crossing::Mode;
-use debugger::event::{Answer, BreakpointInfo, Event, StopReason, Vcpu};
+use debugger::event::{Answer, BreakpointInfo, Event, Frame, StopReason, Vcpu};
 use debugger::qemu::arguments::Machine;
 use debugger::session::process::Qemu;
 use debugger::session::{AttachOptions, BootOptions, Session, store};
@@ -433,4 +433,19 @@ fn a_function_stands_at_its_inlined_copies_as_well() {
         failure.found.contains("no symbol of origin libc"),
         "{failure}"
     );
+}
+
+/// In whichever frame: the register is named that a caller's variable is held in.
+#[test]
+#[ignore = "boots an image"]
+fn what_a_register_holds_is_not_watched() {
+    let mut debuggee = Debuggee::at_main("syscalls", Mode::Ukl);
+    debuggee.ask("b ksys_read");
+    debuggee.ask("c");
+    let frames = debuggee.frames();
+    let is_main = |frame: &&Frame| frame.place.symbol.as_deref() == Some("main");
+    let main = frames.iter().find(is_main).unwrap();
+    debuggee.ask(&format!("frame {}", main.n));
+    let error = debuggee.try_ask("watch zero").unwrap_err().to_string();
+    assert!(error.contains("it is held in $"), "{error}");
 }

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use debuggee::Debuggee;
-use debugger::addr::Insns;
+use debugger::addr::{Addr, Insns};
 use debugger::crossing::Mode;
 use debugger::event::{Answer, Event, Register, Stop, StopReason};
 use debugger::origin::Origin;
@@ -465,6 +465,32 @@ fn check_ended(qemu: Qemu<'_>) {
     );
     let error = exists.unwrap_err().to_string();
     assert!(error.contains("it is there already"), "{error}");
+}
+
+#[test]
+#[ignore = "boots an image"]
+fn a_recording_that_ends_before_the_kernel_begins_is_opened_where_it_ends() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    let image = Store::open()
+        .and_then(|store| store.image("syscalls"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let options = RecordOptions::default();
+    let (mut begins, mut stops) = (|_: &[_]| (), || true);
+    let run = record(
+        &image,
+        &options,
+        &folder,
+        &mut begins,
+        &mut stops,
+        &mut |_| {},
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let mut debuggee = replayed(folder, None);
+    let end = stop(&mut debuggee, "c");
+    assert_eq!(end.reason, StopReason::End, "{run:?}");
+    assert!(position(&end) <= run.end, "{end:?} {run:?}");
+    assert_eq!(stop(&mut debuggee, "goto 0").place.addr, Addr(0xfff0));
 }
 
 /// Asks the guest's redis for this, until it answers.

@@ -65,6 +65,24 @@ fn a_recording_of_another_qemu_is_refused() {
 }
 
 #[test]
+#[ignore = "boots an image"]
+fn a_run_that_is_open_is_not_opened_again() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("run");
+    recorded(&folder, None);
+    let open = || Debuggee::opened(Session::replay(folder.clone(), ReplayOptions::default()));
+    let first = open().unwrap_or_else(|why| panic!("{why}"));
+    let told = format!(
+        "opening the recorded run {}: it is open elsewhere, and its snapshots are one replay's at a time; close that \
+         one, or open a copy of the folder",
+        folder.display()
+    );
+    assert_eq!(open().err(), Some(told));
+    drop(first);
+    assert!(open().is_ok());
+}
+
+#[test]
 #[ignore = "boots an image in another QEMU"]
 fn recordings_are_refused_by_other_qemus() {
     let root = tempfile::tempdir().unwrap();

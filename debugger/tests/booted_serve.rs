@@ -113,6 +113,7 @@ fn check_lldb(served: &Served) {
         "watchpoint delete -f",
         "breakpoint delete -f",
         "process plugin packet monitor uklscope p 6*7",
+        "process plugin packet monitor uklscope si",
         "process detach",
     ]);
     has(
@@ -125,6 +126,7 @@ fn check_lldb(served: &Served) {
             ") r-x .text",
             "rax = 0x000000000000004d",
             "stop reason = watchpoint 1",
+            "lldb does not know that the target has moved",
             "detached",
         ],
     );

@@ -1,6 +1,6 @@
 //! The arguments of the commands that take more than a number or a text.
 
-use super::breakpoint::{condition_behind, stopping_place};
+use super::breakpoint::{NO_NUMBER, condition_behind, stopping_place};
 use super::location::location;
 use super::parse::{Input, WhatFound};
 use super::{Command, Info, Location, Syntax, WatchKind};
@@ -78,6 +78,9 @@ pub(super) fn watch(input: &Input<'_>, kind: WatchKind) -> Result<Command, WhatF
 
 pub(super) fn condition(input: &Input<'_>) -> Result<Command, WhatFound> {
     let (number, rest) = input.rest.split_once(' ').unwrap_or((input.rest, ""));
+    if number.is_empty() {
+        return Err(NO_NUMBER.to_owned());
+    }
     let number = number
         .parse()
         .map_err(|_| format!("'{number}' is no breakpoint's number"))?;

@@ -106,7 +106,7 @@ pub(super) const WRITTEN: Entry = Entry {
     arguments: "EXPRESSION",
     help: "back to the instruction that has written it last",
     completes: Completes::Expressions,
-    read: |i| Ok(Command::Back(Back::Written(i.required("the expression")?))),
+    read: |i| Ok(Command::Back(Back::Written(i.required("expression")?))),
     ..ROW
 };
 
@@ -126,7 +126,7 @@ pub(super) const CROSSED: Entry = Entry {
     arguments: "EXPRESSION",
     help: "back to the application's call in which it was written last",
     completes: Completes::Expressions,
-    read: |i| Ok(Command::Back(Back::Crossed(i.required("the expression")?))),
+    read: |i| Ok(Command::Back(Back::Crossed(i.required("expression")?))),
     ..ROW
 };
 

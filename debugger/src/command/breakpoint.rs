@@ -117,8 +117,11 @@ fn only_behind(place: &str) -> Result<(&str, Only, bool), WhatFound> {
     }
 }
 
+pub(super) const NO_NUMBER: &str = "no breakpoint's number was given";
+
 pub(super) fn which(text: &str) -> Result<Which, WhatFound> {
     match text {
+        "" => Err(NO_NUMBER.to_owned()),
         "$bpnum" => Ok(Which::Last),
         _ => text
             .parse()
@@ -133,13 +136,14 @@ fn breaks(command: BreakCommand) -> Command {
 
 pub(super) fn ignore(input: &Input<'_>) -> Result<Command, WhatFound> {
     let (number, count) = input.rest.split_once(' ').unwrap_or((input.rest, ""));
-    let count = count.trim();
-    Ok(breaks(BreakCommand::Ignore {
-        which: which(number)?,
-        count: count
+    let which = which(number)?;
+    let count = match count.trim() {
+        "" => return Err("no count of hits was given".to_owned()),
+        count => count
             .parse()
             .map_err(|_| format!("'{count}' is no count of hits"))?,
-    }))
+    };
+    Ok(breaks(BreakCommand::Ignore { which, count }))
 }
 
 pub(super) fn commands(input: &Input<'_>) -> Result<Command, WhatFound> {
@@ -370,6 +374,21 @@ mod tests {
             Ok(("*main + 4", Only::default(), false))
         );
         assert!(only_behind("main cpu x").is_err());
+    }
+
+    #[test]
+    fn what_is_left_out_is_named() {
+        for (line, expected) in [
+            ("ignore", "no breakpoint's number was given"),
+            ("ignore 1", "no count of hits was given"),
+            ("commands", "no breakpoint's number was given"),
+            ("condition", "no breakpoint's number was given"),
+            ("written", "no expression was given"),
+            ("crossed", "no expression was given"),
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            assert_eq!(error, expected, "{line}");
+        }
     }
 
     #[test]

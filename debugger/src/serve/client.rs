@@ -56,12 +56,13 @@ pub(super) fn serve(stream: Stream, house: &House) -> io::Result<()> {
         // What gdb shows of it is its text.
         return wire.reply(REFUSED);
     };
-    let Ok(joined) = house.door.join(kind(&first)) else {
+    let kind = kind(&first);
+    let Ok(joined) = house.door.join(kind) else {
         return Ok(());
     };
     let mut client = Client {
         wire: Rc::new(RefCell::new(wire)),
-        machine: Machine::new(joined, house.render),
+        machine: Machine::new(joined, house.render, kind),
         said: Said::default(),
         lets_go: house.lets_go,
     };

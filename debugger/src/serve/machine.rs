@@ -38,6 +38,8 @@ pub(super) const NOT_POSSIBLE: u8 = 22;
 pub(super) struct Machine {
     pub(super) joined: Joined,
     pub(super) render: Render,
+    /// `gdb`, `lldb`; `client` where it is neither.
+    pub(super) kind: &'static str,
     description: Description,
     /// As they are told to the client.
     documents: Documents,
@@ -50,7 +52,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(joined: Joined, render: Render) -> Self {
+    pub(super) fn new(joined: Joined, render: Render, kind: &'static str) -> Self {
         let documents = joined.documents();
         let find = &mut |name: &str| documents.get(name).cloned().ok_or_else(String::new);
         // The session itself has read it.
@@ -62,6 +64,7 @@ impl Machine {
             documents: as_gdb_wants_it(documents),
             joined,
             render,
+            kind,
             description,
             wish: Wish::default(),
             runs: false,

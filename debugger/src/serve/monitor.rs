@@ -49,11 +49,26 @@ impl Machine {
         };
         let mut lines = (self.render)(&answer);
         if matches!(*answer, Answer::Stopped(_)) {
-            lines.push(
-                "gdb does not know that the target has moved: 'maintenance flush register-cache' tells it"
-                    .to_owned(),
-            );
+            lines.push(moved(self.kind).to_owned());
         }
         Ok(lines)
+    }
+}
+
+/// What to do about a client that shows where the target stood before.
+fn moved(kind: &str) -> &'static str {
+    match kind {
+        "gdb" => {
+            "gdb does not know that the target has moved: 'maintenance flush register-cache' tells it"
+        }
+        // Nothing that lldb 14 has makes it ask again, but that the target has run.
+        "lldb" => {
+            "lldb does not know that the target has moved, until it has stepped it itself: 'process plugin packet monitor \
+             uklscope bt' tells where it stands now"
+        }
+        _ => {
+            "the client does not know that the target has moved, until it has stepped it itself: 'monitor uklscope bt' \
+             tells where it stands now"
+        }
     }
 }

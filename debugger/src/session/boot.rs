@@ -30,6 +30,9 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// Until the kernel's first C function is reached: 0.3 s on a quiet host.
 pub(super) const KERNEL_START: Duration = Duration::from_secs(60);
 
+const BEFORE_THE_KERNEL: &str =
+    "it stands before start_kernel, the kernel's first C function: the symbols' addresses may not be mapped yet";
+
 /// Opens sessions. Each has a thread of its own; opening goes on there, and what fails is told by
 /// [`Run::Ended`].
 #[derive(Debug)]
@@ -144,10 +147,9 @@ pub(super) fn boot(
         engine.begin_replay(again.known)?;
     }
     engine.announce();
-    engine.start_kernel(options.force)?;
-    let reason = match options.stop_at {
-        StopAt::Main => engine.run_to_main()?,
-        StopAt::Kernel | StopAt::Nowhere => StopReason::Arrived,
+    let reason = match (engine.start_kernel(options.force)?, options.stop_at) {
+        (StopReason::Arrived, StopAt::Main) => engine.run_to_main()?,
+        (reason, _) => reason,
     };
     if let Some(path) = &options.record {
         let head = Head {
@@ -250,8 +252,8 @@ impl Engine {
     }
 
     /// Runs the machine from its reset to the kernel's first C function, where the kernel's image
-    /// is mapped where vmlinux says.
-    fn start_kernel(&mut self, force: bool) -> Result<(), Trouble> {
+    /// is mapped where vmlinux says. A recording may end before that.
+    fn start_kernel(&mut self, force: bool) -> Result<StopReason, Trouble> {
         self.port.send(Event::Run(Run::Running));
         let tried = || "booting to start_kernel".to_owned();
         let start = self.symbols_or(tried)?.address_of("start_kernel");
@@ -275,9 +277,13 @@ impl Engine {
                     "see what the guest wrote on its console; is the vmlinux that of this kernel?",
                 ));
             }
-            Ran::Stopped(_) => return Err(Trouble::Quit),
+            Ran::Stopped(reason) => {
+                self.port.send(Event::Notice(BEFORE_THE_KERNEL.to_owned()));
+                return Ok(reason);
+            }
         }
-        self.check_identity(force)
+        self.check_identity(force)?;
+        Ok(StopReason::Arrived)
     }
 
     /// Compares the build-id in the guest's memory with that of vmlinux.

@@ -185,6 +185,8 @@ impl Engine {
     fn run_once(&mut self, run: RunCommand) -> Result<Stop, Trouble> {
         self.course = Course::default();
         self.course.ahead = true;
+        let stood = self.stop.clone();
+        let epoch = self.target.epoch();
         self.keep_stop();
         self.port.send(Event::Run(Run::Running));
         let stop = match self.move_between_states(&run) {
@@ -202,8 +204,13 @@ impl Engine {
                 Ok(stop)
             }
             Err(Trouble::Failed(failure)) => {
-                // It stands somewhere all the same: where the step failed, or where it was.
-                if let Ok(stop) = self.stopped(crate::event::StopReason::Interrupted) {
+                // It stands somewhere all the same: where it was, or where the step failed.
+                let unmoved = stood.filter(|stood| self.still_stands(stood, epoch));
+                let stop = match unmoved.and_then(|_| self.take_stop_back()) {
+                    Some(stop) => Ok(stop),
+                    None => self.stopped(crate::event::StopReason::Interrupted),
+                };
+                if let Ok(stop) = stop {
                     self.port.send(Event::Run(Run::Stopped(stop)));
                     self.tell_watched();
                 }

@@ -36,7 +36,9 @@ impl Engine {
         // The number of a system call is known only when it comes.
         let fixed = |kind| !matches!(kind, CrossingKind::Syscall | CrossingKind::Bypass);
         let by_number = |kind| asked(kind) && !fixed(kind);
-        let work = match doors.ways_in().any(|(_, door)| by_number(door.kind)) {
+        // A recording of states is at the way in, and not where the work begins.
+        let has_work = !self.target.is_states();
+        let work = match has_work && doors.ways_in().any(|(_, door)| by_number(door.kind)) {
             true => self.work_of(filter),
             false => Vec::new(),
         };

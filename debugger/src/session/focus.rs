@@ -71,13 +71,7 @@ impl Engine {
             }
             Some(Focus::Vcpu(n)) => n,
         };
-        if usize::try_from(vcpu).unwrap_or(usize::MAX) >= count {
-            return Err(Trouble::new(
-                format!("focusing on cpu{vcpu}"),
-                format!("there are {count}, counted from 0"),
-                "'info threads' lists them",
-            ));
-        }
+        self.has_vcpu(vcpu, || format!("focusing on cpu{vcpu}"))?;
         if self.vcpu != Vcpu(vcpu) {
             // It was counted on the other one.
             self.since = None;
@@ -89,5 +83,21 @@ impl Engine {
         self.port.send(Event::Run(Run::Stopped(stop.clone())));
         self.tell_watched();
         Ok(Answer::Stopped(stop))
+    }
+
+    pub(super) fn has_vcpu(
+        &mut self,
+        vcpu: u32,
+        tried: impl FnOnce() -> String,
+    ) -> Result<(), Trouble> {
+        let count = self.target.vcpus()?.len();
+        if usize::try_from(vcpu).is_ok_and(|vcpu| vcpu < count) {
+            return Ok(());
+        }
+        let found = match count {
+            1 => "there is one, cpu0".to_owned(),
+            count => format!("there are {count}, counted from 0"),
+        };
+        Err(Trouble::new(tried(), found, "'info threads' lists them"))
     }
 }

@@ -223,6 +223,10 @@ impl Link {
         }
     }
 
+    pub(super) const fn is_states(&self) -> bool {
+        matches!(self.stream, Stream::States(_))
+    }
+
     /// Plays a transcript instead of talking to a stub.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ use crate::count::either;
 use crate::event::{Answer, BreakpointInfo, BreakpointPlace, Event, Failure};
 use crate::symbols::Pattern;
 
+const NO_STATE: &str = "this recording holds the machine at both sides of its crossings alone, and at no place of this one";
+
 /// The most functions that one pattern plants at.
 const MOST_MATCHES: usize = 200;
 
@@ -31,6 +33,7 @@ impl Engine {
             return Ok(Answer::Breakpoints(Vec::new()));
         };
         check(condition.as_deref())?;
+        self.check_vcpu(only)?;
         let (stands, waits) = match self.locate_stops(location) {
             Ok(stands) => (stands, None),
             Err(Trouble::Failed(failure)) if *pending => (Stands::nowhere(), Some(failure)),
@@ -67,6 +70,7 @@ impl Engine {
         line: String,
     ) -> Result<Answer, Trouble> {
         check(condition)?;
+        self.check_vcpu(only)?;
         for part in parts {
             if let LogPart::Value { expression, .. } = part {
                 check(Some(expression))?;
@@ -82,6 +86,14 @@ impl Engine {
         breakpoint.only = only.clone();
         breakpoint.log = Some(parts.to_vec());
         self.plant(breakpoint)
+    }
+
+    /// What is to stop on a vCPU that the target does not have would wait for ever.
+    fn check_vcpu(&mut self, only: &Only) -> Result<(), Trouble> {
+        match only.vcpu.filter(|_| !self.target.is_file()) {
+            Some(vcpu) => self.has_vcpu(vcpu, || format!("planting for cpu{vcpu} alone")),
+            None => Ok(()),
+        }
     }
 
     /// `rbreak`
@@ -116,7 +128,10 @@ impl Engine {
         self.plant(breakpoint)
     }
 
-    pub(super) fn plant(&mut self, breakpoint: Breakpoint) -> Result<Answer, Trouble> {
+    pub(super) fn plant(&mut self, mut breakpoint: Breakpoint) -> Result<Answer, Trouble> {
+        if !breakpoint.places.is_empty() && !self.target.comes_to(&breakpoint.places) {
+            breakpoint.note = Some(NO_STATE.to_owned());
+        }
         let number = self.book.add(breakpoint).number;
         self.arm(number)?;
         let info = self.breakpoint_info(number);

@@ -57,6 +57,12 @@ pub enum QemuError {
     #[error("starting QEMU: it ended at once ({status}): {said}; {}", advice(said))]
     Died { status: String, said: String },
     #[error(
+        "opening the recorded run {}: it is open elsewhere, and its snapshots are one replay's at a time; close that \
+         one, or open a copy of the folder",
+        folder.display()
+    )]
+    Open { folder: PathBuf },
+    #[error(
         "starting QEMU: no answer on its control socket in {START:?}; it said: {said}; try again on a less busy host"
     )]
     Silent { said: String },
@@ -64,6 +70,20 @@ pub enum QemuError {
     NoFile { what: &'static str, path: PathBuf },
     #[error(transparent)]
     Monitor(#[from] MonitorError),
+}
+
+/// Why a machine has ended at once.
+fn died(machine: &Machine, status: String, said: String) -> QemuError {
+    let snapshots = machine
+        .replay
+        .as_ref()
+        .and_then(|one| one.snapshots.as_ref());
+    match snapshots.and_then(|file| file.parent()) {
+        Some(folder) if said.contains("Failed to get \"write\" lock") => QemuError::Open {
+            folder: folder.to_owned(),
+        },
+        _ => QemuError::Died { status, said },
+    }
 }
 
 /// The next step after what QEMU said.
@@ -135,10 +155,7 @@ impl Qemu {
             if let Ok(Some(status)) = child.try_wait() {
                 // Its last words may still be in the pipe.
                 let _ = silence.recv_timeout(LAST_WORDS);
-                return Err(QemuError::Died {
-                    status: ended(status),
-                    said: last_words(&said),
-                });
+                return Err(died(machine, ended(status), last_words(&said)));
             }
             match Monitor::connect(&sockets.qmp, START) {
                 Ok(monitor) => break monitor,

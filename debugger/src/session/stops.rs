@@ -129,6 +129,23 @@ impl Engine {
         self.stops.push(past);
     }
 
+    /// Whether the target stands where it stood when [`Target::epoch`](super::target::Target::epoch) was this: it
+    /// was not let run, or it replays and was taken back there.
+    pub(super) fn still_stands(&mut self, stood: &Stop, epoch: u64) -> bool {
+        if self.target.epoch() == epoch {
+            return true;
+        }
+        let position = stood.position.filter(|_| self.vcpu == stood.vcpu);
+        position.is_some_and(|then| self.target.position().is_ok_and(|now| now == then))
+    }
+
+    /// The stop that [`Self::keep_stop`] has kept last, as nothing was left.
+    pub(super) fn take_stop_back(&mut self) -> Option<Stop> {
+        self.stop = self.stops.return_to(self.stops.newest() - 1);
+        self.frame = 0;
+        self.stop.clone()
+    }
+
     /// Reads in one batch what was shown of the stop before: it will be asked for again.
     pub(super) fn read_ahead(&mut self) -> Result<(), Trouble> {
         match self.stops.ring.back() {

@@ -41,6 +41,13 @@ impl Engine {
         })
     }
 
+    /// The register that the selected frame's function has a variable in.
+    pub(super) fn register_holding(&mut self, name: &str) -> Option<String> {
+        let found = self.of_frame(Symbols::locals).ok()?;
+        let local = found.iter().rfind(|local| local.name == name)?;
+        Some(local.held_in?.name().to_owned())
+    }
+
     /// The selected frame's function and its variables.
     pub(super) fn frame_locals(&mut self) -> Result<(Option<String>, Vec<Local>), Trouble> {
         let backtrace = self.unwind(None)?;

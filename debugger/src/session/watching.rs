@@ -195,7 +195,11 @@ impl Engine {
                 self.watchable(Addr(bits), 8)
             }
             (None, None) if leading.is_empty() => {
-                return Err(nowhere(match &value.register {
+                let register = value
+                    .register
+                    .clone()
+                    .or_else(|| self.register_holding(text));
+                return Err(nowhere(match register {
                     Some(register) => format!("it is held in ${register}, not in memory"),
                     None => "it does not lie in memory".to_owned(),
                 }));

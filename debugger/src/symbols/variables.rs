@@ -21,6 +21,8 @@ pub struct Local {
     pub type_name: String,
     pub argument: bool,
     pub place: Known<ValuePlace>,
+    /// The register that its function has it in. One of a caller's may be on the stack by now.
+    pub held_in: Option<Reg>,
     /// The register it lies in, where that is the running function's own.
     pub register: Option<Reg>,
 }
@@ -39,6 +41,7 @@ impl Local {
         Self {
             name: format!("{}@entry", self.name),
             place: Known::Yes(place),
+            held_in: None,
             register: None,
             ..self.clone()
         }
@@ -70,15 +73,14 @@ impl Symbols {
         let mut locals = Vec::new();
         self.each_variable(backtrace, level, inlined, &mut |die, scope| {
             let of = type_of(die);
+            let held_in = self.register_of(die, scope);
             let local = Local {
                 name: die.name().to_owned(),
                 of,
                 type_name: self.type_name(of),
                 argument: die.tag() == gimli::DW_TAG_formal_parameter,
-                register: match level {
-                    0 => self.register_of(die, scope),
-                    _ => None,
-                },
+                held_in,
+                register: held_in.filter(|_| level == 0),
                 place: match self.locate(die, scope, memory) {
                     Ok(place) => Known::Yes(place),
                     Err(why) => Known::No(why),
@@ -114,6 +116,7 @@ impl Symbols {
                     of,
                     type_name: self.type_name(of),
                     argument: true,
+                    held_in: None,
                     register: None,
                     place: Known::Asked,
                 };

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use crossbeam_channel::RecvTimeoutError;
+use debugger::addr::Insns;
 use debugger::command::{Command, background, parse};
 use debugger::count::{counted, either};
 use debugger::event::{Answer, Event, Failure, RequestId, Run, Watched};
@@ -56,13 +57,15 @@ pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
             console.start(&line, command)?;
             continue;
         }
-        for told in console.ask(&line, command)? {
+        let answers = console.ask(&line, command)?;
+        for told in &answers {
             told.print(json, out)?;
         }
         out.flush()?;
         if console.interrupted {
             bail!(
-                "{line}: interrupted, it stands where it was; {} of {} {} carried out",
+                "{line}: interrupted, it stands {}; {} of {} {} carried out",
+                standing(answers.last().map(|told| &told.answer)),
                 done,
                 counted(count, "command"),
                 either(done, "was", "were")
@@ -70,6 +73,17 @@ pub fn run(args: &ExecArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<(
         }
     }
     Ok(())
+}
+
+/// Where, after this answer: a command that does not move the target leaves it where it was.
+fn standing(answer: Option<&Answer>) -> String {
+    let Some(Answer::Stopped(stop)) = answer else {
+        return "where it was".to_owned();
+    };
+    match stop.position {
+        Some(position) => format!("at position {}", Insns(position)),
+        None => format!("at {} {}", stop.place.addr, text::name(&stop.place)),
+    }
 }
 
 /// What is to be done, read before anything is booted.
@@ -313,7 +327,27 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use debugger::event::{Frame, Place};
+    use debugger::addr::Addr;
+    use debugger::event::{Frame, Place, Stop, StopReason, Vcpu};
+
+    #[test]
+    fn where_an_interrupted_command_has_left_the_target_is_told() {
+        let mut stop = Stop::new(
+            StopReason::Interrupted,
+            Vcpu(0),
+            Place {
+                addr: Addr(0x40),
+                symbol: Some("idle".to_owned()),
+                ..Place::default()
+            },
+        );
+        let at = |stop: &Stop| standing(Some(&Answer::Stopped(stop.clone())));
+        assert_eq!(at(&stop), "at 0000000000000040 idle");
+        stop.position = Some(181_686_948);
+        assert_eq!(at(&stop), "at position 181,686,948");
+        let looked = Answer::Done(String::new());
+        assert_eq!(standing(Some(&looked)), "where it was");
+    }
 
     #[test]
     fn an_answer_is_one_document_beside_its_command() {

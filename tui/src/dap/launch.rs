@@ -63,9 +63,7 @@ struct Line {
 impl Adapter<'_> {
     pub(super) fn launch(&mut self, request: &Request) -> Result<Reply, Refusal> {
         let options: Map<String, Value> = request.arguments()?;
-        let target = ["image", "replay"]
-            .iter()
-            .find_map(|name| options.get(*name).and_then(Value::as_str));
+        let target = launched(&options)?;
         let allowed: Vec<&str> = OPTIONS.iter().map(|(name, _)| *name).collect();
         self.open(request, target, &options, &allowed)
     }
@@ -141,6 +139,30 @@ impl Adapter<'_> {
             )),
         }
     }
+}
+
+/// What is to be launched; none where the kernel's files are given.
+fn launched(options: &Map<String, Value>) -> Result<Option<&str>, Refusal> {
+    let given = |name| options.get(name).filter(|value| !value.is_null());
+    match (given("image"), given("replay")) {
+        (Some(_), Some(_)) => Err(Refusal::new(
+            "launching",
+            "an image and a replay are given",
+            "give one of \"image\" and \"replay\"",
+        )),
+        (Some(image), None) => text_of("image", image).map(Some),
+        (None, Some(replay)) => text_of("replay", replay).map(Some),
+        (None, None) if given("vmlinux").is_some() => Ok(None),
+        (None, None) => Err(Refusal::new(
+            "launching",
+            "neither an image nor a replay is given",
+            "give \"image\", the name or the folder of an image, or \"replay\", the folder of a recorded run",
+        )),
+    }
+}
+
+fn text_of<'a>(name: &str, value: &'a Value) -> Result<&'a str, Refusal> {
+    value.as_str().ok_or_else(|| wrong(name, "a text"))
 }
 
 /// As they would be typed.
@@ -238,6 +260,37 @@ mod tests {
         assert_eq!(line.on.boot.smp, 2);
         assert_eq!(line.on.boot.app_args, ["7"]);
         assert_eq!(unknown(&given, &allowed).count(), 0);
+    }
+
+    #[test]
+    fn one_target_is_launched() {
+        let told = |value| match launched(&options(value)) {
+            Ok(target) => target.unwrap_or("the kernel").to_owned(),
+            Err(refusal) => refusal.0,
+        };
+        for (given, expected) in [
+            (json!({"image": "redis"}), "redis"),
+            (json!({"replay": "run", "image": null}), "run"),
+            (
+                json!({"vmlinux": "vmlinux", "kernel": "bzImage"}),
+                "the kernel",
+            ),
+            (
+                json!({"image": "redis", "replay": "run"}),
+                "launching: an image and a replay are given; give one of \"image\" and \"replay\"",
+            ),
+            (
+                json!({"image": 7}),
+                "reading the option image: it is not a text; write a text",
+            ),
+            (
+                json!({"mode": "ukl"}),
+                "launching: neither an image nor a replay is given; give \"image\", the name or the folder of an image, or \
+                 \"replay\", the folder of a recorded run",
+            ),
+        ] {
+            assert_eq!(told(given), expected);
+        }
     }
 
     #[test]

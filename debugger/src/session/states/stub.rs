@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Positions;
+use crate::addr::Addr;
 use crate::event::Vcpu;
 use crate::gdb::hex;
 use crate::gdb::packet::{self, Decoder, Item};
@@ -53,6 +54,15 @@ impl Stub {
     /// Which vCPU makes it.
     pub(in crate::session) fn crossing_vcpu(&self) -> Vcpu {
         Vcpu(self.positions.vcpu(self.at))
+    }
+
+    /// Whether it holds a state at one of these instructions.
+    pub(in crate::session) fn comes_to(&self, places: &[Addr]) -> bool {
+        let mut states = 0..=self.positions.last();
+        states.any(|number| {
+            let pc = self.positions.pc(number);
+            pc.is_some_and(|pc| places.contains(&pc))
+        })
     }
 
     /// Takes what the client sends.

@@ -1,10 +1,15 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use proptest::prelude::*;
 
-use super::{Positions, Stub};
+use super::{Positions, StatesOptions, Stub};
+use crate::command::parse;
 use crate::crossing::CrossingKind;
+use crate::event::{Answer, Event, Failure, Run, Stop, StopReason};
 use crate::gdb::hex;
 use crate::gdb::packet;
-use crate::session::trace_file;
+use crate::session::{Handle, Session, trace_file};
 use crate::trace::recording::{Head, Machine, Memory, Other, Passed, Side, State, Writer};
 use crate::trace::report::Report;
 
@@ -44,7 +49,12 @@ fn state(number: u64) -> State {
 
 fn positions(of: fn(u64) -> State) -> Positions {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.uklrec");
+    let path = written(folder.path(), of);
+    Positions::open(&path, trace_file::open(&path).unwrap(), None).unwrap()
+}
+
+fn written(folder: &Path, of: fn(u64) -> State) -> PathBuf {
+    let path = folder.join("a.uklrec");
     let mut writer = Writer::begin(Vec::new(), &Head::default()).unwrap();
     let mut memory = Memory::default();
     memory.put(0x100, &[0x90; 64]);
@@ -62,7 +72,7 @@ fn positions(of: fn(u64) -> State) -> Positions {
     .unwrap();
     writer.report(&report).unwrap();
     std::fs::write(&path, writer.finish().unwrap()).unwrap();
-    Positions::open(&path, trace_file::open(&path).unwrap(), None).unwrap()
+    path
 }
 
 fn stub() -> Stub {
@@ -222,6 +232,132 @@ fn the_description_comes_in_pieces() {
     }
     assert_eq!(text, XML);
     check(&mut stub, "qXfer:features:read:other.xml:0,11", "E00");
+}
+
+/// As [`state`], with the entries in the kernel's half.
+fn into_the_kernel(number: u64) -> State {
+    let mut state = state(number);
+    if state.passed.side == Side::Entry {
+        let pc = 0xffff_ffff_8100_0000 + number;
+        state.registers[8..].copy_from_slice(&pc.to_le_bytes().map(Some));
+    }
+    state
+}
+
+fn event(session: &Handle) -> Event {
+    session
+        .events
+        .recv_timeout(Duration::from_secs(60))
+        .unwrap()
+}
+
+fn opened(folder: &Path) -> Handle {
+    let path = written(folder, into_the_kernel);
+    let session = Session::states(path, StatesOptions::default());
+    while !matches!(event(&session), Event::Run(Run::Stopped(_))) {}
+    session
+}
+
+fn answer(session: &mut Handle, line: &str) -> Result<Answer, Failure> {
+    let id = session.send(parse(line).unwrap());
+    loop {
+        match event(session) {
+            Event::Answer(answered, answer) if answered == id => return answer,
+            _ => {}
+        }
+    }
+}
+
+#[track_caller]
+fn stop(session: &mut Handle, line: &str) -> Stop {
+    match answer(session, line) {
+        Ok(Answer::Stopped(stop)) => stop,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn until_and_finish_go_to_the_next_state_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = opened(folder.path());
+    for (line, to) in [
+        ("until kernel", 0),
+        ("until app", 1),
+        ("until kernel", 2),
+        ("finish", 3),
+        ("until *0xffffffff81000004", 4),
+        ("until app", 5),
+    ] {
+        assert_eq!(stop(&mut session, line).position, Some(to), "{line}");
+    }
+    assert_eq!(stop(&mut session, "until kernel").reason, StopReason::End);
+    // What lies between is not there to be run to.
+    for line in ["finish", "until *0xffffffff81000001", "until kernel:fs"] {
+        let error = answer(&mut session, line).unwrap_err().to_string();
+        assert!(error.contains("nothing in between"), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_breakpoint_at_no_state_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = opened(folder.path());
+    for (line, expected) in [("b *0xffffffff81000002", false), ("b *0x1234", true)] {
+        let Ok(Answer::Breakpoints(list)) = answer(&mut session, line) else {
+            panic!("{line}");
+        };
+        let note = list[0].note.clone().unwrap_or_default();
+        assert_eq!(note.contains("at no place of this one"), expected, "{note}");
+    }
+}
+
+#[test]
+fn a_breakpoint_of_a_vcpu_that_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = opened(folder.path());
+    assert!(answer(&mut session, "b *0xffffffff81000002 cpu 0").is_ok());
+    for line in [
+        "b *0xffffffff81000002 cpu 9",
+        "log *0xffffffff81000002 cpu 1, here",
+    ] {
+        let error = answer(&mut session, line).unwrap_err().to_string();
+        assert!(error.contains("there is one, cpu0"), "{line}: {error}");
+    }
+}
+
+/// What fails before the machine has moved leaves the stop as it was, and makes no other.
+#[test]
+fn what_fails_at_once_keeps_the_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = opened(folder.path());
+    answer(&mut session, "b *0xffffffff81000002").unwrap();
+    let there = stop(&mut session, "c");
+    assert_eq!(there.reason, StopReason::Breakpoint { number: 1 });
+    for line in [
+        "until nosuch",
+        "advance nosuch.c:3",
+        "rfin",
+        "written nosuch",
+    ] {
+        let id = session.send(parse(line).unwrap());
+        let mut stands = None;
+        loop {
+            match event(&session) {
+                Event::Run(Run::Stopped(stop)) => stands = Some(stop),
+                Event::Answer(answered, answer) if answered == id => {
+                    assert!(answer.is_err(), "{line}");
+                    break;
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(stands.as_ref(), Some(&there), "{line}");
+    }
+    let Ok(Answer::Stops(stops)) = answer(&mut session, "stops") else {
+        panic!("stops");
+    };
+    let reasons: Vec<_> = stops.list.into_iter().map(|one| one.stop.reason).collect();
+    assert_eq!(reasons, [StopReason::Beginning, there.reason]);
 }
 
 proptest! {

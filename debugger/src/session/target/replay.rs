@@ -3,6 +3,7 @@
 //! All of it goes through the stub's monitor, in turn with everything else that is asked of it:
 //! commands on another connection of QEMU's would let stops come that nobody waits for.
 
+use crate::addr::Addr;
 use crate::event::Vcpu;
 use crate::gdb::reply::Monitor;
 use crate::gdb::request::{Request, Trap};
@@ -21,6 +22,20 @@ impl Target {
     /// The crossing that it stands at a side of, where the machine is a recording of those.
     pub fn passed(&mut self) -> Option<Passed> {
         self.link.stub()?.passed()
+    }
+
+    /// Whether it is such a recording, with nothing between the sides of its crossings.
+    #[must_use]
+    pub const fn is_states(&self) -> bool {
+        self.link.is_states()
+    }
+
+    /// Whether the machine was kept at one of these instructions; anywhere, where it is no recording of states.
+    pub fn comes_to(&mut self, places: &[Addr]) -> bool {
+        match self.link.stub() {
+            Some(stub) => stub.comes_to(places),
+            None => true,
+        }
     }
 
     /// Which of its vCPUs that is.

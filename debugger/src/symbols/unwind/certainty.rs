@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::Symbols;
-use super::{Caller, FoundBy, UnwoundFrame};
+use super::{Caller, FoundBy, Memory, UnwoundFrame};
 use crate::addr::Addr;
 
 /// A word for a frame; where it is not `certain`, why.
@@ -59,7 +59,13 @@ impl Certainty {
 }
 
 impl Symbols {
-    pub(super) fn certainty(&self, inner: &UnwoundFrame, caller: &Caller, pc: Addr) -> Certainty {
+    pub(super) fn certainty(
+        &self,
+        inner: &UnwoundFrame,
+        caller: &Caller,
+        pc: Addr,
+        memory: &mut Memory<'_>,
+    ) -> Certainty {
         let own = match caller.found_by {
             FoundBy::Registers | FoundBy::SignalFrame => Certainty::Certain,
             FoundBy::EntryFrame if caller.by_convention => Certainty::Likely(
@@ -67,7 +73,7 @@ impl Symbols {
                     .into(),
             ),
             FoundBy::EntryFrame => Certainty::Certain,
-            FoundBy::Cfi | FoundBy::Orc => self.by_call(caller, pc),
+            FoundBy::Cfi | FoundBy::Orc => self.by_call(caller, pc, memory),
             FoundBy::Code => Certainty::Likely(
                 "no table covers the code: found by its instructions up to the return".into(),
             ),
@@ -80,24 +86,40 @@ impl Symbols {
 
     /// What a return address stands behind, is a call; where it is not, either the table is wrong
     /// or somebody has put the address there.
-    fn by_call(&self, caller: &Caller, pc: Addr) -> Certainty {
+    fn by_call(&self, caller: &Caller, pc: Addr, memory: &mut Memory<'_>) -> Certainty {
         if !caller.after_call || self.follows_call(pc) != Some(false) || self.is_restorer(pc) {
+            return Certainty::Certain;
+        }
+        // The kernel patches its code for the CPU it finds: what runs may call where vmlinux does not.
+        let mut before = [0; LONGEST_CALL];
+        if memory(before_call(pc), &mut before) && ends_with_call(&before) {
             return Certainty::Certain;
         }
         Certainty::Likely("no call stands before the return address".into())
     }
 
-    /// `None` where the code is not known.
+    /// As vmlinux has the code; `None` where it is not known.
     pub(super) fn follows_call(&self, pc: Addr) -> Option<bool> {
-        let before = self.initial(pc.wrapping_sub(7), 7)?;
-        let indirect = |at: usize| {
-            let (opcode, form) = (before.get(at), before.get(at + 1));
-            opcode == Some(&0xff) && form.is_some_and(|form| form >> 3 & 7 == 2)
-        };
-        // call rel32; call r/m64 with its shorter and longer operands.
-        let near = before.get(2) == Some(&0xe8);
-        Some(near || [0, 1, 3, 4, 5].into_iter().any(indirect))
+        self.initial(before_call(pc), LONGEST_CALL)
+            .map(ends_with_call)
     }
+}
+
+const LONGEST_CALL: usize = 7;
+
+const fn before_call(pc: Addr) -> Addr {
+    pc.wrapping_sub(LONGEST_CALL as u64)
+}
+
+/// Of as many bytes as the longest call has.
+fn ends_with_call(before: &[u8]) -> bool {
+    let indirect = |at: usize| {
+        let (opcode, form) = (before.get(at), before.get(at + 1));
+        opcode == Some(&0xff) && form.is_some_and(|form| form >> 3 & 7 == 2)
+    };
+    // call rel32; call r/m64 with its shorter and longer operands.
+    let near = before.get(2) == Some(&0xe8);
+    near || [0, 1, 3, 4, 5].into_iter().any(indirect)
 }
 
 #[cfg(test)]
@@ -113,5 +135,22 @@ mod tests {
         let own = Certainty::Likely("own".into());
         assert_eq!(own.clone().after(&Certainty::Certain), own);
         assert_eq!(Certainty::Certain.doubt(), None);
+    }
+
+    #[test]
+    fn calls_are_known_by_their_last_bytes() {
+        let near = [0x90, 0x90, 0xe8, 1, 2, 3, 4];
+        let by_register = [0x90, 0x90, 0x90, 0x90, 0x90, 0xff, 0xd0];
+        let by_memory = [0xff, 0x14, 0xc5, 1, 2, 3, 4];
+        // What vmlinux has where a kernel may be patched to call: rep stosb and a nop.
+        let patched = [0xf3, 0xaa, 0x0f, 0x1f, 0x00, 0x90, 0x90];
+        for (bytes, expected) in [
+            (near, true),
+            (by_register, true),
+            (by_memory, true),
+            (patched, false),
+        ] {
+            assert_eq!(ends_with_call(&bytes), expected, "{bytes:x?}");
+        }
     }
 }

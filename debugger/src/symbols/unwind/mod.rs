@@ -237,7 +237,7 @@ impl Symbols {
                 caller.after_call = false;
             }
             let crossing = self.crossing(current, pc, &caller, memory);
-            let certainty = self.certainty(current, &caller, pc);
+            let certainty = self.certainty(current, &caller, pc, memory);
             let mut frame = UnwoundFrame::new(pc, *caller, crossing);
             frame.certainty = certainty;
             frames.push(frame);
