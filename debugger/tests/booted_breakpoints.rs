@@ -119,12 +119,14 @@ fn filters_patterns_and_what_waits_for_a_symbol() {
         waiting.typed,
         ["break no_such_function pending if $rdi == 1"]
     );
-    // No such task and no such vCPU: it is passed. The application's own task stops.
+    // No such task: it is passed. The application's own task stops.
     debuggee.ask("tb ksys_write");
     debuggee.stop("c");
     let task = debuggee.number("current_task->pid");
     debuggee.ask("b ksys_write task nobody");
-    debuggee.ask("b ksys_write cpu 7");
+    debuggee.ask("b ksys_write cpu 0 task nobody");
+    let failure = debuggee.try_ask("b ksys_write cpu 7").unwrap_err();
+    assert!(failure.found.contains("there is one, cpu0"), "{failure}");
     debuggee.ask(&format!("b ksys_write task {task}"));
     assert_eq!(
         debuggee.stop("c").reason,

@@ -30,8 +30,7 @@ pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// Until the kernel's first C function is reached: 0.3 s on a quiet host.
 pub(super) const KERNEL_START: Duration = Duration::from_secs(60);
 
-const BEFORE_THE_KERNEL: &str =
-    "it stands before start_kernel, the kernel's first C function: the symbols' addresses may not be mapped yet";
+const BEFORE_THE_KERNEL: &str = "it stands before start_kernel, the kernel's first C function: the symbols' addresses may not be mapped yet";
 
 /// Opens sessions. Each has a thread of its own; opening goes on there, and what fails is told by
 /// [`Run::Ended`].
