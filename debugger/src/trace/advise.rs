@@ -355,15 +355,8 @@ impl Measured {
 mod tests {
     use super::*;
     use crate::crossing::Mode;
-    use crate::trace::examples::{class, node, report};
-    use crate::trace::report::{Node, Phases};
-
-    fn entry(symbol: &str, own: u64, children: Vec<Node>) -> Node {
-        Node {
-            origin: Origin::Entry,
-            ..node(symbol, own, children)
-        }
-    }
+    use crate::trace::examples::{class, entry, node, report};
+    use crate::trace::report::Phases;
 
     /// `send` takes 100 in and out, 40 of the layers and 200 of its own work.
     fn send(lock: &str) -> Class {

@@ -18,6 +18,14 @@ pub(super) fn node(symbol: &str, own: u64, children: Vec<Node>) -> Node {
     }
 }
 
+/// As [`node`], of the entry code.
+pub(super) fn entry(symbol: &str, own: u64, children: Vec<Node>) -> Node {
+    Node {
+        origin: Origin::Entry,
+        ..node(symbol, own, children)
+    }
+}
+
 pub(super) fn class(kind: CrossingKind, call: &str, path: Node) -> Class {
     Class {
         id: String::new(),

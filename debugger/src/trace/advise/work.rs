@@ -165,15 +165,8 @@ mod tests {
     use super::*;
     use crate::crossing::{CrossingKind, Mode};
     use crate::trace::advise::advise;
-    use crate::trace::examples::{class, node, report};
+    use crate::trace::examples::{class, entry, node, report};
     use crate::trace::report::Phases;
-
-    fn entry(symbol: &str, own: u64, children: Vec<Node>) -> Node {
-        Node {
-            origin: Origin::Entry,
-            ..node(symbol, own, children)
-        }
-    }
 
     #[test]
     fn a_line_without_a_lock_goes_on_while_it_is_one() {
