@@ -42,6 +42,12 @@ fn check_entry(debuggee: &mut Debuggee, handler: &str) {
     assert_eq!(interrupted.0, first.0, "{handler}");
     assert_ne!(interrupted.1, entry);
     assert_eq!(point(&debuggee.stop("c")), first, "{handler}");
+    // By lines as well: that one's lies before the handler's.
+    let line = point(&debuggee.stop("rs"));
+    assert!(
+        line.0 <= interrupted.0 && line.1 != entry,
+        "{handler}: {line:?}"
+    );
     debuggee.stop("goto 0");
     assert_eq!(point(&debuggee.stop("goto entry")), first, "{handler}");
     let by_number = format!("goto {}", first.0);

@@ -1,5 +1,6 @@
 //! Back by source lines: the way here is walked once more, instruction by instruction.
 
+use super::point::Point;
 use crate::addr::Addr;
 use crate::event::StopReason;
 use crate::session::engine::Engine;
@@ -20,6 +21,15 @@ struct Moment {
     line: (Addr, Option<String>, Option<u32>),
 }
 
+impl Moment {
+    const fn point(&self) -> Point {
+        Point {
+            position: self.position,
+            pc: Some(self.pc),
+        }
+    }
+}
+
 impl Engine {
     /// `reverse-step`, `reverse-next`: to where the line before this one began, or this one.
     pub(super) fn back_lines(&mut self, count: u64, over: bool) -> Result<StopReason, Trouble> {
@@ -33,18 +43,17 @@ impl Engine {
     }
 
     fn back_line(&mut self, over: bool) -> Result<StopReason, Trouble> {
-        let now = self.target.position()?;
+        let now = self.point()?;
         let mut count = FEW;
         loop {
-            let from = now.saturating_sub(count);
+            let from = now.position.saturating_sub(count);
             let Some(way) = self.walk(from, now)? else {
                 return Ok(StopReason::Interrupted);
             };
             if let Some(begin) = line_before(&way, over)
                 && (begin > 0 || from == 0)
             {
-                let to = way[begin].position;
-                return self.arrive(to, StopReason::Step, false);
+                return self.arrive(way[begin].point(), StopReason::Step, false);
             }
             if from == 0 {
                 return self.arrive(0, StopReason::Beginning, true);
@@ -60,9 +69,8 @@ impl Engine {
         }
     }
 
-    /// Every instruction from one position to another, both ends with it. None where it was
-    /// interrupted.
-    fn walk(&mut self, from: u64, to: u64) -> Result<Option<Vec<Moment>>, Trouble> {
+    /// Every instruction from a position to a point, both ends with it. None where it was interrupted.
+    fn walk(&mut self, from: u64, to: Point) -> Result<Option<Vec<Moment>>, Trouble> {
         if !self.seek(from)? {
             return Ok(None);
         }
@@ -73,7 +81,7 @@ impl Engine {
         way
     }
 
-    fn walk_bare(&mut self, to: u64) -> Result<Option<Vec<Moment>>, Trouble> {
+    fn walk_bare(&mut self, to: Point) -> Result<Option<Vec<Moment>>, Trouble> {
         let mut way = Vec::new();
         loop {
             let position = self.target.position()?;
@@ -86,7 +94,7 @@ impl Engine {
                 sp,
                 line,
             });
-            if position >= to {
+            if position > to.position || position == to.position && to.pc == Some(pc) {
                 return Ok(Some(way));
             }
             self.attend()?;
