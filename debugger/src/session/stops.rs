@@ -135,8 +135,8 @@ impl Engine {
         if self.target.epoch() == epoch {
             return true;
         }
-        let position = stood.position.filter(|_| self.vcpu == stood.vcpu);
-        position.is_some_and(|then| self.target.position().is_ok_and(|now| now == then))
+        let then = Point::of(stood).filter(|_| self.vcpu == stood.vcpu);
+        then.is_some_and(|then| self.point().is_ok_and(|now| now == then))
     }
 
     /// The stop that [`Self::keep_stop`] has kept last, as nothing was left.

@@ -1,13 +1,14 @@
 //! `uklscope advise`: which call to reach another way next, and what that saved.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use debugger::addr::Insns;
 use debugger::count::{counted, either};
 use debugger::trace::advise::{Advice, Candidate, Measured, PerRequest, advise};
 use debugger::trace::diff::OFTEN;
+use debugger::trace::recording::Recording;
 
 use super::report;
 use super::wanted::Wanted;
@@ -41,24 +42,13 @@ const DOING: &str = "advising on";
 /// # Errors
 /// When a recording cannot be read, or nothing of it is meant.
 pub fn run(args: &AdviseArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let all = report::open_counted(&args.file, DOING)?;
+    let all = open_whole(&args.file)?;
     let mut runs = all.runs.clone();
     args.wanted.keep(&mut runs, &args.file)?;
-    let partial = all
-        .runs
-        .iter()
-        .find_map(|run| run.functions_left_out.as_ref());
-    if let Some(option) = partial {
-        bail!(
-            "{DOING} {}: functions were left out by {option}, and what calls do themselves is not known; record without \
-             it",
-            args.file.display()
-        );
-    }
     runs.retain(|run| !run.classes.is_empty());
     let mut advices: Vec<Advice> = runs.iter().map(|run| advise(run, &all.runs)).collect();
     if let Some(path) = &args.measured {
-        for after in &report::open_counted(path, DOING)?.runs {
+        for after in &open_whole(path)?.runs {
             advices.iter_mut().for_each(|advice| advice.measure(after));
         }
     }
@@ -79,6 +69,21 @@ pub fn run(args: &AdviseArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         }
     }
     Ok(())
+}
+
+/// # Errors
+/// When it cannot be read, tells times, or functions were left out of it.
+fn open_whole(path: &Path) -> anyhow::Result<Recording> {
+    let recording = report::open_counted(path, DOING)?;
+    let mut options = recording.runs.iter();
+    if let Some(option) = options.find_map(|run| run.functions_left_out.as_ref()) {
+        bail!(
+            "{DOING} {}: functions were left out by {option}, and what calls do themselves is not known; record without \
+             it",
+            path.display()
+        );
+    }
+    Ok(recording)
 }
 
 /// Rows of the table; the others are counted in a line.

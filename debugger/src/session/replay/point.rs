@@ -75,7 +75,8 @@ impl Engine {
 
     /// From one of the points at this position to that one.
     pub(super) fn settle(&mut self, to: Point) -> Result<bool, Trouble> {
-        if self.target.passed().is_some() {
+        // Each of its states has a position of its own.
+        if self.target.is_states() {
             return Ok(true);
         }
         for _ in 0..TRIES {
